@@ -1,0 +1,24 @@
+"""lora-chat: chat with a small base model, correct it, train a LoRA adapter from that, wear it.
+
+The layers, each importing only what stands below it::
+
+    cli        what people type            commands, one file per noun
+    tui        what people see             the only place that imports textual
+    services   the composition root        open_services(config) -> Services
+    session    one chat turn               from prompt to saved reply, without any screen
+    plugins    how others join in
+    engine     how words are made          one protocol; in-process, spawned process, scripted fake
+    training   how an adapter is made      selection -> examples -> trainer -> installed adapter
+    models     what it runs on             base models, prompts, attaching an adapter
+    adapters   what can be worn            chat    what was said
+    config -> paths -> errors
+
+Importing this package loads nothing heavy, reads no file and makes no folder.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("lora-chat")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0.0.0"

@@ -1,0 +1,33 @@
+"""What a base model looks like to an adapter. Owns the facts that decide whether one fits; never opens the base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class BaseSignature:
+    """Names, shapes and hashes of one base model. Made by ``models``; adapters are checked against it without torch."""
+
+    lineage: str
+    """The name adapters declare, such as ``HuggingFaceTB/SmolLM2-135M-Instruct``."""
+    architecture: str
+    """transformers' class, such as ``LlamaForCausalLM``."""
+    modules: Mapping[str, tuple[int, int]]
+    """Each linear module's full name in the loaded model, such as ``model.layers.0.mlp.up_proj``, to (out, in)."""
+    fingerprint: str
+    """``sha256:…`` of module shapes and tokenizer: what must fit."""
+    weights: str
+    """``sha256:…`` of the weight files: shown, not required."""
+    chat_template: str
+    """``sha256:…`` of the chat template, or of the fallback's name."""
+    aliases: tuple[str, ...] = field(default=())
+    """Other names for the same base, compared without case."""
+
+    def is_called(self, name: str) -> bool:
+        """Whether ``name`` (a hub id, a path's last part, a catalog name) means this base."""
+        known = {self.lineage.casefold(), *(alias.casefold() for alias in self.aliases)}
+        known |= {each.rsplit("/", 1)[-1] for each in known}
+        wanted = name.casefold().rstrip("/\\").replace("\\", "/")
+        return wanted in known or wanted.rsplit("/", 1)[-1] in known

@@ -1,0 +1,1 @@
+"""What was said: conversations, messages and where they are kept."""

@@ -1,0 +1,100 @@
+"""What a conversation and a message are. Owns their fields; never touches the database or a screen.
+
+Messages form a tree: each names its parent, a regenerated or edited answer is a sibling of the old one, and a
+conversation's ``head`` is the leaf of the branch one sees. Status and errors are fields, never text in the content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Status(StrEnum):
+    """How far a message got."""
+
+    DONE = "done"
+    STREAMING = "streaming"
+    STOPPED = "stopped"
+    """The person stopped it; the partial text is kept."""
+    INTERRUPTED = "interrupted"
+    """The program ended while it was being written; the partial text is kept."""
+    FAILED = "failed"
+    """The engine failed; ``error`` says how, the partial text is kept."""
+
+
+class Rating(StrEnum):
+    """What the person thought of an answer."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One role and its text: all that a prompt is made of."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One kept message with everything known about how it came to be. Times are Unix seconds, lengths are tokens."""
+
+    id: int
+    conversation: str
+    parent: int | None
+    role: Role
+    content: str
+    status: Status
+    created_at: float
+    finish_reason: str | None = None
+    """``stop`` (end of turn or a stop string), ``length``, ``cancelled`` or ``error``."""
+    error: str | None = None
+    base: str | None = None
+    """The base model's name, for answers."""
+    adapter: str | None = None
+    """The adapter's name, or None on the base alone."""
+    adapter_sha256: str | None = None
+    scale: float | None = None
+    sampling: str | None = None
+    """The sampling settings as JSON, seed included."""
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    generated_tokens: int | None = None
+    first_token_ms: float | None = None
+    tokens_per_second: float | None = None
+    rating: Rating | None = None
+    edited_from: int | None = None
+    """The answer that this one, written by the person, replaces."""
+
+    @property
+    def turn(self) -> Turn:
+        """The part a prompt is made of."""
+        return Turn(self.role, self.content)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One conversation: its settings and which branch is visible."""
+
+    id: str
+    """Eight hexadecimal digits; commands accept any unique beginning."""
+    title: str
+    created_at: float
+    updated_at: float
+    system: str = ""
+    model: str = ""
+    adapter: str | None = None
+    scale: float = 1.0
+    head: int | None = None
+    """The last message of the visible branch."""

@@ -1,0 +1,92 @@
+"""What people type. Owns the ``lora-chat`` command and its exit codes; each noun has a file of its own.
+
+Modules are imported inside commands: ``lora-chat --version`` must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+
+def main() -> None:
+    """Run the command line; every refusal is one sentence on stderr and an exit code of ``lora_chat.errors``."""
+    from typer.exceptions import Abort, TyperException
+
+    from lora_chat.errors import LoraChatError
+
+    try:
+        code = build_app()(standalone_mode=False) or 0
+    except LoraChatError as error:
+        _complain(str(error))
+        code = error.exit_code
+    except TyperException as error:
+        _complain(f"{error.format_message()} Try --help.")
+        code = error.exit_code
+    except (KeyboardInterrupt, Abort):
+        _complain("Interrupted.")
+        code = 130
+    except BrokenPipeError:
+        # The reader went away (`lora-chat history list | head`): keep Python from complaining again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _report_defect(error)
+    sys.exit(code)
+
+
+def build_app() -> typer.Typer:
+    """Put the commands together."""
+    import typer
+
+    from lora_chat.cli import adapter, ask, chat, demo, doctor, history, model, train
+
+    app = typer.Typer(
+        name="lora-chat",
+        help="Chat with a small model on your own machine, correct it, and train a LoRA adapter from that.",
+        no_args_is_help=False,
+        add_completion=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(chat.start)
+    app.command("ask")(ask.ask)
+    app.command("train")(train.train)
+    app.command("demo")(demo.demo)
+    app.command("doctor")(doctor.doctor)
+    app.command("paths")(doctor.show_paths)
+    app.add_typer(adapter.app, name="adapter")
+    app.add_typer(model.app, name="model")
+    app.add_typer(history.app, name="history")
+    return app
+
+
+def _complain(sentence: str) -> None:
+    print(f"lora-chat: {sentence}", file=sys.stderr)  # noqa: T201
+
+
+def _report_defect(error: Exception) -> int:
+    """Keep the traceback in the log folder and tell the person where; they never see it."""
+    import traceback
+
+    from lora_chat.errors import LoraChatError
+    from lora_chat.paths import find_paths, make_private
+
+    where = "set LORA_CHAT_DEBUG=1 to see where"
+    if os.environ.get("LORA_CHAT_DEBUG"):
+        raise error
+    try:
+        log = make_private(find_paths(os.environ).logs) / "defects.log"
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+        log.chmod(0o600)
+        where = f"the details are in {log}"
+    except (OSError, LoraChatError):
+        pass  # the sentence below still names the error
+    _complain(f"A defect of lora-chat, please report it: {type(error).__name__}: {error} ({where}).")
+    return 1

@@ -1,0 +1,91 @@
+"""How commands speak. Owns stdout for answers and stderr for progress; never decides what is said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from lora_chat.errors import UsageError
+from lora_chat.text import clean_line
+
+
+def answer(text: str = "") -> None:
+    """Print one line of the answer."""
+    print(text, flush=True)  # noqa: T201
+
+
+def note(text: str) -> None:
+    """Print one line of progress or advice."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def answer_json(value: Any) -> None:
+    """Print one JSON object on one line."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str), flush=True)  # noqa: T201
+
+
+def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print aligned columns; foreign text is cleaned. Wide characters count as the two cells they take."""
+    from rich.cells import cell_len
+
+    cells = [[clean_line(cell) for cell in row] for row in rows]
+    widths = [max(cell_len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    for row in [list(head), *cells]:
+        answer("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def is_interactive() -> bool:
+    """Whether a person sits at both ends: stdin and stderr are terminals."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask on stderr; ``yes`` answers for the person. Without a terminal nobody can answer.
+
+    Raises:
+        UsageError: no terminal and no ``--yes``.
+    """
+    if yes:
+        return True
+    if not is_interactive():
+        raise UsageError(f"{question} Nobody is at a terminal to answer: repeat the command with --yes.")
+    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    return sys.stdin.readline().strip().lower() in {"", "y", "yes"}
+
+
+class Progress(Protocol):
+    """Tells how far something is: ``what`` in words, ``done`` of ``total`` in any unit; total 0 means unknown."""
+
+    def __call__(self, what: str, done: float, total: float) -> None: ...
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress bar on stderr; on a pipe one line for each new thing instead."""
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def say(what: str, done: float, total: float) -> None:
+            if what not in seen:
+                seen.add(what)
+                note(f"{what} …")
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: float, total: float) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total or None)
+            bar.update(tasks[what], completed=done, total=total or None)
+
+        yield show

@@ -1,0 +1,88 @@
+"""The person's settings. Owns ``config.toml`` and its defaults; never reads the environment.
+
+One dataclass declares every setting once: its name, type, default and meaning.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lora_chat.errors import RefusedError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting; a key of ``config.toml`` has the field's name."""
+
+    model: str = "smollm2-135m"
+    """Base model used when a command names none."""
+    system: str = ""
+    """System prompt of new conversations; empty leaves it to the chat template."""
+    temperature: float = 0.2
+    """Sampling temperature; 0 is greedy. An adapter's own suggestion comes before this default, a flag before both."""
+    top_p: float = 0.9
+    """Nucleus sampling: keep the most likely tokens up to this share."""
+    top_k: int = 0
+    """Keep this many most likely tokens; 0 keeps all."""
+    repetition_penalty: float = 1.0
+    """Divides the logits of tokens already seen (CTRL, arXiv:1909.05858); 1 is off."""
+    max_tokens: int = 512
+    """Longest reply, in tokens."""
+
+
+_LIMITS: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 5.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 1_000_000),
+    "repetition_penalty": (0.1, 10.0),
+    "max_tokens": (1, 1_000_000),
+}
+
+
+def load_config(path: Path) -> Config:
+    """Read ``path``; a missing file means all defaults.
+
+    Raises:
+        RefusedError: not TOML, an unknown setting (the nearest one is named), or a value of the wrong kind.
+    """
+    try:
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except FileNotFoundError:
+        return Config()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(f"{path} is not valid TOML ({error}): correct it or move it away.") from error
+    except OSError as error:
+        raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its permissions.") from error
+    return Config(**{name: _checked(name, value, path) for name, value in found.items()})
+
+
+def save_settings(path: Path, **changes: object) -> Config:
+    """Write ``changes`` into ``path``, keeping what else is set there; return the new settings."""
+    import tomli_w
+
+    from lora_chat.files import write_durably
+
+    current = load_config(path)
+    settings = {f.name: getattr(current, f.name) for f in fields(Config) if getattr(current, f.name) != f.default}
+    settings |= {name: _checked(name, value, path) for name, value in changes.items()}
+    write_durably(path, tomli_w.dumps(settings).encode())
+    return load_config(path)
+
+
+def _checked(name: str, value: Any, path: Path) -> Any:
+    kinds = {field.name: type(field.default) for field in fields(Config)}
+    if name not in kinds:
+        raise RefusedError(f'Unknown setting "{name}" in {path}{did_you_mean(name, kinds) or ": remove that line."}')
+    kind = kinds[name]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise RefusedError(f'The setting "{name}" in {path} must be a {kind.__name__}, not {value!r}.')
+    low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
+    if kind in (int, float) and not low <= value <= high:
+        raise RefusedError(f'The setting "{name}" in {path} must lie between {low:g} and {high:g}, not {value!r}.')
+    return value

@@ -1,0 +1,149 @@
+"""What an engine promises. Owns the request, the chunks and the errors that cross this seam; never imports torch.
+
+An engine holds one base model. A request says what to wear; nothing about an adapter is a mode of the engine. All
+calls are safe from several threads: replies wait for each other, a training runs beside them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from lora_chat.chat.conversation import Turn
+from lora_chat.training.events import TrainingEvent
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Worn:
+    """The adapter that a reply wears."""
+
+    name: str
+    folder: Path
+    sha256: str
+    """Of ``adapter_model.safetensors``; an engine refuses a folder whose bytes changed."""
+    scale: float = 1.0
+    """Multiplies the adapter's own strength; 0 equals the base."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen. Out-of-range values are refused with ``RefusedError``."""
+
+    temperature: float = 0.2
+    """0 is greedy."""
+    top_p: float = 0.9
+    top_k: int = 0
+    """0 keeps all."""
+    repetition_penalty: float = 1.0
+    max_tokens: int = 512
+    seed: int | None = None
+    """None draws one; the reply's ``Finished`` names it."""
+    stop: tuple[str, ...] = ()
+    """The reply ends before the first of these strings; they are not part of it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One reply to be made."""
+
+    messages: tuple[Turn, ...]
+    adapter: Worn | None = None
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True)
+class TextChunk:
+    """A piece of the reply, in order; whole characters only."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last thing of every reply, also of a cancelled one."""
+
+    reason: FinishReason
+    prompt_tokens: int
+    cached_tokens: int
+    """Prompt tokens that were not computed again."""
+    generated_tokens: int
+    first_token_ms: float | None
+    """From the call to the first token; None when there was none."""
+    tokens_per_second: float | None
+    """Over all tokens but the first; None under two tokens."""
+    seed: int
+
+
+Chunk = TextChunk | Finished
+
+
+@dataclass(frozen=True)
+class BaseInfo:
+    """What an engine says about its base once it is loaded."""
+
+    name: str
+    architecture: str
+    parameters: int
+    context_window: int
+    """In tokens."""
+    device: str
+    dtype: str
+    threads: int
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What wearing an adapter does to a fixed prompt."""
+
+    effect: float
+    """Largest absolute change of a logit; 0 means the adapter changes nothing."""
+    finite: bool
+    modules_matched: int
+    modules_total: int
+    """Linear modules of the base an adapter could have."""
+
+
+class Engine(Protocol):
+    """A loaded (or loadable) base model."""
+
+    def load(self) -> BaseInfo:
+        """Load the base now rather than at the first request; again, it only answers.
+
+        Raises:
+            EngineError: the base cannot be loaded, naming it and why.
+        """
+
+    def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
+        """Make one reply: text chunks, then one ``Finished``.
+
+        Setting ``cancel`` ends it within one token (inside the prefill within 250 ms) with reason ``cancelled``.
+
+        Raises:
+            RefusedError: bad sampling, a prompt longer than the context window, an adapter that does not fit.
+            NotFoundError: the adapter's folder is gone.
+            EngineError: the engine failed; what was yielded stays valid.
+        """
+
+    def probe(self, adapter: Worn) -> Probe:
+        """Run one short prompt with and without ``adapter``. Raises as ``generate``."""
+
+    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+        """Tokens of the prompt that ``messages`` make."""
+
+    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+        """Run the training job in folder ``job`` on a background thread, yielding its events as they come.
+
+        Replies go on meanwhile. Setting ``cancel`` ends it within 250 ms with a ``Cancelled`` event.
+
+        Raises:
+            TrainingError: the job cannot start or failed; nothing is left but the job's folder.
+        """
+
+    def close(self) -> None:
+        """Stop everything and free the base; calls after it raise ``EngineError``."""

@@ -1,0 +1,71 @@
+"""Durable, private files. Owns how bytes reach the disk whole or not at all; never decides what is in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lora_chat.paths import make_private
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace ``path`` by ``data``: written beside it, flushed to the disk, then renamed over it."""
+    make_private(path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
+def staged_folder(target: Path) -> Iterator[Path]:
+    """Give an empty hidden folder beside ``target``; on a clean exit it becomes ``target``, else it is gone.
+
+    The rename is the only moment at which ``target`` appears, so nothing half-made is ever visible. Staging folders
+    begin with ``.incoming-``, which every listing skips.
+    """
+    make_private(target.parent)
+    stage = Path(tempfile.mkdtemp(prefix=".incoming-", dir=target.parent))
+    try:
+        yield stage
+        for file in stage.rglob("*"):
+            if file.is_file():
+                sync_file(file)
+        sync_folder(stage)
+        os.replace(stage, target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def sync_file(path: Path) -> None:
+    """Flush one file's bytes to the disk."""
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Flush a folder's entries to the disk; Windows has no such call and needs none."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,98 @@
+"""Where things are. Owns every location lora-chat reads or writes; never creates one until asked.
+
+``LORA_CHAT_HOME`` puts everything under one folder; without it platformdirs decides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from lora_chat.errors import LoraChatError
+
+
+@dataclass(frozen=True)
+class Paths:
+    """All locations, absolute. See the table in ``README.md``."""
+
+    config: Path
+    """``config.toml``, the person's settings."""
+    database: Path
+    """``chats.db``, the SQLite store of conversations."""
+    adapters: Path
+    """One folder for each adapter the person installed."""
+    plugins: Path
+    """One folder for each plugin the person installed."""
+    models: Path
+    """One folder for each base model: a cache, safe to delete."""
+    training: Path
+    """One folder for each training job."""
+    logs: Path
+    """Engine logs; never message text."""
+    bundled_adapters: Path
+    """Adapters shipped with the program, read-only."""
+    bundled_plugins: Path
+    """Plugins shipped with the program, read-only."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Name to absolute path, for ``lora-chat paths``."""
+        return {field.name: str(getattr(self, field.name)) for field in fields(self)}
+
+
+def find_paths(environ: Mapping[str, str]) -> Paths:
+    """Decide every location from the environment; touches no disk but to look for the shipped folders."""
+    bundled = _bundled_root()
+    shipped = {"bundled_adapters": bundled / "adapters", "bundled_plugins": bundled / "plugins"}
+    home = environ.get("LORA_CHAT_HOME")
+    if home:
+        root = Path(home).expanduser().absolute()
+        return Paths(
+            config=root / "config.toml",
+            database=root / "chats.db",
+            adapters=root / "adapters",
+            plugins=root / "plugins",
+            models=root / "models",
+            training=root / "training",
+            logs=root / "logs",
+            **shipped,
+        )
+    import platformdirs
+
+    dirs = platformdirs.PlatformDirs("lora-chat", appauthor=False)
+    data = dirs.user_data_path
+    return Paths(
+        config=dirs.user_config_path / "config.toml",
+        database=data / "chats.db",
+        adapters=data / "adapters",
+        plugins=data / "plugins",
+        models=dirs.user_cache_path / "models",
+        training=data / "training",
+        logs=dirs.user_log_path,
+        **shipped,
+    )
+
+
+def make_private(folder: Path) -> Path:
+    """Create ``folder`` (and its parents) readable by its owner alone; return it.
+
+    Raises:
+        LoraChatError: the folder cannot be made, naming it and why.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.name == "posix" and folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise LoraChatError(
+            f"Cannot use the folder {folder} ({error.strerror}): make it writable or set LORA_CHAT_HOME to another."
+        ) from error
+    return folder
+
+
+def _bundled_root() -> Path:
+    """The folder that holds ``adapters/`` and ``plugins/``: inside the wheel, or the checkout's top."""
+    package = Path(__file__).resolve().parent
+    inside_wheel = package / "_bundled"
+    return inside_wheel if inside_wheel.is_dir() else package.parent

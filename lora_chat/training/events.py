@@ -1,0 +1,121 @@
+"""What a training says while it runs. Owns the events; their ``as_json`` lines are the contract of ``train --json``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DatasetReady:
+    """The examples are chosen, masked and counted."""
+
+    conversations: int
+    examples: int
+    """Assistant turns that are learnt."""
+    dropped: dict[str, int]
+    """Turns left out, counted by reason."""
+    tokens: int
+    supervised_tokens: int
+    redacted: int
+    """Pieces of private data replaced by placeholders."""
+    event: str = field(default="dataset", init=False)
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Something that comes before the first step, with its progress in [0, 1]."""
+
+    what: str
+    done: float
+    event: str = field(default="preparing", init=False)
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One optimiser step."""
+
+    step: int
+    steps: int
+    """Most steps this job may take; it can stop earlier."""
+    loss: float
+    """Mean over the step's supervised tokens, nats."""
+    tokens_per_second: float
+    eta_s: float
+    event: str = field(default="step", init=False)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The held-out examples were measured."""
+
+    step: int
+    heldout_loss: float
+    event: str = field(default="evaluated", init=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the training measured. Losses are nats per supervised token; None where too few examples were held out."""
+
+    seconds: float
+    """From the first data read to the adapter installed, replay and evaluation included."""
+    steps: int
+    tokens: int
+    tokens_per_second: float
+    trainable_parameters: int
+    total_parameters: int
+    """Of base and adapter together, as PEFT's ``print_trainable_parameters`` counts."""
+    trainable_percent: float
+    heldout_loss_before: float | None
+    heldout_loss_after: float | None
+    general_loss_before: float | None
+    """On the base's own answers to general questions that are not trained on."""
+    general_loss_after: float | None
+    train_loss_after: float
+    stopped_because: str
+    """Which rule ended it, in words."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The weights are written into the job's folder; nothing is installed yet."""
+
+    folder: str
+    report: Report
+    event: str = field(default="trained", init=False)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The adapter went through the door and can be worn."""
+
+    adapter: str
+    path: str
+    report: Report
+    event: str = field(default="finished", init=False)
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The person stopped it; no adapter came of it."""
+
+    step: int
+    event: str = field(default="cancelled", init=False)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It could not go on."""
+
+    reason: str
+    event: str = field(default="failed", init=False)
+
+
+TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Trained | Installed | Cancelled | Failed
+
+
+def as_json(event: TrainingEvent) -> dict[str, Any]:
+    """One flat object whose first key is ``event``."""
+    fields = asdict(event)
+    return {"event": fields.pop("event")} | fields
