@@ -1,0 +1,233 @@
+"""The one door in. Owns how an adapter gets into the person's folder and out of it; never runs or unpickles anything.
+
+What was checked is what gets written: the bytes stay in memory from the reading on, so a source that changes
+meanwhile changes nothing. A folder appears by one rename, complete and flushed, or not at all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, to_toml
+from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
+from lora_chat.adapters.reading import read_bytes, refusal, shown
+from lora_chat.adapters.registry import Adapter, discover, read_installed
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.adapters.verify import check_hashes, read_manifest_of, verified
+from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.files import staged_folder, sync_folder
+from lora_chat.paths import Paths
+from lora_chat.text import clean
+
+_TEXTS = ("README.md", "LICENSE")
+_TEXT_LIMIT = 2**20
+_LISTED = 1000
+_STALE_SECONDS = 3600
+_LEFTOVERS = (".incoming-", ".trash-")
+_OTHER_FORMS = {
+    ".zip": "archives cannot be installed yet; unpack it and install the folder",
+    ".tar": "archives cannot be installed yet; unpack it and install the folder",
+    ".gz": "archives cannot be installed yet; unpack it and install the folder",
+    ".xz": "archives cannot be installed yet; unpack it and install the folder",
+    ".rar": "archives of this kind are not supported; unpack it and install the folder",
+    ".7z": "archives of this kind are not supported; unpack it and install the folder",
+    ".gguf": "GGUF adapters cannot be worn; install the PEFT folder it was made from",
+    ".bin": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
+    ".pt": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
+    ".pth": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
+    ".safetensors": "one file is not an adapter; install the folder that also holds adapter_config.json",
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checked adapter in memory, before anything is written: what a preview shows and ``install`` writes."""
+
+    files: AdapterFiles
+    manifest: Manifest
+    """Its ``adapter.toml``, completed from the bytes; the name is the one wished for."""
+    texts: Mapping[str, bytes]
+    """README.md and LICENSE, cleaned."""
+    ignored: tuple[str, ...]
+    """Names of files in the source that are not installed."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What ``install`` did."""
+
+    adapter: Adapter
+    already: bool
+    """The same bytes were there before: nothing was written."""
+    ignored: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def install_folder(
+    source: Path,
+    paths: Paths,
+    name: str | None = None,
+    signature: BaseSignature | None = None,
+    manifest: Manifest | None = None,
+) -> Installed:
+    """Check the adapter in ``source`` and install it; the source stays as it is. See ``inspect`` and ``install``."""
+    return install(inspect(source, name, signature, manifest), paths)
+
+
+def inspect(
+    source: Path,
+    name: str | None = None,
+    signature: BaseSignature | None = None,
+    manifest: Manifest | None = None,
+) -> Candidate:
+    """Read and check an adapter folder, writing nothing.
+
+    ``name`` and ``manifest`` come before what the folder says. With ``signature`` it must fit that base.
+
+    Raises:
+        NotFoundError: there is no ``source``.
+        RefusedError: it is not an adapter that could be worn, or cannot be called so.
+    """
+    _check_form(source)
+    files = read_adapter(source)
+    found = read_manifest_of(source)
+    check_hashes(files, found)
+    chosen = manifest or found or Manifest()
+    warnings = verified(files, signature, chosen).verdict.warnings if signature else files.warnings
+    if chosen.ignored:
+        warnings += (f"Ignored in {MANIFEST_NAME}: {', '.join(chosen.ignored[:20])}.",)
+    wanted = checked_name(name or chosen.name or source.resolve().name.lower())
+    texts, ignored = _texts(source), _others(source)
+    return Candidate(files, _completed(chosen, files, wanted), texts, ignored, warnings)
+
+
+def install(candidate: Candidate, paths: Paths) -> Installed:
+    """Write a checked adapter into the person's folder, durably, by one rename.
+
+    The same bytes under that name are left alone; other bytes under it get the next free name (``name-2``).
+
+    Raises:
+        RefusedError: the folder cannot be written (full, read-only), with the reason; nothing is left.
+    """
+    sweep(paths)
+    for name in _names(candidate.manifest.name):
+        target = paths.adapters / name
+        if not os.path.lexists(target) and not (paths.bundled_adapters / name).is_dir():
+            break
+        if _holds_same(target, candidate.files):
+            return Installed(read_installed(target), True, candidate.ignored, candidate.warnings)
+    manifest = dataclasses.replace(candidate.manifest, name=name)
+    contents = {
+        CONFIG_NAME: candidate.files.config,
+        WEIGHTS_NAME: candidate.files.weights,
+        MANIFEST_NAME: to_toml(manifest).encode(),
+        **candidate.texts,
+    }
+    with _telling(f"install the adapter into {target}"), staged_folder(target) as stage:
+        for file_name, data in contents.items():
+            (stage / file_name).write_bytes(data)
+    return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
+
+
+def remove(name: str, paths: Paths) -> None:
+    """Delete an installed adapter: one rename takes it out of every listing, then its files go.
+
+    Raises:
+        RefusedError: it is a shipped one, or the folder cannot be changed.
+        NotFoundError: there is no such adapter.
+    """
+    target = paths.adapters / name
+    plain = name and not name.startswith(".") and Path(name).name == name and "\\" not in name and "\0" not in name
+    if not plain or not os.path.lexists(target):
+        discover(paths).get(name)  # says what is near, or falls through for a shipped one
+        raise RefusedError(f'The adapter "{shown(name)}" is shipped with lora-chat and cannot be removed.')
+    with _telling(f"remove the adapter {target}"):
+        if target.is_symlink():
+            target.unlink()
+            return
+        trash = Path(tempfile.mkdtemp(prefix=".trash-", dir=paths.adapters))
+        try:
+            os.replace(target, trash / name)
+            sync_folder(paths.adapters)
+        finally:
+            shutil.rmtree(trash, ignore_errors=True)
+
+
+def sweep(paths: Paths) -> None:
+    """Delete what an install or removal left when it was killed, once it is an hour old."""
+    with suppress(OSError):
+        for entry in paths.adapters.iterdir():
+            old = time.time() - entry.lstat().st_mtime > _STALE_SECONDS
+            if old and entry.name.startswith(_LEFTOVERS):
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _check_form(source: Path) -> None:
+    # A name with NUL makes every path call raise ValueError.
+    exists = "\0" not in str(source) and os.path.lexists(source)
+    if not exists:
+        raise NotFoundError(f"There is no {shown(str(source), 200)}: give the path of an adapter's folder.")
+    if not source.is_dir():
+        why = _OTHER_FORMS.get(source.suffix.lower(), "it is not a folder; install the folder that holds the adapter")
+        raise refusal(source, why)
+
+
+def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
+    weights = WeightsClaim(
+        files.sha256, files.config_sha256, files.layout.rank, files.layout.parameters, len(files.weights)
+    )
+    base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
+    return dataclasses.replace(manifest, name=name, base=base, weights=weights)
+
+
+def _texts(source: Path) -> dict[str, bytes]:
+    """README.md and LICENSE where they are ordinary files; a link or a huge one is not worth refusing the adapter."""
+    found = {}
+    for name in _TEXTS:
+        with suppress(NotFoundError, RefusedError):
+            found[name] = clean(read_bytes(source / name, _TEXT_LIMIT).decode("utf-8", "replace")).encode()
+    return found
+
+
+def _others(source: Path) -> tuple[str, ...]:
+    taken = {CONFIG_NAME, WEIGHTS_NAME, MANIFEST_NAME}
+    taken |= {name for name in _TEXTS if (source / name).is_file() and not (source / name).is_symlink()}
+    with os.scandir(source) as entries:
+        names = [shown(entry.name, 80) for entry in itertools.islice(entries, _LISTED) if entry.name not in taken]
+    return tuple(sorted(names))
+
+
+def _names(name: str) -> Iterator[str]:
+    """``name``, then ``name-2``, ``name-3``, … within 64 characters."""
+    yield name
+    for number in itertools.count(2):
+        tail = f"-{number}"
+        yield name[: 64 - len(tail)] + tail
+
+
+def _holds_same(target: Path, files: AdapterFiles) -> bool:
+    try:
+        same = read_bytes(target / WEIGHTS_NAME, WEIGHTS_LIMIT) == files.weights
+        return same and read_bytes(target / CONFIG_NAME, CONFIG_LIMIT) == files.config
+    except LoraChatError:
+        return False
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RefusedError(f"Cannot {shown(what, 240)} ({error.strerror or error}): make room or correct its "
+                           "permissions; nothing was changed.") from error  # fmt: skip

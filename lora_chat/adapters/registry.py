@@ -1,0 +1,176 @@
+"""Which adapters there are. Owns the catalog of the person's and the shipped ones; never opens a tensor or runs code.
+
+Listing reads JSON headers only. A folder that cannot be used is a ``Problem`` with its reason and hides nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from lora_chat.adapters.manifest import Manifest, checked_name
+from lora_chat.adapters.peft_config import CONFIG_NAME
+from lora_chat.adapters.reading import read_bytes, shown
+from lora_chat.adapters.verify import read_manifest_of
+from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, read_adapter_header
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
+from lora_chat.paths import Paths
+
+Origin = Literal["user", "bundled"]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter that could be worn."""
+
+    name: str
+    """Its folder's name."""
+    path: Path
+    origin: Origin
+    base_model: str
+    """The name it declares; empty when it declares none."""
+    rank: int
+    """The largest."""
+    parameters: int
+    bytes: int
+    """Of the weights file."""
+    targets: tuple[str, ...]
+    manifest: Manifest
+    """What it says about itself; all defaults without an ``adapter.toml``."""
+
+    @property
+    def version(self) -> str:
+        """Such as ``1.0.0``."""
+        return self.manifest.version
+
+    @property
+    def description(self) -> str:
+        """One line, cleaned."""
+        return self.manifest.description
+
+    @property
+    def system_prompt(self) -> str:
+        """What it wants said first; empty leaves that to the person and the chat template."""
+        return self.manifest.chat.system_prompt
+
+    @property
+    def temperature(self) -> float | None:
+        """What it wants to be sampled at; None when it does not say."""
+        return self.manifest.chat.temperature
+
+    @property
+    def starters(self) -> tuple[str, ...]:
+        """Questions it is good at."""
+        return self.manifest.chat.starters
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the weights, in hex: as written at install (the load holds the bytes against it), else computed now."""
+        return (
+            self.manifest.weights.sha256
+            or hashlib.sha256(read_bytes(self.path / WEIGHTS_NAME, WEIGHTS_LIMIT)).hexdigest()
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A folder that cannot be used."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What was found, the usable and the broken."""
+
+    adapters: tuple[Adapter, ...]
+    """By name; the person's own stands for a shipped one of the same name."""
+    problems: tuple[Problem, ...] = ()
+
+    def get(self, name: str) -> Adapter:
+        """Return the adapter called ``name``.
+
+        Raises:
+            RefusedError: there is a folder of that name, and it is broken.
+            NotFoundError: there is none, naming the nearest.
+        """
+        by_name = {adapter.name: adapter for adapter in self.adapters}
+        if name in by_name:
+            return by_name[name]
+        for problem in self.problems:
+            if problem.path.name == name:
+                raise RefusedError(problem.reason)
+        near = did_you_mean(name, by_name)
+        see = f"{near} (lora-chat adapter list shows them all)" if near else ": lora-chat adapter list shows them all"
+        raise NotFoundError(f'There is no adapter called "{shown(name)}"{see}.')
+
+
+Seen = MutableMapping[Path, tuple[object, Adapter]]
+"""A caller's memory of earlier looks: folder -> (what its files' times and sizes were, the adapter)."""
+
+
+def discover(paths: Paths, seen: Seen | None = None) -> Catalog:
+    """Look through the person's folder, then the shipped one; a caller that looks again and again passes ``seen``."""
+    found: dict[str, Adapter] = {}
+    problems: list[Problem] = []
+    places: tuple[tuple[Path, Origin], ...] = ((paths.adapters, "user"), (paths.bundled_adapters, "bundled"))
+    for root, origin in places:
+        for folder in _folders(root, problems):
+            try:
+                adapter = _look(folder, origin, {} if seen is None else seen)
+                found.setdefault(adapter.name, adapter)
+            except LoraChatError as error:
+                problems.append(Problem(folder, str(error)))
+    return Catalog(tuple(found[name] for name in sorted(found)), tuple(problems))
+
+
+def read_installed(folder: Path, origin: Origin = "user") -> Adapter:
+    """Read one adapter's headers. Raises as ``read_adapter_header`` and ``read_manifest``."""
+    header = read_adapter_header(folder)
+    manifest = read_manifest_of(folder) or Manifest()
+    return Adapter(
+        name=checked_name(folder.name),
+        path=folder,
+        origin=origin,
+        base_model=manifest.base.model or header.settings.base_model,
+        rank=header.layout.rank,
+        parameters=header.layout.parameters,
+        bytes=header.bytes,
+        targets=header.layout.targets,
+        manifest=manifest,
+    )
+
+
+def _folders(root: Path, problems: list[Problem]) -> list[Path]:
+    try:
+        entries = sorted(root.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        problems.append(Problem(root, f"Cannot look into {root} ({error.strerror}): correct its permissions."))
+        return []
+    # Hidden names are installs under way (.incoming-…) and removals (.trash-…); plain files (a README) are no adapters.
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+
+
+def _look(folder: Path, origin: Origin, seen: Seen) -> Adapter:
+    state = tuple(_state(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, "adapter.toml"))
+    known = seen.get(folder)
+    if known is not None and known[0] == state:
+        return known[1]
+    adapter = read_installed(folder, origin)
+    seen[folder] = (state, adapter)
+    return adapter
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        facts = path.lstat()
+    except OSError:
+        return ()
+    return (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode)

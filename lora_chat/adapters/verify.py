@@ -1,0 +1,173 @@
+"""Whether an adapter fits a base. Owns the verdict and its reasons; never loads the base nor changes anything.
+
+An adapter is worn exactly or refused with the reason: every tensor must have its module, with its very shape.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_chat.adapters.manifest import MANIFEST_LIMIT, MANIFEST_NAME, Manifest, read_manifest
+from lora_chat.adapters.peft_config import matching_key
+from lora_chat.adapters.reading import read_bytes, shown
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.adapters.weights import AdapterFiles, LoraLayout, ModuleLora, read_adapter
+from lora_chat.errors import NotFoundError, RefusedError
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What ``check_fit`` found."""
+
+    ok: bool
+    reason: str
+    """Why not, as one sentence; empty when it fits."""
+    warnings: tuple[str, ...]
+    modules_matched: int
+    modules_total: int
+    """Linear modules of the base."""
+    asks: bool = False
+    """Whether a person should agree first: the shapes fit, but it was made for another base."""
+
+
+@dataclass(frozen=True)
+class VerifiedAdapter:
+    """Bytes that passed every check against one base: the only thing that is ever attached. ``verified`` makes it."""
+
+    files: AdapterFiles
+    verdict: Verdict
+
+    @property
+    def layout(self) -> LoraLayout:
+        """What it adapts."""
+        return self.files.layout
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights file, in hex."""
+        return self.files.sha256
+
+
+def read_manifest_of(folder: Path) -> Manifest | None:
+    """The ``adapter.toml`` in ``folder``; None when there is none.
+
+    Raises:
+        RefusedError: there is one and it is not acceptable.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return read_manifest(read_bytes(path, MANIFEST_LIMIT), str(path))
+    except NotFoundError:
+        return None
+
+
+def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "") -> None:
+    """Hold the bytes against ``adapter.toml`` and against ``sha256``, where each says something.
+
+    Raises:
+        RefusedError: edited after it was installed.
+    """
+    stated = [(files.sha256, sha256)]
+    if manifest is not None:
+        stated += [(files.sha256, manifest.weights.sha256), (files.config_sha256, manifest.weights.config_sha256)]
+    if any(each and not hmac.compare_digest(found, each) for found, each in stated):
+        raise RefusedError(
+            f'The adapter "{shown(files.name)}" in {shown(str(files.folder), 200)} was edited after it was installed: '
+            f"remove it and install it again."
+        )
+
+
+def check_fit(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None = None) -> Verdict:
+    """Hold an adapter's names and shapes against a base; never raises for what it finds."""
+    modules, base = files.layout.modules, signature.modules
+    matched = sum(1 for name in modules if name in base)
+    reason = _misfit(files, signature) or _incomplete(files, signature)
+    doubts = _doubts(files, signature, manifest)
+    return Verdict(
+        ok=not reason,
+        reason=reason,
+        warnings=files.warnings + tuple(doubts),
+        modules_matched=matched,
+        modules_total=len(base),
+        asks=bool(doubts),
+    )
+
+
+def verified(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None = None) -> VerifiedAdapter:
+    """Return the adapter as one that may be worn on the base of ``signature``.
+
+    Raises:
+        RefusedError: it does not fit, with the reason.
+    """
+    verdict = check_fit(files, signature, manifest)
+    if not verdict.ok:
+        raise RefusedError(verdict.reason)
+    return VerifiedAdapter(files, verdict)
+
+
+def load_verified(folder: Path, signature: BaseSignature, sha256: str = "") -> VerifiedAdapter:
+    """Read, check and match an installed adapter: what an engine does before wearing it.
+
+    ``sha256`` is what the request expects of the weights; empty expects nothing.
+
+    Raises:
+        NotFoundError: the folder is gone.
+        RefusedError: it is damaged, was edited after install, or does not fit.
+    """
+    files = read_adapter(folder)
+    manifest = read_manifest_of(folder)
+    check_hashes(files, manifest, sha256)
+    return verified(files, signature, manifest)
+
+
+def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
+    for name, module in files.layout.modules.items():
+        if name not in signature.modules:
+            return _sentence(files, signature, f'it adapts "{shown(name, 100)}", which this base does not have')
+        if _shape(module) != signature.modules[name]:
+            (out, into), (base_out, base_into) = _shape(module), signature.modules[name]
+            return _sentence(files, signature, f'"{shown(name, 100)}" is {into}→{out} there and {base_into}→{base_out} '
+                                               "in this base")  # fmt: skip
+    return ""
+
+
+def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
+    """A file that lost tensors on its way would be half an adapter: what its config names must be there."""
+    settings = files.settings
+    if settings.targets is None or settings.selects_layers:
+        return ""
+    wanted = dict.fromkeys(settings.targets)
+    named = [name for name in signature.modules if matching_key(wanted, name)]
+    missing = [name for name in named if name not in files.layout.modules]
+    if not missing:
+        return ""
+    count, first = f"{len(missing)} of the {len(named)} modules", shown(missing[0], 100)
+    return _sentence(files, signature, f'{count} its config names have no tensors, "{first}" first: it is incomplete')
+
+
+def _sentence(files: AdapterFiles, signature: BaseSignature, why: str) -> str:
+    made_for = f"made for {files.settings.base_model}, " if files.settings.base_model else ""
+    return (
+        f'The adapter "{shown(files.name)}" ({made_for}checked against {shown(signature.lineage, 100)}) does not fit: '
+        f"{why}; wear it on its own base model or install one made for this base."
+    )
+
+
+def _shape(module: ModuleLora) -> tuple[int, int]:
+    return module.b.shape[0], module.a.shape[1]
+
+
+def _doubts(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None) -> list[str]:
+    said = manifest.base if manifest else None
+    declared = (said.model if said else "") or files.settings.base_model
+    here = shown(signature.lineage, 100)
+    if not declared:
+        return [f"It does not say which base it was made for; its shapes fit {here}."]
+    known = signature.is_called(declared) or bool(said and said.weights and said.weights == signature.weights)
+    if not known:
+        return [f"It was made for {shown(declared, 100)}; its shapes fit {here}, its words may not."]
+    if said and said.fingerprint and said.fingerprint != signature.fingerprint:
+        return [f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."]
+    return []
