@@ -1,0 +1,240 @@
+"""``lora-chat model``: the base models. Owns what is asked before a pull; never fetches or reads a model itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.models.catalog import CatalogEntry
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.paths import Paths
+
+app = typer.Typer(help="Base models: list, pull, choose and remove them.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command("list")
+def list_models(json: Json = False) -> None:
+    """List the base models of this machine and of the catalog."""
+    from lora_chat.cli.console import answer_json, answer_table, note
+    from lora_chat.models.catalog import CATALOG
+    from lora_chat.models.installed import list_bases
+
+    paths, default = _places()
+    bases, problems = list_bases(paths.models)
+    rows = [_installed_row(base, default) for base in bases]
+    names = {row["name"] for row in rows}
+    rows += [_catalog_row(entry, default) for entry in CATALOG if entry.name not in names]
+    if json:
+        broken = [{"path": str(problem.path), "reason": problem.reason} for problem in problems]
+        answer_json({"models": rows, "problems": broken})
+        return
+    answer_table(["NAME", "SOURCE", "SIZE", "HERE", ""], [_cells(row) for row in rows])
+    for problem in problems:
+        note(problem.reason)
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json: Json = False) -> None:
+    """Say what is known of one base model."""
+    from lora_chat.cli.console import answer, answer_json
+    from lora_chat.errors import NotFoundError
+    from lora_chat.models.catalog import resolve
+    from lora_chat.models.installed import find_base
+    from lora_chat.text import clean_line
+
+    paths, default = _places()
+    try:
+        facts = _installed_facts(find_base(paths.models, name), default)
+    except NotFoundError:
+        if (paths.models / name).exists():
+            raise
+        facts = _catalog_facts(resolve(name), default)
+    if json:
+        answer_json(facts)
+        return
+    for key, value in facts.items():
+        if value not in (None, ""):
+            answer(f"{key.replace('_', ' ')}: {clean_line(str(value))}")
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(help="A catalog name, a hub id org/name, a folder, or a .gguf file.")],
+    called: Annotated[str, typer.Option("--name", help="Keep it under this name.")] = "",
+    yes: Yes = False,
+) -> None:
+    """Bring a base model onto this machine."""
+    from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.models.catalog import renamed, resolve
+    from lora_chat.models.sources.staging import size
+
+    paths, _ = _places()
+    entry = renamed(resolve(name), called or None)
+    there = _installed(paths, entry)
+    if there is None:
+        if not confirm(_question(entry), yes=yes):
+            note("Nothing was pulled.")
+            return
+        there = _pull(entry, paths)
+    answer(f"{there.name} is on this machine: {size(there.bytes)} in {there.folder}")
+
+
+@app.command()
+def use(name: Annotated[str, typer.Argument(help="A base model of this machine.")]) -> None:
+    """Make a base model the one that commands use when they name none."""
+    from lora_chat.cli.console import answer
+    from lora_chat.config import save_settings
+    from lora_chat.models.installed import find_base
+
+    paths, _ = _places()
+    base = find_base(paths.models, name)
+    save_settings(paths.config, model=base.name)
+    answer(f"{base.name} is now the default base model.")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="A base model of this machine.")], yes: Yes = False) -> None:
+    """Delete a base model from this machine; a folder used in place stays."""
+    from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.models.catalog import is_name
+    from lora_chat.models.installed import find_base, remove_base
+
+    paths, _ = _places()
+    folder = paths.models / name
+    if not (is_name(name) and folder.is_dir()):  # a broken one is removed by its folder's name
+        folder = paths.models / find_base(paths.models, name).name
+    if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes):
+        note("Nothing was removed.")
+        return
+    remove_base(paths.models, folder.name)
+    answer(f"{folder.name} is removed; `lora-chat model pull {folder.name}` brings a catalog model back.")
+
+
+def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
+    """Return the base model ``name``, pulling it first if the person (or ``yes``) agrees.
+
+    Raises:
+        NotFoundError: it is not on this machine and was declined, or nobody is at a terminal to ask.
+        LoraChatError: as ``find_base`` and ``pull``.
+    """
+    from lora_chat.cli.console import confirm, is_interactive
+    from lora_chat.errors import NotFoundError
+    from lora_chat.models.catalog import resolve
+    from lora_chat.models.installed import find_base
+
+    try:
+        return find_base(paths.models, name)
+    except NotFoundError as missing:
+        if (paths.models / name).exists():  # it is here, and the folder it points to is gone
+            raise
+        entry = resolve(name)
+        there = _installed(paths, entry)
+        if there is not None:
+            return there
+        if not yes and not (is_interactive() and confirm(_question(entry), yes=False)):
+            raise missing from None
+    return _pull(entry, paths)
+
+
+def _places() -> tuple[Paths, str]:
+    """Where things are, and the default base model's name."""
+    import os
+
+    from lora_chat.config import load_config
+    from lora_chat.paths import find_paths
+
+    paths = find_paths(os.environ)
+    return paths, load_config(paths.config).model
+
+
+def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:
+    """The model that pulling ``entry`` would give, if it is there."""
+    from lora_chat.models.installed import find_base
+
+    if not (paths.models / entry.name).exists():
+        return None
+    there = find_base(paths.models, entry.name)
+    return there if there.signature.lineage.casefold() == entry.lineage.casefold() else None
+
+
+def _pull(entry: CatalogEntry, paths: Paths) -> InstalledBase:
+    from lora_chat.cli.console import progress_bar
+    from lora_chat.models.sources import pull as fetch
+
+    with progress_bar() as progress:
+        return fetch(entry, paths, progress)
+
+
+def _question(entry: CatalogEntry) -> str:
+    """What would be pulled, how big, under which licence, and what it is good for."""
+    from lora_chat.models.sources.staging import size
+    from lora_chat.text import clean_line
+
+    if entry.source_kind in ("folder", "gguf"):
+        how = "is used where it lies" if entry.source_kind == "folder" else "is converted to safetensors"
+        return f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It {how}."
+    about = f"about {size(entry.download_bytes)} to download" if entry.download_bytes else "size not known beforehand"
+    on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
+    licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
+    what = f" {entry.description}" if entry.description else ""
+    return (
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}.{what} Go on?"
+    )
+
+
+def _installed_row(base: InstalledBase, default: str) -> dict[str, Any]:
+    return {
+        "name": base.name,
+        "source": base.source,
+        "path": str(base.folder),
+        "bytes": base.bytes,
+        "installed": True,
+        "default": base.name == default,
+    }
+
+
+def _catalog_row(entry: CatalogEntry, default: str) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "source": entry.source_kind,
+        "path": None,
+        "bytes": entry.installed_bytes,
+        "installed": False,
+        "default": entry.name == default,
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    from lora_chat.models.sources.staging import size
+
+    here = "yes" if row["installed"] else "no"
+    return [row["name"], row["source"], size(row["bytes"]), here, "default" if row["default"] else ""]
+
+
+def _installed_facts(base: InstalledBase, default: str) -> dict[str, Any]:
+    signature = base.signature
+    return _installed_row(base, default) | {
+        "base_model": signature.lineage,
+        "architecture": signature.architecture,
+        "parameters": base.parameters,
+        "context_window": base.context_window,
+        "linear_modules": len(signature.modules),
+        "fingerprint": signature.fingerprint,
+        "weights": signature.weights,
+        "chat_template": signature.chat_template,
+    }
+
+
+def _catalog_facts(entry: CatalogEntry, default: str) -> dict[str, Any]:
+    return _catalog_row(entry, default) | {
+        "base_model": entry.lineage,
+        "parameters": entry.parameters or None,
+        "download_bytes": entry.download_bytes or None,
+        "licence": entry.licence,
+        "description": entry.description,
+    }
