@@ -23,8 +23,10 @@ _FLAGS = os.O_RDONLY
 for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
     _FLAGS |= getattr(os, _flag, 0)
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
+# Matches from every quote on, also where no end follows: a failed match would be tried again at each quote inside.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKETS_LIMIT = 150_000  # 20,000 tensors have six each
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def shown(value: object, longest: int = 60) -> str:
@@ -50,19 +52,26 @@ def read_bytes(path: Path, limit: int) -> bytes:
 def read_head(path: Path, limit: int, *, whole: bool = False) -> tuple[bytes, int]:
     """The first ``limit`` bytes of ``path`` and its size in bytes; ``whole`` refuses a file larger than that."""
     descriptor = _open(path)
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise refusal(path, "it is not a regular file; replace it by one")
-        if whole and facts.st_size > limit:
-            raise refusal(path, f"it has {facts.st_size:,} bytes where at most {limit:,} are accepted")
-        try:
+    try:
+        return _read(descriptor, path, limit, whole)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, path: Path, limit: int, whole: bool) -> tuple[bytes, int]:
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):
+        raise refusal(path, "it is not a regular file; replace it by one")
+    if whole and facts.st_size > limit:
+        raise refusal(path, f"it has {facts.st_size:,} bytes where at most {limit:,} are accepted")
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1 if whole else limit)
-        except OSError as error:
-            raise refusal(path, f"it cannot be read ({error.strerror})") from error
+    except OSError as error:
+        raise refusal(path, f"it cannot be read ({error.strerror})") from error
     if whole and len(data) > limit:  # it grew while being read
         raise refusal(path, f"it has more than the {limit:,} bytes that are accepted")
-    return data, max(facts.st_size, len(data)) if whole else facts.st_size
+    return data, len(data) if whole else facts.st_size
 
 
 def _open(path: Path) -> int:
@@ -90,8 +99,9 @@ def parse_object(raw: bytes, where: Path | str, depth: int = 32) -> dict[str, An
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise refusal(where, "its JSON is not UTF-8; save it again as UTF-8") from error
-    if _deepest(raw, depth) > depth:
-        raise refusal(where, f"its JSON is nested deeper than {depth} levels")
+    brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+    if len(brackets) > _BRACKETS_LIMIT or _deepest(brackets, depth) > depth:
+        raise refusal(where, f"its JSON is nested deeper than {depth} levels, or has more than 150,000 brackets")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -101,11 +111,11 @@ def parse_object(raw: bytes, where: Path | str, depth: int = 32) -> dict[str, An
     return value
 
 
-def _deepest(raw: bytes, enough: int) -> int:
-    """Nesting depth of ``raw`` without parsing it: a parser's stack is not the place to find out."""
+def _deepest(brackets: bytes, enough: int) -> int:
+    """Nesting depth, found without parsing: a parser's stack is not the place to find out."""
     depth = deepest = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
-        depth += 1 if bracket[0] in b"[{" else -1
+    for bracket in brackets:
+        depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
         if deepest > enough:
             break

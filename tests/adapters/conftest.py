@@ -37,7 +37,14 @@ SIGNATURE = BaseSignature(
     aliases=("tiny",),
 )
 TARGETS = ("q_proj", "v_proj")
-NUMPY_KINDS = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "I64": np.int64, "F64": np.float64, "BOOL": bool}
+NUMPY_KINDS = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": np.uint16,
+    "I64": np.int64,
+    "F64": np.float64,
+    "BOOL": bool,
+}
 
 Tensors = dict[str, tuple[str, tuple[int, ...], bytes]]
 

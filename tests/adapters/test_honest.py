@@ -89,7 +89,10 @@ VARIANTS: dict[str, tuple[dict[str, Any], Edit | None]] = {
     "plain": ({}, None),
     "rslora": ({"use_rslora": True}, None),
     "rank pattern": ({"rank_pattern": {"layers.1.self_attn.q_proj": 7, "v_proj": 2}}, None),
-    "alpha pattern": ({"alpha_pattern": {"^model.layers.0.self_attn.q_proj": 32, "layers.1.self_attn.v_proj": 3}}, None),
+    "alpha pattern": (
+        {"alpha_pattern": {"^model.layers.0.self_attn.q_proj": 32, "layers.1.self_attn.v_proj": 3}},
+        None,
+    ),
     "both patterns with rslora": (
         {"rank_pattern": {"q_proj": 6}, "alpha_pattern": {"q_proj": 5}, "use_rslora": True},
         None,
