@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, to_toml
+from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, read_manifest, to_toml
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, refusal, shown
 from lora_chat.adapters.registry import Adapter, discover, read_installed
@@ -104,12 +104,22 @@ def inspect(
     found = read_manifest_of(source)
     check_hashes(files, found)
     chosen = manifest or found or Manifest()
-    warnings = verified(files, signature, chosen).verdict.warnings if signature else files.warnings
+    warnings = files.warnings
     if chosen.ignored:
         warnings += (f"Ignored in {MANIFEST_NAME}: {', '.join(chosen.ignored[:20])}.",)
     wanted = checked_name(name or chosen.name or source.resolve().name.lower())
-    texts, ignored = _texts(source), _others(source)
-    return Candidate(files, _completed(chosen, files, wanted), texts, ignored, warnings)
+    candidate = Candidate(files, _completed(chosen, files, wanted), _texts(source), _others(source), warnings)
+    return inspect_against(candidate, signature) if signature else candidate
+
+
+def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate:
+    """Hold a candidate against a base; return it with what there is to warn of.
+
+    Raises:
+        RefusedError: it does not fit.
+    """
+    found = verified(candidate.files, signature, candidate.manifest).verdict.warnings
+    return dataclasses.replace(candidate, warnings=tuple(dict.fromkeys((*candidate.warnings, *found))))
 
 
 def install(candidate: Candidate, paths: Paths) -> Installed:
@@ -131,7 +141,7 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
     contents = {
         CONFIG_NAME: candidate.files.config,
         WEIGHTS_NAME: candidate.files.weights,
-        MANIFEST_NAME: to_toml(manifest).encode(),
+        MANIFEST_NAME: _readable(to_toml(manifest).encode()),
         **candidate.texts,
     }
     with _telling(f"install the adapter into {target}"), staged_folder(target) as stage:
@@ -147,11 +157,7 @@ def remove(name: str, paths: Paths) -> None:
         RefusedError: it is a shipped one, or the folder cannot be changed.
         NotFoundError: there is no such adapter.
     """
-    target = paths.adapters / name
-    plain = name and not name.startswith(".") and Path(name).name == name and "\\" not in name and "\0" not in name
-    if not plain or not os.path.lexists(target):
-        discover(paths).get(name)  # says what is near, or falls through for a shipped one
-        raise RefusedError(f'The adapter "{shown(name)}" is shipped with lora-chat and cannot be removed.')
+    target = check_removable(name, paths)
     with _telling(f"remove the adapter {target}"):
         if target.is_symlink():
             target.unlink()
@@ -162,6 +168,16 @@ def remove(name: str, paths: Paths) -> None:
             sync_folder(paths.adapters)
         finally:
             shutil.rmtree(trash, ignore_errors=True)
+
+
+def check_removable(name: str, paths: Paths) -> Path:
+    """Return the folder that ``remove`` would delete. Raises as ``remove``."""
+    target = paths.adapters / name
+    plain = name and not name.startswith(".") and Path(name).name == name and "\\" not in name and "\0" not in name
+    if plain and os.path.lexists(target):
+        return target
+    shipped = discover(paths).get(name)
+    raise RefusedError(f'The adapter "{shipped.name}" is shipped with lora-chat and cannot be removed.')
 
 
 def sweep(paths: Paths) -> None:
@@ -189,6 +205,12 @@ def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     )
     base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
     return dataclasses.replace(manifest, name=name, base=base, weights=weights)
+
+
+def _readable(raw: bytes) -> bytes:
+    """What is written must be read again: a caller's manifest may be too large or hold what TOML cannot."""
+    read_manifest(raw)
+    return raw
 
 
 def _texts(source: Path) -> dict[str, bytes]:

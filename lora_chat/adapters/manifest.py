@@ -18,7 +18,7 @@ from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
 
 MANIFEST_NAME = "adapter.toml"
-MANIFEST_LIMIT = 32 * 1024
+MANIFEST_LIMIT = 16 * 1024  # tomllib needs the square of a dotted key's parts: 0.5 s here, 1.9 s for 32 KB
 SCHEMA = 1
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")

@@ -1,0 +1,139 @@
+"""``lora-chat adapter``: the JSON shapes of the interface, and the exit code of each refusal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lora_chat.cli import adapter as commands
+from lora_chat.engine.protocol import Probe
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
+from lora_chat.paths import Paths
+from tests.adapters.conftest import SIGNATURE, config, paths_under, tensors, write_adapter
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """A home of its own, with a base on the machine and an engine that measured 1.5."""
+    home = paths_under(tmp_path / "home")
+    base = SimpleNamespace(name="tiny", signature=SIGNATURE)
+    monkeypatch.setattr(commands, "_places", lambda: (home, "tiny"))
+    monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
+    monkeypatch.setattr(commands, "_measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
+    return home
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_adapter(tmp_path / "bot", toml='license = "MIT"\n[chat]\ntemperature = 0.5\n')
+
+
+def run(*words: object) -> str:
+    result = CliRunner().invoke(commands.app, [str(word) for word in words], catch_exceptions=False)
+    return result.stdout
+
+
+def refused(*words: object) -> tuple[LoraChatError, str]:
+    result = CliRunner().invoke(commands.app, [str(word) for word in words])
+    assert isinstance(result.exception, LoraChatError), result.exception
+    return result.exception, result.stdout
+
+
+def test_install_list_info_and_remove(source: Path, paths: Paths) -> None:
+    assert "installed in" in run("install", source, "--yes")
+    assert "already installed" in run("install", source, "--yes")
+    (paths.adapters / "broken").mkdir()
+    found = json.loads(run("list", "--json"))
+    (row,) = found["adapters"]
+    assert set(row) == {
+        "name", "version", "description", "base_model", "rank", "parameters", "bytes", "sha256", "origin", "path"
+    }  # fmt: skip
+    assert (row["name"], row["rank"], row["origin"]) == ("bot", 4, "user")
+    assert row["path"] == str(paths.adapters / "bot")
+    assert [set(problem) for problem in found["problems"]] == [{"path", "reason"}]
+    assert json.loads(run("info", "bot", "--json"))["license"] == "MIT"
+    assert "temperature: 0.5" in run("info", "bot")
+    assert "bot" in run("list")
+    assert "is removed" in run("remove", "bot", "--yes")
+    assert json.loads(run("list", "--json"))["adapters"] == []
+
+
+def test_the_preview_shows_what_would_be_installed(source: Path, paths: Paths) -> None:
+    (source / "tokenizer.json").write_text("{}")
+    shown = CliRunner().invoke(commands.app, ["install", str(source), "--yes"]).stderr
+    for part in ("tiny/Llama-Random", "q_proj, v_proj", "sha256", "MIT", "tokenizer.json", "fits tiny"):
+        assert part in shown
+
+
+def test_without_a_terminal_and_yes_nothing_is_installed(source: Path, paths: Paths) -> None:
+    error, _ = refused("install", source)
+    assert isinstance(error, UsageError)
+    assert not paths.adapters.exists()
+
+
+def test_verify_reports_as_the_interface_says(source: Path, paths: Paths) -> None:
+    report = json.loads(run("verify", source, "--json"))
+    assert {"ok", "reason", "warnings", "name", "modules_matched", "modules_total", "effect"} <= set(report)
+    assert (report["ok"], report["reason"], report["effect"]) == (True, "", 1.5)
+    assert (report["name"], report["modules_matched"], report["modules_total"]) == ("bot", 4, 14)
+    assert "4 of 14 modules" in run("verify", source)
+
+
+def test_verify_refuses_what_does_not_fit_with_exit_4(tmp_path: Path, paths: Paths) -> None:
+    write_adapter(paths.adapters / "half", config(target_modules=["q_proj", "v_proj", "o_proj"]), tensors())
+    error, out = refused("verify", "half", "--json")
+    assert isinstance(error, RefusedError)
+    report = json.loads(out)
+    assert (report["ok"], report["effect"]) == (False, None)
+    assert report["reason"] == str(error)
+
+
+def test_a_static_failure_comes_before_a_missing_base(
+    tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_base(models: Path, name: str) -> Any:
+        raise NotFoundError(f"The base model {name} is not on this machine.")
+
+    monkeypatch.setattr("lora_chat.models.installed.find_base", no_base)
+    bad = write_adapter(tmp_path / "bad", config(r=0))
+    assert refused("verify", bad)[0].exit_code == 4
+    good = write_adapter(tmp_path / "good")
+    error, _ = refused("verify", good)
+    assert error.exit_code == 3
+    assert "tiny" in str(error)
+    assert "installed in" in run("install", good, "--yes")
+
+
+def test_what_is_not_finite_on_the_probe_is_refused(
+    source: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "_measured_effect", lambda base, worn: Probe(float("nan"), False, 4, 14))
+    assert refused("verify", source, "--json")[0].exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["info", "nobody"], 3), (["remove", "nobody", "--yes"], 3), (["verify", "nobody"], 3),
+        (["verify", "./nobody"], 3), (["install", "./nobody", "--yes"], 3), (["remove", "../home", "--yes"], 3),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_exit_3(words: list[str], code: int, paths: Paths) -> None:
+    assert refused(*words)[0].exit_code == code
+
+
+def test_importing_the_commands_loads_nothing_heavy() -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import sys, lora_chat.cli.adapter, lora_chat.adapters.install, lora_chat.adapters.verify;"
+        "heavy = {'torch', 'transformers', 'peft', 'numpy', 'textual', 'pydantic'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
