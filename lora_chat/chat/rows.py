@@ -1,0 +1,126 @@
+"""How conversations and messages lie in the tables. Owns the way from a dataclass to a row and back; never opens,
+begins or commits anything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypedDict
+
+from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
+from lora_chat.errors import NotFoundError, StoreError
+from lora_chat.text import clean
+
+
+class ConversationFields(TypedDict, total=False):
+    """What of a conversation can be changed."""
+
+    title: str
+    system: str
+    model: str
+    adapter: str | None
+    scale: float
+    head: int | None
+
+
+class AnswerFields(TypedDict, total=False):
+    """How an answer came to be; each is a field of Message."""
+
+    finish_reason: str | None
+    error: str | None
+    base: str | None
+    adapter: str | None
+    adapter_sha256: str | None
+    scale: float | None
+    sampling: str | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    generated_tokens: int | None
+    first_token_ms: float | None
+    tokens_per_second: float | None
+
+
+class MessageFields(AnswerFields, total=False):
+    """What of a message can be changed after it was added."""
+
+    content: str
+    status: Status
+
+
+CONVERSATION_FIELDS = ConversationFields.__optional_keys__
+ANSWER_FIELDS = AnswerFields.__optional_keys__
+MESSAGE_FIELDS = MessageFields.__optional_keys__
+
+
+def conversation_of(row: sqlite3.Row) -> Conversation:
+    """Turn a row of ``conversations`` into a Conversation."""
+    return Conversation(**dict(row))
+
+
+def message_of(row: sqlite3.Row) -> Message:
+    """Turn a row of ``messages`` into a Message; a reply whose writing program is gone is ``interrupted``.
+
+    Raises:
+        StoreError: the row holds a value that lora-chat never writes: a damaged file.
+    """
+    values = dict(row)
+    writer = values.pop("writer")
+    try:
+        values["role"], values["status"] = Role(values["role"]), Status(values["status"])
+        values["rating"] = Rating(values["rating"]) if values["rating"] else None
+    except ValueError as error:
+        raise StoreError(f"Message {values['id']} is damaged ({error}): restore a backup of the chats.") from error
+    if values["status"] is Status.STREAMING and not is_alive(writer):
+        values["status"] = Status.INTERRUPTED
+    return Message(**values)
+
+
+def storable(values: Mapping[str, object], allowed: frozenset[str]) -> dict[str, Any]:
+    """Clean every text on its way in; a name outside ``allowed`` is the calling code's mistake, a TypeError."""
+    if unknown := sorted(values.keys() - allowed):
+        raise TypeError(f"not a field that can be set: {', '.join(unknown)}")
+    return {name: clean(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:
+    """Insert one row and return its rowid. Table and column names are the program's own, never input."""
+    marks = ", ".join("?" * len(values))
+    cursor = connection.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    return cursor.lastrowid or 0
+
+
+def update(connection: sqlite3.Connection, table: str, id: str | int, values: Mapping[str, Any]) -> None:
+    """Set columns of one row.
+
+    Raises:
+        NotFoundError: the row does not exist.
+    """
+    assignments = ", ".join(f"{name} = ?" for name in values) or "id = id"
+    done = connection.execute(f"UPDATE {table} SET {assignments} WHERE id = ?", (*values.values(), id))
+    if not done.rowcount:
+        raise NotFoundError(f"No {table.removesuffix('s')} {id}: it may have been deleted meanwhile.")
+
+
+@cache
+def this_writer() -> str:
+    """Name this process as ``pid:start``: a process id alone may be given to another program later."""
+    import os
+
+    import psutil  # type: ignore[import-untyped]
+
+    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+def is_alive(writer: str | None) -> bool:
+    """Whether the process that claimed a streaming reply still runs; one that only waits to be reaped does not."""
+    import psutil
+
+    pid, _, began = (writer or "").partition(":")
+    try:
+        process = psutil.Process(int(pid))
+        # Start times are counted from a boot time that shifts by a second when the clock is set.
+        return process.status() != psutil.STATUS_ZOMBIE and bool(abs(process.create_time() - float(began)) < 2)
+    except (psutil.Error, ValueError, OverflowError):
+        return False

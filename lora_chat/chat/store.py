@@ -1,0 +1,297 @@
+"""Where what was said is kept. Owns conversations and messages on the disk; never generates, renders or prints.
+
+A method that changes something returns when that is durable. Text is kept as it was said, but for the characters
+that no place here may hold (``lora_chat.text.clean``). Every method is safe from any thread and raises StoreError
+when the disk, the file or another program stands in the way.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Unpack
+
+from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
+from lora_chat.chat.database import Database
+from lora_chat.chat.rows import (
+    ANSWER_FIELDS,
+    CONVERSATION_FIELDS,
+    MESSAGE_FIELDS,
+    AnswerFields,
+    ConversationFields,
+    MessageFields,
+    conversation_of,
+    insert,
+    is_alive,
+    message_of,
+    storable,
+    this_writer,
+    update,
+)
+from lora_chat.errors import NotFoundError, RefusedError, StoreError
+from lora_chat.text import clean, clean_line
+
+TITLE_LENGTH = 60
+"""Characters of the first user message that become the title of an untitled conversation."""
+
+
+class Store:
+    """All conversations of one home."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open or create the store at ``path``, migrating it if needed; replies cut off by a crash are marked so.
+
+        Raises:
+            StoreError: not a database, another program's, a newer version's, locked, or the disk refuses.
+        """
+        store = cls(Database.open(path))
+        store._mark_interrupted()
+        return store
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """Make all changes in the block one: all of them become durable at its end, or none."""
+        with self.database.writing():
+            yield
+
+    # Conversations
+
+    def create_conversation(
+        self, *, title: str = "", system: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0
+    ) -> Conversation:
+        """Begin a conversation; without a title its first user message gives it one."""
+        now = time.time()
+        made = Conversation(secrets.token_hex(4), clean_line(title), now, now, clean(system), model, adapter, scale)
+        with self.database.writing() as connection:
+            insert(connection, "conversations", asdict(made))
+        return made
+
+    def conversation(self, id: str) -> Conversation:
+        """Find a conversation by its id or any unique beginning of it.
+
+        Raises:
+            NotFoundError: none begins so.
+            RefusedError: several do.
+        """
+        beginning = clean(id).strip().lower()
+        found = (
+            self.database.rows("SELECT * FROM conversations WHERE substr(id, 1, ?) = ?", (len(beginning), beginning))
+            if beginning
+            else []
+        )
+        if not found:
+            raise NotFoundError(f'No conversation "{clean_line(id, 40)}": `lora-chat history list` shows them all.')
+        if len(found) > 1:
+            ids = ", ".join(row["id"] for row in found[:5])
+            raise RefusedError(f'"{beginning}" begins {len(found)} conversations ({ids}…): write more of the id.')
+        return conversation_of(found[0])
+
+    def conversations(self, limit: int | None = None) -> list[Conversation]:
+        """List conversations, the one with the newest message first."""
+        sql = "SELECT * FROM conversations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
+        return [conversation_of(row) for row in self.database.rows(sql, (-1 if limit is None else limit,))]
+
+    def message_counts(self) -> dict[str, int]:
+        """Count each conversation's messages, all branches together."""
+        rows = self.database.rows("SELECT conversation, count(*) AS messages FROM messages GROUP BY conversation")
+        return {row["conversation"]: row["messages"] for row in rows}
+
+    def update_conversation(self, id: str, **changes: Unpack[ConversationFields]) -> Conversation:
+        """Change settings, the title or the visible branch (``head``)."""
+        values = storable(changes, CONVERSATION_FIELDS)
+        if "title" in values:
+            values["title"] = clean_line(values["title"])
+        with self.database.writing() as connection:
+            if values.get("head") is not None and self.message(values["head"]).conversation != id:
+                raise NotFoundError(f"Message {values['head']} is not in conversation {id}.")
+            update(connection, "conversations", id, values)
+            return self.conversation(id)
+
+    def delete_conversation(self, id: str) -> None:
+        """Delete a conversation with all of its branches, and its words from the search index."""
+        with self.database.writing() as connection:
+            self._require_conversation(id)
+            connection.execute("DELETE FROM messages WHERE conversation = ?", (id,))
+            connection.execute("DELETE FROM conversations WHERE id = ?", (id,))
+            # FTS5 only marks words as gone until segments are merged; merge them now.
+            connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+
+    # Messages
+
+    def add_message(
+        self,
+        conversation: str,
+        role: Role,
+        content: str,
+        *,
+        parent: int | None,
+        status: Status = Status.DONE,
+        **answer: Unpack[AnswerFields],
+    ) -> Message:
+        """Add a message below ``parent`` and move the conversation's head to it; returned means durable.
+
+        Raises:
+            NotFoundError: no such conversation, or no such parent in it.
+        """
+        return self._add(conversation, role, content, parent, status, storable(answer, ANSWER_FIELDS))
+
+    def message(self, id: int) -> Message:
+        """Find one message.
+
+        Raises:
+            NotFoundError: no message has this number.
+        """
+        found = self.database.rows("SELECT * FROM messages WHERE id = ?", (id,)) if abs(id) < 2**63 else []
+        if not found:
+            raise NotFoundError(f"No message {id}: `lora-chat history show` prints the messages' numbers.")
+        return message_of(found[0])
+
+    def update_message(self, id: int, **changes: Unpack[MessageFields]) -> Message:
+        """Change an answer as it grows or ends; a status other than ``streaming`` also ends its writer's claim."""
+        values = storable(changes, MESSAGE_FIELDS)
+        if "status" in values:
+            values["writer"] = this_writer() if values["status"] == Status.STREAMING else None
+        with self.database.writing() as connection:
+            update(connection, "messages", id, values)
+            return self.message(id)
+
+    def branch(self, conversation_id: str, leaf: int | None = None) -> list[Message]:
+        """Return the messages from the root to ``leaf``, by default to the conversation's head.
+
+        Raises:
+            NotFoundError: no such conversation, or ``leaf`` is not in it.
+        """
+        # One statement, and so one view: another program may move the head between two. Parents are the older ones,
+        # so ordering by id is ordering from the root.
+        sql = """
+            WITH RECURSIVE up (id, parent) AS (
+                SELECT m.id, m.parent FROM messages m JOIN conversations c ON c.id = m.conversation
+                WHERE c.id = :conversation AND m.id = coalesce(:leaf, c.head)
+                UNION ALL
+                SELECT m.id, m.parent FROM up JOIN messages m ON m.id = up.parent AND m.id < up.id
+            )
+            SELECT messages.* FROM up JOIN messages ON messages.id = up.id ORDER BY messages.id
+        """
+        self._require_conversation(conversation_id)
+        if leaf is not None and self.message(leaf).conversation != conversation_id:
+            raise NotFoundError(f"Message {leaf} is not in conversation {conversation_id}.")
+        values = {"conversation": conversation_id, "leaf": leaf}
+        return [message_of(row) for row in self.database.rows(sql, values)]
+
+    def messages(self, conversation_id: str) -> list[Message]:
+        """Return every message of a conversation, all branches, oldest first."""
+        self._require_conversation(conversation_id)
+        sql = "SELECT * FROM messages WHERE conversation = ? ORDER BY id"
+        return [message_of(row) for row in self.database.rows(sql, (conversation_id,))]
+
+    def siblings(self, message_id: int) -> list[Message]:
+        """Return the message and its alternatives (same parent, same role), oldest first."""
+        one = self.message(message_id)
+        sql = "SELECT * FROM messages WHERE conversation = ? AND parent IS ? AND role = ? ORDER BY id"
+        return [message_of(row) for row in self.database.rows(sql, (one.conversation, one.parent, one.role))]
+
+    def rate(self, message_id: int, rating: Rating | None) -> Message:
+        """Keep what the person thought of an answer; None takes it back.
+
+        Raises:
+            RefusedError: the message is not an answer.
+        """
+        with self.database.writing() as connection:
+            self._answer(message_id, "rated")
+            update(connection, "messages", message_id, {"rating": rating})
+            return self.message(message_id)
+
+    def edit_answer(self, message_id: int, content: str) -> Message:
+        """Add the answer the person wanted beside the one given, and make it the visible one.
+
+        The new one names no base and no adapter, since a person wrote it.
+
+        Raises:
+            RefusedError: the message is not an answer, is still being written, or the new text is empty.
+        """
+        with self.database.writing():
+            old = self._answer(message_id, "edited")
+            if old.status is Status.STREAMING:
+                raise RefusedError(f"Message {message_id} is still being written: wait for it or stop it first.")
+            if not clean(content).strip():
+                raise RefusedError("The answer you wanted is empty: write its text.")
+            extra = {"edited_from": message_id}
+            return self._add(old.conversation, Role.ASSISTANT, content, old.parent, Status.DONE, extra)
+
+    # Health
+
+    def check(self) -> list[str]:
+        """Read the whole file and return what is wrong with it, empty if nothing; a stale search index is rebuilt."""
+        rows = self.database.rows("PRAGMA integrity_check(10)") + self.database.rows("PRAGMA foreign_key_check")
+        problems = [" ".join(str(value) for value in row) for row in rows if tuple(row) != ("ok",)]
+        try:
+            with self.database.writing() as connection:
+                # rank 1 compares the index with the messages; without it only with itself.
+                connection.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
+        except StoreError:
+            problems.append("the search index did not match the messages and was rebuilt")
+            with self.database.writing() as connection:
+                connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
+        return problems
+
+    # Inside
+
+    def _require_conversation(self, id: str) -> sqlite3.Row:
+        found = self.database.rows("SELECT * FROM conversations WHERE id = ?", (clean(id),))
+        if not found:
+            raise NotFoundError(f'No conversation "{clean_line(id, 40)}": `lora-chat history list` shows them all.')
+        return found[0]
+
+    def _answer(self, id: int, verb: str) -> Message:
+        message = self.message(id)
+        if message.role is not Role.ASSISTANT:
+            raise RefusedError(f"Message {id} is the {message.role}'s: only answers can be {verb}.")
+        return message
+
+    def _add(
+        self, conversation: str, role: Role, content: str, parent: int | None, status: Status, extra: dict[str, Any]
+    ) -> Message:
+        now = time.time()
+        values = {"conversation": conversation, "role": role, "content": clean(content), "parent": parent} | extra
+        values |= {"status": status, "created_at": now}
+        values["writer"] = this_writer() if status is Status.STREAMING else None
+        with self.database.writing() as connection:
+            row = self._require_conversation(conversation)
+            if parent is not None and self.message(parent).conversation != conversation:
+                raise NotFoundError(f"Message {parent} is not in conversation {conversation}.")
+            id = insert(connection, "messages", values)
+            changes: dict[str, Any] = {"head": id, "updated_at": now}
+            if role is Role.USER and not row["title"]:
+                changes["title"] = clean_line(content, TITLE_LENGTH)
+            update(connection, "conversations", conversation, changes)
+            return self.message(id)
+
+    def _mark_interrupted(self) -> None:
+        """Make durable what ``message_of`` sees anyway: the replies of ended programs are interrupted."""
+        rows = self.database.rows("SELECT id, writer FROM messages WHERE status = 'streaming'")
+        ended = [(row["id"], row["writer"]) for row in rows if not is_alive(row["writer"])]
+        sql = "UPDATE messages SET status = 'interrupted', writer = NULL WHERE id = ? AND writer = ?"
+        # A read-only home can still be read, and readers see the right status without this.
+        with suppress(StoreError):
+            if ended:
+                with self.database.writing() as connection:
+                    connection.executemany(sql, ended)
