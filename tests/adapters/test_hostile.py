@@ -173,8 +173,8 @@ HOSTILE: dict[str, Build] = {
     "weights are a link": replaced(WEIGHTS, link_to_a_good_one),
     "config is a link": replaced(CONFIG, link_to_a_good_one),
     "config links to a device": replaced(CONFIG, lambda path: path.symlink_to("/dev/zero")),
-    "weights are a fifo": replaced(WEIGHTS, os.mkfifo),
-    "config is a fifo": replaced(CONFIG, os.mkfifo),
+    "weights are a fifo": replaced(WEIGHTS, lambda path: os.mkfifo(path)),
+    "config is a fifo": replaced(CONFIG, lambda path: os.mkfifo(path)),
     "manifest is a fifo": lambda folder: os.mkfifo(write_adapter(folder) / "adapter.toml"),
     "weights are a folder": replaced(WEIGHTS, Path.mkdir),
     "config is a folder": replaced(CONFIG, Path.mkdir),
@@ -317,6 +317,10 @@ HOSTILE: dict[str, Build] = {
 }
 
 
+# Windows has no FIFOs, and lets only administrators make links.
+CASES = [case for case in HOSTILE if os.name == "posix" or not re.search("fifo|link", case)]
+
+
 def assert_one_sentence(reason: str) -> None:
     assert reason.endswith(".")
     assert reason == clean_line(reason)
@@ -329,7 +333,7 @@ def everything_under(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*")) if folder.exists() else []
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize("case", CASES)
 def test_a_hostile_folder_is_refused_and_leaves_nothing(case: str, tmp_path: Path, paths: Paths) -> None:
     source = tmp_path / "source"
     HOSTILE[case](source)
@@ -341,7 +345,7 @@ def test_a_hostile_folder_is_refused_and_leaves_nothing(case: str, tmp_path: Pat
     assert everything_under(paths.adapters) == []
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize("case", CASES)
 def test_dropped_by_hand_it_hides_nobody_and_is_refused_when_loaded(case: str, paths: Paths) -> None:
     paths.adapters.mkdir(parents=True)
     HOSTILE[case](paths.adapters / "bad")
