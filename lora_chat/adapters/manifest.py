@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lora_chat.adapters.reading import refusal, shown
+from lora_chat.adapters.reading import quoted, refusal, shown
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
 
@@ -24,6 +24,7 @@ NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 # tomllib walks a table's whole path at each of its keys: `[a.a.a…]` of 8 KB and 4,000 keys take half a minute.
 _LONG_TABLE = re.compile(r"^[ \t]*\[.{200,}", re.MULTILINE)
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
@@ -187,7 +188,7 @@ class _Table:
     def take(self, key: str, kind: type, default: Any) -> Any:
         value = self._values.pop(key, default)
         if type(value) is not kind:
-            raise refusal(self._where, f'its "{key}" must be a {kind.__name__}, not {shown(value)}')
+            raise refusal(self._where, f'its "{key}" must be {_KINDS[kind]}, not {quoted(value)}')
         return value
 
     def table(self, key: str) -> _Table:
@@ -205,7 +206,7 @@ class _Table:
     def hash(self, key: str) -> str:
         value: str = self.take(key, str, "")
         if value and not _HASH.fullmatch(value):
-            raise refusal(self._where, f'its "{key}" must be a sha256 in 64 hex digits, not {shown(value)}')
+            raise refusal(self._where, f'its "{key}" must be a sha256 in 64 hex digits, not {quoted(value)}')
         return value
 
     def count(self, key: str) -> int:
@@ -219,7 +220,7 @@ class _Table:
         if value is None:
             return None
         if type(value) not in (int, float) or not 0 <= value <= 5:
-            raise refusal(self._where, f"its chat.temperature must lie between 0 and 5, not {shown(value)}")
+            raise refusal(self._where, f"its chat.temperature must lie between 0 and 5, not {quoted(value)}")
         return float(value)
 
     def rest(self, prefix: str = "") -> tuple[str, ...]:

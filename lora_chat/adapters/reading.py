@@ -25,13 +25,18 @@ for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
 
 # Matches from every quote on, also where no end follows: a failed match would be tried again at each quote inside.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_BRACKETS_LIMIT = 150_000  # 20,000 tensors have six each
+_BRACKETS_LIMIT = 400_000  # 20,000 tensors have six each
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 def shown(value: object, longest: int = 60) -> str:
     """A foreign value as it may stand in a sentence: one line, cleaned, cut."""
     return clean_line(value if isinstance(value, str) else repr(value), longest)
+
+
+def quoted(value: object) -> str:
+    """A foreign value with its kind visible: a text in quotes, so that "8" is not taken for 8."""
+    return f'"{shown(value)}"' if isinstance(value, str) else shown(value)
 
 
 def refusal(where: Path | str, why: str) -> RefusedError:
@@ -101,13 +106,14 @@ def parse_object(raw: bytes, where: Path | str, depth: int = 32) -> dict[str, An
         raise refusal(where, "its JSON is not UTF-8; save it again as UTF-8") from error
     brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
     if len(brackets) > _BRACKETS_LIMIT or _deepest(brackets, depth) > depth:
-        raise refusal(where, f"its JSON is nested deeper than {depth} levels, or has more than 150,000 brackets")
+        raise refusal(where, f"its JSON is nested deeper than {depth} levels or is mostly brackets")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant,
+                           parse_float=_finite, parse_int=_short)  # fmt: skip
     except (ValueError, RecursionError) as error:
         raise refusal(where, f"its JSON is not valid ({shown(str(error), 120)})") from error
     if not isinstance(value, dict):
-        raise refusal(where, f"its JSON must be an object, not a {type(value).__name__}")
+        raise refusal(where, f"its JSON must be an object, not {shown(value)}")
     return value
 
 
@@ -140,3 +146,9 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{shown(digits, 20)} is too large for a number")
     return value
+
+
+def _short(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"a whole number of {len(digits):,} digits is too long")
+    return int(digits)

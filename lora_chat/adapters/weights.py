@@ -28,7 +28,7 @@ _SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _NAME = re.compile(r"(?:base_model\.model\.)?([A-Za-z0-9_.-]+)\.lora_([AB])(?:\.default)?\.weight")
 _MAGICS = {
     b"PK\x03\x04": "a PyTorch pickle", b"\x80\x02": "a pickle", b"\x80\x04": "a pickle", b"GGUF": "a GGUF file",
-    b"version https://git-lfs": "a Git LFS pointer, not the weights",
+    b"version https://git-lfs": "a Git LFS pointer",
 }  # fmt: skip
 
 
@@ -293,7 +293,9 @@ def _check_numbers(data: bytes, layout: LoraLayout, where: Path) -> bool:
             kind, exponent = kinds[view.dtype]
             bits = np.frombuffer(data, kind, math.prod(view.shape), view.start)
             if ((bits & exponent) == exponent).any():
-                raise refusal(where, f'"{shown(view.name, 100)}" holds NaN or infinite numbers')
+                raise refusal(
+                    where, f'"{shown(view.name, 100)}" holds NaN or infinite numbers; fetch or train it again'
+                )
             # << 1 drops the sign: -0.0 is zero as well.
             zero = zero and (view is module.a or not (bits << 1).any())
     return zero
