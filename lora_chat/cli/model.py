@@ -51,7 +51,7 @@ def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json
     try:
         facts = _installed_facts(find_base(paths.models, name), default)
     except NotFoundError:
-        if (paths.models / name).exists():
+        if _has_folder(paths, name):
             raise
         facts = _catalog_facts(resolve(name), default)
     if json:
@@ -101,13 +101,11 @@ def use(name: Annotated[str, typer.Argument(help="A base model of this machine."
 def remove(name: Annotated[str, typer.Argument(help="A base model of this machine.")], yes: Yes = False) -> None:
     """Delete a base model from this machine; a folder used in place stays."""
     from lora_chat.cli.console import answer, confirm, note
-    from lora_chat.models.catalog import is_name
     from lora_chat.models.installed import find_base, remove_base
 
     paths, _ = _places()
-    folder = paths.models / name
-    if not (is_name(name) and folder.is_dir()):  # a broken one is removed by its folder's name
-        folder = paths.models / find_base(paths.models, name).name
+    # A broken one is removed by its folder's name.
+    folder = paths.models / (name if _has_folder(paths, name) else find_base(paths.models, name).name)
     if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes):
         note("Nothing was removed.")
         return
@@ -130,7 +128,7 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
     try:
         return find_base(paths.models, name)
     except NotFoundError as missing:
-        if (paths.models / name).exists():  # it is here, and the folder it points to is gone
+        if _has_folder(paths, name):  # it is here, and the folder it points to is gone
             raise
         entry = resolve(name)
         there = _installed(paths, entry)
@@ -150,6 +148,13 @@ def _places() -> tuple[Paths, str]:
 
     paths = find_paths(os.environ)
     return paths, load_config(paths.config).model
+
+
+def _has_folder(paths: Paths, name: str) -> bool:
+    """Whether ``models/`` has a folder of this very name, whole or broken."""
+    from lora_chat.models.catalog import is_name
+
+    return is_name(name) and (paths.models / name).is_dir()
 
 
 def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:

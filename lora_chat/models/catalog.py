@@ -171,13 +171,15 @@ def _in_catalog(text: str) -> CatalogEntry | None:
 
 
 def _on_disk(text: str) -> CatalogEntry | None:
-    path = Path(text).expanduser()
+    if not text:  # to Path, nothing is the working folder
+        return None
     try:
+        path = Path(text).expanduser()
         if path.is_dir():
             return _local(path, FolderSource(path.resolve()))
         if path.suffix.casefold() == ".gguf" and path.is_file():
             return _local(path.with_suffix(""), GgufSource(path.resolve()))
-    except (OSError, ValueError):  # a name too long for the file system, a NUL byte
+    except (OSError, ValueError, RuntimeError):  # a name too long for the file system, a NUL byte, an unknown ~user
         return None
     return None
 

@@ -60,8 +60,10 @@ def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -
 
 def _look(source: HubSource) -> tuple[str, list[_Remote]]:
     """Ask for the commit and its files; no weight moves before they are known to be right."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
+    # Otherwise the client names torch in its headers and first asks the hub for a list of agents to look for.
+    constants.HF_HUB_DISABLE_TELEMETRY = True
     info = HfApi().model_info(source.repo, revision=source.revision, files_metadata=True, timeout=30)
     remotes = [_remote(sibling) for sibling in info.siblings or []]
     if any(remote.name == "adapter_config.json" for remote in remotes):

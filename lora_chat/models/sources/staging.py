@@ -70,11 +70,13 @@ def ends_cleanly() -> Iterator[None]:
 
 @contextmanager
 def room_is_said(models: Path, name: str, needed: int) -> Iterator[None]:
-    """Turn a full disk, met anywhere below and by whatever library, into one sentence with numbers."""
+    """Turn a full disk, met anywhere below and by whatever library, into one sentence with numbers; full memory too."""
     try:
         yield
     except LoraChatError:
         raise
+    except MemoryError as error:
+        raise EngineError(f"Not enough memory for {name}: close other programs, or choose a smaller model.") from error
     except Exception as error:
         if not is_disk_full(error):
             raise
