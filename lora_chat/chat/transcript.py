@@ -1,0 +1,273 @@
+"""Conversations as files others can read, and back. Owns the formats; never decides which conversations go out.
+
+Read are OpenAI messages (``{"messages": [{"role", "content"}]}``) and ShareGPT (``{"conversations": [{"from",
+"value"}]}``), one JSON object a line, or one JSON array of such objects. A file is checked whole before anything is
+kept: one bad line in 10,000 is named and nothing is imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.store import Store
+from lora_chat.errors import RefusedError
+from lora_chat.text import clean, clean_line
+
+LONGEST_LINE = 1_000_000
+"""Bytes of one conversation."""
+LARGEST_FILE = 1_000_000_000
+"""Bytes of a file of lines, which is read line by line."""
+LARGEST_ARRAY = 64_000_000
+"""Bytes of a JSON array, which is parsed in memory at several times its size."""
+_SHOWN_PROBLEMS = 3
+
+_ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,  # OpenAI's newer name
+    "user": Role.USER,
+    "human": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "gpt": Role.ASSISTANT,
+    "chatgpt": Role.ASSISTANT,
+    "model": Role.ASSISTANT,
+}
+_SHAREGPT_NAMES = {Role.SYSTEM: "system", Role.USER: "human", Role.ASSISTANT: "gpt"}
+
+
+class Format(StrEnum):
+    """What an export can be."""
+
+    JSONL = "jsonl"
+    """OpenAI messages, one conversation a line."""
+    MARKDOWN = "md"
+    """For people; cannot be imported."""
+    SHAREGPT = "sharegpt"
+    """ShareGPT, one conversation a line."""
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """One conversation read from a file."""
+
+    system: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import added."""
+
+    conversations: list[str]
+    """Their ids, in the file's order."""
+    messages: int
+
+
+def export_conversations(store: Store, ids: Sequence[str] | None, format: Format) -> Iterator[str]:
+    """Yield each conversation's visible branch as text that ends with a newline, oldest first when ``ids`` is None.
+
+    Messages without any text, and conversations without messages, are left out: no importer takes them.
+
+    Raises:
+        NotFoundError: an id begins no conversation; RefusedError: it begins several. Both before the first is yielded.
+    """
+    chosen = store.conversations()[::-1] if ids is None else [store.conversation(id) for id in ids]
+    for conversation in chosen:
+        messages = [message for message in store.branch(conversation.id) if message.content.strip()]
+        if messages:
+            yield _WRITERS[format](conversation, messages)
+
+
+def import_file(store: Store, path: Path) -> Imported:
+    """Add every conversation of ``path`` to ``store``, all or none.
+
+    Raises:
+        RefusedError: the file cannot be read, or lines of it are not conversations; they are named by number.
+    """
+    for _ in read_transcripts(path):  # the first pass only looks, so that the store is not locked meanwhile
+        pass
+    ids, count = [], 0
+    with store.as_one():
+        for transcript in read_transcripts(path):
+            ids.append(_keep(store, transcript))
+            count += len(transcript.turns)
+    return Imported(ids, count)
+
+
+def read_transcripts(path: Path) -> Iterator[Transcript]:
+    """Yield the conversations of a file; after the last one, refuse the file if any of it was bad.
+
+    Raises:
+        RefusedError: with the first bad lines by number and how many there are.
+    """
+    problems, found = [], 0
+    for place, raw in _entries(path):
+        try:
+            yield _parse(raw)
+            found += 1
+        except _BadEntryError as problem:
+            problems.append(f"{place}: {problem}")
+    if problems:
+        more = f" (and {len(problems) - _SHOWN_PROBLEMS:,} more)" if len(problems) > _SHOWN_PROBLEMS else ""
+        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+        raise RefusedError(f"{path} was not imported, nothing was changed. {shown}{more}.")
+    if not found:
+        raise RefusedError(f"{path} holds no conversations: nothing was changed.")
+
+
+class _BadEntryError(Exception):
+    """Why one line cannot be a conversation."""
+
+
+def _entries(path: Path) -> Iterator[tuple[str, bytes | dict[str, Any]]]:
+    """Yield each line or array element with the words that name its place."""
+    try:
+        if not path.is_file():
+            raise RefusedError(f"{path} is not a file: name a file of conversations.")
+        with path.open("rb") as file:
+            start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+            size = path.stat().st_size
+            file.seek(0)
+            if start.startswith(b"["):
+                _require_size(path, size, LARGEST_ARRAY)
+                yield from _array(path, file.read(LARGEST_ARRAY + 1))
+                return
+            _require_size(path, size, LARGEST_FILE)
+            number = 0
+            while line := file.readline(LONGEST_LINE + 2):
+                number += 1
+                if number == 1:
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                if line.strip():
+                    yield f"line {number:,}", line
+                while line and not line.endswith(b"\n"):  # the rest of a line that is too long
+                    line = file.readline(LONGEST_LINE)
+    except OSError as error:
+        raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its name or permissions.") from error
+
+
+def _require_size(path: Path, size: int, largest: int) -> None:
+    if size > largest:
+        raise RefusedError(
+            f"{path} has {size:,} bytes and at most {largest:,} are read: split it; nothing was changed."
+        )
+
+
+def _array(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        entries = _json(data)
+    except _BadEntryError as problem:
+        raise RefusedError(f"{path} was not imported, nothing was changed: it {problem}.") from problem
+    for number, entry in enumerate(entries, 1):
+        yield f"conversation {number:,}", entry
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _BadEntryError("is not UTF-8") from error
+    except (ValueError, RecursionError) as error:  # RecursionError: nested thousands deep
+        raise _BadEntryError("is not JSON") from error
+
+
+def _parse(raw: bytes | Any) -> Transcript:
+    """Turn one line, or one element of an array, into a transcript."""
+    if isinstance(raw, bytes):
+        if len(raw) > LONGEST_LINE:
+            raise _BadEntryError(f"is longer than {LONGEST_LINE:,} bytes")
+        raw = _json(raw)
+    if not isinstance(raw, dict):
+        raise _BadEntryError("is not a JSON object")
+    if "messages" in raw:
+        turns = _turns(raw["messages"], "role", "content")
+    elif "conversations" in raw:
+        turns = _turns(raw["conversations"], "from", "value")
+    else:
+        raise _BadEntryError('has neither "messages" nor "conversations"')
+    system = raw.get("system") if isinstance(raw.get("system"), str) else ""
+    if turns and turns[0].role is Role.SYSTEM:
+        system, turns = turns[0].content, turns[1:]
+    if not turns:
+        raise _BadEntryError("has no messages")
+    return Transcript(clean(system or ""), tuple(turns))
+
+
+def _turns(items: Any, role_key: str, text_key: str) -> list[Turn]:
+    if not isinstance(items, list):
+        raise _BadEntryError("its messages are not a list")
+    return [_turn(item, number, role_key, text_key) for number, item in enumerate(items, 1)]
+
+
+def _turn(item: Any, number: int, role_key: str, text_key: str) -> Turn:
+    if not isinstance(item, dict):
+        raise _BadEntryError(f"message {number} is not an object")
+    role = item.get(role_key)
+    if not isinstance(role, str) or role not in _ROLES:
+        raise _BadEntryError(f'message {number} has the unknown {role_key} "{clean_line(str(role), 40)}"')
+    content = clean(_text(item.get(text_key), number, text_key))
+    if not content.strip():
+        raise _BadEntryError(f"message {number} is empty")
+    return Turn(_ROLES[role], content)
+
+
+def _text(value: Any, number: int, key: str) -> str:
+    """Plain text as it is; a list of text parts joined; pictures, tool calls and the like are refused."""
+    if isinstance(value, str):
+        return value
+    parts = value if isinstance(value, list) and value else [None]
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    strings = [text for text in texts if isinstance(text, str)]
+    if len(strings) < len(parts):
+        raise _BadEntryError(f'message {number} has a "{key}" that is not text')
+    return "\n".join(strings)
+
+
+def _keep(store: Store, transcript: Transcript) -> str:
+    conversation = store.create_conversation(system=transcript.system)
+    parent = None
+    for turn in transcript.turns:
+        parent = store.add_message(conversation.id, turn.role, turn.content, parent=parent).id
+    return conversation.id
+
+
+def _jsonl(conversation: Conversation, messages: Sequence[Message]) -> str:
+    turns = _spoken(conversation, messages)
+    return _line({"messages": [{"role": turn.role, "content": turn.content} for turn in turns]})
+
+
+def _sharegpt(conversation: Conversation, messages: Sequence[Message]) -> str:
+    turns = [{"from": _SHAREGPT_NAMES[t.role], "value": t.content} for t in _spoken(conversation, messages)]
+    return _line({"id": conversation.id, "conversations": turns})
+
+
+def _markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
+    parts = [f"# {clean_line(conversation.title) or conversation.id}"]
+    if conversation.system:
+        parts.append("\n".join(f"> {line}" for line in conversation.system.splitlines()))
+    for message in messages:
+        parts += [f"## {_heading(message)}", message.content]
+    return "\n\n".join(parts) + "\n\n"
+
+
+def _heading(message: Message) -> str:
+    facts = [message.adapter or "", "" if message.status is Status.DONE else message.status]
+    named = ", ".join(clean_line(fact) for fact in facts if fact)
+    return message.role.capitalize() + (f" ({named})" if named else "")
+
+
+def _spoken(conversation: Conversation, messages: Sequence[Message]) -> list[Turn]:
+    system = [Turn(Role.SYSTEM, conversation.system)] if conversation.system.strip() else []
+    return system + [message.turn for message in messages]
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+_WRITERS = {Format.JSONL: _jsonl, Format.MARKDOWN: _markdown, Format.SHAREGPT: _sharegpt}

@@ -1,0 +1,280 @@
+"""``lora-chat history``: what was said. Owns how conversations are listed, shown and corrected; never generates."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.chat.conversation import Conversation, Message
+    from lora_chat.chat.store import Store
+
+app = typer.Typer(
+    help="Conversations: list, show, search, rate, correct, export, import and delete them.", no_args_is_help=True
+)
+
+ID = Annotated[str, typer.Argument(metavar="ID", help="A conversation's id or any unique beginning of it.")]
+MessageNumber = Annotated[int, typer.Argument(metavar="MESSAGE", help="A message's number, as `show` prints it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.command("list")
+def list_conversations(json: Json = False) -> None:
+    """List conversations, newest first."""
+    from lora_chat.cli.console import answer_json, answer_table, note
+
+    found: list[dict[str, Any]] = []
+    if _database().exists():
+        with _store() as store:
+            counts = store.message_counts()
+            found = [_facts(each) | {"messages": counts.get(each.id, 0)} for each in store.conversations()]
+    if json:
+        answer_json({"conversations": found})
+    elif found:
+        head = ["ID", "UPDATED", "MESSAGES", "ADAPTER", "TITLE"]
+        answer_table(head, [_cells(each) for each in found])
+    if not found:
+        note('No conversations yet: `lora-chat ask "Hello"` begins one.')
+
+
+@app.command()
+def show(id: ID, json: Json = False) -> None:
+    """Show the visible branch of a conversation; each message's number is what `rate` and `edit` take."""
+    from lora_chat.cli.console import answer_json
+
+    with _store() as store:
+        conversation = store.conversation(id)
+        branch = [(message, store.siblings(message.id)) for message in store.branch(conversation.id)]
+    if json:
+        messages = [_facts(message) | {"siblings": [each.id for each in siblings]} for message, siblings in branch]
+        answer_json({"conversation": _facts(conversation), "messages": messages})
+    else:
+        _print_conversation(conversation, branch)
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="Words to find; the last may be a beginning.")],
+    limit: Annotated[int, typer.Option(min=1, help="The most messages to show.")] = 20,
+    json: Json = False,
+) -> None:
+    """Find messages that hold all the words, newest first."""
+    from lora_chat.chat.search import search as find
+    from lora_chat.cli.console import answer_json, answer_table, note
+
+    hits = []
+    if _database().exists():
+        with _store() as store:
+            hits = find(store, text, limit)
+    if json:
+        keys = [{"conversation": hit.conversation.id, "title": hit.conversation.title} for hit in hits]
+        facts = [{"message": hit.message.id, "role": hit.message.role, "snippet": hit.snippet} for hit in hits]
+        answer_json({"hits": [key | fact for key, fact in zip(keys, facts, strict=True)]})
+    elif hits:
+        rows = [[hit.conversation.id, str(hit.message.id), hit.message.role, hit.snippet] for hit in hits]
+        answer_table(["ID", "MESSAGE", "ROLE", "TEXT"], rows)
+    else:
+        note("Nothing found.")
+
+
+@app.command()
+def export(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Conversations; all without any.")] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="jsonl (OpenAI messages), md or sharegpt.")] = "jsonl",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write this file instead of stdout.")] = None,
+) -> None:
+    """Write conversations in a format that others read; of each the visible branch."""
+    from lora_chat.chat.transcript import Format, export_conversations
+    from lora_chat.cli.console import answer, note
+    from lora_chat.errors import NotFoundError, UsageError
+
+    if format not in list(Format):
+        raise UsageError(f'Unknown format "{format}": choose one of {", ".join(Format)}.')
+    with _store() as store:
+        texts = list(export_conversations(store, ids or None, Format(format)))
+    if not texts:
+        raise NotFoundError("There are no messages to export.")
+    if output is None:
+        answer("".join(texts).removesuffix("\n"))
+        return
+    _write_private(output, "".join(texts))
+    note(f"Exported {_count(len(texts), 'conversation')} to {output}.")
+
+
+@app.command("import")
+def import_conversations(
+    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON lines or one JSON array.")],
+    json: Json = False,
+) -> None:
+    """Add the conversations of a file; the whole file is checked first."""
+    from lora_chat.chat.transcript import import_file, read_transcripts
+    from lora_chat.cli.console import answer, answer_json
+
+    if not _database().exists():
+        for _ in read_transcripts(file):  # a refused file must not leave an empty database behind
+            pass
+    with _store(create=True) as store:
+        imported = import_file(store, file)
+    if json:
+        answer_json({"conversations": imported.conversations, "messages": imported.messages})
+        return
+    conversations = _count(len(imported.conversations), "conversation")
+    answer(f"Imported {conversations} with {_count(imported.messages, 'message')}.")
+
+
+@app.command()
+def delete(id: ID, yes: Yes = False) -> None:
+    """Delete a conversation with all of its branches."""
+    from lora_chat.cli.console import answer, confirm
+    from lora_chat.text import clean_line
+
+    with _store() as store:
+        conversation = store.conversation(id)
+        count = _count(len(store.messages(conversation.id)), "message")
+        named = f'{conversation.id} "{clean_line(conversation.title, 60)}"'
+        if not confirm(f"Delete conversation {named} with {count}? This cannot be undone.", yes=yes):
+            answer("Nothing was deleted.")
+            return
+        store.delete_conversation(conversation.id)
+    answer(f"Deleted {named} with {count}.")
+
+
+@app.command()
+def rate(
+    message: MessageNumber,
+    rating: Annotated[str, typer.Argument(metavar="good|bad|none", help="`none` takes a rating back.")],
+) -> None:
+    """Say what an answer is worth; training learns from good ones."""
+    from lora_chat.chat.conversation import Rating
+    from lora_chat.cli.console import answer
+    from lora_chat.errors import UsageError
+
+    if rating not in [*Rating, "none"]:
+        raise UsageError(f'"{rating}" is no rating: write good, bad or none.')
+    with _store() as store:
+        store.rate(message, None if rating == "none" else Rating(rating))
+    answer(f"Message {message} is " + ("not rated." if rating == "none" else f"rated {rating}."))
+
+
+@app.command()
+def edit(
+    message: MessageNumber,
+    text: Annotated[str, typer.Argument(help="The answer you wanted; `-` reads it from stdin.")],
+) -> None:
+    """Write the answer you wanted beside the one given; the old one is kept."""
+    from lora_chat.cli.console import answer
+
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+    with _store() as store:
+        made = store.edit_answer(message, text)
+    answer(f"Message {made.id} now stands in place of {message}.")
+
+
+def _database() -> Path:
+    from lora_chat.paths import find_paths
+
+    return find_paths(os.environ).database
+
+
+@contextmanager
+def _store(create: bool = False) -> Iterator[Store]:
+    """Open the home's store; only ``create`` makes one where none is.
+
+    Raises:
+        NotFoundError: there is none, so nothing that could be named.
+    """
+    from lora_chat.chat.store import Store
+    from lora_chat.errors import NotFoundError
+
+    path = _database()
+    if not create and not path.exists():
+        raise NotFoundError(f'No conversations yet in {path.parent}: `lora-chat ask "Hello"` begins one.')
+    with Store.open(path) as store:
+        yield store
+
+
+def _facts(thing: Conversation | Message) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(thing)
+
+
+def _cells(facts: dict[str, Any]) -> list[str]:
+    return [
+        facts["id"], _when(facts["updated_at"]), str(facts["messages"]), facts["adapter"] or "-", facts["title"],
+    ]  # fmt: skip
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _print_conversation(conversation: Conversation, branch: list[tuple[Message, list[Message]]]) -> None:
+    from lora_chat.cli.console import answer
+    from lora_chat.text import clean, clean_line
+
+    answer(f"{conversation.id}  {clean_line(conversation.title)}")
+    if conversation.system:
+        answer(f"\nsystem\n{clean(conversation.system)}")
+    for message, siblings in branch:
+        answer(f"\n[{message.id}] {_heading(message, siblings)}\n{clean(message.content)}")
+
+
+def _heading(message: Message, siblings: list[Message]) -> str:
+    """The role and everything about the message that differs from the plain case."""
+    from lora_chat.chat.conversation import Status
+    from lora_chat.text import clean_line
+
+    place = [each.id for each in siblings].index(message.id) + 1 if len(siblings) > 1 else 0
+    facts = [
+        f"adapter {message.adapter}" if message.adapter else "",
+        f"scale {message.scale:g}" if message.scale not in (None, 1.0) else "",
+        "" if message.status is Status.DONE else str(message.status),
+        message.error or "",
+        f"rated {message.rating}" if message.rating else "",
+        f"corrects {message.edited_from}" if message.edited_from else "",
+        f"{place} of {len(siblings)}: {', '.join(str(each.id) for each in siblings)}" if place else "",
+    ]
+    said = ", ".join(clean_line(fact) for fact in facts if fact)
+    return f"{message.role}" + (f" ({said})" if said else "")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace ``path`` whole, readable by its owner alone: chats are private until the person hands them on.
+
+    Not ``write_durably``, which would make the person's own folder private too.
+    """
+    import tempfile
+
+    from lora_chat.errors import RefusedError
+    from lora_chat.files import sync_folder
+
+    part, path = None, path.resolve()
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")  # /dev/stdout, a FIFO; a folder refuses by itself
+            return
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            part = Path(file.name)
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        if part:
+            part.unlink(missing_ok=True)
+        raise RefusedError(f"Cannot write {path} ({error.strerror}): choose another place with -o.") from error
