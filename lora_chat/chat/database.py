@@ -81,6 +81,36 @@ class Database:
                     self._connection.execute("ROLLBACK")
                 raise
 
+    def check(self) -> list[str]:
+        """Read the whole file and return what is wrong with it, empty if nothing; a stale search index is rebuilt.
+
+        Nothing is written to a file that is itself damaged.
+        """
+        try:
+            rows = self.rows("PRAGMA integrity_check(10)")
+            problems = [row[0] for row in rows if row[0] != "ok"]
+            if not problems:
+                problems = [f"dangling reference: {tuple(row)}" for row in self.rows("PRAGMA foreign_key_check")]
+        except StoreError as error:
+            return [str(error)]
+        if not problems and not self._has_sound_index():
+            with self.writing() as connection:
+                connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
+            problems.append("the search index did not match the messages and was rebuilt")
+        return problems
+
+    def _has_sound_index(self) -> bool:
+        """Whether the search index holds exactly the words of the messages; ``integrity_check`` does not look there."""
+        with self._lock, explained(self.path):
+            try:
+                # rank 1 compares the index with the messages; without it only with itself.
+                self._connection.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
+            except sqlite3.DatabaseError as error:
+                if _primary_code(error) == sqlite3.SQLITE_CORRUPT:
+                    return False
+                raise
+        return True
+
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
@@ -94,7 +124,6 @@ def explained(path: Path) -> Iterator[None]:
 def _explanation(error: sqlite3.Error, path: Path) -> str:
     if "no such module: fts5" in str(error):
         return f"This Python's SQLite {sqlite3.sqlite_version} lacks FTS5, which {path} needs: use another Python."
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the low byte is the primary code
     writable = "make the file and its folder writable for you, or set LORA_CHAT_HOME to another folder."
     damaged = f"move it away and restore the newest {path.name}.backup-*, or run `sqlite3 {path.name} .recover` on it."
     busy = f"another program has held it for {BUSY_SECONDS:g} s; close that program or try again."
@@ -109,7 +138,14 @@ def _explanation(error: sqlite3.Error, path: Path) -> str:
         sqlite3.SQLITE_LOCKED: f"{path} is locked: {busy}",
         sqlite3.SQLITE_IOERR: f"The disk failed on {path} ({error}): check the disk, then try again.",
     }
-    return sentences.get(code, f"{path} refused an operation ({error}): please report this defect of lora-chat.")
+    return sentences.get(
+        _primary_code(error), f"{path} refused an operation ({error}): please report this defect of lora-chat."
+    )
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF  # the bytes above say more, such as which call of the disk failed
 
 
 def _create_private(path: Path) -> None:

@@ -241,17 +241,7 @@ class Store:
 
     def check(self) -> list[str]:
         """Read the whole file and return what is wrong with it, empty if nothing; a stale search index is rebuilt."""
-        rows = self.database.rows("PRAGMA integrity_check(10)") + self.database.rows("PRAGMA foreign_key_check")
-        problems = [" ".join(str(value) for value in row) for row in rows if tuple(row) != ("ok",)]
-        try:
-            with self.database.writing() as connection:
-                # rank 1 compares the index with the messages; without it only with itself.
-                connection.execute("INSERT INTO messages_fts (messages_fts, rank) VALUES ('integrity-check', 1)")
-        except StoreError:
-            problems.append("the search index did not match the messages and was rebuilt")
-            with self.database.writing() as connection:
-                connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('rebuild')")
-        return problems
+        return self.database.check()
 
     # Inside
 

@@ -262,10 +262,10 @@ def _write_private(path: Path, text: str) -> None:
     from lora_chat.errors import RefusedError
     from lora_chat.files import sync_folder
 
-    part, path = None, path.resolve()
+    part = None
     try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")  # /dev/stdout, a FIFO; a folder refuses by itself
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            path.write_text(text, encoding="utf-8")  # /dev/stdout, a FIFO: never replaced; a folder refuses by itself
             return
         with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             part = Path(file.name)
