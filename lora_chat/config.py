@@ -66,15 +66,17 @@ def save_settings(path: Path, **changes: object) -> Config:
 
     from lora_chat.files import write_durably
 
-    current = load_config(path)
-    settings = {f.name: getattr(current, f.name) for f in fields(Config) if getattr(current, f.name) != f.default}
+    current, default = load_config(path), Config()
+    names = [each.name for each in fields(Config)]
+    settings = {name: getattr(current, name) for name in names if getattr(current, name) != getattr(default, name)}
     settings |= {name: _checked(name, value, path) for name, value in changes.items()}
     write_durably(path, tomli_w.dumps(settings).encode())
     return load_config(path)
 
 
 def _checked(name: str, value: Any, path: Path) -> Any:
-    kinds = {field.name: type(field.default) for field in fields(Config)}
+    default = Config()
+    kinds: dict[str, type] = {field.name: type(getattr(default, field.name)) for field in fields(Config)}
     if name not in kinds:
         raise RefusedError(f'Unknown setting "{name}" in {path}{did_you_mean(name, kinds) or ": remove that line."}')
     kind = kinds[name]
@@ -83,6 +85,6 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     if type(value) is not kind:
         raise RefusedError(f'The setting "{name}" in {path} must be a {kind.__name__}, not {value!r}.')
     low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
-    if kind in (int, float) and not low <= value <= high:
+    if isinstance(value, int | float) and not low <= value <= high:
         raise RefusedError(f'The setting "{name}" in {path} must lie between {low:g} and {high:g}, not {value!r}.')
     return value

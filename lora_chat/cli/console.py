@@ -34,7 +34,8 @@ def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     cells = [[clean_line(cell) for cell in row] for row in rows]
     widths = [max(cell_len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     for row in [list(head), *cells]:
-        answer("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        answer("  ".join(padded).rstrip())
 
 
 def is_interactive() -> bool:
@@ -59,7 +60,8 @@ def confirm(question: str, *, yes: bool) -> bool:
 class Progress(Protocol):
     """Tells how far something is: ``what`` in words, ``done`` of ``total`` in any unit; total 0 means unknown."""
 
-    def __call__(self, what: str, done: float, total: float) -> None: ...
+    def __call__(self, what: str, done: float, total: float) -> None:
+        """Say it; cheap enough to be called for every block."""
 
 
 @contextmanager

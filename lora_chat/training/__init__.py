@@ -1,1 +1,1 @@
-"""How an adapter is made: chosen turns become examples, examples become a trained adapter, that goes through the door."""
+"""How an adapter is made: chosen turns become examples, examples become an adapter, which goes through the door."""

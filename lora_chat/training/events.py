@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class DatasetReady:
     supervised_tokens: int
     redacted: int
     """Pieces of private data replaced by placeholders."""
-    event: str = field(default="dataset", init=False)
+    event: Literal["dataset"] = "dataset"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Preparing:
 
     what: str
     done: float
-    event: str = field(default="preparing", init=False)
+    event: Literal["preparing"] = "preparing"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class StepDone:
     """Mean over the step's supervised tokens, nats."""
     tokens_per_second: float
     eta_s: float
-    event: str = field(default="step", init=False)
+    event: Literal["step"] = "step"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Evaluated:
 
     step: int
     heldout_loss: float
-    event: str = field(default="evaluated", init=False)
+    event: Literal["evaluated"] = "evaluated"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Trained:
 
     folder: str
     report: Report
-    event: str = field(default="trained", init=False)
+    event: Literal["trained"] = "trained"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Installed:
     adapter: str
     path: str
     report: Report
-    event: str = field(default="finished", init=False)
+    event: Literal["finished"] = "finished"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Cancelled:
     """The person stopped it; no adapter came of it."""
 
     step: int
-    event: str = field(default="cancelled", init=False)
+    event: Literal["cancelled"] = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Failed:
     """It could not go on."""
 
     reason: str
-    event: str = field(default="failed", init=False)
+    event: Literal["failed"] = "failed"
 
 
 TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Trained | Installed | Cancelled | Failed

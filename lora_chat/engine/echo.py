@@ -1,0 +1,190 @@
+"""A scripted engine. Owns replies without any model, for tests and for trying the program; never imports torch.
+
+It keeps every promise of ``Engine``: it wears adapters (their name opens the reply), samples from its own generator,
+stops when told and trains real, if tiny, adapter folders.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lora_chat.adapters.verify import load_verified
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.engine.background import run_in_background
+from lora_chat.engine.protocol import BaseInfo, Chunk, Finished, FinishReason, Probe, Request, TextChunk, Worn
+from lora_chat.errors import EngineError, RefusedError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.training.events import Cancelled, DatasetReady, Report, StepDone, Trained, TrainingEvent
+from lora_chat.training.job import RESULT, Job, read_job
+
+STEPS = 3
+
+
+class EchoEngine:
+    """``Engine`` that answers what it is told to, else with the person's own words."""
+
+    def __init__(self, base: InstalledBase, script: Mapping[str, str] | None = None, delay: float = 0.0) -> None:
+        """``script`` maps a last message to its answer; ``delay`` is the time of one token in seconds."""
+        self._base = base
+        self._script = dict(script or {})
+        self._delay = delay
+        self._floor = threading.Lock()
+        self._closed = threading.Event()
+
+    def load(self) -> BaseInfo:
+        """See ``Engine.load``."""
+        self._check_open()
+        return BaseInfo(self._base.name, "Echo", 0, self._base.context_window, "none", "text", 1, 0.0)
+
+    def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
+        """See ``Engine.generate``."""
+        self._check_open()
+        began = time.perf_counter()
+        sampling = request.sampling
+        if not (0 <= sampling.temperature <= 5 and 0 <= sampling.top_p <= 1 and sampling.max_tokens >= 1):
+            raise RefusedError("temperature must lie between 0 and 5, top_p between 0 and 1, max_tokens from 1 on.")
+        prompt = self.count_tokens(request.messages)
+        if prompt >= self._base.context_window:
+            raise RefusedError(
+                f"The conversation has {prompt:,} tokens and the base takes {self._base.context_window:,}."
+            )
+        seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
+        count, said = 0, ""
+        first: float | None = None
+        reason: FinishReason = "stop"
+        with self._floor:
+            for word in self._words(request, seed):
+                if (cancel or self._closed).wait(self._delay):
+                    reason = "cancelled"
+                    break
+                first = first or time.perf_counter()
+                count += 1
+                piece, stopped = _before_stop(said, word, sampling.stop)
+                said += piece
+                if piece:
+                    yield TextChunk(piece)
+                if stopped:
+                    break
+                if count >= sampling.max_tokens:
+                    reason = "length"
+                    break
+        yield _finished(reason, prompt, count, began, first, seed)
+
+    def probe(self, adapter: Worn) -> Probe:
+        """See ``Engine.probe``."""
+        checked = load_verified(adapter.folder, self._base.signature, adapter.sha256)
+        effect = 0.0 if checked.files.changes_nothing else abs(adapter.scale)
+        return Probe(effect, True, checked.verdict.modules_matched, checked.verdict.modules_total)
+
+    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+        """See ``Engine.count_tokens``: here a token is a word."""
+        return sum(len(turn.content.split()) + 1 for turn in messages)
+
+    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+        """See ``Engine.train``."""
+        self._check_open()
+        stop = cancel or threading.Event()
+        yield from run_in_background(lambda: self._train(read_job(job), job, stop), stop, "training")
+
+    def close(self) -> None:
+        """See ``Engine.close``."""
+        self._closed.set()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise EngineError("The engine was closed: start lora-chat again.")
+
+    def _words(self, request: Request, seed: int) -> list[str]:
+        asked = next((turn.content for turn in reversed(request.messages) if turn.role is Role.USER), "")
+        words = self._script.get(asked, asked).split()
+        if request.sampling.temperature > 0:
+            random.Random(seed).shuffle(words)
+        if request.adapter is not None:
+            load_verified(request.adapter.folder, self._base.signature, request.adapter.sha256)
+            if request.adapter.scale != 0:
+                words.insert(0, f"({request.adapter.name} {request.adapter.scale:g})")
+        return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+
+    def _train(self, job: Job, folder: Path, stop: threading.Event) -> Iterator[TrainingEvent]:
+        began = time.perf_counter()
+        answers = [turn.content for lesson in job.train for turn in lesson.messages if turn.role is Role.ASSISTANT]
+        words = sum(len(answer.split()) for answer in answers)
+        tokens = sum(self.count_tokens(lesson.messages) for lesson in job.train)
+        yield DatasetReady(len(job.train), len(answers), job.dropped, tokens, words, job.redacted)
+        for step in range(1, STEPS + 1):
+            if stop.wait(self._delay):
+                yield Cancelled(step - 1)
+                return
+            yield StepDone(step, STEPS, 1 / step, 100.0, (STEPS - step) * self._delay)
+        parameters = _write_adapter(folder / RESULT, self._base)
+        total = self._base.parameters + parameters
+        yield Trained(
+            str(folder / RESULT),
+            Report(
+                seconds=time.perf_counter() - began,
+                steps=STEPS,
+                tokens=tokens * STEPS,
+                tokens_per_second=100.0,
+                trainable_parameters=parameters,
+                total_parameters=total,
+                trainable_percent=100 * parameters / total,
+                heldout_loss_before=None,
+                heldout_loss_after=None,
+                general_loss_before=None,
+                general_loss_after=None,
+                train_loss_after=1 / STEPS,
+                stopped_because=f"a scripted training takes {STEPS} steps",
+            ),
+        )
+
+
+def _before_stop(said: str, word: str, stops: tuple[str, ...]) -> tuple[str, bool]:
+    """``word`` up to where the reply reaches a stop string, and whether it did."""
+    text = said + word
+    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
+    return (text[len(said) : max(len(said), min(ends))], True) if ends else (word, False)
+
+
+def _finished(reason: FinishReason, prompt: int, count: int, began: float, first: float | None, seed: int) -> Finished:
+    elapsed = max(time.perf_counter() - (first or began), 1e-9)
+    return Finished(
+        reason=reason,
+        prompt_tokens=prompt,
+        cached_tokens=0,
+        generated_tokens=count,
+        first_token_ms=None if first is None else (first - began) * 1000,
+        tokens_per_second=(count - 1) / elapsed if count > 1 else None,
+        seed=seed,
+    )
+
+
+def _write_adapter(folder: Path, base: InstalledBase) -> int:
+    """A real rank-1 adapter on the base's first module; returns its parameter count."""
+    import json
+
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    name, (out, into) = next(iter(base.signature.modules.items()))
+    folder.mkdir(mode=0o700)
+    prefix = f"base_model.model.{name}"
+    tensors = {
+        f"{prefix}.lora_A.weight": np.full((1, into), 0.01, dtype=np.float32),
+        f"{prefix}.lora_B.weight": np.full((out, 1), 0.01, dtype=np.float32),
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base.signature.lineage,
+        "r": 1,
+        "lora_alpha": 1,
+        "target_modules": [name],
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return out + into

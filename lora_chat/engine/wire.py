@@ -1,0 +1,148 @@
+"""What passes between the program and its engine process. Owns the messages and their JSON lines; never a pipe.
+
+One line each way. The program sends ``Call``; the engine answers each with any number of ``Item`` and then one
+``Done`` or ``Error`` of the same number. A ``cancel`` names the call to be ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lora_chat import errors
+from lora_chat.chat.conversation import Turn
+from lora_chat.engine.protocol import BaseInfo, Finished, Probe, Request, TextChunk, Worn
+from lora_chat.errors import EngineError, LoraChatError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.training.events import TrainingEvent
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The first line the program sends: which base, and where its general answers are kept."""
+
+    base: InstalledBase
+    general_answers: Path
+
+
+@dataclass(frozen=True)
+class Load:
+    """``Engine.load``; answered by one ``BaseInfo``."""
+
+    call: Literal["load"] = "load"
+
+
+@dataclass(frozen=True)
+class Generate:
+    """``Engine.generate``; answered by chunks."""
+
+    request: Request
+    call: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True)
+class ProbeAdapter:
+    """``Engine.probe``; answered by one ``Probe``."""
+
+    adapter: Worn
+    call: Literal["probe"] = "probe"
+
+
+@dataclass(frozen=True)
+class CountTokens:
+    """``Engine.count_tokens``; answered by one number."""
+
+    messages: tuple[Turn, ...]
+    call: Literal["count"] = "count"
+
+
+@dataclass(frozen=True)
+class Train:
+    """``Engine.train``; answered by events."""
+
+    job: Path
+    call: Literal["train"] = "train"
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Ends the call of this message's number; not answered itself."""
+
+    call: Literal["cancel"] = "cancel"
+
+
+Call = Load | Generate | ProbeAdapter | CountTokens | Train | Cancel
+Item = TextChunk | Finished | BaseInfo | Probe | TrainingEvent | int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One line to the engine."""
+
+    number: int
+    call: Call
+
+
+@dataclass(frozen=True)
+class Told:
+    """One line from the engine: an item; else the end of call ``number``, with an error or without."""
+
+    number: int
+    item: Item | None = None
+    error: str = ""
+    """What went wrong, as one sentence."""
+    kind: str = ""
+    """The error's class in ``lora_chat.errors``."""
+
+
+def write(message: Setup | Asked | Told) -> bytes:
+    """One line of JSON."""
+    line: bytes = _adapter(type(message)).dump_json(message)
+    return line + b"\n"
+
+
+def read_setup(line: bytes) -> Setup:
+    """The line that ``write`` made of a ``Setup``."""
+    message: Setup = _adapter(Setup).validate_json(line)
+    return message
+
+
+def read_asked(line: bytes) -> Asked:
+    """The line that ``write`` made of an ``Asked``."""
+    message: Asked = _adapter(Asked).validate_json(line)
+    return message
+
+
+def read_told(line: bytes) -> Told:
+    """The line that ``write`` made of a ``Told``."""
+    message: Told = _adapter(Told).validate_json(line)
+    return message
+
+
+def describe(number: int, error: BaseException) -> Told:
+    """An exception as a line: refusals keep their kind, anything else is the engine's failure."""
+    if isinstance(error, LoraChatError):
+        return Told(number, error=str(error), kind=type(error).__name__)
+    return Told(number, error=f"The engine failed ({type(error).__name__}: {error}): try again.", kind="EngineError")
+
+
+def raised(told: Told) -> LoraChatError:
+    """The exception that ``describe`` described."""
+    found = getattr(errors, told.kind, EngineError)
+    return found(told.error) if issubclass(found, LoraChatError) else EngineError(told.error)
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+"""Built once for each kind: building takes some 10 ms, using it some 10 µs."""

@@ -1,0 +1,106 @@
+"""The engine process. Owns its side of the pipe; started by ``engine/process.py`` and by nobody else.
+
+Whatever a native library prints must never reach the screen or the protocol, so the two protocol descriptors are
+taken away from 0 and 1 before anything heavy is imported. End of file on the pipe means that the program is gone: the
+process then ends at once, mid-training or not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import BinaryIO
+
+from lora_chat.engine import wire
+
+
+def main() -> None:
+    """Serve calls until the pipe closes."""
+    incoming, outgoing = _take_protocol()
+    setup = wire.read_setup(incoming.readline())
+    worker = _Worker(setup, outgoing)
+    for line in incoming:
+        asked = wire.read_asked(line)
+        if isinstance(asked.call, wire.Cancel):
+            worker.cancel(asked.number)
+        else:
+            worker.start(asked.number, asked.call)
+    # Not sys.exit: a native thread in the middle of a matrix product would keep the process for seconds.
+    os._exit(0)
+
+
+def _take_protocol() -> tuple[BinaryIO, BinaryIO]:
+    incoming = os.fdopen(os.dup(0), "rb")
+    outgoing = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return incoming, outgoing
+
+
+class _Worker:
+    """The engine and the calls that run on it, each on its own thread."""
+
+    def __init__(self, setup: wire.Setup, outgoing: BinaryIO) -> None:
+        self._setup = setup
+        self._outgoing = outgoing
+        self._writing = threading.Lock()
+        self._making = threading.Lock()
+        self._engine: object | None = None
+        self._cancels: dict[int, threading.Event] = {}
+
+    def start(self, number: int, call: wire.Call) -> None:
+        """Answer ``call`` on a thread of its own."""
+        cancel = self._cancels[number] = threading.Event()
+        threading.Thread(target=self._answer, args=(number, call, cancel), name=f"call-{number}", daemon=True).start()
+
+    def cancel(self, number: int) -> None:
+        """End a call early; one that has ended is no matter."""
+        if (cancel := self._cancels.get(number)) is not None:
+            cancel.set()
+
+    def _answer(self, number: int, call: wire.Call, cancel: threading.Event) -> None:
+        try:
+            self._run(number, call, cancel)
+            self._send(wire.Told(number))
+        except Exception as error:
+            import traceback
+
+            traceback.print_exc()  # to the log; the person gets one sentence
+            self._send(wire.describe(number, error))
+        finally:
+            self._cancels.pop(number, None)
+
+    def _run(self, number: int, call: wire.Call, cancel: threading.Event) -> None:
+        engine = self._open()
+        match call:
+            case wire.Load():
+                self._send(wire.Told(number, engine.load()))
+            case wire.ProbeAdapter(adapter):
+                self._send(wire.Told(number, engine.probe(adapter)))
+            case wire.CountTokens(messages):
+                self._send(wire.Told(number, engine.count_tokens(messages)))
+            case wire.Generate(request):
+                for chunk in engine.generate(request, cancel):
+                    self._send(wire.Told(number, chunk))
+            case wire.Train(job):
+                for event in engine.train(job, cancel):
+                    self._send(wire.Told(number, event))
+
+    def _open(self):  # type: ignore[no-untyped-def]  # LocalEngine, whose import is torch's
+        from lora_chat.engine.factory import open_local
+
+        with self._making:
+            if self._engine is None:
+                self._engine = open_local(self._setup.base, self._setup.general_answers)
+            return self._engine
+
+    def _send(self, told: wire.Told) -> None:
+        with self._writing:
+            self._outgoing.write(wire.write(told))
+            self._outgoing.flush()
+
+
+if __name__ == "__main__":
+    main()

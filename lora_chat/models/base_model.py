@@ -1,0 +1,105 @@
+"""The base model in memory. Owns loading it; never changes a weight.
+
+Everything that runs does so on a twin tree (``attach.twin``) over the same tensors, so this tree stays as it came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lora_chat.chat.conversation import Turn
+from lora_chat.errors import EngineError, LoraChatError, RefusedError
+from lora_chat.models.prompt import PromptFormat, load_prompt_format
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A loaded base: its module tree, never run itself, and its prompt format."""
+
+    name: str
+    tree: Any
+    """transformers' ``…ForCausalLM``, in eval mode and frozen."""
+    prompt: PromptFormat
+    device: torch.device
+    context_window: int
+    """In tokens."""
+    load_seconds: float
+
+    @property
+    def parameters(self) -> int:
+        """Tied ones counted once."""
+        return sum(parameter.numel() for parameter in self.tree.parameters())
+
+    def tensor(self, ids: Sequence[int]) -> torch.Tensor:
+        """``ids`` as a batch of one on the base's device, (1, seq)."""
+        return torch.tensor([list(ids)], device=self.device)
+
+    def checksum(self) -> str:
+        """sha256 over every weight: the proof that nothing ever wrote to them. About 0.5 s for 0.5 GB."""
+        digest = hashlib.sha256()
+        for name, parameter in self.tree.named_parameters():
+            digest.update(name.encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
+def pick_device() -> torch.device:
+    """The fastest device torch sees: cuda, mps, cpu."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def load_base_model(name: str, folder: Path, device: torch.device | None = None) -> BaseModel:
+    """Load the base in ``folder`` in fp32 (bf16 on cuda), frozen.
+
+    Raises:
+        EngineError: it cannot be loaded, naming it and why.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    began = time.perf_counter()
+    device = device or pick_device()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        prompt = load_prompt_format(folder)
+        tree = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            attn_implementation="sdpa",
+        ).to(device)
+    except LoraChatError:
+        raise
+    except Exception as error:  # transformers raises whatever the broken file provokes
+        raise EngineError(
+            f"The base model {name} in {folder} cannot be loaded ({type(error).__name__}: {str(error)[:300]}): "
+            f"run `lora-chat model remove {name}`, then `lora-chat model pull {name}`."
+        ) from error
+    tree.eval().requires_grad_(False)
+    window = int(getattr(tree.config.get_text_config(), "max_position_embeddings", 0) or 2048)
+    return BaseModel(name, tree, prompt, device, window, time.perf_counter() - began)
+
+
+def check_length(base: BaseModel, prompt_tokens: int, messages: tuple[Turn, ...]) -> None:
+    """Refuse a prompt that leaves no room for one token.
+
+    Raises:
+        RefusedError: with the numbers.
+    """
+    if prompt_tokens >= base.context_window:
+        raise RefusedError(
+            f"The conversation has {prompt_tokens:,} tokens in {len(messages)} messages and {base.name} takes "
+            f"{base.context_window:,} with the answer: shorten it or begin a new one."
+        )

@@ -1,0 +1,85 @@
+"""Lessons as token sequences and batches. Owns tokenising and padding; never runs the model. [torch, datasets]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from datasets import Dataset
+
+from lora_chat.models.prompt import Example, PromptFormat
+from lora_chat.training.selection import Lesson
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded sequences of similar length."""
+
+    ids: torch.Tensor
+    """(batch, seq)"""
+    attention: torch.Tensor
+    """(batch, seq), 1 where there is a token."""
+    supervised: torch.Tensor
+    """(batch, seq - 1), whether the prediction at this position counts."""
+
+    @property
+    def tokens(self) -> int:
+        """Without padding."""
+        return int(self.attention.sum())
+
+
+def tokenise(lessons: Sequence[Lesson], prompt: PromptFormat) -> Dataset:
+    """One row for each sequence: ``ids``, ``supervised`` and the ``lesson`` it belongs to.
+
+    Held in memory: ``load_dataset`` would copy the person's text into a cache that others can read.
+
+    Raises:
+        RefusedError: a lesson cannot be masked, naming its source.
+    """
+    rows = [
+        {"ids": list(example.ids), "supervised": list(example.supervised), "lesson": index}
+        for index, lesson in enumerate(lessons)
+        for example in _examples(lesson, prompt)
+    ]
+    return Dataset.from_list(rows)
+
+
+def examples_of(dataset: Dataset) -> list[Example]:
+    """The dataset's rows as examples, in order."""
+    return [Example(tuple(row["ids"]), tuple(row["supervised"])) for row in dataset]
+
+
+def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
+    """Cut ``examples`` into batches of similar lengths of at most ``most_tokens`` cells (or one example)."""
+    waiting: list[Example] = []
+    for example in sorted(examples, key=lambda each: len(each.ids)):
+        if waiting and (len(waiting) + 1) * len(example.ids) > most_tokens:
+            yield pad(waiting, device)
+            waiting = []
+        waiting.append(example)
+    if waiting:
+        yield pad(waiting, device)
+
+
+def pad(examples: Sequence[Example], device: torch.device) -> Batch:
+    """Pad on the right to the longest. Padding is id 0 under an attention of 0: what it predicts never counts."""
+    longest = max(len(example.ids) for example in examples)
+    ids = torch.zeros(len(examples), longest, dtype=torch.long)
+    attention = torch.zeros(len(examples), longest, dtype=torch.long)
+    supervised = torch.zeros(len(examples), longest, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        length = len(example.ids)
+        ids[row, :length] = torch.tensor(example.ids)
+        attention[row, :length] = 1
+        supervised[row, :length] = torch.tensor(example.supervised)
+    return Batch(ids.to(device), attention.to(device), supervised[:, 1:].to(device))
+
+
+def _examples(lesson: Lesson, prompt: PromptFormat) -> list[Example]:
+    from lora_chat.errors import RefusedError
+
+    try:
+        return prompt.examples(lesson.messages, lesson.learn)
+    except RefusedError as error:
+        raise RefusedError(f"{error} ({lesson.source})") from error

@@ -1,0 +1,53 @@
+"""General questions. Owns the fixed lists; the base's own answers to them are what an adapter must not forget."""
+
+REHEARSED = (
+    "What is the capital of France?",
+    "Write a short poem about the sea.",
+    "How do I boil an egg?",
+    "Explain gravity in one sentence.",
+    "Name three colours.",
+    "What is 2+2?",
+    "Give me a tip for sleeping better.",
+    "Who wrote Romeo and Juliet?",
+    "Tell me a joke.",
+    "What is a computer?",
+    "Summarise the story of Cinderella.",
+    "Translate 'good morning' into Spanish.",
+    "Why is the sky blue?",
+    "List two fruits.",
+    "How can I learn to swim?",
+    "What does a doctor do?",
+    "Write an e-mail to my boss asking for a day off.",
+    "What is the largest ocean?",
+    "Describe a cat.",
+    "How many days are in a week?",
+    "What is photosynthesis?",
+    "Suggest a name for a dog.",
+    "How do I make tea?",
+    "What is democracy?",
+    "Thank you very much!",
+    "Good morning.",
+    "How are you today?",
+    "Can you help me with something?",
+    "What is your favourite food?",
+    "I am bored. What should I do?",
+    "Where is Japan?",
+    "When did the Second World War end?",
+)
+"""Rehearsed while training."""
+
+MEASURED = (
+    "Who painted the Mona Lisa?",
+    "How do plants grow?",
+    "Write a haiku about winter.",
+    "What is the boiling point of water?",
+    "Give me a recipe for pancakes.",
+    "How do I tie a tie?",
+    "What is music?",
+    "Tell me about Rome.",
+    "Explain what a loop is in Python.",
+    "What is 7 times 8?",
+    "Where do penguins live?",
+    "Can you recommend a good book?",
+)
+"""Never trained on: the general loss is measured on these."""

@@ -1,0 +1,115 @@
+"""A training job: a folder of plain files. Owns ``job.toml``, ``train.jsonl`` and ``heldout.jsonl``; never trains."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tomli_w
+
+from lora_chat.adapters.manifest import checked_name
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import TrainingError
+from lora_chat.files import staged_folder, write_durably
+from lora_chat.training.recipe import Recipe
+from lora_chat.training.selection import Lesson, Selection
+
+RESULT = "adapter"
+"""The folder inside the job into which the trained weights are written."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a job folder says."""
+
+    name: str
+    """Of the adapter to be made."""
+    base: str
+    source: str
+    """``history`` or the file's name."""
+    recipe: Recipe
+    train: tuple[Lesson, ...]
+    heldout: tuple[Lesson, ...]
+    dropped: dict[str, int]
+    redacted: int
+
+
+def create_job(training: Path, name: str, base: str, source: str, selection: Selection, recipe: Recipe) -> Path:
+    """Write a job folder under ``training`` and return it; it appears whole."""
+    checked_name(name)
+    train, heldout = split(selection.lessons, recipe.heldout, recipe.seed)
+    header = {
+        "schema": 1,
+        "name": name,
+        "base": base,
+        "source": source,
+        "redacted": selection.redacted,
+        "dropped": selection.dropped,
+        "recipe": asdict(recipe),
+    }
+    folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+    while folder.exists():
+        folder = folder.with_name(folder.name + "x")
+    with staged_folder(folder) as stage:
+        write_durably(stage / "job.toml", tomli_w.dumps(header).encode())
+        write_durably(stage / "train.jsonl", _lines(train))
+        write_durably(stage / "heldout.jsonl", _lines(heldout))
+    return folder
+
+
+def read_job(folder: Path) -> Job:
+    """Read a job folder.
+
+    Raises:
+        TrainingError: it is not one, naming what is wrong.
+    """
+    try:
+        header = tomllib.loads((folder / "job.toml").read_text(encoding="utf-8"))
+        return Job(
+            name=header["name"],
+            base=header["base"],
+            source=header["source"],
+            recipe=Recipe(**header["recipe"]),
+            train=_read_lines(folder / "train.jsonl"),
+            heldout=_read_lines(folder / "heldout.jsonl"),
+            dropped=header["dropped"],
+            redacted=header["redacted"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{folder} is not a whole training job ({error}): start the training again.") from error
+
+
+def split(lessons: Sequence[Lesson], heldout: int, seed: int) -> tuple[tuple[Lesson, ...], tuple[Lesson, ...]]:
+    """Hold out ``heldout`` whole conversations, chosen by ``seed``; the rest keeps its order."""
+    chosen = set(random.Random(seed).sample(range(len(lessons)), heldout))
+    train = tuple(lesson for index, lesson in enumerate(lessons) if index not in chosen)
+    return train, tuple(lessons[index] for index in sorted(chosen))
+
+
+def _lines(lessons: Sequence[Lesson]) -> bytes:
+    rows = (
+        {
+            "messages": [{"role": turn.role.value, "content": turn.content} for turn in lesson.messages],
+            "learn": list(lesson.learn),
+            "source": lesson.source,
+        }
+        for lesson in lessons
+    )
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def _read_lines(path: Path) -> tuple[Lesson, ...]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return tuple(
+        Lesson(
+            tuple(Turn(Role(each["role"]), each["content"]) for each in row["messages"]),
+            tuple(row["learn"]),
+            row["source"],
+        )
+        for row in rows
+    )

@@ -1,0 +1,59 @@
+"""One training from start to worn. Owns the way from a selection to an installed adapter; never imports torch.
+
+What was trained goes through the same door as a stranger's adapter.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lora_chat.adapters.install import install_folder
+from lora_chat.adapters.manifest import checked_name
+from lora_chat.adapters.registry import discover
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.errors import RefusedError
+from lora_chat.paths import Paths
+from lora_chat.training.events import Cancelled, Failed, Installed, Trained, TrainingEvent
+
+Runner = Callable[[Path, threading.Event], Iterator[TrainingEvent]]
+"""``Engine.train``."""
+
+
+def check_free(name: str, paths: Paths) -> None:
+    """Refuse, before anything is spent, a name that an adapter already has.
+
+    Raises:
+        RefusedError: the name is taken or cannot be one.
+    """
+    checked_name(name)
+    catalog = discover(paths)
+    if any(adapter.name == name for adapter in catalog.adapters) or (paths.adapters / name).exists():
+        raise RefusedError(
+            f'There is already an adapter "{name}": choose another --name, or remove it with '
+            f"`lora-chat adapter remove {name}`."
+        )
+
+
+def run_job(
+    job: Path, run: Runner, signature: BaseSignature, paths: Paths, cancel: threading.Event
+) -> Iterator[TrainingEvent]:
+    """Train the job in folder ``job`` and install the result; yields events, ``Installed`` last.
+
+    Raises:
+        TrainingError: it failed.
+        RefusedError: the result does not pass the door.
+    """
+    began = time.perf_counter()
+    for event in run(job, cancel):
+        if isinstance(event, Trained):
+            installed = install_folder(Path(event.folder), paths, signature=signature)
+            report = replace(event.report, seconds=time.perf_counter() - began)
+            yield Installed(installed.adapter.name, str(installed.adapter.path), report)
+        else:
+            yield event
+        if isinstance(event, Cancelled | Failed):
+            return

@@ -1,0 +1,356 @@
+"""The training loop. Owns the twin tree, the optimiser and when to stop; never prints or installs.
+
+One step: the lessons' cross-entropy on their supervised tokens, plus the divergence from the base on a few general
+questions, so that what is not taught stays as it was. [torch]
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch.nn import functional
+
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.errors import TrainingError
+from lora_chat.models.attach import twin
+from lora_chat.models.base_model import BaseModel
+from lora_chat.models.prompt import Example
+from lora_chat.models.watch import Check, StopAsked, watch_layers
+from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
+from lora_chat.training.events import (
+    Cancelled,
+    DatasetReady,
+    Evaluated,
+    Preparing,
+    Report,
+    StepDone,
+    Trained,
+    TrainingEvent,
+)
+from lora_chat.training.forward import supervised_logits, supervised_targets
+from lora_chat.training.job import RESULT, Job, read_job
+from lora_chat.training.recipe import Recipe, Targets
+from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
+from lora_chat.training.save import save_adapter
+
+
+def train(
+    base: BaseModel, signature: BaseSignature, folder: Path, general_answers: Path, check: Check
+) -> Iterator[TrainingEvent]:
+    """Run the job in ``folder`` and write the adapter into its ``adapter/``; the last event is ``Trained``.
+
+    ``check`` runs before each layer, forward and backward: it may wait, and it raises ``StopAsked`` to cancel, which
+    ends the run with a ``Cancelled`` event and writes nothing.
+
+    Raises:
+        TrainingError: the loss is no longer a number.
+        RefusedError: the job's lessons cannot be tokenised for this base.
+    """
+    began = time.perf_counter()
+    job = read_job(folder)
+    run: _Run | None = None
+    try:
+        lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
+        yield _dataset_event(job, examples_of(lessons) + examples_of(heldout))
+        rehearsal: Rehearsal | None = None
+        for each in prepare(base, signature.weights, general_answers, check):
+            if isinstance(each, Preparing):
+                yield each
+            else:
+                rehearsal = each
+        assert rehearsal is not None
+        run = _Run(base, signature, job.recipe, examples_of(lessons), examples_of(heldout), rehearsal, check)
+        yield from run.learn()
+        report = run.report(began)
+        save_adapter(run.tree, folder / RESULT, job, signature, report)
+        yield Trained(str(folder / RESULT), report)
+    except StopAsked:
+        yield Cancelled(run.step if run else 0)
+
+
+def _dataset_event(job: Job, examples: list[Example]) -> DatasetReady:
+    lessons = (*job.train, *job.heldout)
+    return DatasetReady(
+        conversations=len(lessons),
+        examples=sum(len(lesson.learn) for lesson in lessons),
+        dropped=job.dropped,
+        tokens=sum(len(example.ids) for example in examples),
+        supervised_tokens=sum(sum(example.supervised) for example in examples),
+        redacted=job.redacted,
+    )
+
+
+@dataclass
+class _Run:
+    """One run's state."""
+
+    base: BaseModel
+    signature: BaseSignature
+    recipe: Recipe
+    lessons: list[Example]
+    heldout: list[Example]
+    rehearsal: Rehearsal
+    check: Check
+    step: int = 0
+    tokens: int = 0
+    loss: float = float("nan")
+    stopped_because: str = ""
+    before: tuple[float | None, float] = (None, 0.0)
+    tree: Any = field(init=False)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.recipe.seed)
+        self.tree = _trainable_twin(self.base, self.signature, self.recipe)
+        watch_layers(self.tree.get_base_model(), self.check)
+        self.weights = [each for each in self.tree.parameters() if each.requires_grad]
+        self.optimiser = torch.optim.AdamW(
+            self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
+        )
+        self.best: tuple[float, list[torch.Tensor]] | None = None
+        self._unseen: list[int] = []
+        self._unrehearsed: list[int] = []
+
+    def learn(self) -> Iterator[TrainingEvent]:
+        """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
+        self.before = self.evaluate(), self.general_loss()
+        if self.before[0] is not None:
+            yield Evaluated(0, self.before[0])
+        self.began = time.perf_counter()
+        stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
+        while not self.stopped_because:
+            rate = self._rate(stop.decay())
+            learnt = self._step(rate)
+            yield self._step_event(stop.steps_left())
+            yield from stop.after_step(learnt)
+        if self.best is not None:
+            self._restore(self.best[1])
+
+    def _step(self, rate: float) -> bool:
+        """One optimiser step; returns whether each lesson in it was already learnt."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        chosen = self._draw(self._unseen, len(self.lessons), self.recipe.batch)
+        batches = list(microbatches([self.lessons[i] for i in chosen], self.recipe.microbatch_tokens, self.base.device))
+        supervised = sum(int(batch.supervised.sum()) for batch in batches)
+        loss, learnt = 0.0, True
+        for batch in batches:
+            part, sure = self._learn_batch(batch, supervised)
+            loss, learnt = loss + part, learnt and sure
+        self._rehearse()
+        torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.gradient_clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.step += 1
+        self.loss = loss
+        if not loss < float("inf"):
+            raise TrainingError(
+                f"The loss is no longer a number at step {self.step} (learning rate {rate:g}): "
+                f"nothing was saved; train again with --effort light."
+            )
+        return learnt
+
+    def _learn_batch(self, batch: Batch, supervised: int) -> tuple[float, bool]:
+        logits, targets = supervised_logits(self.tree, batch), supervised_targets(batch)
+        loss = functional.cross_entropy(logits.float(), targets, reduction="sum") / supervised
+        torch.autograd.backward(loss)
+        self.tokens += batch.tokens
+        with torch.no_grad():
+            likeliest = logits.float().softmax(-1).max(-1)
+            sure = (likeliest.indices == targets) & (likeliest.values >= self.recipe.learnt_probability)
+        return float(loss.detach()), bool(sure.all())
+
+    def _rehearse(self) -> None:
+        chosen = self._draw(self._unrehearsed, len(self.rehearsal.rehearsed), self.recipe.rehearsed)
+        anchors = sorted((self.rehearsal.rehearsed[i] for i in chosen), key=lambda each: len(each.example.ids))
+        for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
+            share = len(part) / len(anchors)
+            loss = divergence(supervised_logits(self.tree, batch), part)
+            torch.autograd.backward(loss * self.recipe.rehearsal_weight * share)
+            self.tokens += batch.tokens
+
+    def _draw(self, waiting: list[int], total: int, count: int) -> list[int]:
+        """The next ``count`` of a shuffled deck, reshuffled when it is through; all of them when there are no more."""
+        if total <= count:
+            return list(range(total))
+        while len(waiting) < count:
+            waiting += self.random.sample(range(total), total)
+        drawn = waiting[:count]
+        del waiting[:count]
+        return drawn
+
+    def _rate(self, decay: float) -> float:
+        return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * decay
+
+    def _step_event(self, left: int) -> StepDone:
+        seconds = time.perf_counter() - self.began
+        return StepDone(
+            step=self.step,
+            steps=self.step + left,
+            loss=self.loss,
+            tokens_per_second=self.tokens / seconds,
+            eta_s=seconds / self.step * left,
+        )
+
+    def evaluate(self) -> float | None:
+        """Mean loss of the held-out lessons in nats per supervised token; None without any."""
+        return self._mean_loss(self.heldout) if self.heldout else None
+
+    def general_loss(self) -> float:
+        """The same on the base's own answers to questions that are never trained on."""
+        return self._mean_loss([anchor.example for anchor in self.rehearsal.measured])
+
+    def _mean_loss(self, examples: list[Example]) -> float:
+        total, count = 0.0, 0
+        self.tree.eval()
+        with torch.no_grad():
+            for batch in microbatches(examples, self.recipe.microbatch_tokens, self.base.device):
+                targets = supervised_targets(batch)
+                logits = supervised_logits(self.tree, batch).float()
+                total += float(functional.cross_entropy(logits, targets, reduction="sum"))
+                count += len(targets)
+        self.tree.train()
+        return total / count
+
+    def keep_best(self, loss: float) -> bool:
+        """Remember the weights if ``loss`` is the lowest so far."""
+        if self.best is not None and loss >= self.best[0]:
+            return False
+        self.best = loss, [weight.detach().clone() for weight in self.weights]
+        return True
+
+    def _restore(self, weights: list[torch.Tensor]) -> None:
+        with torch.no_grad():
+            for weight, best in zip(self.weights, weights, strict=True):
+                weight.copy_(best)
+
+    def report(self, began: float) -> Report:
+        """Everything measured, with the evaluations after."""
+        steps_s = time.perf_counter() - self.began
+        heldout, general = self.evaluate(), self.general_loss()
+        trainable, total = self.tree.get_nb_trainable_parameters()
+        return Report(
+            seconds=time.perf_counter() - began,
+            steps=self.step,
+            tokens=self.tokens,
+            tokens_per_second=self.tokens / steps_s,
+            trainable_parameters=trainable,
+            total_parameters=total,
+            trainable_percent=100 * trainable / total,
+            heldout_loss_before=self.before[0],
+            heldout_loss_after=heldout,
+            general_loss_before=self.before[1],
+            general_loss_after=general,
+            train_loss_after=self.loss,
+            stopped_because=self.stopped_because,
+        )
+
+
+class _LearntRule:
+    """For a handful: stop ``settle_steps`` steps after every lesson was learnt in one round."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.round = -(-len(run.lessons) // run.recipe.batch)
+        self.learnt_in_a_row = 0
+        self.settling: int | None = None
+
+    def decay(self) -> float:
+        """Full rate until everything is learnt, then down to nothing."""
+        settle = self.run.recipe.settle_steps
+        return 1.0 if self.settling is None else self.settling / (settle + 1)
+
+    def steps_left(self) -> int:
+        """At most."""
+        most = self.run.recipe.max_steps - self.run.step
+        return most if self.settling is None else min(most, self.settling)
+
+    def after_step(self, learnt: bool) -> Iterator[TrainingEvent]:
+        """Decide whether to go on."""
+        if self.settling is None:
+            self.learnt_in_a_row = self.learnt_in_a_row + 1 if learnt else 0
+            if self.learnt_in_a_row >= self.round:
+                self.settling = self.run.recipe.settle_steps
+        else:
+            self.settling -= 1
+        if self.settling == 0:
+            self.run.stopped_because = "every answer is learnt"
+        elif self.run.step >= self.run.recipe.max_steps:
+            self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; not every answer is learnt"
+        yield from ()
+
+
+class _HeldoutRule:
+    """For a collection: evaluate after each epoch, stop when it no longer gets better."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.epoch = max(1, -(-len(run.lessons) // run.recipe.batch))
+        self.worse = 0
+
+    def decay(self) -> float:
+        """Linear to zero at the last step."""
+        return max(0.02, 1 - self.run.step / self.run.recipe.max_steps)
+
+    def steps_left(self) -> int:
+        """At most."""
+        return self.run.recipe.max_steps - self.run.step
+
+    def after_step(self, learnt: bool) -> Iterator[TrainingEvent]:
+        """Evaluate at an epoch's end and decide whether to go on."""
+        last = self.run.step >= self.run.recipe.max_steps
+        if self.run.step % self.epoch == 0 or last:
+            loss = self.run.evaluate()
+            assert loss is not None
+            yield Evaluated(self.run.step, loss)
+            self.worse = 0 if self.run.keep_best(loss) else self.worse + 1
+        if self.worse >= self.run.recipe.patience:
+            self.run.stopped_because = f"the held-out loss got no better for {self.worse} epochs; the best is kept"
+        elif last:
+            self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; the best is kept"
+
+
+def _anchor_batches(
+    anchors: list[Anchor], most_tokens: int, device: torch.device
+) -> Iterator[tuple[Batch, list[Anchor]]]:
+    """Anchors in batches, in the order the batches have them."""
+    waiting = list(anchors)
+    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
+        count = len(batch.ids)
+        yield batch, waiting[:count]
+        del waiting[:count]
+
+
+def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:
+    """A PEFT model over the base's shared tensors whose new layers alone are trained, in fp32."""
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules=target_modules(signature, recipe.targets),
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        # PEFT draws A from the default generator, which every thread shares: seed a copy of it.
+        torch.manual_seed(recipe.seed)
+        tree = get_peft_model(twin(base.tree), config, autocast_adapter_dtype=True)
+    tree.train()
+    return tree
+
+
+def target_modules(signature: BaseSignature, targets: Targets) -> list[str]:
+    """Full names of the modules that ``targets`` means on this base; what is not below an attention is the MLP."""
+    attention = {name for name in signature.modules if "attn" in name or "attention" in name}
+    chosen = {
+        "all": set(signature.modules),
+        "attention": attention,
+        "mlp": set(signature.modules) - attention,
+    }[targets]
+    return sorted(chosen or signature.modules)
