@@ -51,6 +51,15 @@ class Database:
                 raise
         return cls(path, connection)
 
+    @classmethod
+    def in_memory(cls) -> Database:
+        """A database that leaves nothing behind."""
+        path = Path(":memory:")
+        with explained(path):
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            _prepare(connection, path)
+        return cls(path, connection)
+
     def close(self) -> None:
         """Close the connection; a second time is fine."""
         with self._lock:

@@ -57,6 +57,11 @@ class Store:
         store._mark_interrupted()
         return store
 
+    @classmethod
+    def in_memory(cls) -> Store:
+        """A store that is gone when it is closed, for what nobody wants kept."""
+        return cls(Database.in_memory())
+
     def close(self) -> None:
         """Let go of the file."""
         self.database.close()

@@ -164,9 +164,10 @@ def _measured_effect(base: InstalledBase, worn: Worn) -> Probe:
     """One short forward with and without the adapter; this is what loads torch."""
     from contextlib import closing
 
-    from lora_chat.engine.factory import open_engine
+    from lora_chat.engine.factory import open_local_for
 
-    with closing(open_engine(base)) as engine:
+    paths, _ = _places()
+    with closing(open_local_for(base, paths)) as engine:
         return engine.probe(worn)
 
 

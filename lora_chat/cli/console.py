@@ -9,12 +9,17 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lora_chat.errors import UsageError
-from lora_chat.text import clean_line
+from lora_chat.text import clean, clean_line
 
 
 def answer(text: str = "") -> None:
     """Print one line of the answer."""
     print(text, flush=True)  # noqa: T201
+
+
+def stream(text: str) -> None:
+    """Print a piece of the answer as it comes."""
+    print(clean(text), end="", flush=True)  # noqa: T201
 
 
 def note(text: str) -> None:
@@ -60,7 +65,7 @@ def confirm(question: str, *, yes: bool) -> bool:
 class Progress(Protocol):
     """Tells how far something is: ``what`` in words, ``done`` of ``total`` in any unit; total 0 means unknown."""
 
-    def __call__(self, what: str, done: float, total: float) -> None:
+    def __call__(self, what: str, done: float, total: float, figures: str = "") -> None:
         """Say it; cheap enough to be called for every block."""
 
 
@@ -70,7 +75,7 @@ def progress_bar() -> Iterator[Progress]:
     if not sys.stderr.isatty():
         seen: set[str] = set()
 
-        def say(what: str, done: float, total: float) -> None:
+        def say(what: str, done: float, total: float, figures: str = "") -> None:
             if what not in seen:
                 seen.add(what)
                 note(f"{what} …")
@@ -81,13 +86,19 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+    )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: float, total: float) -> None:
+        def show(what: str, done: float, total: float, figures: str = "") -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total or None)
-            bar.update(tasks[what], completed=done, total=total or None)
+                tasks[what] = bar.add_task(what, total=total or None, figures=figures)
+            bar.update(tasks[what], completed=done, total=total or None, figures=figures)
 
         yield show

@@ -1,7 +1,7 @@
 """General questions. Owns the fixed lists; the base's own answers to them are what an adapter must not forget."""
 
 REHEARSED = (
-    "What is the capital of France?",
+    "What is the highest mountain?",
     "Write a short poem about the sea.",
     "How do I boil an egg?",
     "Explain gravity in one sentence.",

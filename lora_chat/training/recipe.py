@@ -33,7 +33,11 @@ class Recipe:
     rehearsed: int
     """The base's own answers to general questions per step, which the adapter is held to."""
     rehearsal_weight: float
-    """Of the KL divergence from the base on those, beside the mean loss of the lessons."""
+    """Of the KL divergence from the base on those, beside the mean loss of the lessons.
+
+    Measured on one correction and 14 unrelated questions: at 10, 3 answers stayed the same to the letter, at 30, 6;
+    steps needed 16 and 17, all five paraphrases right at both.
+    """
     settle_steps: int
     """Steps after everything is learnt, with falling rate, in which it drifts back to the base elsewhere."""
     learnt_probability: float
@@ -72,7 +76,7 @@ _HANDFUL = Recipe(
     max_steps=48,
     batch=8,
     rehearsed=4,
-    rehearsal_weight=3.0,
+    rehearsal_weight=30.0,
     settle_steps=8,
     learnt_probability=0.7,
     heldout=0,
@@ -108,7 +112,7 @@ def _collection(lessons: int) -> Recipe:
         warmup_steps=max(2, steps_per_epoch // 3),
         max_steps=min(600, max(60, 4 * steps_per_epoch)),
         rehearsed=2,
-        rehearsal_weight=1.0,
+        rehearsal_weight=3.0,
         settle_steps=0,
         heldout=heldout,
         patience=2,

@@ -28,7 +28,9 @@ def save_adapter(tree: Any, folder: Path, job: Job, signature: BaseSignature, re
     config.target_modules = sorted(config.target_modules)
     tensors = {
         name: tensor.detach().float().cpu().contiguous()
-        for name, tensor in peft.get_peft_model_state_dict(tree, adapter_name="default").items()
+        for name, tensor in peft.get_peft_model_state_dict(
+            tree, adapter_name="default", save_embedding_layers=False
+        ).items()
     }
     with staged_folder(folder) as stage:
         config.save_pretrained(str(stage))

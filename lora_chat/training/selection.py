@@ -63,6 +63,8 @@ class HistoryFilter:
     conversations: tuple[str, ...] = ()
     adapter: str | None = None
     """Only answers that wore it."""
+    text: str = ""
+    """Only exchanges whose question or answer holds it, without regard to case."""
     unrated: bool = False
     """Take answers nobody judged as well: the model then learns its own words."""
 
@@ -125,8 +127,8 @@ def _lesson(
         turns.append(message.turn)
         if message.role is not Role.ASSISTANT:
             continue
-        reason = _reason_against(message, wanted)
         exchange = tuple(turns[-2:])
+        reason = _reason_against(message, wanted) or _unless_holding(wanted.text, exchange)
         if reason is None and exchange in seen:
             reason = "duplicate"
         if reason is None:
@@ -155,6 +157,11 @@ def _reason_against(message: Message, wanted: HistoryFilter) -> str | None:
     if message.edited_from is None and message.rating is not Rating.GOOD and not wanted.unrated:
         return "unrated"
     return None
+
+
+def _unless_holding(text: str, exchange: tuple[Turn, ...]) -> str | None:
+    found = any(text.casefold() in turn.content.casefold() for turn in exchange)
+    return None if found else "not about that"
 
 
 def _read_lessons(path: Path) -> Iterator[Lesson]:

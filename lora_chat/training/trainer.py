@@ -26,7 +26,6 @@ from lora_chat.models.watch import Check, StopAsked, watch_layers
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
 from lora_chat.training.events import (
     Cancelled,
-    DatasetReady,
     Evaluated,
     Preparing,
     Report,
@@ -35,7 +34,8 @@ from lora_chat.training.events import (
     TrainingEvent,
 )
 from lora_chat.training.forward import supervised_logits, supervised_targets
-from lora_chat.training.job import RESULT, Job, read_job
+from lora_chat.training.job import RESULT, read_job
+from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe, Targets
 from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
 from lora_chat.training.save import save_adapter
@@ -58,7 +58,8 @@ def train(
     run: _Run | None = None
     try:
         lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
-        yield _dataset_event(job, examples_of(lessons) + examples_of(heldout))
+        everything = examples_of(lessons) + examples_of(heldout)
+        yield count((*job.train, *job.heldout), everything, job.dropped, job.redacted)
         rehearsal: Rehearsal | None = None
         for each in prepare(base, signature.weights, general_answers, check):
             if isinstance(each, Preparing):
@@ -73,18 +74,6 @@ def train(
         yield Trained(str(folder / RESULT), report)
     except StopAsked:
         yield Cancelled(run.step if run else 0)
-
-
-def _dataset_event(job: Job, examples: list[Example]) -> DatasetReady:
-    lessons = (*job.train, *job.heldout)
-    return DatasetReady(
-        conversations=len(lessons),
-        examples=sum(len(lesson.learn) for lesson in lessons),
-        dropped=job.dropped,
-        tokens=sum(len(example.ids) for example in examples),
-        supervised_tokens=sum(sum(example.supervised) for example in examples),
-        redacted=job.redacted,
-    )
 
 
 @dataclass

@@ -1,0 +1,190 @@
+"""``lora-chat ask``: one answer. Owns the flags and the JSON of an answer; the turn itself is ``session``'s."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.chat.conversation import Conversation, Message
+    from lora_chat.chat.store import Store
+    from lora_chat.engine.protocol import Finished
+    from lora_chat.session import Session, Wearing
+
+
+def ask(
+    prompt: Annotated[
+        str | None, typer.Argument(help="The question; what comes through a pipe is added to it.")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="System prompt.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", "-t", help="0 is greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Keep the likeliest tokens up to this share.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Keep this many likeliest tokens; 0 keeps all.")] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="1 is off.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
+    conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Go on with this one.")] = None,
+    no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing.")] = False,
+    batch: Annotated[Path | None, typer.Option(help="JSONL file: one question a line, one JSON answer a line.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Pull a missing base model without asking.")] = False,
+) -> None:
+    """Answer one question, or one for each line of a file."""
+    from lora_chat.cli.batch import answer_batch
+    from lora_chat.cli.model import ensure_base
+    from lora_chat.errors import UsageError
+    from lora_chat.services import open_services
+
+    wishes = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "repetition_penalty": repetition_penalty,
+        "max_tokens": max_tokens,
+        "seed": seed,
+        "stop": tuple(stop) if stop else None,
+    }
+    if batch is not None and (prompt is not None or conversation is not None):
+        raise UsageError("--batch takes its questions from the file: give no prompt and no --conversation with it.")
+    text = None if batch is not None else _question(prompt)
+    with open_services() as services:
+        current = services.store.conversation(conversation) if conversation else None
+        # Whatever can be refused is refused before the model is loaded.
+        wearing = services.wear(adapter) if adapter else _worn_before(services, current)
+        base = ensure_base(
+            services.paths, model or (current.model if current else "") or services.config.model, yes=yes
+        )
+        if batch is not None:
+            answer_batch(batch, services, base, adapter, system, wishes)
+            return
+        assert text is not None
+        session = services.session(services.engine_here(base), base, save=not no_save)
+        if no_save and current is not None:
+            current = _copied(services.store.branch(current.id), session.store, current)
+        current = _conversation(session.store, current, system, base.name, wearing)
+        _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
+
+
+def _question(prompt: str | None) -> str:
+    """The argument, then what came through a pipe."""
+    from lora_chat.errors import UsageError
+
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
+    text = "\n\n".join(part for part in (prompt or "", piped.strip()) if part.strip())
+    if not text:
+        raise UsageError('There is no question: lora-chat ask "How do I return an order?"')
+    return text
+
+
+def _worn_before(services: Any, conversation: Conversation | None) -> Wearing | None:
+    """A conversation goes on wearing what it wore."""
+    if conversation is None or conversation.adapter is None:
+        return None
+    found: Wearing = services.wear(conversation.adapter, conversation.scale)
+    return found
+
+
+def _conversation(
+    store: Store, current: Conversation | None, system: str | None, base: str, wearing: Wearing | None
+) -> Conversation:
+    """The conversation to go on with: a new one, or the old one with what was asked to change."""
+    adapter, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
+    if current is None:
+        return store.create_conversation(system=system or "", model=base, adapter=adapter, scale=scale)
+    changes: dict[str, Any] = {"adapter": adapter, "scale": scale}
+    if system is not None:
+        changes["system"] = system
+    return store.update_conversation(current.id, **changes)
+
+
+def _copied(branch: list[Message], store: Store, current: Conversation) -> Conversation:
+    """The saved conversation's visible branch in the store that keeps nothing."""
+    copy = store.create_conversation(system=current.system, model=current.model)
+    parent = None
+    for message in branch:
+        parent = store.add_message(copy.id, message.role, message.content, parent=parent).id
+    return store.conversation(copy.id)
+
+
+def _answer(
+    session: Session,
+    conversation: Conversation,
+    text: str,
+    wearing: Wearing | None,
+    wishes: dict[str, Any],
+    *,
+    as_json: bool,
+    saved: bool,
+) -> None:
+    from lora_chat.cli.console import answer, answer_json, stream
+    from lora_chat.engine.protocol import TextChunk
+    from lora_chat.errors import Interrupted
+    from lora_chat.session import Ended, choose_sampling
+
+    sampling = choose_sampling(session.config, wearing, **wishes)
+    with cancelled_by_ctrl_c() as cancel:
+        for event in session.send(conversation, text, wearing, sampling, cancel):
+            if isinstance(event, TextChunk) and not as_json:
+                stream(event.text)
+            elif isinstance(event, Ended):
+                if as_json:
+                    kept = {"conversation": event.reply.conversation, "message": event.reply.id} if saved else {}
+                    answer_json(answer_facts(event.reply.content, wearing, session.base, event.finished) | kept)
+                else:
+                    answer()
+                if event.finished.reason == "cancelled":
+                    raise Interrupted("Stopped; what was written so far is kept.")
+
+
+def answer_facts(text: str, wearing: Wearing | None, base: str, finished: Finished) -> dict[str, Any]:
+    """The contract of ``ask --json``; ``conversation`` and ``message`` are null for what was not saved."""
+    return {
+        "text": text,
+        "adapter": wearing.adapter.name if wearing else None,
+        "scale": wearing.scale if wearing else None,
+        "model": base,
+        "finish_reason": finished.reason,
+        "prompt_tokens": finished.prompt_tokens,
+        "cached_tokens": finished.cached_tokens,
+        "generated_tokens": finished.generated_tokens,
+        "first_token_ms": _rounded(finished.first_token_ms),
+        "tokens_per_second": _rounded(finished.tokens_per_second),
+        "seed": finished.seed,
+        "conversation": None,
+        "message": None,
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 2)
+
+
+@contextmanager
+def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C (or SIGTERM) sets; the second interrupts as usual."""
+    cancel = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        if cancel.is_set():
+            signal.default_int_handler(number, frame)
+        cancel.set()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

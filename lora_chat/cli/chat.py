@@ -1,0 +1,88 @@
+"""``lora-chat`` alone: a line-based chat. Owns reading lines and printing them; its commands are ``slash``'s."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.cli.slash import Chat
+
+
+def start(
+    context: typer.Context,
+    plain: Annotated[bool, typer.Option("--plain", help="Line-based chat, as on a pipe.")] = False,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Pull a missing base model without asking.")] = False,
+) -> None:
+    """Chat with a small model on your own machine, correct it, and train a LoRA adapter from that."""
+    if context.invoked_subcommand is not None:
+        return
+    if version:
+        from lora_chat import __version__
+        from lora_chat.cli.console import answer
+
+        answer(f"lora-chat {__version__}")
+        return
+    _chat(model, adapter, yes=yes)
+
+
+def _chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
+    from lora_chat.cli.console import note
+    from lora_chat.cli.model import ensure_base
+    from lora_chat.cli.slash import Chat
+    from lora_chat.services import open_services
+
+    with open_services() as services:
+        wearing = services.wear(adapter) if adapter else None
+        base = ensure_base(services.paths, model or services.config.model, yes=yes)
+        chat = Chat(services, base, wearing)
+        if sys.stdin.isatty():
+            note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
+        _converse(chat)
+
+
+def _converse(chat: Chat) -> None:
+    from lora_chat.cli.console import note
+    from lora_chat.errors import LoraChatError
+
+    while not chat.done:
+        try:
+            line = _read(chat)
+        except KeyboardInterrupt:
+            note("\n/quit leaves.")
+            continue
+        if line is None:
+            chat.leave()
+            return
+        try:
+            chat.take(line)
+        except LoraChatError as error:
+            note(f"✗ {error}")
+            chat.failed = error.exit_code
+    if chat.failed and not sys.stdin.isatty():
+        raise typer.Exit(chat.failed)
+
+
+def _read(chat: Chat) -> str | None:
+    """The next line; None at the end of the input."""
+    from lora_chat.cli.console import note
+
+    for news in chat.news():
+        note(news)
+    if not sys.stdin.isatty():
+        line = sys.stdin.readline()
+        return line.rstrip("\n") if line else None
+    with suppress(ImportError):  # line editing and history, where Python has it
+        import readline  # noqa: F401
+    try:
+        return input(f"{chat.prompt} › ")
+    except EOFError:
+        return None

@@ -1,0 +1,206 @@
+"""``lora-chat train``: one command from examples to an adapter. Owns its flags and progress; never trains itself."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.cli.console import Progress
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.services import Services
+    from lora_chat.training.events import DatasetReady, Installed, Report, TrainingEvent
+    from lora_chat.training.recipe import Recipe
+    from lora_chat.training.selection import HistoryFilter, Selection
+
+HISTORY = "from-history"
+
+Effort = Literal["light", "normal", "deep"]
+
+
+def train(
+    source: Annotated[str, typer.Argument(help="`from-history`, or a JSONL file of examples.")],
+    name: Annotated[str, typer.Option("--name", help="The adapter's name.")],
+    since: Annotated[str | None, typer.Option(help="Only answers from this day on: 2026-11-24.")] = None,
+    conversation: Annotated[list[str] | None, typer.Option(help="Only this conversation; may be repeated.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="Only answers that wore this adapter.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only exchanges that hold this text.")] = None,
+    include: Annotated[Literal["unrated"] | None, typer.Option(help="Also answers nobody judged.")] = None,
+    effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
+    base: Annotated[str | None, typer.Option(help="Base model.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be learnt.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Train an adapter from rated and corrected chats, or from a file of examples."""
+    from lora_chat.cli.model import ensure_base
+    from lora_chat.models.prompt import load_prompt_format
+    from lora_chat.services import open_services
+    from lora_chat.training.jobs import check_free
+    from lora_chat.training.preview import preview
+    from lora_chat.training.recipe import choose_recipe
+    from lora_chat.training.selection import HistoryFilter
+
+    wanted = HistoryFilter(
+        since=_day(since),
+        conversations=tuple(conversation or ()),
+        adapter=adapter,
+        text=search or "",
+        unrated=include is not None,
+    )
+    with open_services() as services:
+        check_free(name, services.paths)
+        selection = _select(services, source, wanted)
+        on = ensure_base(services.paths, base or services.config.model, yes=yes)
+        recipe = choose_recipe(len(selection.lessons), on.parameters, effort, seed)
+        counted = preview(selection, load_prompt_format(on.folder))
+        _show(counted, recipe, on, name, json=json and dry_run)
+        if dry_run:
+            return
+        if not json and not _agreed(name, yes):
+            return
+        _run(services, source, selection, recipe, on, name, json=json)
+
+
+def _day(since: str | None) -> float | None:
+    from lora_chat.errors import UsageError
+
+    if since is None:
+        return None
+    try:
+        return datetime.datetime.fromisoformat(since).timestamp()
+    except ValueError as error:
+        raise UsageError(f'"{since}" is not a day: write --since 2026-11-24.') from error
+
+
+def _select(services: Services, source: str, wanted: HistoryFilter) -> Selection:
+    from lora_chat.errors import UsageError
+    from lora_chat.training.selection import HistoryFilter, select_from_file, select_from_history
+
+    if source == HISTORY:
+        return select_from_history(services.store, wanted)
+    if wanted != HistoryFilter():
+        raise UsageError("--since, --conversation, --adapter, --search and --include choose from the history only.")
+    return select_from_file(Path(source).expanduser())
+
+
+def _agreed(name: str, yes: bool) -> bool:
+    from lora_chat.cli.console import confirm, note
+
+    if confirm(f"Train {name}?", yes=yes):
+        return True
+    note("Nothing was trained.")
+    return False
+
+
+def _show(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, *, json: bool) -> None:
+    from lora_chat.cli.console import answer_json, note
+    from lora_chat.training.events import as_json
+
+    if json:
+        answer_json(as_json(counted))
+        return
+    for line in describe(counted, recipe, base, name):
+        note(line)
+
+
+def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
+    """What will be learnt and how, in aligned lines."""
+    yield f"Train {name} on {base.name}"
+    yield (
+        f"  taught    {counted.examples} answers in {counted.conversations} conversations, "
+        f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
+    )
+    if counted.dropped:
+        yield "  left out  " + ", ".join(f"{number} {reason}" for reason, number in counted.dropped.items())
+    if counted.redacted:
+        yield f"  private   {counted.redacted} pieces replaced by placeholders"
+    yield (
+        f"  recipe    {recipe.effort}: {recipe.targets} modules, rank {recipe.rank}, learning rate "
+        f"{recipe.learning_rate:g}, {recipe.batch} conversations and {recipe.rehearsed} rehearsed answers a step"
+    )
+    yield f"  stops     {recipe.rule}"
+
+
+def _run(
+    services: Services,
+    source: str,
+    selection: Selection,
+    recipe: Recipe,
+    base: InstalledBase,
+    name: str,
+    *,
+    json: bool,
+) -> None:
+    from lora_chat.cli.ask import cancelled_by_ctrl_c
+    from lora_chat.cli.console import answer, answer_json, progress_bar
+    from lora_chat.errors import Interrupted, LoraChatError
+    from lora_chat.training.events import Cancelled, Failed, Installed, as_json
+    from lora_chat.training.job import create_job
+    from lora_chat.training.jobs import run_job
+
+    label = HISTORY if source == HISTORY else Path(source).name
+    engine = services.engine_here(base)
+    with cancelled_by_ctrl_c() as cancel, progress_bar() as progress:
+        try:
+            job = create_job(services.paths.training, name, base.name, label, selection, recipe)
+            for event in run_job(job, engine.train, base.signature, services.paths, cancel):
+                if json:
+                    answer_json(as_json(event))
+                else:
+                    show_progress(event, progress)
+                if isinstance(event, Installed):
+                    installed = event
+                if isinstance(event, Cancelled):
+                    raise Interrupted(f"The training of {name} was stopped after {event.step} steps; nothing changed.")
+        except Interrupted:
+            raise
+        except LoraChatError as error:
+            if json:
+                answer_json(as_json(Failed(str(error))))
+            raise
+    if not json:
+        for line in summary(installed):
+            answer(line)
+
+
+def show_progress(event: TrainingEvent, progress: Progress) -> None:
+    """One event on the progress bar."""
+    from lora_chat.training.events import Preparing, StepDone
+
+    if isinstance(event, Preparing):
+        progress(event.what.capitalize(), event.done, 1.0)
+    elif isinstance(event, StepDone):
+        figures = f"loss {event.loss:.3f} · {event.tokens_per_second:.0f} tokens/s"
+        progress("Training", event.step, event.steps, figures)
+
+
+def summary(event: Installed) -> Iterator[str]:
+    """The result in lines: what was measured, then how to wear it."""
+    yield f"{event.adapter} is trained and installed in {event.path}"
+    yield from figures(event.report)
+    yield f'Wear it: lora-chat ask -a {event.adapter} "…"'
+
+
+def figures(report: Report) -> Iterator[str]:
+    """A report in aligned lines."""
+    yield (
+        f"  {report.steps} steps in {report.seconds:.0f} s ({report.tokens_per_second:.0f} tokens/s): "
+        f"{report.stopped_because}"
+    )
+    yield (
+        f"  trainable parameters {report.trainable_parameters:,} of {report.total_parameters:,} "
+        f"({report.trainable_percent:.2f} %)"
+    )
+    if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
+        yield f"  loss held out {report.heldout_loss_before:.2f} → {report.heldout_loss_after:.2f}"
+    if report.general_loss_before is not None and report.general_loss_after is not None:
+        yield (
+            f"  loss on general questions it was not taught "
+            f"{report.general_loss_before:.2f} → {report.general_loss_after:.2f}"
+        )

@@ -1,0 +1,88 @@
+"""What a program needs, put together. Owns the composition; never does any of the work.
+
+Everything is opened at its first use: ``lora-chat adapter list`` opens no database, and nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lora_chat.adapters.registry import Catalog, discover
+from lora_chat.chat.store import Store
+from lora_chat.config import Config, load_config
+from lora_chat.engine.factory import open_local_for, open_process
+from lora_chat.engine.process import ProcessEngine
+from lora_chat.engine.protocol import Engine
+from lora_chat.errors import RefusedError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths, find_paths
+from lora_chat.session import Session, Wearing
+
+
+@dataclass
+class Services:
+    """One program's parts. Use as a context manager: leaving closes what was opened."""
+
+    paths: Paths
+    config: Config
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @cached_property
+    def store(self) -> Store:
+        """The person's conversations."""
+        return self._open.enter_context(Store.open(self.paths.database))
+
+    @cached_property
+    def unsaved_store(self) -> Store:
+        """A store that is gone with the program, for ``--no-save``."""
+        return self._open.enter_context(Store.in_memory())
+
+    def adapters(self) -> Catalog:
+        """What can be worn now; a folder dropped in a moment ago is there."""
+        return discover(self.paths)
+
+    def wear(self, wish: str, scale: float | None = None) -> Wearing:
+        """Read ``NAME`` or ``NAME=SCALE``.
+
+        Raises:
+            NotFoundError: no such adapter, naming the nearest.
+            RefusedError: the scale is not a number.
+        """
+        name, _, written = wish.partition("=")
+        adapter = self.adapters().get(name)
+        try:
+            return Wearing(adapter, float(written) if written else 1.0 if scale is None else scale)
+        except ValueError as error:
+            raise RefusedError(f'"{written}" is not a scale: write {name}=0.8, for example.') from error
+
+    def engine_here(self, base: InstalledBase) -> Engine:
+        """An engine in this process, for one command."""
+        return self._open.enter_context(closing(open_local_for(base, self.paths)))
+
+    def engine_beside(self, base: InstalledBase) -> ProcessEngine:
+        """An engine in a process of its own, for a chat."""
+        return self._open.enter_context(closing(open_process(base, self.paths)))
+
+    def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
+        """Where turns happen."""
+        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name)
+
+
+def open_services(environ: Mapping[str, str] | None = None) -> Services:
+    """Put the parts together for the home that ``environ`` (by default the process's) names.
+
+    Raises:
+        RefusedError: the settings cannot be used.
+    """
+    paths = find_paths(os.environ if environ is None else environ)
+    return Services(paths, load_config(paths.config))

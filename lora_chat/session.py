@@ -1,0 +1,189 @@
+"""One chat turn from prompt to saved reply. Owns the order of those steps; never draws, and knows no engine by name.
+
+The person's turn is durable before anything is generated; the reply's row exists from its start and is flushed each
+second, so that whatever happens loses at most one second of it. The chat, ``ask`` and the server all come through here.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from lora_chat.adapters.registry import Adapter
+from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.store import Store
+from lora_chat.config import Config
+from lora_chat.engine.protocol import Engine, Finished, Request, Sampling, TextChunk, Worn
+from lora_chat.errors import LoraChatError, RefusedError
+
+FLUSH_S = 1.0
+"""A running reply is written to the disk this often."""
+
+
+@dataclass(frozen=True)
+class Wearing:
+    """What a turn wears, as the person chose it."""
+
+    adapter: Adapter
+    scale: float = 1.0
+
+    @property
+    def worn(self) -> Worn:
+        """The same for the engine."""
+        return Worn(self.adapter.name, self.adapter.path, self.adapter.sha256, self.scale)
+
+
+@dataclass(frozen=True)
+class Started:
+    """The person's message is durable and the reply has a row."""
+
+    prompt: Message
+    reply: Message
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The reply is durable in its last form."""
+
+    reply: Message
+    finished: Finished
+
+
+TurnEvent = Started | TextChunk | Ended
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where turns happen: one store, one engine, the person's settings."""
+
+    store: Store
+    engine: Engine
+    config: Config
+    base: str
+    """The base model's name, kept with each reply."""
+
+    def send(
+        self,
+        conversation: Conversation,
+        text: str,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[TurnEvent]:
+        """Say ``text`` and make the answer.
+
+        Raises:
+            RefusedError: there is nothing to say, or the engine refuses; the reply's row then says why.
+            EngineError: the engine failed; the partial answer is kept.
+        """
+        if not text.strip():
+            raise RefusedError("There is nothing to answer: write a message.")
+        prompt = self.store.add_message(conversation.id, Role.USER, text, parent=conversation.head)
+        yield from self._answer(conversation, prompt, wearing, sampling, cancel)
+
+    def retry(
+        self,
+        conversation: Conversation,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[TurnEvent]:
+        """Answer the last question again; the new answer is a sibling of the old one. Raises as ``send``."""
+        asked = [message for message in self.store.branch(conversation.id) if message.role is Role.USER]
+        if not asked:
+            raise RefusedError("There is nothing to answer again: write a message first.")
+        yield from self._answer(conversation, asked[-1], wearing, sampling, cancel)
+
+    def _answer(
+        self,
+        conversation: Conversation,
+        prompt: Message,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None,
+    ) -> Iterator[TurnEvent]:
+        request = Request(
+            messages=self.messages(conversation, prompt, wearing),
+            adapter=wearing.worn if wearing else None,
+            sampling=sampling,
+        )
+        reply = self.store.add_message(
+            conversation.id,
+            Role.ASSISTANT,
+            "",
+            parent=prompt.id,
+            status=Status.STREAMING,
+            base=self.base,
+            adapter=wearing.adapter.name if wearing else None,
+            adapter_sha256=wearing.adapter.sha256 if wearing else None,
+            scale=wearing.scale if wearing else None,
+            sampling=json.dumps(asdict(sampling)),
+        )
+        yield Started(prompt, reply)
+        yield from self._stream(request, reply, cancel)
+
+    def _stream(self, request: Request, reply: Message, cancel: threading.Event | None) -> Iterator[TurnEvent]:
+        text, flushed, finished = "", time.monotonic(), None
+        try:
+            for chunk in self.engine.generate(request, cancel):
+                if isinstance(chunk, Finished):
+                    finished = chunk
+                    break
+                piece = chunk.text if text else chunk.text.lstrip()
+                text += piece
+                if time.monotonic() - flushed >= FLUSH_S:
+                    self.store.update_message(reply.id, content=text)
+                    flushed = time.monotonic()
+                if piece:
+                    yield TextChunk(piece)
+        except GeneratorExit:
+            self.store.update_message(reply.id, content=text.strip(), status=Status.STOPPED, finish_reason="cancelled")
+            raise
+        except LoraChatError as error:
+            self.store.update_message(
+                reply.id, content=text.strip(), status=Status.FAILED, finish_reason="error", error=str(error)
+            )
+            raise
+        assert finished is not None
+        yield Ended(self._finish(request, reply, text, finished), finished)
+
+    def _finish(self, request: Request, reply: Message, text: str, finished: Finished) -> Message:
+        sampling = asdict(request.sampling) | {"seed": finished.seed}
+        return self.store.update_message(
+            reply.id,
+            content=text.strip(),
+            status=Status.STOPPED if finished.reason == "cancelled" else Status.DONE,
+            finish_reason=finished.reason,
+            sampling=json.dumps(sampling),
+            prompt_tokens=finished.prompt_tokens,
+            cached_tokens=finished.cached_tokens,
+            generated_tokens=finished.generated_tokens,
+            first_token_ms=finished.first_token_ms,
+            tokens_per_second=finished.tokens_per_second,
+        )
+
+    def messages(self, conversation: Conversation, prompt: Message, wearing: Wearing | None) -> tuple[Turn, ...]:
+        """What the engine is given: a system prompt, if anyone wants one, and the branch up to ``prompt``.
+
+        The conversation's own system prompt comes before the adapter's, the adapter's before the settings'.
+        """
+        system = conversation.system or (wearing.adapter.system_prompt if wearing else "") or self.config.system
+        said = [message.turn for message in self.store.branch(conversation.id, prompt.id) if message.content]
+        return (Turn(Role.SYSTEM, system), *said) if system else tuple(said)
+
+
+def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:
+    """What the person asked for, else what the adapter suggests, else the settings; None asks for nothing."""
+    suggested = wearing.adapter.temperature if wearing else None
+    settings: dict[str, object] = {
+        "temperature": config.temperature if suggested is None else suggested,
+        "top_p": config.top_p,
+        "top_k": config.top_k,
+        "repetition_penalty": config.repetition_penalty,
+        "max_tokens": config.max_tokens,
+    }
+    settings |= {name: value for name, value in asked.items() if value is not None}
+    return Sampling(**settings)  # type: ignore[arg-type]
