@@ -154,7 +154,7 @@ def real_home(request: pytest.FixtureRequest) -> Paths:
     """A home whose base model is the real embedded one: pulled once into pytest's cache, then offline."""
     from lora_chat.cli.model import ensure_base
 
-    root = request.config.cache.mkdir("real-home")  # type: ignore[union-attr]
+    root = request.config.cache.mkdir("real-home")
     paths = find_paths({"LORA_CHAT_HOME": str(root)})
     ensure_base(paths, "smollm2-135m", yes=True)
     return paths
