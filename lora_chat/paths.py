@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -75,15 +76,19 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
 
 
 def make_private(folder: Path) -> Path:
-    """Create ``folder`` (and its parents) readable by its owner alone; return it.
+    """Create ``folder`` and its missing parents, readable by their owner alone; return it.
+
+    A folder that is there already keeps its mode: it may be one that a person shares on purpose, or not ours at all.
+    ``lora-chat doctor`` says when others can read the home.
 
     Raises:
         LoraChatError: the folder cannot be made, naming it and why.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix" and folder.stat().st_mode & 0o077:
-            folder.chmod(0o700)
+        for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
         raise LoraChatError(
             f"Cannot use the folder {folder} ({error.strerror}): make it writable or set LORA_CHAT_HOME to another."
