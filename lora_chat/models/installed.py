@@ -19,6 +19,7 @@ from typing import Any
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
 from lora_chat.models.catalog import is_name
+from lora_chat.models.prompt import read_chat_template as read_chat_template
 from lora_chat.text import clean_line
 
 SCHEMA = 1
@@ -163,20 +164,6 @@ def sign(folder: Path, described: Described, lineage: str, aliases: tuple[str, .
         chat_template=_hash_bytes((read_chat_template(folder) or "fallback").encode("utf-8", "surrogatepass")),
         aliases=aliases,
     )
-
-
-def read_chat_template(folder: Path) -> str | None:
-    """The chat template that lies beside a model, wherever transformers has put it over the years."""
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        found = _json(folder / name).get("chat_template") if (folder / name).is_file() else None
-        if isinstance(found, list):  # several, by name
-            found = next((one.get("template") for one in found if one.get("name") == "default"), None)
-        if isinstance(found, str):
-            return found
-    return None
 
 
 def write_record(folder: Path, base: InstalledBase, *, in_place: bool) -> None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import RefusedError
 
 if TYPE_CHECKING:
-    import jinja2
     from tokenizers import Tokenizer
+
+    from lora_chat.models.template import Render
 
 FALLBACK_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
@@ -60,7 +62,7 @@ class PromptFormat:
 
     def encode_prompt(self, messages: Sequence[Turn]) -> list[int]:
         """Token ids of the conversation, ready for the assistant's answer; any token the base prepends included."""
-        text, guard = self._render(messages, answer_next=True)
+        text, guard = self._render([_sound(turn) for turn in messages], answer_next=True)
         return self._encode(text, guard)
 
     def examples(self, messages: Sequence[Turn], learn: Sequence[int]) -> list[Example]:
@@ -72,7 +74,7 @@ class PromptFormat:
         Raises:
             RefusedError: a turn at ``learn`` is not the assistant's or is empty, or its mask cannot be proved.
         """
-        stripped = [replace(turn, content=turn.content.strip()) for turn in messages]
+        stripped = [replace(turn, content=turn.content.strip()) for turn in map(_sound, messages)]
         for index in learn:
             if stripped[index].role is not Role.ASSISTANT or not stripped[index].content:
                 raise RefusedError(f"Message {index + 1} cannot be learnt: it is not an answer, or it is empty.")
@@ -85,6 +87,10 @@ class PromptFormat:
         """Text of ``ids`` without control tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
+    def is_control(self, token: int) -> bool:
+        """Whether ``token`` steers the base and has no text of its own."""
+        return token in self._control_texts
+
     def _alone(self, messages: Sequence[Turn], index: int) -> Example:
         sequence = self._sequence(messages[: index + 1], [index])
         if sequence is None:
@@ -95,7 +101,7 @@ class PromptFormat:
         return sequence
 
     def _sequence(self, messages: Sequence[Turn], learn: Sequence[int]) -> Example | None:
-        """All of ``learn`` in one sequence, or None where one rendered prompt is not the beginning of the next."""
+        """All of ``learn`` in one sequence, or None where the tokens of one prompt do not begin those of the next."""
         whole, guard = self._render(messages[: learn[-1] + 1], answer_next=False)
         ids: list[int] = []
         supervised: list[bool] = []
@@ -106,6 +112,8 @@ class PromptFormat:
             if not (answered.startswith(prompt) and whole.startswith(answered)):
                 return None
             context = self._encode(whole[position : len(prompt)], guard)
+            if position and ids + context != self._encode(prompt, guard):
+                return None  # the same text, but a token reaches over the end of an earlier answer
             answer = self._encode(whole[len(prompt) : len(answered)], guard)
             end = next((i for i, token in enumerate(answer) if token in self.end_ids), None)
             if end is None:
@@ -130,36 +138,28 @@ class PromptFormat:
         return token if token is not None else min(self.end_ids)
 
     def _render(self, messages: Sequence[Turn], *, answer_next: bool, guard: str | None = None) -> tuple[str, str]:
-        """Write the template out, control tokens inside contents broken by a ``guard`` character (``""`` if none)."""
+        """Write the template out, control tokens inside contents hidden by a ``guard`` character (``""`` if none)."""
         if guard is None:
             guard = self._guard(messages)
-        written = [{"role": turn.role.value, "content": self._break_controls(turn.content, guard)} for turn in messages]
-        text = self._compiled.render(
-            messages=written,
-            add_generation_prompt=answer_next,
-            bos_token=self.bos_token,
-            eos_token=self.eos_token,
-            tools=None,
-            documents=None,
-        )
-        return text, guard
+        written = [
+            {"role": turn.role.value, "content": self._hide_controls(turn.content, guard) if guard else turn.content}
+            for turn in messages
+        ]
+        variables = {
+            "messages": written,
+            "add_generation_prompt": answer_next,
+            "bos_token": self.bos_token,
+            "eos_token": self.eos_token,
+            "tools": None,
+            "documents": None,
+        }
+        return self._compiled(variables), guard
 
     @cached_property
-    def _compiled(self) -> jinja2.Template:
-        import jinja2
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    def _compiled(self) -> Render:
+        from lora_chat.models.template import compile_template
 
-        def raise_exception(message: str) -> None:
-            raise RefusedError(f"This base's chat template refuses the conversation: {message}")
-
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = raise_exception
-        environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-        try:
-            return environment.from_string(self.template)
-        except jinja2.TemplateError as error:
-            raise RefusedError(f"This base's chat template cannot be read ({error}).") from error
+        return compile_template(self.template)
 
     @cached_property
     def _controls(self) -> re.Pattern[str]:
@@ -172,15 +172,24 @@ class PromptFormat:
         added = self.tokenizer.get_added_tokens_decoder()
         return {token.content: token_id for token_id, token in added.items() if token.special}
 
+    @cached_property
+    def _control_texts(self) -> dict[int, str]:
+        return {token_id: text for text, token_id in self._control_ids.items()}
+
     def _guard(self, messages: Sequence[Turn]) -> str:
-        """A private-use character that stands in no message, or ``""`` where no message holds a control token."""
+        """A private-use character that stands nowhere yet, or ``""`` where no message holds a control token."""
         everything = "".join(turn.content for turn in messages)
         if not self._controls.search(everything):
             return ""
-        return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in everything)
+        private = chain(range(0xE000, 0xF8FF), range(0xF0000, 0xFFFFD))
+        return next(chr(code) for code in private if chr(code) not in everything and chr(code) not in self.template)
 
-    def _break_controls(self, content: str, guard: str) -> str:
-        return self._controls.sub(lambda found: found[0][0] + guard + found[0][1:], content) if guard else content
+    def _hide_controls(self, content: str, guard: str) -> str:
+        """``content`` with each control token's text as its number between guards."""
+        return self._controls.sub(lambda found: f"{guard}{self._control_ids[found[0]]}{guard}", content)
+
+    def _restore_controls(self, text: str, guard: str) -> str:
+        return re.sub(f"{guard}([0-9]+){guard}", lambda found: self._control_texts[int(found[1])], text)
 
     def _encode(self, text: str, guard: str) -> list[int]:
         if not guard:
@@ -199,7 +208,7 @@ class PromptFormat:
     def _encode_piece(self, piece: str, guard: str) -> list[int]:
         if piece in self._control_ids:
             return [self._control_ids[piece]]
-        return list(self._plain_tokenizer.encode(piece.replace(guard, ""), add_special_tokens=False).ids)
+        return list(self._plain_tokenizer.encode(self._restore_controls(piece, guard), add_special_tokens=False).ids)
 
     @cached_property
     def _plain_tokenizer(self) -> Tokenizer:
@@ -209,6 +218,12 @@ class PromptFormat:
         plain = Tokenizer.from_str(self.tokenizer.to_str())
         plain.encode_special_tokens = True
         return plain
+
+
+def _sound(turn: Turn) -> Turn:
+    """``turn`` without lone surrogates, which no tokenizer takes."""
+    text = turn.content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return turn if text == turn.content else replace(turn, content=text)
 
 
 def load_prompt_format(folder: Path) -> PromptFormat:
@@ -240,14 +255,25 @@ def load_prompt_format(folder: Path) -> PromptFormat:
 
 
 def read_chat_template(folder: Path) -> str | None:
-    """The base's own chat template, from its own file or the tokenizer's settings; None where it has none."""
+    """The base's own chat template, wherever transformers has put it over the years; None where it has none.
+
+    Raises:
+        RefusedError: the file that holds it cannot be read.
+    """
     own = folder / "chat_template.jinja"
     if own.is_file():
-        return own.read_text(encoding="utf-8")
-    found = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    if isinstance(found, list):  # named templates, as older Hub repositories have them
-        found = next((each.get("template") for each in found if each.get("name") == "default"), None)
-    return found if isinstance(found, str) and found else None
+        try:
+            return own.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RefusedError(f"Cannot read {own} ({error}): pull the base model again.") from error
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        found = _read_json(folder / name).get("chat_template")
+        if isinstance(found, list):  # several by name, as older Hub repositories have them
+            named = (each for each in found if isinstance(each, dict) and each.get("name") == "default")
+            found = next((each.get("template") for each in named), None)
+        if isinstance(found, str) and found:
+            return found
+    return None
 
 
 def _prepended_token(tokenizer: Tokenizer) -> str:
@@ -280,6 +306,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RefusedError(f"Cannot read {path} ({error}): pull the base model again.") from error
     return found if isinstance(found, dict) else {}
