@@ -16,8 +16,19 @@ from pathlib import Path
 from lora_chat.adapters.verify import load_verified
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.background import run_in_background
-from lora_chat.engine.protocol import BaseInfo, Chunk, Finished, FinishReason, Probe, Request, TextChunk, Worn
-from lora_chat.errors import EngineError, RefusedError
+from lora_chat.engine.protocol import (
+    BaseInfo,
+    Chunk,
+    Finished,
+    FinishReason,
+    Probe,
+    Request,
+    TextChunk,
+    Worn,
+    check_sampling,
+)
+from lora_chat.engine.reply_text import StopHeld
+from lora_chat.errors import EngineError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import Cancelled, DatasetReady, Report, StepDone, Trained, TrainingEvent
 from lora_chat.training.job import RESULT, Job, read_job
@@ -34,6 +45,7 @@ class EchoEngine:
         self._script = dict(script or {})
         self._delay = delay
         self._floor = threading.Lock()
+        self._training = threading.Lock()
         self._closed = threading.Event()
 
     def load(self) -> BaseInfo:
@@ -46,54 +58,66 @@ class EchoEngine:
         self._check_open()
         began = time.perf_counter()
         sampling = request.sampling
-        if not (0 <= sampling.temperature <= 5 and 0 <= sampling.top_p <= 1 and sampling.max_tokens >= 1):
-            raise RefusedError("temperature must lie between 0 and 5, top_p between 0 and 1, max_tokens from 1 on.")
+        check_sampling(sampling)
         prompt = self.count_tokens(request.messages)
         if prompt >= self._base.context_window:
             raise RefusedError(
                 f"The conversation has {prompt:,} tokens and the base takes {self._base.context_window:,}."
             )
         seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
-        count, said = 0, ""
+        count = 0
         first: float | None = None
         reason: FinishReason = "stop"
+        said = StopHeld(sampling.stop)
         with self._floor:
             for word in self._words(request, seed):
-                if (cancel or self._closed).wait(self._delay):
+                if self._told_to_stop(cancel):
                     reason = "cancelled"
                     break
                 first = first or time.perf_counter()
                 count += 1
-                piece, stopped = _before_stop(said, word, sampling.stop)
-                said += piece
-                if piece:
+                if piece := said.add(word):
                     yield TextChunk(piece)
-                if stopped:
+                if said.stopped:
                     break
                 if count >= sampling.max_tokens:
                     reason = "length"
                     break
+            if rest := said.finish():
+                yield TextChunk(rest)
         yield _finished(reason, prompt, count, began, first, seed)
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""
+        self._check_open()
         checked = load_verified(adapter.folder, self._base.signature, adapter.sha256)
         effect = 0.0 if checked.files.changes_nothing else abs(adapter.scale)
         return Probe(effect, True, checked.verdict.modules_matched, checked.verdict.modules_total)
 
     def count_tokens(self, messages: tuple[Turn, ...]) -> int:
         """See ``Engine.count_tokens``: here a token is a word."""
+        self._check_open()
         return sum(len(turn.content.split()) + 1 for turn in messages)
 
     def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         self._check_open()
         stop = cancel or threading.Event()
-        yield from run_in_background(lambda: self._train(read_job(job), job, stop), stop, "training")
+        if not self._training.acquire(blocking=False):
+            raise TrainingError("Another training is running: wait for it or cancel it, then start this one.")
+        try:
+            yield from run_in_background(lambda: self._train(read_job(job), job, stop), stop, "training")
+        finally:
+            self._training.release()
 
     def close(self) -> None:
         """See ``Engine.close``."""
         self._closed.set()
+
+    def _told_to_stop(self, cancel: threading.Event | None) -> bool:
+        """Spend the time of one token; whether it is no longer wanted."""
+        told = (cancel or self._closed).wait(self._delay)
+        return told or self._closed.is_set()
 
     def _check_open(self) -> None:
         if self._closed.is_set():
@@ -117,7 +141,7 @@ class EchoEngine:
         tokens = sum(self.count_tokens(lesson.messages) for lesson in job.train)
         yield DatasetReady(len(job.train), len(answers), job.dropped, tokens, words, job.redacted)
         for step in range(1, STEPS + 1):
-            if stop.wait(self._delay):
+            if self._told_to_stop(stop):
                 yield Cancelled(step - 1)
                 return
             yield StepDone(step, STEPS, 1 / step, 100.0, (STEPS - step) * self._delay)
@@ -141,13 +165,6 @@ class EchoEngine:
                 stopped_because=f"a scripted training takes {STEPS} steps",
             ),
         )
-
-
-def _before_stop(said: str, word: str, stops: tuple[str, ...]) -> tuple[str, bool]:
-    """``word`` up to where the reply reaches a stop string, and whether it did."""
-    text = said + word
-    ends = [at for at in (text.find(stop) for stop in stops if stop) if at >= 0]
-    return (text[len(said) : max(len(said), min(ends))], True) if ends else (word, False)
 
 
 def _finished(reason: FinishReason, prompt: int, count: int, began: float, first: float | None, seed: int) -> Finished:

@@ -18,9 +18,20 @@ from transformers import DynamicCache
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.engine.background import run_in_background
-from lora_chat.engine.decode import ReplyText, checked, choose
+from lora_chat.engine.decode import choose
 from lora_chat.engine.floor import Floor
-from lora_chat.engine.protocol import BaseInfo, Chunk, Finished, FinishReason, Probe, Request, TextChunk, Worn
+from lora_chat.engine.protocol import (
+    BaseInfo,
+    Chunk,
+    Finished,
+    FinishReason,
+    Probe,
+    Request,
+    TextChunk,
+    Worn,
+    check_sampling,
+)
+from lora_chat.engine.reply_text import ReplyText
 from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
 from lora_chat.models.attach import count_modules, lora_layers
@@ -67,7 +78,7 @@ class LocalEngine:
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
         """See ``Engine.generate``."""
         began = time.perf_counter()
-        checked(request.sampling)
+        check_sampling(request.sampling)
         base, wardrobe = self._load()
         ids = base.prompt.encode_prompt(request.messages)
         check_length(base, len(ids), request.messages)
@@ -112,10 +123,17 @@ class LocalEngine:
                 raise StopAsked
             self._floor.check_training(stop)
 
+        def run() -> Iterator[TrainingEvent]:
+            return train(base, self._installed.signature, job, self._general_answers, check)
+
         with self._one_training():
-            yield from run_in_background(
-                lambda: train(base, self._installed.signature, job, self._general_answers, check), stop, "training"
-            )
+            try:
+                yield from run_in_background(run, stop, "training")
+            except LoraChatError:
+                raise
+            except Exception as error:  # no memory, no disk, a defect: the chat goes on
+                what = f"{type(error).__name__}: {str(error)[:300]}"
+                raise TrainingError(f"The training failed ({what}); nothing was installed.") from error
 
     def close(self) -> None:
         """See ``Engine.close``."""
@@ -133,8 +151,13 @@ class LocalEngine:
         with self._loading:
             if self._loaded is None:
                 base = load_base_model(self._installed.name, self._installed.folder, self._device)
-                self._loaded = base, Wardrobe(base, self._installed.signature, self._floor.check_reply)
+                self._loaded = base, Wardrobe(base, self._installed.signature, self._check_reply)
             return self._loaded
+
+    def _check_reply(self) -> None:
+        if self._closed.is_set():
+            raise StopAsked
+        self._floor.check_reply()
 
     @contextmanager
     def _one_training(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ calls are safe from several threads: replies wait for each other, a training run
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from lora_chat.chat.conversation import Turn
+from lora_chat.errors import RefusedError
 from lora_chat.training.events import TrainingEvent
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -45,6 +47,29 @@ class Sampling:
     """None draws one; the reply's ``Finished`` names it."""
     stop: tuple[str, ...] = ()
     """The reply ends before the first of these strings; they are not part of it."""
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 5.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 10**6),
+    "repetition_penalty": (0.1, 10.0),
+    "max_tokens": (1, 10**6),
+}
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Every engine's first step.
+
+    Raises:
+        RefusedError: naming the first value that is out of its range.
+    """
+    for name, (low, high) in _RANGES.items():
+        value = getattr(sampling, name)
+        if not (math.isfinite(value) and low <= value <= high):
+            raise RefusedError(f"{name} must lie between {low:g} and {high:g}, not {value:g}.")
+    if sampling.seed is not None and not 0 <= sampling.seed < 2**63:
+        raise RefusedError(f"seed must lie between 0 and 2^63 - 1, not {sampling.seed}.")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ One line each way. The program sends ``Call``; the engine answers each with any 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -100,26 +101,28 @@ class Told:
 
 
 def write(message: Setup | Asked | Told) -> bytes:
-    """One line of JSON."""
-    line: bytes = _adapter(type(message)).dump_json(message)
-    return line + b"\n"
+    """One line of JSON, in ASCII.
+
+    Not pydantic's ``dump_json``, which writes NaN as null and refuses lone surrogates: either would end the protocol.
+    """
+    return json.dumps(_adapter(type(message)).dump_python(message, mode="json")).encode() + b"\n"
 
 
 def read_setup(line: bytes) -> Setup:
     """The line that ``write`` made of a ``Setup``."""
-    message: Setup = _adapter(Setup).validate_json(line)
+    message: Setup = _adapter(Setup).validate_python(json.loads(line))
     return message
 
 
 def read_asked(line: bytes) -> Asked:
     """The line that ``write`` made of an ``Asked``."""
-    message: Asked = _adapter(Asked).validate_json(line)
+    message: Asked = _adapter(Asked).validate_python(json.loads(line))
     return message
 
 
 def read_told(line: bytes) -> Told:
     """The line that ``write`` made of a ``Told``."""
-    message: Told = _adapter(Told).validate_json(line)
+    message: Told = _adapter(Told).validate_python(json.loads(line))
     return message
 
 
@@ -127,7 +130,9 @@ def describe(number: int, error: BaseException) -> Told:
     """An exception as a line: refusals keep their kind, anything else is the engine's failure."""
     if isinstance(error, LoraChatError):
         return Told(number, error=str(error), kind=type(error).__name__)
-    return Told(number, error=f"The engine failed ({type(error).__name__}: {error}): try again.", kind="EngineError")
+    return Told(
+        number, error=f"The engine failed ({type(error).__name__}: {str(error)[:300]}): try again.", kind="EngineError"
+    )
 
 
 def raised(told: Told) -> LoraChatError:

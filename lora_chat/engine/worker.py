@@ -13,6 +13,7 @@ import threading
 from typing import BinaryIO
 
 from lora_chat.engine import wire
+from lora_chat.errors import LoraChatError
 
 
 def main() -> None:
@@ -64,6 +65,8 @@ class _Worker:
         try:
             self._run(number, call, cancel)
             self._send(wire.Told(number))
+        except LoraChatError as error:  # a refusal may quote a message, and the log holds none
+            self._send(wire.describe(number, error))
         except Exception as error:
             import traceback
 
