@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import LoraChatError
 from lora_chat.files import write_durably
 from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
@@ -83,7 +85,8 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator
         for start in range(0, len(questions), _TOGETHER):
             yield Preparing("the base answers general questions, once", start / len(questions))
             anchors += _answered(base, tree, questions[start : start + _TOGETHER])
-        _write(kept, weights, anchors)
+        with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
+            _write(kept, weights, anchors)
         rehearsal = _parted(anchors)
     yield rehearsal
 

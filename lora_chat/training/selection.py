@@ -191,7 +191,7 @@ def _read_line(line: str, number: int, path: Path) -> Lesson:
             f'"prompt" and "response"): correct it; nothing was trained.'
         )
     learn = tuple(i for i, turn in enumerate(turns) if turn.role is Role.ASSISTANT and turn.content)
-    if not learn or turns[0].role is Role.ASSISTANT:
+    if not learn or not any(turn.role is Role.USER for turn in turns[: learn[0]]):
         raise RefusedError(f"{where} has no answer to a question: correct it; nothing was trained.")
     return Lesson(tuple(turns[: learn[-1] + 1]), learn, f"line {number}")
 

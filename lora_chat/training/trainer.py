@@ -121,6 +121,8 @@ class _Run:
             yield from stop.after_step(learnt)
         if self.best is not None:
             self._restore(self.best[1])
+        if not all(bool(weight.isfinite().all()) for weight in self.weights):
+            raise self._diverged()
 
     def _step(self, rate: float) -> bool:
         """One optimiser step; returns whether each lesson in it was already learnt."""
@@ -140,11 +142,14 @@ class _Run:
         self.step += 1
         self.loss = loss
         if not loss < float("inf"):
-            raise TrainingError(
-                f"The loss is no longer a number at step {self.step} (learning rate {rate:g}): "
-                f"nothing was saved; train again with --effort light."
-            )
+            raise self._diverged()
         return learnt
+
+    def _diverged(self) -> TrainingError:
+        return TrainingError(
+            f"The loss is no longer a number at step {self.step} (learning rate {self.recipe.learning_rate:g}): "
+            f"nothing was saved; train again with --effort light."
+        )
 
     def _learn_batch(self, batch: Batch, supervised: int) -> tuple[float, bool]:
         logits, targets = supervised_logits(self.tree, batch), supervised_targets(batch)
