@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
-from lora_chat.engine.protocol import Engine, Finished, Request, Sampling, TextChunk, Worn
-from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
+from lora_chat.errors import EngineError, LoraChatError, RefusedError
 
 FLUSH_S = 1.0
 """A running reply is written to the disk this often."""
@@ -122,33 +123,41 @@ class Session:
             scale=wearing.scale if wearing else None,
             sampling=json.dumps(asdict(sampling)),
         )
-        yield Started(prompt, reply)
-        yield from self._stream(request, reply, cancel)
+        yield from self._stream(Started(prompt, reply), request, cancel)
 
-    def _stream(self, request: Request, reply: Message, cancel: threading.Event | None) -> Iterator[TurnEvent]:
-        text, flushed, finished = "", time.monotonic(), None
+    def _stream(self, started: Started, request: Request, cancel: threading.Event | None) -> Iterator[TurnEvent]:
+        reply, text, flushed = started.reply, "", time.monotonic()
+        finished: Finished | None = None
         try:
-            for chunk in self.engine.generate(request, cancel):
-                if isinstance(chunk, Finished):
-                    finished = chunk
-                    break
-                piece = chunk.text if text else chunk.text.lstrip()
-                text += piece
-                if time.monotonic() - flushed >= FLUSH_S:
-                    self.store.update_message(reply.id, content=text)
-                    flushed = time.monotonic()
-                if piece:
-                    yield TextChunk(piece)
-        except GeneratorExit:
+            yield started
+            with closing(self._generated(request, cancel)) as chunks:
+                for chunk in chunks:
+                    if isinstance(chunk, Finished):
+                        finished = chunk
+                        break
+                    piece = chunk.text if text else chunk.text.lstrip()
+                    text += piece
+                    if time.monotonic() - flushed >= FLUSH_S:
+                        self.store.update_message(reply.id, content=text)
+                        flushed = time.monotonic()
+                    if piece:
+                        yield TextChunk(piece)
+            if finished is None:
+                raise EngineError("The engine ended the answer without a word why: try again.")
+        except (GeneratorExit, KeyboardInterrupt):
             self.store.update_message(reply.id, content=text.strip(), status=Status.STOPPED, finish_reason="cancelled")
             raise
-        except LoraChatError as error:
+        except Exception as error:
+            said = str(error) if isinstance(error, LoraChatError) else f"The engine failed ({type(error).__name__})."
             self.store.update_message(
-                reply.id, content=text.strip(), status=Status.FAILED, finish_reason="error", error=str(error)
+                reply.id, content=text.strip(), status=Status.FAILED, finish_reason="error", error=said
             )
             raise
-        assert finished is not None
         yield Ended(self._finish(request, reply, text, finished), finished)
+
+    def _generated(self, request: Request, cancel: threading.Event | None) -> Generator[Chunk, None, None]:
+        """The engine's chunks; closing it closes them, so that the engine is free before the row says so."""
+        yield from self.engine.generate(request, cancel)
 
     def _finish(self, request: Request, reply: Message, text: str, finished: Finished) -> Message:
         sampling = asdict(request.sampling) | {"seed": finished.seed}
