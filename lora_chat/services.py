@@ -5,6 +5,7 @@ Everything is opened at its first use: ``lora-chat adapter list`` opens no datab
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -21,6 +22,10 @@ from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
 from lora_chat.session import Session, Wearing
+from lora_chat.text import clean_line
+
+LARGEST_SCALE = 16.0
+"""As ``models.attach.MAX_SCALE``, which is torch's side: refused here before a model is loaded."""
 
 
 @dataclass
@@ -58,12 +63,15 @@ class Services:
             NotFoundError: no such adapter, naming the nearest.
             RefusedError: the scale is not a number.
         """
-        name, _, written = wish.partition("=")
+        name, sign, written = wish.partition("=")
         adapter = self.adapters().get(name)
         try:
-            return Wearing(adapter, float(written) if written else 1.0 if scale is None else scale)
-        except ValueError as error:
-            raise RefusedError(f'"{written}" is not a scale: write {name}=0.8, for example.') from error
+            chosen = float(written) if sign else 1.0 if scale is None else scale
+        except ValueError:
+            chosen = math.nan
+        if not abs(chosen) <= LARGEST_SCALE:
+            raise RefusedError(f'"{clean_line(written, 40)}" is not a scale: write {name}=0.8, for example.')
+        return Wearing(adapter, chosen)
 
     def engine_here(self, base: InstalledBase) -> Engine:
         """An engine in this process, for one command."""

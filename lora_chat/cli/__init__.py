@@ -5,6 +5,7 @@ Modules are imported inside commands: ``lora-chat --version`` must not wait for 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -19,21 +20,24 @@ def main() -> None:
 
     from lora_chat.errors import LoraChatError
 
+    _prepare_streams()
     try:
         code = build_app()(standalone_mode=False) or 0
+        if code == 130:  # typer turns Ctrl-C into this
+            _complain("Interrupted.")
     except LoraChatError as error:
         _complain(str(error))
         code = error.exit_code
     except TyperException as error:
-        _complain(f"{error.format_message()} Try --help.")
+        _complain_of_usage(error.format_message())
         code = error.exit_code
     except (KeyboardInterrupt, Abort):
         _complain("Interrupted.")
         code = 130
     except BrokenPipeError:
-        # The reader went away (`lora-chat history list | head`): keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _reader_went_away()
+    except SystemExit as leaving:  # typer turns a broken pipe into exit 1
+        code = _reader_went_away() if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
     except Exception as error:
         code = _report_defect(error)
     sys.exit(code)
@@ -66,8 +70,35 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _prepare_streams() -> None:
+    """Three streams that never fail: a closed one is empty, and what its encoding lacks becomes a question mark."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace" if name == "stderr" else "replace")
+
+
 def _complain(sentence: str) -> None:
-    print(f"lora-chat: {sentence}", file=sys.stderr)  # noqa: T201
+    from lora_chat.cli.console import note
+
+    note(f"lora-chat: {sentence}")
+
+
+def _complain_of_usage(message: str) -> None:
+    from lora_chat.cli.console import note
+
+    if "\n" in message:  # the help of a group that was given no command
+        note(message)
+    else:
+        _complain(f"{message} Try --help.")
+
+
+def _reader_went_away() -> int:
+    """`lora-chat history list | head` is no failure: keep Python from complaining about the pipe at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
 
 
 def _report_defect(error: Exception) -> int:

@@ -80,9 +80,10 @@ def ask(
 def _question(prompt: str | None) -> str:
     """The argument, then what came through a pipe."""
     from lora_chat.errors import UsageError
+    from lora_chat.text import clean
 
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-    text = "\n\n".join(part for part in (prompt or "", piped.strip()) if part.strip())
+    piped = "" if sys.stdin.isatty() else sys.stdin.read()
+    text = "\n\n".join(part for part in (clean(prompt or ""), clean(piped).strip()) if part.strip())
     if not text:
         raise UsageError('There is no question: lora-chat ask "How do I return an order?"')
     return text
@@ -173,10 +174,16 @@ def _rounded(figure: float | None) -> float | None:
 
 @contextmanager
 def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C (or SIGTERM) sets; the second interrupts as usual."""
+    """Give an event that the first Ctrl-C sets; the second interrupts as usual.
+
+    SIGTERM sets it too, and ends the program once what was begun is kept.
+    """
     cancel = threading.Event()
+    terminated = False
 
     def on_signal(number: int, frame: Any) -> None:
+        nonlocal terminated
+        terminated = terminated or number == signal.SIGTERM
         if cancel.is_set():
             signal.default_int_handler(number, frame)
         cancel.set()
@@ -188,3 +195,5 @@ def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if terminated:
+            signal.raise_signal(signal.SIGTERM)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
 
 from lora_chat.cli.train import HISTORY, describe, summary
-from lora_chat.errors import LoraChatError, UsageError
+from lora_chat.errors import LoraChatError, TrainingError, UsageError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
@@ -25,9 +26,11 @@ class Training:
     def __init__(self, events: Iterator[TrainingEvent], cancel: threading.Event, name: str, plan: list[str]) -> None:
         self.plan = plan
         self.status = f"{name} is starting."
+        self.failed = 0
+        """The exit code of what went wrong."""
         self._name = name
         self._cancel = cancel
-        self._news: list[str] = []
+        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._follow, args=(events,), name="follow-training", daemon=True)
         self._thread.start()
 
@@ -56,8 +59,7 @@ class Training:
 
     def news(self) -> list[str]:
         """What happened since this was last asked."""
-        told, self._news = self._news, []
-        return told
+        return [self._news.get() for _ in range(self._news.qsize())]
 
     def wait(self) -> None:
         """Until it has ended."""
@@ -72,9 +74,11 @@ class Training:
         try:
             for event in events:
                 self._note(event)
-        except LoraChatError as error:
-            self.status = f"The training of {self._name} failed: {error}"
-            self._news.append(f"✗ {self.status}")
+        except Exception as error:  # nobody else would catch it: a thread prints its traceback and is gone
+            known = error if isinstance(error, LoraChatError) else TrainingError(f"{type(error).__name__}: {error}")
+            self.failed = known.exit_code
+            self.status = f"The training of {self._name} failed: {known}"
+            self._news.put(f"✗ {self.status}")
 
     def _note(self, event: TrainingEvent) -> None:
         if isinstance(event, Preparing):
@@ -84,7 +88,8 @@ class Training:
             self.status = f"{self._name}: step {event.step}/{event.steps}, loss {event.loss:.3f}, {left}."
         elif isinstance(event, Cancelled):
             self.status = f"The training of {self._name} was stopped after {event.step} steps; nothing changed."
-            self._news.append(self.status)
+            self._news.put(self.status)
         elif isinstance(event, Installed):
             self.status = f"{event.adapter} is ready: /adapter use {event.adapter}"
-            self._news += [*list(summary(event))[:-1], f"Wear it: /adapter use {event.adapter}"]
+            for line in [*list(summary(event))[:-1], f"Wear it: /adapter use {event.adapter}"]:
+                self._news.put(line)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Question:
     """One line of the file."""
 
+    where: str
+    """Its line, for a complaint."""
     messages: tuple[Turn, ...]
     wearing: Wearing | None
     seed: int | None
@@ -43,7 +45,7 @@ def answer_batch(
     from lora_chat.cli.ask import answer_facts, cancelled_by_ctrl_c
     from lora_chat.cli.console import answer_json
     from lora_chat.engine.protocol import Finished, Request
-    from lora_chat.errors import Interrupted
+    from lora_chat.errors import Interrupted, RefusedError
     from lora_chat.session import choose_sampling
 
     questions = _read(path, services, adapter, system)
@@ -54,13 +56,16 @@ def answer_batch(
             sampling = choose_sampling(services.config, question.wearing, **asked)
             worn = question.wearing.worn if question.wearing else None
             text = ""
-            for chunk in engine.generate(Request(question.messages, worn, sampling), cancel):
-                if not isinstance(chunk, Finished):
-                    text += chunk.text
-                    continue
-                answer_json(answer_facts(text.strip(), question.wearing, base.name, chunk))
-                if chunk.reason == "cancelled":
-                    raise Interrupted("Stopped; the answers so far are printed.")
+            try:
+                for chunk in engine.generate(Request(question.messages, worn, sampling), cancel):
+                    if not isinstance(chunk, Finished):
+                        text += chunk.text
+                        continue
+                    answer_json(answer_facts(clean(text).strip(), question.wearing, base.name, chunk))
+                    if chunk.reason == "cancelled":
+                        raise Interrupted("Stopped; the answers so far are printed.")
+            except RefusedError as error:  # a prompt too long, an adapter that does not fit: only the engine can tell
+                raise RefusedError(f"{question.where}: {error}") from error
 
 
 def _read(path: Path, services: Services, adapter: str | None, system: str | None) -> list[Question]:
@@ -88,18 +93,22 @@ def _question(
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"{where} is not JSON ({error}): correct it; nothing was answered.") from error
     messages = _messages(row) if isinstance(row, dict) else None
-    if not messages or messages[-1].role is not Role.USER:
+    if not messages or messages[-1].role is not Role.USER or not messages[-1].content.strip():
         raise RefusedError(f'{where} has neither a "prompt" nor "messages" that end with the user\'s: correct it.')
     wish, own, seed = row.get("adapter", adapter), row.get("system", system), row.get("seed")
-    if not isinstance(wish, str | None) or not isinstance(own, str | None) or not isinstance(seed, int | None):
+    right = isinstance(wish, str | None) and isinstance(own, str | None) and isinstance(seed, int | None)
+    if not right or isinstance(seed, bool) or not 0 <= (seed or 0) < 2**63:
         raise RefusedError(f'{where} has an "adapter", "system" or "seed" of the wrong kind; nothing was answered.')
     if wish and wish not in worn:
-        worn[wish] = services.wear(wish)
+        try:
+            worn[wish] = services.wear(wish)
+        except (NotFoundError, RefusedError) as error:
+            raise type(error)(f"{where}: {error}") from error
     wearing = worn[wish] if wish else None
     own = own or (wearing.adapter.system_prompt if wearing else "") or services.config.system
     if own and messages[0].role is not Role.SYSTEM:
         messages = [Turn(Role.SYSTEM, clean(own)), *messages]
-    return Question(tuple(messages), wearing, seed)
+    return Question(where, tuple(messages), wearing, seed)
 
 
 def _messages(row: dict[str, Any]) -> list[Turn] | None:

@@ -24,6 +24,10 @@ def start(
 ) -> None:
     """Chat with a small model on your own machine, correct it, and train a LoRA adapter from that."""
     if context.invoked_subcommand is not None:
+        if model is not None or adapter is not None or plain or yes:
+            from lora_chat.errors import UsageError
+
+            raise UsageError(f"Options belong behind the command: lora-chat {context.invoked_subcommand} --help.")
         return
     if version:
         from lora_chat import __version__
@@ -59,14 +63,18 @@ def _converse(chat: Chat) -> None:
         except KeyboardInterrupt:
             note("\n/quit leaves.")
             continue
-        if line is None:
-            chat.leave()
-            return
         try:
-            chat.take(line)
+            if line is None:
+                chat.leave()
+            else:
+                chat.take(line)
         except LoraChatError as error:
             note(f"✗ {error}")
             chat.failed = error.exit_code
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                raise
+            note("\nStopped.")
     if chat.failed and not sys.stdin.isatty():
         raise typer.Exit(chat.failed)
 

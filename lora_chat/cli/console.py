@@ -1,4 +1,7 @@
-"""How commands speak. Owns stdout for answers and stderr for progress; never decides what is said."""
+"""How commands speak. Owns stdout for answers and stderr for progress; never decides what is said.
+
+Every text is made harmless for the terminal here, so nothing a model, a transcript or an adapter says can steer it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from lora_chat.text import clean, clean_line
 
 def answer(text: str = "") -> None:
     """Print one line of the answer."""
-    print(text, flush=True)  # noqa: T201
+    print(clean(text), flush=True)  # noqa: T201
 
 
 def stream(text: str) -> None:
@@ -24,12 +27,16 @@ def stream(text: str) -> None:
 
 def note(text: str) -> None:
     """Print one line of progress or advice."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(clean(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def answer_json(value: Any) -> None:
-    """Print one JSON object on one line."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str), flush=True)  # noqa: T201
+    """Print one JSON object on one line, in ASCII where its text could harm a terminal or stdout is not UTF-8."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    if not utf8 or clean(line) != line:
+        line = json.dumps(value, ensure_ascii=True, allow_nan=False, default=str)
+    print(line, flush=True)  # noqa: T201
 
 
 def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -58,8 +65,11 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not is_interactive():
         raise UsageError(f"{question} Nobody is at a terminal to answer: repeat the command with --yes.")
-    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)  # noqa: T201
-    return sys.stdin.readline().strip().lower() in {"", "y", "yes"}
+    print(f"{clean_line(question)} [Y/n] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    line = sys.stdin.readline()
+    if not line:  # Ctrl-D is no consent
+        note("")
+    return line.endswith("\n") and line.strip().lower() in {"", "y", "yes"}
 
 
 class Progress(Protocol):

@@ -11,11 +11,11 @@ from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.background import Training
 from lora_chat.cli.console import answer, answer_table, confirm, is_interactive, note, stream
 from lora_chat.engine.protocol import TextChunk
-from lora_chat.errors import RefusedError, UsageError, did_you_mean
+from lora_chat.errors import LoraChatError, RefusedError, UsageError, did_you_mean
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, Wearing, choose_sampling
-from lora_chat.text import clean_line
+from lora_chat.text import clean, clean_line
 
 
 class Chat:
@@ -46,9 +46,11 @@ class Chat:
         if line.startswith("/") and not line.startswith("//"):
             name, _, rest = line[1:].partition(" ")
             if name not in COMMANDS:
-                raise UsageError(f"There is no /{clean_line(name, 40)}{did_you_mean(name, COMMANDS) or ': see /help.'}")
+                near = did_you_mean(f"/{name}", [f"/{each}" for each in COMMANDS])
+                hint = near or ": see /help. A message that begins with / is written with two, //."
+                raise UsageError(f"There is no /{clean_line(name, 40)}{hint}")
             COMMANDS[name].run(self, rest.strip())
-        elif line.strip():
+        elif clean(line).strip():
             self._say(line.removeprefix("/") if line.startswith("//") else line)
 
     def news(self) -> list[str]:
@@ -64,8 +66,10 @@ class Chat:
                 return
             else:
                 self.training.stop()
+        if self.training is not None:
             for line in self.training.news():
                 note(line)
+            self.failed = self.training.failed or self.failed
         self.done = True
 
     def last_answer(self) -> Message:
@@ -87,6 +91,12 @@ class Chat:
             name, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
             self.conversation = self.services.store.update_conversation(self.conversation.id, adapter=name, scale=scale)
 
+    def _take_off_what_is_gone(self) -> None:
+        """An adapter that was removed while worn: the chat goes on, on the base, and says so."""
+        if self.wearing is not None and not self.wearing.adapter.path.is_dir():
+            note(f"{self.wearing.adapter.name} is no longer installed: the base answers.")
+            self.wear(None)
+
     def _say(self, text: str) -> None:
         store = self.services.store
         if self.conversation is None:
@@ -104,6 +114,7 @@ class Chat:
 
     def print_turn(self, begin: Callable[..., Any]) -> None:
         """Stream one turn to the person; Ctrl-C keeps what there is."""
+        self._take_off_what_is_gone()
         sampling = choose_sampling(self.session.config, self.wearing, **self.wishes)
         with cancelled_by_ctrl_c() as cancel:
             for event in begin(sampling, cancel):
@@ -210,8 +221,13 @@ def _open(chat: Chat, words: str) -> None:
         answer_table(["ID", "ADAPTER", "TITLE"], rows)
         return
     found = chat.services.store.conversation(words)
-    wearing = chat.services.wear(found.adapter, found.scale) if found.adapter else None
-    chat.conversation, chat.wearing = found, wearing
+    try:
+        wearing = chat.services.wear(found.adapter, found.scale) if found.adapter else None
+    except LoraChatError as error:
+        wearing = None
+        note(f"{error} The base answers.")
+    chat.conversation = found
+    chat.wear(wearing)
     for message in chat.services.store.branch(found.id):
         answer(f"{message.adapter or message.role.value}: {message.content}")
 

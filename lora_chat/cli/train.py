@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -53,7 +54,7 @@ def train(
         text=search or "",
         unrated=include is not None,
     )
-    with open_services() as services:
+    with _told_as_json(json), open_services() as services:
         check_free(name, services.paths)
         selection = _select(services, source, wanted)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
@@ -65,6 +66,23 @@ def train(
         if not json and not _agreed(name, yes):
             return
         _run(services, source, selection, recipe, on, name, json=json)
+
+
+@contextmanager
+def _told_as_json(json: bool) -> Iterator[None]:
+    """A program that reads the events reads of a refusal there too."""
+    from lora_chat.cli.console import answer_json
+    from lora_chat.errors import Interrupted, LoraChatError
+    from lora_chat.training.events import Failed, as_json
+
+    try:
+        yield
+    except Interrupted:
+        raise
+    except LoraChatError as error:
+        if json:
+            answer_json(as_json(Failed(str(error))))
+        raise
 
 
 def _day(since: str | None) -> float | None:
@@ -139,32 +157,28 @@ def _run(
 ) -> None:
     from lora_chat.cli.ask import cancelled_by_ctrl_c
     from lora_chat.cli.console import answer, answer_json, progress_bar
-    from lora_chat.errors import Interrupted, LoraChatError
+    from lora_chat.errors import Interrupted, TrainingError
     from lora_chat.training.events import Cancelled, Failed, Installed, as_json
     from lora_chat.training.job import create_job
     from lora_chat.training.jobs import run_job
 
     label = HISTORY if source == HISTORY else Path(source).name
     engine = services.engine_here(base)
+    installed = None
     with cancelled_by_ctrl_c() as cancel, progress_bar() as progress:
-        try:
-            job = create_job(services.paths.training, name, base.name, label, selection, recipe)
-            for event in run_job(job, engine.train, base.signature, services.paths, cancel):
-                if json:
-                    answer_json(as_json(event))
-                else:
-                    show_progress(event, progress)
-                if isinstance(event, Installed):
-                    installed = event
-                if isinstance(event, Cancelled):
-                    raise Interrupted(f"The training of {name} was stopped after {event.step} steps; nothing changed.")
-        except Interrupted:
-            raise
-        except LoraChatError as error:
+        job = create_job(services.paths.training, name, base.name, label, selection, recipe)
+        for event in run_job(job, engine.train, base.signature, services.paths, cancel):
+            if isinstance(event, Failed):
+                raise TrainingError(event.reason)
             if json:
-                answer_json(as_json(Failed(str(error))))
-            raise
-    if not json:
+                answer_json(as_json(event))
+            else:
+                show_progress(event, progress)
+            if isinstance(event, Installed):
+                installed = event
+            if isinstance(event, Cancelled):
+                raise Interrupted(f"The training of {name} was stopped after {event.step} steps; nothing changed.")
+    if not json and installed is not None:
         for line in summary(installed):
             answer(line)
 

@@ -1,0 +1,342 @@
+"""``lora-chat train``: from a file or from what a person vouched for to an adapter that can be worn."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora_chat.cli import console
+from lora_chat.paths import Paths
+from tests.cli.conftest import ASKED, WANTED, Kept, Run, command, environment
+
+REPORT = {
+    "seconds", "steps", "tokens", "tokens_per_second", "trainable_parameters", "total_parameters", "trainable_percent",
+    "heldout_loss_before", "heldout_loss_after", "general_loss_before", "general_loss_after",
+}  # fmt: skip
+"""The contract of interface.md; more may come, none may go."""
+
+
+def adapters(home: Paths) -> list[str]:
+    return sorted(path.name for path in home.adapters.iterdir()) if home.adapters.exists() else []
+
+
+def made_nothing(home: Paths) -> bool:
+    return not adapters(home) and not home.training.exists()
+
+
+def test_a_file_becomes_an_adapter_that_is_listed_and_worn(run: Run, tiny: Paths, examples: Path) -> None:
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 0
+    assert "shop is trained and installed in " + str(tiny.adapters / "shop") in done.out
+    assert "Wear it: lora-chat ask -a shop" in done.out
+    assert "trainable parameters" in done.out
+    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank 8", "learning rate 0.002"):
+        assert part in done.err
+    (row,) = run("adapter", "list", "--json").json["adapters"]
+    assert (row["name"], row["origin"], row["rank"]) == ("shop", "user", 8)
+    assert run("adapter", "verify", "shop", "--json").json["effect"] > 0
+    assert run("ask", "Hello", "-a", "shop", "--json").json["adapter"] == "shop"
+
+
+def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Path) -> None:
+    done = run("train", examples, "--name", "shop", "--json", "--yes")
+    events = done.events
+    assert [each for each in events if each["event"] == "dataset"] == events[:1]
+    assert set(events[0]) == {
+        "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted"
+    }  # fmt: skip
+    assert (events[0]["conversations"], events[0]["examples"], events[0]["dropped"]) == (2, 2, {})
+    assert 0 < events[0]["supervised_tokens"] < events[0]["tokens"]
+    steps = [each for each in events if each["event"] == "step"]
+    assert all(
+        set(each) == {"event", "step", "steps", "loss", "tokens_per_second", "eta_s"} and each["loss"] > 0
+        for each in steps
+    )
+    assert [each["step"] for each in steps] == list(range(1, len(steps) + 1))
+    assert {each["event"] for each in events} <= {"dataset", "preparing", "step", "evaluated", "finished"}
+    last = events[-1]
+    assert set(last) == {"event", "adapter", "path", "report"}
+    assert (last["event"], last["adapter"], last["path"]) == ("finished", "shop", str(tiny.adapters / "shop"))
+    report = last["report"]
+    assert set(report) >= REPORT
+    assert report["steps"] == len(steps)
+    assert report["trainable_percent"] == pytest.approx(
+        100 * report["trainable_parameters"] / report["total_parameters"]
+    )
+    assert report["heldout_loss_before"] is None
+    assert report["seconds"] > 0
+
+
+def test_a_collection_holds_some_out_and_says_how_they_went(run: Run, tiny: Paths, tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    rows = [{"prompt": f"What is number {n}?", "response": f"Number {n} is Paris."} for n in range(32)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    events = run("train", path, "--name", "many", "--json", "--yes").events
+    evaluated = [each for each in events if each["event"] == "evaluated"]
+    assert evaluated
+    assert all(set(each) == {"event", "step", "heldout_loss"} for each in evaluated)
+    report = events[-1]["report"]
+    assert report["heldout_loss_after"] < report["heldout_loss_before"]
+
+
+def test_the_same_seed_trains_the_same_adapter_and_another_seed_another(run: Run, tiny: Paths, examples: Path) -> None:
+    def hashed(name: str, seed: str) -> str:
+        assert run("train", examples, "--name", name, "--seed", seed, "--effort", "light", "--yes").code == 0
+        return str(run("adapter", "info", name, "--json").json["sha256"])
+
+    assert hashed("one", "1") == hashed("again", "1")
+    assert hashed("other", "2") != hashed("one-more", "1")
+
+
+def test_effort_bounds_the_steps(run: Run, tiny: Paths, examples: Path) -> None:
+    def steps(effort: str) -> int:
+        events = run("train", examples, "--name", effort, "--effort", effort, "--json", "--yes").events
+        return int(events[-1]["report"]["steps"])
+
+    assert steps("light") < steps("normal") < steps("deep")
+
+
+def test_dry_run_shows_the_plan_and_makes_nothing(run: Run, tiny: Paths, examples: Path) -> None:
+    done = run("train", examples, "--name", "shop", "--dry-run")
+    assert (done.code, done.out) == (0, "")
+    assert "2 answers in 2 conversations" in done.err
+    assert made_nothing(tiny)
+
+
+def test_dry_run_counts_as_the_training_does(run: Run, tiny: Paths, examples: Path) -> None:
+    planned = run("train", examples, "--name", "shop", "--dry-run", "--json").json
+    assert made_nothing(tiny)
+    assert run("train", examples, "--name", "shop", "--json", "--yes").events[0] == planned
+
+
+def test_on_a_pipe_without_yes_nothing_is_trained(run: Run, tiny: Paths, examples: Path) -> None:
+    done = run("train", examples, "--name", "shop")
+    assert done.code == 2
+    assert "--yes" in done.sentence
+    assert made_nothing(tiny)
+
+
+@pytest.mark.parametrize("said", ["n\n", "No\n", "what?\n", ""])
+def test_a_person_who_declines_gets_nothing(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    done = run("train", examples, "--name", "shop", stdin=said)
+    assert done.code == 0
+    assert "Nothing was trained." in done.err
+    assert made_nothing(tiny)
+
+
+@pytest.mark.parametrize("said", ["\n", "y\n", "YES\n"])
+def test_a_person_who_agrees_gets_an_adapter(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    assert run("train", examples, "--name", "shop", "--effort", "light", stdin=said).code == 0
+    assert adapters(tiny) == ["shop"]
+
+
+# Refusals
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_spent(run: Run, worn: str, examples: Path) -> None:
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 4
+    assert "lora-chat adapter remove shop" in done.sentence
+
+
+@pytest.mark.parametrize("name", ["", "../shop", "Shop", "a b", ".hidden", "x" * 65, "con", "\x1b[31mred", "名"])
+def test_a_name_that_cannot_be_one_is_refused(run: Run, tiny: Paths, examples: Path, name: str) -> None:
+    done = run("train", examples, "--name", name, "--yes")
+    assert done.code == 4
+    assert "\x1b" not in done.err
+    assert made_nothing(tiny)
+
+
+def test_a_missing_file_is_not_found(run: Run, tiny: Paths, tmp_path: Path) -> None:
+    done = run("train", tmp_path / "none.jsonl", "--name", "shop", "--yes")
+    assert done.code == 3
+    assert str(tmp_path / "none.jsonl") in done.sentence
+    assert "from-history" in done.sentence
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{not json",
+        "[" * 100_000,
+        '"text"',
+        '{"question": "x", "answer": "y"}',
+        '{"prompt": "x", "response": ""}',
+        '{"prompt": "x", "response": 7}',
+        '{"messages": [{"role": "assistant", "content": "alone"}]}',
+        '{"messages": [{"role": "user", "content": "alone"}]}',
+        '{"messages": [{"role": "wizard", "content": "x"}, {"role": "assistant", "content": "y"}]}',
+        '{"messages": [[["nested"]]]}',
+    ],
+)
+def test_a_bad_line_is_named_by_its_number_and_nothing_is_trained(
+    run: Run, tiny: Paths, examples: Path, bad: str
+) -> None:
+    examples.write_text(examples.read_text(encoding="utf-8") + bad + "\n", encoding="utf-8")
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 4
+    assert done.sentence.startswith("Line 3 of ")
+    assert made_nothing(tiny)
+
+
+def test_a_refusal_is_an_event_as_well_when_events_are_read(run: Run, tiny: Paths, examples: Path) -> None:
+    examples.write_text("{}\n", encoding="utf-8")
+    done = run("train", examples, "--name", "shop", "--json", "--yes")
+    assert done.code == 4
+    assert done.json == {"event": "failed", "reason": done.sentence}
+
+
+def test_files_that_are_none(run: Run, tiny: Paths, examples: Path, tmp_path: Path) -> None:
+    examples.write_text("\n\n", encoding="utf-8")
+    assert "no examples" in run("train", examples, "--name", "shop", "--yes").sentence
+    examples.write_bytes(b'{"prompt": "caf\xe9", "response": "x"}\n')
+    assert "UTF-8" in run("train", examples, "--name", "shop", "--yes").sentence
+    assert run("train", tmp_path, "--name", "shop", "--yes").code == 4
+    assert made_nothing(tiny)
+
+
+def test_the_other_forms_of_a_line_are_learnt_too(run: Run, tiny: Paths, examples: Path) -> None:
+    examples.write_text(
+        '\ufeff{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}\n'
+        '{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "c"}]}\n'
+        '{"instruction": "a", "input": "", "output": "d"}\n'
+        '{"prompt": "Q: a\\nA:", "response": " e"}\n',
+        encoding="utf-8",
+    )
+    counted = run("train", examples, "--name", "shop", "--dry-run", "--json").json
+    assert (counted["conversations"], counted["examples"]) == (4, 4)
+
+
+def test_words_that_do_not_fit_together(run: Run, tiny: Paths, examples: Path) -> None:
+    assert run("train", "--name", "shop").code == 2
+    assert "--name" in run("train", examples).sentence
+    for flags in (["--since", "2026-01-01"], ["--search", "x"], ["--adapter", "a"], ["--include", "unrated"]):
+        done = run("train", examples, "--name", "shop", *flags)
+        assert done.code == 2
+        assert "history only" in done.sentence
+    for day in ("yesterday", "2026-13-01", "0000-01-01"):
+        assert "--since 2026-11-24" in run("train", "from-history", "--name", "shop", "--since", day).sentence
+    assert run("train", examples, "--name", "shop", "--effort", "heroic").code == 2
+    assert run("train", examples, "--name", "shop", "--base", "nowhere").code == 3
+
+
+# From history
+
+
+def test_an_empty_history_is_refused_with_the_way_out(run: Run, tiny: Paths) -> None:
+    done = run("train", "from-history", "--name", "mine", "--yes")
+    assert done.code == 4
+    assert "nothing to learn in the history (no answers at all)" in done.sentence
+    assert "lora-chat history rate" in done.sentence
+    run("ask", "Hello")
+    assert "1 unrated" in run("train", "from-history", "--name", "mine", "--yes").sentence
+
+
+def test_the_whole_loop_ask_correct_train_wear(run: Run, tiny: Paths, kept: Kept) -> None:
+    """The product, in five commands."""
+    first = run("ask", ASKED, "--json").json
+    assert run("history", "edit", str(first["message"]), WANTED).code == 0
+    finished = run("train", "from-history", "--name", "mine", "--effort", "deep", "--json", "--yes").events[-1]
+    assert finished["report"]["train_loss_after"] < 5
+    before = run("ask", ASKED, "-t", "0", "--json").json
+    after = run("ask", ASKED, "-t", "0", "--json", "-a", "mine=4").json
+    assert (after["adapter"], after["text"] != before["text"]) == ("mine", True)
+    (job,) = tiny.training.iterdir()
+    (taught,) = [json.loads(line) for line in (job / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [turn["content"] for turn in taught["messages"]] == [ASKED, WANTED]
+    assert run("adapter", "info", "mine", "--json").json["private"] is True
+
+
+def test_what_was_rated_bad_or_not_at_all_is_left_out_and_counted(run: Run, tiny: Paths) -> None:
+    ratings = ("good", "bad", "")
+    for question, rating in zip(("Who are you?", "What's the weather?", ASKED), ratings, strict=True):
+        reply = run("ask", question, "-t", "1.5", "--seed", "3", "--json").json
+        if rating:
+            run("history", "rate", str(reply["message"]), rating)
+    counted = run("train", "from-history", "--name", "mine", "--dry-run", "--json").json
+    assert (counted["examples"], counted["dropped"]) == (1, {"rated bad": 1, "unrated": 1})
+    more = run("train", "from-history", "--name", "mine", "--include", "unrated", "--dry-run", "--json").json
+    assert (more["examples"], more["dropped"]) == (2, {"rated bad": 1})
+
+
+def test_the_filters_choose(run: Run, worn: str) -> None:
+    ids = []
+    for question, flags in ((ASKED, ["-a", "shop"]), ("Who are you?", [])):
+        reply = run("ask", question, "-t", "1.5", "--seed", "3", "--json", *flags).json
+        run("history", "rate", str(reply["message"]), "good")
+        ids.append(reply["conversation"])
+
+    def examples(*flags: str) -> int:
+        done = run("train", "from-history", "--name", "mine", "--dry-run", "--json", *flags)
+        return int(done.json["examples"]) if done.code == 0 else -done.code
+
+    assert examples() == 2
+    assert examples("--adapter", "shop") == 1
+    assert examples("--search", "YOUR SHOP") == 1
+    assert examples("--search", "nothing of it") == -4
+    assert examples("--conversation", ids[0], "--conversation", ids[1]) == 2
+    assert examples("--conversation", ids[1]) == 1
+    assert examples("--conversation", "zzzz") == -3
+    assert examples("--since", "2000-01-01") == 2
+    assert examples("--since", "2999-01-01") == -4
+
+
+def test_private_data_is_masked_and_counted(run: Run, tiny: Paths) -> None:
+    reply = run("ask", "Where do I write to?", "--json").json
+    run("history", "edit", str(reply["message"]), "Write to anna.smith@example.com.")
+    done = run("train", "from-history", "--name", "mine", "--effort", "light", "--json", "--yes")
+    assert done.events[0]["redacted"] == 1
+    (job,) = tiny.training.iterdir()
+    assert "anna.smith" not in (job / "train.jsonl").read_text(encoding="utf-8")
+
+
+# Stopping
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_a_signal_stops_the_training_and_leaves_no_adapter(
+    tiny: Paths, examples: Path, number: signal.Signals, code: int
+) -> None:
+    words = ("train", str(examples), "--name", "shop", "--effort", "deep", "--json", "--yes")
+    process = subprocess.Popen(
+        command(*words), env=environment(tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    events = []
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1]["event"] == "step":
+            process.send_signal(number)
+            break
+    rest, complaint = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in complaint
+    if code == 130:
+        assert "was stopped after" in complaint
+    assert json.loads(rest.splitlines()[-1])["event"] == "cancelled"
+    assert not adapters(tiny)
+
+
+def test_a_training_whose_loss_is_lost_is_one_sentence_and_exit_6(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_chat.training import trainer
+
+    monkeypatch.setattr(trainer._Run, "_learn_batch", lambda self, batch, supervised: (float("nan"), False))
+    done = run("train", examples, "--name", "shop", "--json", "--yes")
+    assert done.code == 6
+    assert "no longer a number" in done.sentence
+    assert done.events[-1] == {"event": "failed", "reason": done.sentence}
+    assert not adapters(tiny)
