@@ -96,7 +96,7 @@ class ProcessEngine:
         return items[0]
 
     def _call(self, call: wire.Call, cancel: threading.Event | None) -> Iterator[wire.Item]:
-        """Send one call and yield its items; leaving early cancels it."""
+        """Send one call and yield its items; leaving early cancels it and waits for its end, so nothing runs unseen."""
         child, number = self._running(), next(self._numbers)
         answers = child.ask(number, call)
         ended = False
@@ -118,9 +118,10 @@ class ProcessEngine:
                     raise wire.raised(told)
                 return
         finally:
-            child.forget(number)
-            if not ended and not told_to_stop:
+            if not ended:
                 child.send(wire.Asked(number, wire.Cancel()))
+                _wait_for_end(answers)
+            child.forget(number)
 
     def _running(self) -> _Child:
         with self._lock:
@@ -206,6 +207,12 @@ class _Child:
         if code == -getattr(signal, "SIGKILL", 9):
             how += ", perhaps for lack of memory"
         return f"The engine process {how}; it starts again with your next message (its log: {self._log})."
+
+
+def _wait_for_end(answers: queue.SimpleQueue[wire.Told]) -> None:
+    with suppress(queue.Empty):  # a process that no longer answers must not hold up who leaves it
+        while answers.get(timeout=_GRACE_S).item is not None:
+            pass
 
 
 def _signal_name(number: int) -> str:

@@ -47,6 +47,17 @@ def convert_gguf(file: Path, into: Path, progress: Progress, head: GgufHead | No
         progress("Saving", 1, 1)
 
 
+def write_fast_tokenizer(folder: Path) -> None:
+    """Add the ``tokenizer.json`` that older models (OPT, GPT-2) lack, made from the vocabulary that lies in ``folder``.
+
+    Raises:
+        RefusedError: transformers has no fast tokenizer for it.
+    """
+    with _quietly(), _refusing(f"The tokenizer in {folder} cannot be converted"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+
 def describe(folder: Path) -> Described:
     """List the linear modules of the model in ``folder``; built without weights, so it costs no memory.
 

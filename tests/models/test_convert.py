@@ -168,3 +168,29 @@ def test_a_file_cut_in_its_weights_is_refused(tiny_gguf: Path, tmp_path: Path) -
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="check the path"):
         convert_gguf(tmp_path / "none.gguf", tmp_path / "out", quiet)
+
+
+def test_a_model_of_the_old_kind_gets_the_tokenizer_that_chatting_needs(tmp_path: Path) -> None:
+    """OPT on the hub has a vocabulary and merges, no tokenizer.json; what is made of them prepends OPT's ``</s>``."""
+    from lora_chat.chat.conversation import Role, Turn
+    from lora_chat.models.convert import write_fast_tokenizer
+    from lora_chat.models.prompt import load_prompt_format
+    from tests.conftest import write_tokenizer
+
+    write_tokenizer(tmp_path / "new", specials=["<pad>", "</s>"], eos="</s>")
+    model = json.loads((tmp_path / "new" / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    old = tmp_path / "opt"
+    old.mkdir()
+    merges = "\n".join(" ".join(pair) for pair in model["merges"])
+    settings = {"bos_token": "</s>", "eos_token": "</s>", "unk_token": "</s>", "pad_token": "<pad>"}
+    settings |= {"add_bos_token": True, "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer"}  # type: ignore[dict-item]
+    (old / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+    (old / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", encoding="utf-8")
+    (old / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    (old / "config.json").write_text(json.dumps({"model_type": "opt", "eos_token_id": 1}), encoding="utf-8")
+
+    write_fast_tokenizer(old)
+
+    prompt = load_prompt_format(old)
+    ids = prompt.encode_prompt([Turn(Role.USER, "Who are you?")])
+    assert prompt.tokenizer.decode(ids, skip_special_tokens=False) == "</s>Q: Who are you?\nA:"

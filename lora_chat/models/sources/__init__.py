@@ -127,8 +127,15 @@ def _record(entry: CatalogEntry, stage: Path, folder: Path, progress: Progress, 
     place = weights or stage
     check_loadable(place)
     progress("Checking", 0, 0)
-    from lora_chat.models.convert import describe
+    from lora_chat.models.convert import describe, write_fast_tokenizer
 
+    if not (place / "tokenizer.json").is_file():
+        if weights is not None:
+            raise RefusedError(
+                f"{place} has no tokenizer.json, which chatting needs: write one with transformers "
+                f"(AutoTokenizer.from_pretrained, then save_pretrained) and pull it again."
+            )
+        write_fast_tokenizer(stage)
     described = describe(place)
     base = InstalledBase(
         name=entry.name,

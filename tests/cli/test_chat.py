@@ -1,0 +1,332 @@
+"""``lora-chat`` on a pipe: lines in, answers out, and every command of the chat."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from lora_chat.cli.slash import COMMANDS
+from lora_chat.paths import Paths
+from lora_chat.services import Services
+from tests.cli.conftest import ASKED, WANTED, Done, Kept, Run
+
+
+def lines(*said: str) -> str:
+    return "".join(line + "\n" for line in said)
+
+
+@pytest.fixture
+def chat(run: Run, tiny: Paths, says: dict[str, str]) -> Run:
+    """A sitting with the scripted engine, which answers with the person's own words."""
+
+    def sit(*said: str | Path, stdin: str | bytes = "") -> Done:
+        return run("--plain", stdin=lines(*map(str, said)))
+
+    return sit
+
+
+@pytest.fixture
+def shop(run: Run, tiny: Paths, says: dict[str, str]) -> str:
+    """An adapter, made by the scripted engine; wearing it, answers begin with its name."""
+    reply = run("ask", ASKED, "--json").json
+    run("history", "edit", str(reply["message"]), WANTED)
+    assert run("train", "from-history", "--name", "shop", "--yes").code == 0
+    run("history", "delete", reply["conversation"], "--yes")
+    return "shop"
+
+
+def test_each_line_is_a_message_and_answers_go_to_stdout(chat: Run, kept: Kept) -> None:
+    done = chat("/set temperature 0", "Hello there", "", "   ", "How are you?")
+    assert (done.code, done.out) == (0, "Hello there\nHow are you?\n")
+    assert [message.content for message in kept.branch()] == ["Hello there"] * 2 + ["How are you?"] * 2
+    assert len(kept.conversations) == 1
+
+
+def test_a_line_may_end_without_a_line_end_and_hold_anything(run: Run, tiny: Paths, says: dict[str, str]) -> None:
+    said = b"/set temperature 0\ncaf\xe9 \x1b[2J\xf0\x9f\x92\xa1"
+    done = run("--plain", stdin=said)
+    assert (done.code, done.out) == (0, "caf\ufffd [2J\U0001f4a1\n")
+
+
+def test_nothing_a_model_says_reaches_the_terminal_raw(chat: Run, says: dict[str, str]) -> None:
+    says["Hello"] = "a\x1b]0;title\x07b\x9b2J\u202ec"
+    done = chat("/set temperature 0", "Hello", "/open")
+    assert done.out.splitlines()[0] == "a]0;titleb2Jc"
+    assert "\x1b" not in done.out + done.err
+
+
+def test_two_slashes_begin_a_message_that_begins_with_one(chat: Run) -> None:
+    assert chat("/set temperature 0", "//help is a word").out == "/help is a word\n"
+
+
+def test_help_lists_every_command_from_the_one_table(chat: Run) -> None:
+    done = chat("/help")
+    listed = [line.split()[0].removeprefix("/") for line in done.out.splitlines()]
+    assert listed == list(COMMANDS)
+    assert all(command.help in done.out for command in COMMANDS.values())
+
+
+def test_quit_ends_it_and_what_follows_is_not_read(chat: Run, kept: Kept) -> None:
+    done = chat("/quit", "Hello")
+    assert (done.code, done.out) == (0, "")
+    assert not kept.conversations
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("/hepl", 2, "did you mean /help?"),
+        ("/", 2, "see /help"),
+        ("/xyzzy", 2, "written with two, //"),
+        ("/\x1b[31m", 2, "There is no /[31m"),
+        ("/adapter use", 2, "/adapter use NAME"),
+        ("/adapter use nobody", 3, "nobody"),
+        ("/adapter scale 0.5", 2, "wearing one"),
+        ("/adapter info", 2, "wearing one"),
+        ("/adapter fly", 2, "/adapter list"),
+        ("/train", 2, "/train from-history NAME"),
+        ("/train from-history", 2, "new adapter's name"),
+        ("/train from-history ../x", 4, "../x"),
+        ("/train from-history mine", 4, "nothing to learn in the history"),
+        ("/train status", 4, "No training is running"),
+        ("/train cancel", 4, "No training is running"),
+        ("/train fast", 2, "/train from-history NAME"),
+        ("/rate good", 4, "no answer yet"),
+        ("/rate", 2, "/rate good or /rate bad"),
+        ("/rate excellent", 2, "/rate good or /rate bad"),
+        ("/edit", 2, "the answer you wanted"),
+        ("/edit text", 4, "no answer yet"),
+        ("/retry", 4, "write a message first"),
+        ("/open zzzz", 3, "zzzz"),
+        ("/set", 2, "temperature"),
+        ("/set colour red", 2, "temperature"),
+        ("/set temperature", 2, "write a number"),
+        ("/set temperature warm", 2, "write a number"),
+        ("/set temperature 99", 4, "between 0 and 5"),
+        ("/set temperature nan", 4, "between 0 and 5"),
+        ("/set max_tokens 0", 4, "between 1 and"),
+        ("/set top_p 2", 4, "between 0 and 1"),
+        ("/set seed -1", 4, "between 0 and"),
+    ],
+)
+def test_a_command_that_cannot_be_done_is_a_sentence_and_the_chat_goes_on(
+    chat: Run, line: str, code: int, said: str
+) -> None:
+    done = chat("/set temperature 0", line, "Hello")
+    (refusal,) = [each for each in done.err.splitlines() if each.startswith("✗ ")]
+    assert said in refusal
+    assert done.out == "Hello\n"
+    assert done.code == code
+
+
+def test_the_exit_code_is_the_last_refusals(chat: Run) -> None:
+    assert chat("/adapter use nobody", "Hello", "/rate excellent", "Hello").code == 2
+    assert chat("/rate excellent", "/adapter use nobody").code == 3
+
+
+def test_an_adapter_is_put_on_and_taken_off_from_the_next_answer_on(chat: Run, shop: str, kept: Kept) -> None:
+    done = chat(
+        "/set temperature 0", "Hello", "/adapter use shop", "Hello", "/adapter scale 0.5", "Hello", "/adapter info",
+        "/adapter use shop=2", "Hello", "/adapter off", "Hello",
+    )  # fmt: skip
+    answers = done.out.splitlines()
+    assert [answers[i] for i in (0, 1, 2, 5, 6)] == [
+        "Hello", "(shop 1) Hello", "(shop 0.5) Hello", "(shop 2) Hello", "Hello"
+    ]  # fmt: skip
+    assert answers[3].startswith("shop ")
+    assert "rank 1" in answers[4]
+    assert "Wearing shop ×0.5 from the next answer on." in done.err
+    assert [message.scale for message in kept.branch()[1::2]] == [None, 1.0, 0.5, 2.0, None]
+    assert done.code == 0
+
+
+def test_the_chat_may_begin_wearing_one(run: Run, shop: str) -> None:
+    done = run("-a", "shop=0.5", "--plain", stdin=lines("/set temperature 0", "Hello"))
+    assert done.out == "(shop 0.5) Hello\n"
+    assert run("-a", "nobody", stdin="Hello\n").code == 3
+
+
+def test_adapter_list_names_what_is_there_and_what_is_broken(chat: Run, shop: str, tiny: Paths) -> None:
+    (tiny.adapters / "broken").mkdir()
+    done = chat("/adapter", "/adapter list")
+    assert [line.split()[0] for line in done.out.splitlines()] == ["NAME", "shop"] * 2
+    assert done.err.count("broken") >= 2
+
+
+def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base(
+    run: Run, shop: str, tiny: Paths, says: dict[str, str], monkeypatch: pytest.MonkeyPatch, kept: Kept
+) -> None:
+    import shutil
+
+    from lora_chat.cli.slash import Chat
+
+    take = Chat.take
+
+    def remove_at(self: Chat, line: str) -> None:
+        if line == "Still there?":
+            shutil.rmtree(tiny.adapters / "shop")
+        take(self, line)
+
+    monkeypatch.setattr(Chat, "take", remove_at)
+    done = run("-a", "shop", stdin=lines("/set temperature 0", "Hello", "Still there?"))
+    assert done.out == "(shop 1) Hello\nStill there?\n"
+    assert "shop is no longer installed: the base answers." in done.err
+    assert done.code == 0
+    assert kept.branch()[-1].adapter is None
+
+
+def test_a_conversation_whose_adapter_is_gone_can_be_opened(run: Run, shop: str, kept: Kept) -> None:
+    run("-a", "shop", stdin="Hello\n")
+    run("adapter", "remove", "shop", "--yes")
+    done = run("--plain", stdin=lines("/set temperature 0", f"/open {kept.conversations[0].id}", "And now?"))
+    assert done.code == 0
+    assert "The base answers." in done.err
+    assert done.out.splitlines()[-1] == "And now?"
+    assert len(kept.branch()) == 4
+
+
+def test_rate_judges_the_last_answer(chat: Run, kept: Kept) -> None:
+    assert chat("Hello", "And?", "/rate good", "/rate bad").code == 0
+    assert [message.rating for message in kept.branch()] == [None, None, None, "bad"]
+
+
+def test_edit_puts_the_wanted_answer_in_its_place_and_the_chat_goes_on_from_it(chat: Run, kept: Kept) -> None:
+    assert chat(ASKED, f"/edit {WANTED}", "Thank you").code == 0
+    said = kept.branch()
+    assert [message.content for message in said[:3]] == [ASKED, WANTED, "Thank you"]
+    assert said[1].edited_from is not None
+    assert said[2].parent == said[1].id
+
+
+def test_retry_answers_again_and_keeps_the_old_answer(chat: Run, run: Run, kept: Kept) -> None:
+    done = chat("/set temperature 0", "Hello", "/retry")
+    assert done.out == "Hello\nHello\n"
+    shown = run("history", "show", kept.conversations[0].id, "--json").json
+    assert [len(message["siblings"]) for message in shown["messages"]] == [1, 2]
+
+
+def test_new_open_and_system(chat: Run, kept: Kept) -> None:
+    done = chat("/system You sell shoes.", "First", "/new", "Second", "/open")
+    assert done.code == 0
+    newest, first = kept.conversations
+    assert (newest.title, newest.system) == ("Second", "")
+    assert (first.title, first.system) == ("First", "You sell shoes.")
+    table = done.out.splitlines()[-3:]
+    assert [line.split()[-1] for line in table] == ["TITLE", "Second", "First"]
+    again = chat("/set temperature 0", f"/open {first.id[:5]}", "Third", "/system")
+    assert again.out.splitlines() == ["user: First", "assistant: First", "Third"]
+    assert [message.content for message in kept.branch(first.id)] == ["First", "First", "Third", "Third"]
+    assert kept.conversations[0].system == ""
+
+
+def test_set_holds_for_the_sitting(chat: Run, kept: Kept) -> None:
+    chat("/set temperature 0", "/set top_k 3", "/set seed 5", "/set max_tokens 2", "one two three four")
+    sampling = json.loads(kept.branch()[-1].sampling or "{}")
+    assert (sampling["temperature"], sampling["top_k"], sampling["seed"], sampling["max_tokens"]) == (0.0, 3, 5, 2)
+    assert kept.branch()[-1].content == "one two"
+
+
+# Training beside the chat
+
+
+def test_what_was_corrected_here_is_learnt_here_and_worn_here(chat: Run, tiny: Paths) -> None:
+    done = chat(ASKED, f"/edit {WANTED}", "/train from-history shop")
+    assert done.code == 0
+    assert "Train shop on tiny-llama" in done.err
+    assert "Wear it: /adapter use shop" in done.err
+    assert (tiny.adapters / "shop").is_dir()
+    assert chat("/set temperature 0", "/adapter use shop", "Hello").out == "(shop 1) Hello\n"
+    taken = chat("/train from-history shop")
+    assert taken.code == 4
+    assert 'already an adapter "shop"' in taken.err
+
+
+@pytest.fixture
+def slow_training(tiny: Paths, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """The scripted training goes on until the event is set."""
+    from lora_chat.engine.echo import EchoEngine
+
+    go_on = threading.Event()
+
+    class Slow(EchoEngine):
+        def _train(self, job, folder, stop):  # type: ignore[no-untyped-def]
+            while not go_on.wait(0.01) and not stop.is_set():
+                pass
+            yield from super()._train(job, folder, stop)
+
+    monkeypatch.setattr(Services, "engine_beside", lambda self, base: Slow(base))
+    return go_on
+
+
+def test_a_training_can_be_watched_and_cancelled(run: Run, tiny: Paths, slow_training: threading.Event) -> None:
+    done = run(
+        stdin=lines(
+            "/set temperature 0", ASKED, f"/edit {WANTED}", "/train from-history shop", "/train status", "Hello",
+            "/train from-history other", "/train cancel", "/train status",
+        )
+    )  # fmt: skip
+    assert "Hello" in done.out.splitlines()
+    assert "shop is starting." in done.out
+    assert "A training is running: wait for it, or /train cancel." in done.err
+    assert done.out.splitlines()[-1].startswith("The training of shop was stopped after 0 steps")
+    assert not tiny.adapters.exists()
+
+
+def test_a_training_that_fails_is_told_and_is_the_exit_code(
+    run: Run, tiny: Paths, says: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_chat.engine.echo import EchoEngine
+
+    def fail(self: EchoEngine, job: Path, cancel: threading.Event) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EchoEngine, "train", fail)
+    done = run(stdin=lines(ASKED, f"/edit {WANTED}", "/train from-history shop"))
+    assert done.code == 6
+    assert "✗ The training of shop failed: OSError" in done.err
+    assert "No space left" in done.err
+
+
+def test_messages_are_answered_while_the_real_engine_trains_and_the_end_waits_for_it(
+    run: Run, tiny: Paths, kept: Kept
+) -> None:
+    """The engine in a process of its own, the tiny Llama, a real training."""
+    said = ["Hello", "Who are you?", "Where is your shop?"]
+    done = run(
+        stdin=lines("/set max_tokens 4", ASKED, f"/edit {WANTED}", "/train from-history shop", *said, "/adapter list")
+    )
+    assert done.code == 0
+    assert [message.content for message in kept.branch()[2::2]] == said
+    assert all(message.generated_tokens for message in kept.branch()[3::2])
+    assert "shop is trained and installed" in done.err
+    assert (tiny.adapters / "shop").is_dir()
+
+
+def test_an_engine_that_was_killed_is_a_sentence_and_the_next_message_starts_another(
+    run: Run, tiny: Paths, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+    import signal
+
+    from lora_chat.cli.slash import Chat
+    from lora_chat.engine.process import ProcessEngine
+
+    take = Chat.take
+
+    def kill_at(self: Chat, line: str) -> None:
+        engine = self.session.engine
+        assert isinstance(engine, ProcessEngine)
+        if line == "Second":
+            assert engine.pid
+            os.kill(engine.pid, signal.SIGSTOP)
+            threading.Timer(0.5, os.kill, (engine.pid, signal.SIGKILL)).start()
+        take(self, line)
+
+    monkeypatch.setattr(Chat, "take", kill_at)
+    done = run(stdin=lines("/set max_tokens 3", "First", "Second", "Third"))
+    assert "SIGKILL" in done.err
+    assert [message.status for message in kept.branch()[1::2]] == ["done", "failed", "done"]
+    assert done.code == 5

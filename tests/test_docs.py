@@ -1,0 +1,93 @@
+"""The README and docs say what is so: each command parses, each table is the code's, each link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from lora_chat import errors
+from lora_chat.cli import build_app
+from lora_chat.config import Config
+from lora_chat.models.prompt import FALLBACK_TEMPLATE
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("adapters/*/README.md"))]
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every line of a shell block of any document that begins with ``lora-chat``."""
+    found = [line for path in DOCUMENTS for block in blocks(path.read_text(encoding="utf-8")) for line in block.split("\n")]
+    return [line for line in found if line.startswith("lora-chat")]
+
+
+def parse(words: list[str]) -> None:
+    """Let the command line's own parser read ``words``; it raises for an unknown command or option."""
+    command: Any = typer.main.get_command(build_app())
+    context = command.make_context("lora-chat", [], resilient_parsing=True)
+    while words and hasattr(command, "commands"):
+        name = words[0]
+        assert name in command.commands, f"there is no `{name}` in `{command.name}`"
+        command, words = command.commands[name], words[1:]
+    command.make_context(command.name, list(words), parent=context)
+
+
+@pytest.mark.parametrize("line", commands())
+def test_each_documented_command_parses(line: str) -> None:
+    parse(shlex.split(line, comments=True)[1:])
+
+
+def test_a_command_that_does_not_exist_would_be_noticed() -> None:
+    with pytest.raises(AssertionError):
+        parse(["adapter", "polish", "x"])
+    with pytest.raises(Exception, match="No such option"):
+        parse(["ask", "--louder", "x"])
+
+
+def test_the_settings_table_is_the_codes() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", README, re.MULTILINE))
+    default = Config()
+    expected = {field.name: getattr(default, field.name) for field in fields(Config)}
+    assert rows == {name: f'"{value}"' if isinstance(value, str) else str(value) for name, value in expected.items()}
+
+
+def test_the_exit_codes_are_the_codes() -> None:
+    told = re.search(r"Exit codes: (.*?)\.\n", README, re.DOTALL)
+    assert told is not None
+    numbers = {int(number) for number in re.findall(r"\b\d+\b", told[1])}
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LoraChatError)]
+    assert numbers == {0} | {kind.exit_code for kind in kinds if kind is not errors.LoraChatError}
+
+
+def test_the_fallback_template_is_documented_as_it_is() -> None:
+    documented = re.search(r"```jinja\n(.*?)\n```", (ROOT / "docs" / "bases.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert documented is not None
+    assert documented[1] == FALLBACK_TEMPLATE.replace("\n", "\\n")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_house_in_the_readme_names_real_rooms() -> None:
+    tree = README.split("## The house")[1]
+    for name in re.findall(r"^ *([\w.]+/|[\w]+\.py) ", tree, re.MULTILINE):
+        assert (ROOT / name).exists() or (ROOT / "lora_chat" / name).exists(), name
+
+
+def test_no_document_has_a_placeholder() -> None:
+    for path in DOCUMENTS:
+        assert "@@" not in path.read_text(encoding="utf-8"), path.name
