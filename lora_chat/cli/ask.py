@@ -58,6 +58,7 @@ def ask(
     }
     if batch is not None and (prompt is not None or conversation is not None):
         raise UsageError("--batch takes its questions from the file: give no prompt and no --conversation with it.")
+    check_wishes(wishes)
     text = None if batch is not None else _question(prompt)
     with open_services() as services:
         current = services.store.conversation(conversation) if conversation else None
@@ -75,6 +76,17 @@ def ask(
             current = _copied(services.store.branch(current.id), session.store, current)
         current = _conversation(session.store, current, system, base.name, wearing)
         _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
+
+
+def check_wishes(wishes: dict[str, Any]) -> None:
+    """Refuse what an engine would refuse, before a model is loaded and anything is saved.
+
+    Raises:
+        RefusedError: naming the first value that is out of its range, and the range.
+    """
+    from lora_chat.engine.protocol import Sampling, check_sampling
+
+    check_sampling(Sampling(**{name: value for name, value in wishes.items() if value is not None}))
 
 
 def _question(prompt: str | None) -> str:

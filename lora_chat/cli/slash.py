@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role
-from lora_chat.cli.ask import cancelled_by_ctrl_c
+from lora_chat.cli.ask import cancelled_by_ctrl_c, check_wishes
 from lora_chat.cli.background import Training
 from lora_chat.cli.console import answer, answer_table, confirm, is_interactive, note, stream
 from lora_chat.engine.protocol import TextChunk
@@ -253,9 +253,11 @@ def _set(chat: Chat, words: str) -> None:
     if name not in kinds:
         raise UsageError(f"Write /set and one of {', '.join(kinds)} with a value.")
     try:
-        chat.wishes[name] = kinds[name](value)
+        wish = kinds[name](value)
     except ValueError as error:
         raise UsageError(f'"{clean_line(value, 40)}" is no value for {name}: write a number.') from error
+    check_wishes({name: wish})
+    chat.wishes[name] = wish
     note(f"{name} is {value} from the next answer on.")
 
 

@@ -120,11 +120,14 @@ def test_greedy_and_top_k_one_and_top_p_zero_agree(run: Run, tiny: Paths) -> Non
         ("--seed", "-1"),
     ],
 )
-def test_a_value_out_of_range_is_refused_with_the_range(run: Run, tiny: Paths, flag: str, value: str) -> None:
+def test_a_value_out_of_range_is_refused_with_the_range(
+    run: Run, tiny: Paths, flag: str, value: str, kept: Kept
+) -> None:
     done = run("ask", "Hello", f"{flag}={value}")
     assert done.code == 4
     assert re.search(r"must lie between .* and ", done.sentence)
     assert done.out == ""
+    assert not kept.conversations
 
 
 def test_a_value_that_is_no_number_is_a_usage_error(run: Run, tiny: Paths) -> None:
