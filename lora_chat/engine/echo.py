@@ -34,6 +34,7 @@ from lora_chat.training.events import Cancelled, DatasetReady, Report, StepDone,
 from lora_chat.training.job import RESULT, Job, read_job
 
 STEPS = 3
+_POLL_S = 0.02
 
 
 class EchoEngine:
@@ -69,7 +70,10 @@ class EchoEngine:
         first: float | None = None
         reason: FinishReason = "stop"
         said = StopHeld(sampling.stop)
-        with self._floor:
+        if not self._take_floor(cancel):
+            yield _finished("cancelled", prompt, 0, began, None, seed)
+            return
+        try:
             for word in self._words(request, seed):
                 if self._told_to_stop(cancel):
                     reason = "cancelled"
@@ -85,6 +89,8 @@ class EchoEngine:
                     break
             if rest := said.finish():
                 yield TextChunk(rest)
+        finally:
+            self._floor.release()
         yield _finished(reason, prompt, count, began, first, seed)
 
     def probe(self, adapter: Worn) -> Probe:
@@ -113,6 +119,13 @@ class EchoEngine:
     def close(self) -> None:
         """See ``Engine.close``."""
         self._closed.set()
+
+    def _take_floor(self, cancel: threading.Event | None) -> bool:
+        """Wait for the reply before this one; False when this one is no longer wanted."""
+        while not self._floor.acquire(timeout=_POLL_S):
+            if self._closed.is_set() or (cancel is not None and cancel.is_set()):
+                return False
+        return True
 
     def _told_to_stop(self, cancel: threading.Event | None) -> bool:
         """Spend the time of one token; whether it is no longer wanted."""

@@ -160,8 +160,10 @@ def test_a_reply_that_waits_for_another_can_be_cancelled(engine: Engine) -> None
     with ThreadPoolExecutor(1) as other:
         waiting = other.submit(lambda: finish(engine.generate(Request(user(QUESTION), None, GREEDY), cancel)))
         cancel.set()
-        assert waiting.result(30).reason == "cancelled"
-    first.close()  # type: ignore[attr-defined]
+        try:
+            assert waiting.result(10).reason == "cancelled"
+        finally:
+            first.close()  # type: ignore[attr-defined]
 
 
 def test_replies_of_several_threads_do_not_mix(engine: Engine, adapters: list[Worn]) -> None:
