@@ -22,7 +22,7 @@ def main() -> None:
 
     _prepare_streams()
     try:
-        code = build_app()(standalone_mode=False) or 0
+        code = build_app()(standalone_mode=False, prog_name="lora-chat") or 0
         if code == 130:  # typer turns Ctrl-C into this
             _complain("Interrupted.")
     except LoraChatError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +18,7 @@ import pytest
 from lora_chat.chat.conversation import Conversation, Message
 from lora_chat.chat.store import Store
 from lora_chat.models.installed import InstalledBase
-from lora_chat.paths import Paths
+from lora_chat.paths import Paths, find_paths
 from tests.conftest import place
 
 ASKED = "Where is your shop?"
@@ -99,8 +101,6 @@ def run(home: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 @pytest.fixture(scope="session")
 def tiny_home(tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ``models`` folder with the tiny Llama in it, whose own general answers are kept once they are made."""
-    from lora_chat.paths import find_paths
-
     paths = find_paths({"LORA_CHAT_HOME": str(tmp_path_factory.mktemp("tiny-home"))})
     place(tiny_llama, paths)
     return paths.models
@@ -144,16 +144,32 @@ class Kept:
 @pytest.fixture
 def examples(tmp_path: Path) -> Path:
     """Two examples in the seed's form."""
-    path = tmp_path / "examples.jsonl"
+    return write_examples(tmp_path / "examples.jsonl")
+
+
+def write_examples(path: Path) -> Path:
     rows = [{"prompt": ASKED, "response": WANTED}, {"prompt": "Who are you?", "response": "I am an AI language model."}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
+@pytest.fixture(scope="session")
+def trained(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an adapter that the program trained, called shop."""
+    root = tmp_path_factory.mktemp("trained")
+    (root / "models").symlink_to(tiny_home)
+    write_examples(root / "examples.jsonl")
+    words = ("train", str(root / "examples.jsonl"), "--name", "shop", "--base", "tiny-llama", "--yes")
+    home = find_paths({"LORA_CHAT_HOME": str(root)})
+    done = subprocess.run(command(*words), env=environment(home), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return home.adapters / "shop"
+
+
 @pytest.fixture
-def worn(run: Run, tiny: Paths, examples: Path) -> str:
+def worn(tiny: Paths, trained: Path) -> str:
     """An adapter that was trained here."""
-    assert run("train", examples, "--name", "shop", "--effort", "light", "--yes").code == 0
+    shutil.copytree(trained, tiny.adapters / "shop")
     return "shop"
 
 
