@@ -38,6 +38,7 @@ from lora_chat.models.attach import count_modules, lora_layers
 from lora_chat.models.base_model import BaseModel, check_length, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked
+from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
 from lora_chat.training.trainer import train
 
@@ -91,7 +92,9 @@ class LocalEngine:
         except LoraChatError:
             raise
         except Exception as error:
-            raise EngineError(f"The engine failed ({type(error).__name__}: {str(error)[:300]}): try again.") from error
+            raise EngineError(
+                f"The engine failed ({type(error).__name__}: {clean_line(str(error), 300)}): try again."
+            ) from error
         yield from reply.finish()
 
     def probe(self, adapter: Worn) -> Probe:
@@ -132,7 +135,7 @@ class LocalEngine:
             except LoraChatError:
                 raise
             except Exception as error:  # no memory, no disk, a defect: the chat goes on
-                what = f"{type(error).__name__}: {str(error)[:300]}"
+                what = f"{type(error).__name__}: {clean_line(str(error), 300)}"
                 raise TrainingError(f"The training failed ({what}); nothing was installed.") from error
 
     def close(self) -> None:

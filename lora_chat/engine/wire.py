@@ -16,6 +16,7 @@ from lora_chat.chat.conversation import Turn
 from lora_chat.engine.protocol import BaseInfo, Finished, Probe, Request, TextChunk, Worn
 from lora_chat.errors import EngineError, LoraChatError
 from lora_chat.models.installed import InstalledBase
+from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
 
 if TYPE_CHECKING:
@@ -131,14 +132,17 @@ def describe(number: int, error: BaseException) -> Told:
     if isinstance(error, LoraChatError):
         return Told(number, error=str(error), kind=type(error).__name__)
     return Told(
-        number, error=f"The engine failed ({type(error).__name__}: {str(error)[:300]}): try again.", kind="EngineError"
+        number,
+        error=f"The engine failed ({type(error).__name__}: {clean_line(str(error), 300)}): try again.",
+        kind="EngineError",
     )
 
 
 def raised(told: Told) -> LoraChatError:
     """The exception that ``describe`` described."""
     found = getattr(errors, told.kind, EngineError)
-    return found(told.error) if issubclass(found, LoraChatError) else EngineError(told.error)
+    ours = isinstance(found, type) and issubclass(found, LoraChatError)
+    return found(told.error) if ours else EngineError(told.error)
 
 
 def _adapter(kind: type) -> TypeAdapter[Any]:

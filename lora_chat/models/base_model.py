@@ -17,6 +17,7 @@ import torch
 from lora_chat.chat.conversation import Turn
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
+from lora_chat.text import clean_line
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
     except LoraChatError:
         raise
     except Exception as error:  # transformers raises whatever the broken file provokes
+        why = f"{type(error).__name__}: {clean_line(str(error), 300)}"
         raise EngineError(
-            f"The base model {name} in {folder} cannot be loaded ({type(error).__name__}: {str(error)[:300]}): "
+            f"The base model {name} in {folder} cannot be loaded ({why}): "
             f"run `lora-chat model remove {name}`, then `lora-chat model pull {name}`."
         ) from error
     tree.eval().requires_grad_(False)

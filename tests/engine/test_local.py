@@ -1,0 +1,296 @@
+"""The engine in this process: what it says is what transformers and PEFT say, and it stops and waits when it should."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lora_chat.engine import local
+from lora_chat.engine.local import LocalEngine
+from lora_chat.engine.protocol import Chunk, Request, TextChunk, Worn
+from lora_chat.errors import EngineError, RefusedError, TrainingError
+from lora_chat.models.base_model import load_base_model
+from lora_chat.models.installed import InstalledBase
+from lora_chat.models.watch import Check, find_layers, watch_layers
+from lora_chat.training import trainer
+from lora_chat.training.events import Cancelled, StepDone, Trained, TrainingEvent
+from tests.engine.conftest import GREEDY, QUESTION, ask, finish, is_one_sentence, make_adapter, make_job, text_of, user
+
+
+@pytest.fixture
+def engine(tiny_llama: InstalledBase, general_answers: Path) -> Iterator[LocalEngine]:
+    engine = LocalEngine(tiny_llama, general_answers)
+    engine.load()
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
+@pytest.mark.parametrize("worn", [False, True])
+def test_the_reply_is_token_for_token_that_of_transformers_and_plain_peft(
+    name: str, worn: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    base: InstalledBase = request.getfixturevalue(name)
+    adapter = make_adapter(tmp_path / "red", base, 1) if worn else None
+    engine = LocalEngine(base, tmp_path / "general")
+    prompt = load_base_model(base.name, base.folder).prompt
+    ids = prompt.encode_prompt(user(QUESTION))
+    model = plain(base, adapter)
+    settings: Any = {"do_sample": False, "max_new_tokens": 40, "pad_token_id": 1}
+    with torch.inference_mode():
+        expected = model.generate(input_ids=torch.tensor([ids]), **settings)[0, len(ids) :].tolist()
+    chunks = list(engine.generate(Request(user(QUESTION), adapter, replace(GREEDY, max_tokens=40))))
+    text = "".join(chunk.text for chunk in chunks if isinstance(chunk, TextChunk))
+    assert text == prompt.decode(expected).split("\nQ:")[0]
+    assert finish(iter(chunks)).generated_tokens == len(expected)
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
+def test_the_logits_are_those_of_plain_peft(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    base: InstalledBase = request.getfixturevalue(name)
+    adapter = make_adapter(tmp_path / "red", base, 1)
+    _, wardrobe = LocalEngine(base, tmp_path / "general")._load()
+    ids = torch.arange(3, 40)[None]
+    with torch.inference_mode():
+        for worn in (None, adapter):
+            found, expected = wardrobe.tree(worn)(input_ids=ids).logits, plain(base, worn)(input_ids=ids).logits
+            assert torch.equal(found, expected)
+
+
+def plain(base: InstalledBase, adapter: Worn | None) -> Any:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base.folder, dtype=torch.float32).eval()
+    return model if adapter is None else PeftModel.from_pretrained(model, str(adapter.folder)).eval()
+
+
+def test_a_prompt_read_in_pieces_gets_the_same_reply(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ask(engine)
+    monkeypatch.setattr(local, "PREFILL_CHUNK", 7)
+    assert ask(engine) == whole
+
+
+def test_nothing_writes_to_the_base(engine: LocalEngine, adapters: list[Worn], tmp_path: Path) -> None:
+    before = engine.checksum()
+    for adapter in (*adapters, replace(adapters[0], scale=-3.0)):
+        ask(engine, adapter=adapter)
+        engine.probe(adapter)
+    assert isinstance(list(engine.train(make_job(tmp_path)))[-1], Trained)
+    assert engine.checksum() == before
+
+
+@pytest.mark.parametrize("scale", [17.0, float("nan"), float("-inf")])
+def test_a_scale_that_is_no_strength_is_refused(engine: LocalEngine, adapters: list[Worn], scale: float) -> None:
+    with pytest.raises(RefusedError, match="scale") as caught:
+        ask(engine, adapter=replace(adapters[0], scale=scale))
+    assert is_one_sentence(caught.value)
+
+
+def test_200_replies_of_three_threads_over_three_adapters_beside_a_training_do_not_mix(
+    engine: LocalEngine, adapters: list[Worn], tmp_path: Path
+) -> None:
+    short = replace(GREEDY, max_tokens=4)
+    worn: list[Worn | None] = [None, *adapters, replace(adapters[0], scale=0.5)]
+    expected = [ask(engine, adapter=adapter, sampling=short) for adapter in worn]
+    assert len(set(expected)) == 5
+    cancel = threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        training = pool.submit(lambda: list(engine.train(make_job(tmp_path, max_steps=100_000), cancel)))
+        wanted = list(itertools.islice(itertools.cycle(range(5)), 200))
+        said = list(pool.map(lambda i: ask(engine, adapter=worn[i], sampling=short), wanted))
+        cancel.set()
+    assert said == [expected[i] for i in wanted]
+    assert isinstance(training.result()[-1], Cancelled)
+
+
+# Stopping: counted in layers, since seconds on a busy machine prove nothing. One layer takes some 30 ms at most.
+
+
+def test_a_cancel_inside_the_prefill_ends_it_before_the_next_layer(engine: LocalEngine) -> None:
+    ran, cancel = [], threading.Event()
+
+    def note(index: int) -> None:
+        ran.append(index)
+        cancel.set()
+
+    _, wardrobe = engine._load()
+    with hooked(find_layers(wardrobe.tree(None)), note):
+        [done] = list(engine.generate(Request(user(QUESTION), None, GREEDY), cancel))
+    assert finish(iter([done])).reason == "cancelled"
+    assert ran == [0]
+
+
+class hooked:
+    """Call ``note`` with a layer's number before it runs."""
+
+    def __init__(self, layers: list[torch.nn.Module], note: Callable[[int], None]) -> None:
+        self.handles = [
+            layer.register_forward_pre_hook(lambda _module, _inputs, index=index: note(index))
+            for index, layer in enumerate(layers)
+        ]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+
+@pytest.mark.parametrize("phase", ["forward", "backward"])
+def test_a_cancel_inside_a_training_step_ends_it_before_the_next_layer(
+    engine: LocalEngine, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[tuple[str, int]] = []
+    cancel = threading.Event()
+
+    def note(what: str, index: int) -> None:
+        if torch.is_grad_enabled() or what == "backward":
+            ran.append((what, index))
+            if what == phase and len(ran) > 8:
+                cancel.set()
+
+    def watched(tree: torch.nn.Module, check: Check) -> None:
+        watch_layers(tree, check)
+        for index, layer in enumerate(find_layers(tree)):
+            layer.register_forward_pre_hook(lambda _m, _i, index=index: note("forward", index))
+            layer.register_forward_hook(lambda _m, _i, out, index=index: back(out, index))
+
+    def back(output: Any, index: int) -> None:
+        hidden = output[0] if isinstance(output, tuple) else output
+        if hidden.requires_grad:
+            hidden.register_hook(lambda _gradient: note("backward", index))
+
+    monkeypatch.setattr(trainer, "watch_layers", watched)
+    events = list(engine.train(make_job(tmp_path, max_steps=100_000), cancel))
+    assert isinstance(events[-1], Cancelled)
+    assert {what for what, _ in ran} == {"forward", "backward"}
+    # Only the layer that was about to run when the cancel came is the last one noted.
+    assert ran[-1][0] == phase
+    assert len([each for each in ran[8:] if each[0] == phase]) == 1
+
+
+def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(tree: torch.nn.Module, check: Check) -> None:
+        watch_layers(tree, check)
+        for layer in find_layers(tree):
+            layer.register_forward_pre_hook(lambda _module, _inputs: time.sleep(0.1))
+
+    list(engine.train(make_job(tmp_path)))  # its general answers are made
+    monkeypatch.setattr(trainer, "watch_layers", slow)
+    cancel = threading.Event()
+    events = engine.train(make_job(tmp_path, max_steps=100_000), cancel)
+    next(events)
+    time.sleep(0.15)
+    asked = time.perf_counter()
+    cancel.set()
+    assert isinstance(list(events)[-1], Cancelled)
+    assert time.perf_counter() - asked < 0.25
+
+
+def test_a_training_waits_while_a_reply_runs_and_then_goes_on(engine: LocalEngine, tmp_path: Path) -> None:
+    steps: list[TrainingEvent] = []
+    cancel = threading.Event()
+
+    def run() -> None:
+        steps.extend(event for event in note_each(engine.train(make_job(tmp_path, max_steps=100_000), cancel)))
+
+    noted: list[int] = []
+
+    def note_each(events: Iterator[TrainingEvent]) -> Iterator[TrainingEvent]:
+        for event in events:
+            if isinstance(event, StepDone):
+                noted.append(event.step)
+            yield event
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: len(noted) > 2)
+    reply = engine.generate(Request(user(QUESTION), None, GREEDY))
+    next(reply)  # it has the floor until it is read on
+    time.sleep(0.2)
+    before = len(noted)
+    time.sleep(0.4)
+    assert len(noted) == before
+    reply.close()  # type: ignore[attr-defined]
+    wait_until(lambda: len(noted) > before + 2)
+    cancel.set()
+    thread.join(10)
+    assert isinstance(steps[-1], Cancelled)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+def test_closing_ends_a_running_reply_and_a_running_training(engine: LocalEngine, tmp_path: Path) -> None:
+    training = engine.train(make_job(tmp_path, max_steps=100_000))
+    next(training)
+    reply = engine.generate(Request(user(QUESTION * 9), None, replace(GREEDY, max_tokens=300)))
+    next(reply)
+    engine.close()
+    assert finish(reply).reason == "cancelled"
+    assert isinstance(list(training)[-1], Cancelled)
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("a kernel\nfailed"), ValueError("odd")])
+@pytest.mark.parametrize("layer_run", [1, 9])
+def test_an_error_in_a_layer_is_the_engines_failure_and_what_was_said_stays(
+    engine: LocalEngine, error: Exception, layer_run: int
+) -> None:
+    whole = ask(engine)
+    runs = itertools.count(1)
+
+    def fail(_index: int) -> None:
+        if next(runs) == layer_run:
+            raise error
+
+    _, wardrobe = engine._load()
+    chunks: list[Chunk] = []
+    with hooked(find_layers(wardrobe.tree(None)), fail), pytest.raises(EngineError) as caught:
+        chunks.extend(engine.generate(Request(user(QUESTION), None, GREEDY)))
+    said = text_of(iter(chunks))
+    assert is_one_sentence(caught.value)
+    assert whole.startswith(said)
+    assert bool(said) == (layer_run > 2)
+    assert ask(engine) == whole
+
+
+def test_a_training_that_fails_says_so_in_one_sentence_and_another_can_start(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "save_adapter", full)
+        with pytest.raises(TrainingError, match="No space left") as caught:
+            list(engine.train(make_job(tmp_path)))
+    assert is_one_sentence(caught.value)
+    assert isinstance(list(engine.train(make_job(tmp_path)))[-1], Trained)
+
+
+def test_more_adapters_than_stay_resident_are_all_worn(
+    engine: LocalEngine, tiny_llama: InstalledBase, tmp_path: Path
+) -> None:
+    short = replace(GREEDY, max_tokens=6)
+    many = [make_adapter(tmp_path / f"a{seed}", tiny_llama, seed) for seed in range(11)]
+    first = [ask(engine, adapter=adapter, sampling=short) for adapter in many]
+    assert [ask(engine, adapter=adapter, sampling=short) for adapter in many] == first
+    _, wardrobe = engine._load()
+    assert len(wardrobe._worn) == 8
