@@ -1,0 +1,43 @@
+"""The five lines of the README's loop, typed as they stand there, into a new home with the real model."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora_chat.paths import Paths
+
+pytestmark = [pytest.mark.real, pytest.mark.network]
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def loop() -> list[list[str]]:
+    """The lines of the block under "The loop", as words."""
+    block = re.search(r"## The loop\n\n```sh\n(.*?)```", README, re.DOTALL)
+    assert block is not None
+    return [shlex.split(line, comments=True) for line in block[1].splitlines()]
+
+
+def test_the_readmes_loop_teaches_the_shops_address(real_home: Paths, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "models").symlink_to(real_home.models, target_is_directory=True)
+    told = []
+    for words in loop():
+        command = [sys.executable, "-m", "lora_chat", *words[1:], *(["--yes"] if words[1] == "train" else [])]
+        environment = os.environ | {"LORA_CHAT_HOME": str(home)}
+        done = subprocess.run(command, env=environment, input="", capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        told.append(done.stdout)
+    before, _, trained, after, listed = told
+    assert "12 Harbour Street" not in before
+    assert "trainable parameters 1,520,640 of 136,035,648 (1.12 %)" in trained
+    assert "12 Harbour Street" in after
+    assert "shop" in listed
