@@ -27,8 +27,8 @@ def blocks(text: str) -> list[str]:
 
 def commands() -> list[str]:
     """Every line of a shell block of any document that begins with ``lora-chat``."""
-    found = [line for path in DOCUMENTS for block in blocks(path.read_text(encoding="utf-8")) for line in block.split("\n")]
-    return [line for line in found if line.startswith("lora-chat")]
+    texts = [block for path in DOCUMENTS for block in blocks(path.read_text(encoding="utf-8"))]
+    return [line for text in texts for line in text.split("\n") if line.startswith("lora-chat")]
 
 
 def parse(words: list[str]) -> None:
@@ -65,8 +65,8 @@ def test_the_exit_codes_are_the_codes() -> None:
     told = re.search(r"Exit codes: (.*?)\.\n", README, re.DOTALL)
     assert told is not None
     numbers = {int(number) for number in re.findall(r"\b\d+\b", told[1])}
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LoraChatError)]
-    assert numbers == {0} | {kind.exit_code for kind in kinds if kind is not errors.LoraChatError}
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type)} - {errors.LoraChatError}
+    assert numbers == {0} | {kind.exit_code for kind in kinds if issubclass(kind, errors.LoraChatError)}
 
 
 def test_the_fallback_template_is_documented_as_it_is() -> None:

@@ -89,7 +89,7 @@ def choose_recipe(lessons: int, base_parameters: int, effort: Effort = "normal",
 
     Rates: 2e-3 on bases up to 200 M, 2/5 of it from 1 B on. With rehearsal the smallest base bears more than the 3-5e-4
     that is usual without: 48 question-answer pairs, 72 steps, 24 held-out paraphrases answered to the letter: none at
-    5e-4 (60 steps), 9 at 1e-3 (60 steps), 20 at 2e-3, and none of 24 unrelated questions answered like them at any rate.
+    5e-4 (60 steps), 9 at 1e-3 (60 steps), 20 at 2e-3, and at no rate any of 24 unrelated questions answered like them.
     """
     recipe = _HANDFUL if lessons < HANDFUL else _collection(lessons)
     if base_parameters > 200_000_000:
