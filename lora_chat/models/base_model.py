@@ -73,14 +73,16 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
     logging.disable_progress_bar()
     try:
         prompt = load_prompt_format(folder)
-        tree = AutoModelForCausalLM.from_pretrained(
+        tree, found = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             attn_implementation="sdpa",
-        ).to(device)
+            output_loading_info=True,
+        )
+        tree = tree.to(device)
     except LoraChatError:
         raise
     except Exception as error:  # transformers raises whatever the broken file provokes
@@ -89,6 +91,12 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
             f"The base model {name} in {folder} cannot be loaded ({why}): "
             f"run `lora-chat model remove {name}`, then `lora-chat model pull {name}`."
         ) from error
+    if missing := sorted(found["missing_keys"]):
+        # transformers makes up numbers for them and says so in a warning only.
+        raise EngineError(
+            f'The base model {name} in {folder} lacks {len(missing)} of its weights, "{missing[0]}" first: '
+            f"run `lora-chat model remove {name}`, then `lora-chat model pull {name}`."
+        )
     tree.eval().requires_grad_(False)
     window = int(getattr(tree.config.get_text_config(), "max_position_embeddings", 0) or 2048)
     return BaseModel(name, tree, prompt, device, window, time.perf_counter() - began)

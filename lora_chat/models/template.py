@@ -20,8 +20,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.text import clean_line
 
-MOST_STEPS = 200_000
-"""Loop rounds and calls of one rendering: some 0.1 s. A conversation of 1,000 messages takes a few thousand."""
+MOST_STEPS = 50_000
+"""Loop rounds and calls of one rendering: 2 s at the worst. A conversation of 1,000 messages takes a few thousand."""
 
 LONGEST_TEXT = 20_000_000
 """Characters that one operation of a template may make."""

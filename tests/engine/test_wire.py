@@ -33,6 +33,8 @@ TEXT = st.text(ANY, max_size=20)
 WHOLE = st.integers(0, 2**63 - 1)
 FLOAT = st.floats()
 MAYBE = st.none() | FLOAT
+REASON = st.sampled_from(["unrated", "rated bad", "too old"])
+"""The program's own words, so no surrogates."""
 PATH = st.text("ab/é .", min_size=1, max_size=12).map(Path)
 
 REPORT = st.builds(
@@ -62,7 +64,7 @@ ITEMS = st.one_of(
     ),
     st.builds(BaseInfo, TEXT, TEXT, WHOLE, WHOLE, TEXT, TEXT, WHOLE, FLOAT),
     st.builds(Probe, FLOAT, st.booleans(), WHOLE, WHOLE),
-    st.builds(DatasetReady, WHOLE, WHOLE, st.dictionaries(TEXT, WHOLE, max_size=3), WHOLE, WHOLE, WHOLE),
+    st.builds(DatasetReady, WHOLE, WHOLE, st.dictionaries(REASON, WHOLE, max_size=3), WHOLE, WHOLE, WHOLE),
     st.builds(Preparing, TEXT, FLOAT),
     st.builds(StepDone, WHOLE, WHOLE, FLOAT, FLOAT, FLOAT),
     st.builds(Evaluated, WHOLE, FLOAT),
