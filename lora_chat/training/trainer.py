@@ -121,8 +121,6 @@ class _Run:
             yield from stop.after_step(learnt)
         if self.best is not None:
             self._restore(self.best[1])
-        if not all(bool(weight.isfinite().all()) for weight in self.weights):
-            raise self._diverged()
 
     def _step(self, rate: float) -> bool:
         """One optimiser step; returns whether each lesson in it was already learnt."""
@@ -229,6 +227,8 @@ class _Run:
         """Everything measured, with the evaluations after."""
         steps_s = time.perf_counter() - self.began
         heldout, general = self.evaluate(), self.general_loss()
+        if not general < float("inf"):  # the last step's own loss was taken before it
+            raise self._diverged()
         trainable, total = self.tree.get_nb_trainable_parameters()
         return Report(
             seconds=time.perf_counter() - began,
@@ -262,9 +262,9 @@ class _LearntRule:
         return 1.0 if self.settling is None else self.settling / (settle + 1)
 
     def steps_left(self) -> int:
-        """At most."""
+        """At most, once the step just made is counted."""
         most = self.run.recipe.max_steps - self.run.step
-        return most if self.settling is None else min(most, self.settling)
+        return most if self.settling is None else min(most, self.settling - 1)
 
     def after_step(self, learnt: bool) -> Iterator[TrainingEvent]:
         """Decide whether to go on."""

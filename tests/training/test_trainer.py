@@ -1,0 +1,511 @@
+"""The training loop on a tiny base: against plain PyTorch and PEFT, twice alike, and honest when it fails."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from lora_chat.adapters.verify import load_verified
+from lora_chat.errors import RefusedError, TrainingError
+from lora_chat.models.base_model import BaseModel, load_base_model
+from lora_chat.models.installed import InstalledBase
+from lora_chat.models.prompt import Example
+from lora_chat.models.watch import StopAsked
+from lora_chat.training import rehearsal
+from lora_chat.training.dataset import examples_of, microbatches, tokenise
+from lora_chat.training.events import (
+    Cancelled,
+    DatasetReady,
+    Evaluated,
+    Preparing,
+    StepDone,
+    Trained,
+    TrainingEvent,
+    as_json,
+)
+from lora_chat.training.forward import supervised_logits, supervised_targets
+from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
+from lora_chat.training.selection import Lesson
+from lora_chat.training.trainer import target_modules, train
+from tests.conftest import installed
+from tests.engine.conftest import LESSONS, lesson, make_job
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def base(tiny_llama: InstalledBase) -> BaseModel:
+    return load_base_model(tiny_llama.name, tiny_llama.folder, CPU)
+
+
+@pytest.fixture(scope="module")
+def general(base: BaseModel, tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base's answers, made once."""
+    kept = tmp_path_factory.mktemp("general") / "answers.safetensors"
+    list(prepare(base, tiny_llama.signature.weights, kept, nothing))
+    return kept
+
+
+def nothing() -> None:
+    """A check that lets everything through."""
+
+
+class Trainer:
+    """Runs jobs of the tiny base below one folder."""
+
+    def __init__(self, base: BaseModel, installed: InstalledBase, general: Path, folder: Path) -> None:
+        self.base, self.installed, self.general, self.folder = base, installed, general, folder
+
+    def events(self, lessons: tuple[Lesson, ...] = LESSONS, **changes: Any) -> list[TrainingEvent]:
+        return list(self.start(lessons, **changes))
+
+    def start(self, lessons: tuple[Lesson, ...] = LESSONS, **changes: Any) -> Iterator[TrainingEvent]:
+        job = make_job(self.folder, lessons, **changes)
+        return train(self.base, self.installed.signature, job, self.general, nothing)
+
+
+@pytest.fixture
+def trainer(base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path: Path) -> Trainer:
+    return Trainer(base, tiny_llama, general, tmp_path)
+
+
+def trained(events: list[TrainingEvent]) -> Trained:
+    assert isinstance(events[-1], Trained)
+    return events[-1]
+
+
+def weights_of(events: list[TrainingEvent]) -> bytes:
+    return (Path(trained(events).folder) / "adapter_model.safetensors").read_bytes()
+
+
+def steps_of(events: list[TrainingEvent]) -> list[StepDone]:
+    return [event for event in events if isinstance(event, StepDone)]
+
+
+LEARN: dict[str, Any] = {
+    "max_steps": 200,
+    "learning_rate": 0.01,
+    "targets": "all",
+    "learnt_probability": 0.5,
+    "settle_steps": 3,
+    "rehearsed": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def teachable(tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> InstalledBase:
+    """The tiny Llama with larger embeddings, also for its end token: with its own it is never sure of anything."""
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_llama.folder, tmp_path_factory.mktemp("teachable") / "teachable"))
+    weights = load_file(folder / "model.safetensors")
+    [name] = [each for each in weights if "embed" in each]
+    weights[name] = torch.randn(weights[name].shape, generator=torch.Generator().manual_seed(5)) * 0.3
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return installed(folder, tmp_path_factory.mktemp("teachable-home"))
+
+
+@pytest.fixture
+def teacher(teachable: InstalledBase, tmp_path: Path) -> Trainer:
+    base = load_base_model(teachable.name, teachable.folder, CPU)
+    return Trainer(base, teachable, tmp_path / "general", tmp_path)
+
+
+# The course of a training
+
+
+def test_the_loss_falls_and_the_events_come_in_order(trainer: Trainer) -> None:
+    events = trainer.events(max_steps=25)
+    assert isinstance(events[0], DatasetReady)
+    steps = steps_of(events)
+    assert [step.step for step in steps] == list(range(1, 26))
+    assert {step.steps for step in steps} == {25}
+    assert steps[-1].loss < steps[0].loss - 0.5
+    assert min(step.loss for step in steps) == steps[-1].loss
+    report = trained(events).report
+    assert (report.steps, report.train_loss_after) == (25, steps[-1].loss)
+    assert report.tokens > events[0].tokens * 25  # the rehearsed answers are read as well
+    assert report.heldout_loss_before is report.heldout_loss_after is None
+    assert steps[-1].eta_s == 0
+
+
+def test_the_same_job_twice_makes_the_same_bytes_and_another_seed_others(trainer: Trainer) -> None:
+    first = weights_of(trainer.events())
+    torch.manual_seed(99)  # the generator that all threads share has no part in it
+    assert weights_of(trainer.events()) == first
+    assert weights_of(trainer.events(seed=1)) != first
+
+
+def test_it_ends_once_every_answer_is_learnt_and_the_rate_fell(teacher: Trainer) -> None:
+    events = teacher.events(**LEARN)
+    report = trained(events).report
+    assert report.stopped_because == "every answer is learnt"
+    assert report.steps < 200
+    assert [step.steps - step.step for step in steps_of(events)][-3:] == [2, 1, 0]
+
+
+def test_what_was_learnt_is_said_greedily(teacher: Trainer, teachable: InstalledBase) -> None:
+    from lora_chat.engine.local import LocalEngine
+    from lora_chat.engine.protocol import Request, Sampling, TextChunk, Worn
+
+    done = trained(teacher.events(**LEARN))
+    adapter = load_verified(Path(done.folder), teachable.signature)
+    engine = LocalEngine(teachable, teacher.general)
+    for each in LESSONS:
+        request = Request(each.messages[:1], Worn("x", Path(done.folder), adapter.sha256), Sampling(temperature=0))
+        chunks = engine.generate(request)
+        assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == each.messages[1].content
+
+
+def test_rehearsal_keeps_the_adapter_near_the_base(trainer: Trainer) -> None:
+    free = trained(trainer.events(max_steps=25, rehearsed=0)).report
+    held = trained(trainer.events(max_steps=25, rehearsed=8, rehearsal_weight=100.0)).report
+    assert free.general_loss_before == held.general_loss_before
+    assert held.general_loss_after is not None
+    assert free.general_loss_after is not None
+    assert held.general_loss_before is not None
+    assert held.general_loss_after - held.general_loss_before < free.general_loss_after - held.general_loss_before
+
+
+MANY = tuple(lesson(f"What is {number}?", f"It is {number}.") for number in range(36))
+
+
+def test_a_collection_is_evaluated_each_epoch_and_the_best_weights_are_kept(trainer: Trainer) -> None:
+    # A rate this high spoils what the first epochs learnt.
+    events = trainer.events(MANY, max_steps=200, heldout=4, patience=2, learning_rate=0.05, rehearsed=0, settle_steps=0)
+    evaluated = [event for event in events if isinstance(event, Evaluated)]
+    assert [event.step for event in evaluated] == [4 * epoch for epoch in range(len(evaluated))]
+    report = trained(events).report
+    losses = [event.heldout_loss for event in evaluated]
+    assert report.heldout_loss_before == losses[0]
+    assert report.heldout_loss_after == pytest.approx(min(losses[1:]))
+    assert report.heldout_loss_after != pytest.approx(losses[-1])
+    assert "no better for 2 epochs" in report.stopped_because
+    assert losses.index(min(losses[1:])) == len(losses) - 3
+
+
+def test_held_out_lessons_are_not_learnt(trainer: Trainer) -> None:
+    odd = (*MANY[:30], *(lesson("Who are you?", f"I am {'a language model' * 3}.") for _ in range(0)))
+    events = trainer.events(odd, max_steps=4, heldout=4, patience=2, rehearsed=0)
+    assert isinstance(events[0], DatasetReady)
+    assert events[0].conversations == 30  # both parts are counted
+    report = trained(events).report
+    assert report.tokens < events[0].tokens * 4 / (30 / 8) * 1.2  # but only eight lessons are read a step
+
+
+def test_a_loss_that_is_no_number_ends_it_and_leaves_nothing(trainer: Trainer, tmp_path: Path) -> None:
+    failing: tuple[dict[str, Any], ...] = (
+        {"learning_rate": 1e30},
+        {"learning_rate": 1e30, "max_steps": 1, "warmup_steps": 1},
+    )
+    for changes in failing:
+        with pytest.raises(TrainingError, match="no longer a number at step") as caught:
+            trainer.events(**changes)
+        assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("adapter*"))
+
+
+def test_a_rate_of_0_trains_nothing_and_says_so(trainer: Trainer, tiny_llama: InstalledBase) -> None:
+    events = trainer.events(learning_rate=0.0)
+    assert "not every answer is learnt" in trained(events).report.stopped_because
+    assert load_verified(Path(trained(events).folder), tiny_llama.signature).files.changes_nothing
+
+
+def test_a_lesson_that_cannot_be_masked_is_named(base: BaseModel, trainer: Trainer) -> None:
+    with pytest.raises(RefusedError, match="line 1"):
+        trainer.events((lesson("Who are you?", " "),))
+
+
+def test_stopping_anywhere_ends_in_cancelled(
+    base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path: Path
+) -> None:
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at:
+            raise StopAsked
+
+    for kept in (general, tmp_path / "not made yet"):
+        for stop_at in (1, 7, 40):
+            calls = 0
+            job = make_job(tmp_path)
+            events = list(train(base, tiny_llama.signature, job, kept, check))
+            assert isinstance(events[-1], Cancelled)
+            assert calls == stop_at
+            assert not (job / "adapter").exists()
+
+
+# Against plain PyTorch and PEFT
+
+
+def reference_loss(tree: Any, examples: list[Example]) -> torch.Tensor:
+    """Mean cross-entropy per supervised token, one whole sequence at a time."""
+    total, count = torch.zeros(()), 0
+    for example in examples:
+        logits = tree(input_ids=torch.tensor([example.ids])).logits[0, :-1]
+        labels = torch.tensor([t if s else -100 for t, s in zip(example.ids, example.supervised, strict=True)][1:])
+        total = total + functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum")
+        count += int((labels >= 0).sum())
+    return total / count
+
+
+FIVE = (
+    *LESSONS,
+    lesson("Hello", "Hi."),
+    lesson("Where is your shop?", "12 Harbour Street."),
+    lesson("What?", "Sorry."),
+)
+
+
+@pytest.mark.parametrize("microbatch", [1, 60, 10_000])
+def test_the_loss_of_a_step_is_the_mean_over_all_its_supervised_tokens(
+    trainer: Trainer, base: BaseModel, microbatch: int
+) -> None:
+    [step] = steps_of(trainer.events(FIVE, max_steps=1, microbatch_tokens=microbatch))
+    with torch.no_grad():
+        expected = float(reference_loss(base.tree, examples_of(tokenise(FIVE, base.prompt))))
+    assert step.loss == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_step_moves_the_weights_as_plain_peft_would(
+    trainer: Trainer, base: BaseModel, tiny_llama: InstalledBase
+) -> None:
+    from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+    from safetensors.torch import load
+    from transformers import AutoModelForCausalLM
+
+    found = load(weights_of(trainer.events(FIVE, max_steps=1, rehearsed=0, microbatch_tokens=60, warmup_steps=1)))
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama.folder, dtype=torch.float32)
+    names = target_modules(tiny_llama.signature, "mlp")
+    torch.manual_seed(0)
+    tree = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=names, task_type="CAUSAL_LM"))
+    weights = [each for each in tree.parameters() if each.requires_grad]
+    rate = trainer_rate()
+    optimiser = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
+    torch.autograd.backward(reference_loss(tree, examples_of(tokenise(FIVE, base.prompt))))
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimiser.step()
+    expected = get_peft_model_state_dict(tree)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        # Adam's first step is the rate times the sign of the gradient, which is noise where that is nearly 0.
+        close = (found[name] - tensor).abs() < 1e-5
+        assert close.float().mean() > 0.99, name
+
+
+def trainer_rate() -> float:
+    from tests.engine.conftest import short_recipe
+
+    return short_recipe().learning_rate
+
+
+def test_padding_and_bucketing_change_no_logit(base: BaseModel) -> None:
+    examples = examples_of(tokenise(FIVE, base.prompt))
+    for most in (1, 60, 10_000):
+        seen = 0
+        for batch in microbatches(examples, most, CPU):
+            assert len(batch.ids) == 1 or batch.ids.numel() <= most
+            seen += len(batch.ids)
+            with torch.no_grad():
+                logits = supervised_logits(base.tree, batch)
+            alone = []
+            for row in range(len(batch.ids)):
+                ids = batch.ids[row, : int(batch.attention[row].sum())]
+                with torch.no_grad():
+                    whole = base.tree(input_ids=ids[None]).logits[0, :-1]
+                alone.append(whole[batch.supervised[row, : len(ids) - 1]])
+            assert torch.allclose(logits, torch.cat(alone), atol=1e-5)
+            assert len(supervised_targets(batch)) == len(logits)
+        assert seen == 5
+
+
+def test_parameters_are_counted_as_peft_counts_them(trainer: Trainer, tiny_llama: InstalledBase) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    done = trained(trainer.events())
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama.folder)
+    tree = PeftModel.from_pretrained(model, done.folder, is_trainable=True)
+    trainable, total = tree.get_nb_trainable_parameters()
+    report = done.report
+    assert (report.trainable_parameters, report.total_parameters) == (trainable, total)
+    assert report.trainable_percent == pytest.approx(100 * trainable / total)
+
+
+def test_opt_125m_with_rank_8_on_q_and_v_has_294912_trainable_parameters() -> None:
+    """The article says 104,000; PEFT counts this."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import OPTConfig, OPTForCausalLM
+
+    with torch.device("meta"):
+        model = OPTForCausalLM(OPTConfig())
+        names = [name for name, _ in model.named_modules() if name.endswith(("q_proj", "v_proj"))]
+        tree: Any = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=names, task_type="CAUSAL_LM"))
+    trainable, total = tree.get_nb_trainable_parameters()
+    assert trainable == 294_912
+    assert total == 125_239_296 + 294_912
+
+
+def test_the_base_is_what_it_was(trainer: Trainer, base: BaseModel) -> None:
+    before = base.checksum()
+    trainer.events()
+    assert base.checksum() == before
+    assert not any(parameter.requires_grad for parameter in base.tree.parameters())
+    assert not base.tree.training
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
+def test_what_is_adapted_is_named_by_what_it_is(name: str, request: pytest.FixtureRequest) -> None:
+    signature = request.getfixturevalue(name).signature
+    attention, mlp = target_modules(signature, "attention"), target_modules(signature, "mlp")
+    assert all(each.rsplit(".", 1)[1] in ("q_proj", "k_proj", "v_proj", "o_proj", "out_proj") for each in attention)
+    assert all(each.rsplit(".", 1)[1] in ("gate_proj", "up_proj", "down_proj", "fc1", "fc2") for each in mlp)
+    assert sorted(attention + mlp) == target_modules(signature, "all") == sorted(signature.modules)
+
+
+@pytest.mark.parametrize("targets", ["mlp", "attention", "all"])
+def test_opt_is_trained_by_the_same_loop(tiny_opt: InstalledBase, tmp_path: Path, targets: str) -> None:
+    opt = load_base_model(tiny_opt.name, tiny_opt.folder, CPU)
+    job = make_job(tmp_path, targets=targets)
+    events = list(train(opt, tiny_opt.signature, job, tmp_path / "general", nothing))
+    adapter = load_verified(Path(trained(events).folder), tiny_opt.signature)
+    assert sorted(adapter.layout.modules) == target_modules(tiny_opt.signature, targets)  # type: ignore[arg-type]
+
+
+# What is written
+
+
+def test_the_saved_adapter_is_plain_peft_and_names_no_place_of_this_machine(
+    trainer: Trainer, tiny_llama: InstalledBase, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    folder = Path(trained(trainer.events()).folder)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "adapter.toml",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    config = json.loads((folder / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == tiny_llama.signature.lineage
+    assert config["inference_mode"] is True
+    for file in folder.iterdir():
+        data = file.read_bytes()
+        for place in (str(tmp_path), str(tiny_llama.folder), str(Path.home()) + "/"):
+            assert place.encode() not in data, file.name
+        assert b"language model" not in data  # nor what was taught
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama.folder)
+    PeftModel.from_pretrained(model, str(folder))
+
+
+def test_events_are_flat_json_with_their_kind_first(trainer: Trainer) -> None:
+    for event in trainer.events(MANY, max_steps=4, heldout=4, patience=2, rehearsed=0):
+        line = as_json(event)
+        assert next(iter(line)) == "event"
+        assert json.loads(json.dumps(line)) == line
+    assert as_json(Evaluated(3, 0.5)) == {"event": "evaluated", "step": 3, "heldout_loss": 0.5}
+    assert as_json(Cancelled(3)) == {"event": "cancelled", "step": 3}
+
+
+# Rehearsal
+
+
+def anchor(logits: torch.Tensor, keep: int) -> Anchor:
+    likeliest = logits.log_softmax(-1).topk(keep)
+    count = len(logits)
+    return Anchor(Example((0,) * (count + 1), (False,) + (True,) * count), likeliest.indices, likeliest.values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), vocabulary=st.integers(2, 40), keep=st.integers(1, 40), spread=st.floats(0.1, 4))
+def test_the_divergence_is_the_whole_one_or_a_lower_bound(seed: int, vocabulary: int, keep: int, spread: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    base, adapted = (torch.randn(5, vocabulary, generator=draw) * spread for _ in range(2))
+    whole = functional.kl_div(adapted.log_softmax(-1), base.log_softmax(-1), reduction="batchmean", log_target=True)
+    found = divergence(adapted, [anchor(base[:2], min(keep, vocabulary)), anchor(base[2:], min(keep, vocabulary))])
+    assert found <= whole + 1e-4
+    assert found >= -1e-5
+    if keep >= vocabulary:
+        assert found == pytest.approx(float(whole), abs=1e-4)
+    same = divergence(base, [anchor(base, min(keep, vocabulary))])
+    assert same == pytest.approx(0, abs=1e-5)
+
+
+def prepared(base: BaseModel, weights: str, kept: Path) -> tuple[Rehearsal, bool]:
+    """The rehearsal, and whether it had to be made."""
+    *before, last = prepare(base, weights, kept, nothing)
+    assert isinstance(last, Rehearsal)
+    assert all(isinstance(each, Preparing) for each in before)
+    return last, bool(before)
+
+
+def test_general_answers_are_the_bases_own_greedy_ones(
+    base: BaseModel, general: Path, tiny_llama: InstalledBase
+) -> None:
+    found, made = prepared(base, tiny_llama.signature.weights, general)
+    assert not made
+    assert (len(found.rehearsed), len(found.measured)) == (len(REHEARSED), len(MEASURED))
+    for each in found.measured[:4]:
+        example = each.example
+        with torch.no_grad():
+            logits = base.tree(input_ids=torch.tensor([example.ids])).logits[0, :-1]
+        supervised = torch.tensor(example.supervised[1:])
+        assert torch.equal(logits[supervised].argmax(-1), torch.tensor(example.ids[1:])[supervised])
+        assert float(divergence(logits[supervised], [each])) == pytest.approx(0, abs=1e-5)
+
+
+def test_general_answers_are_kept_for_these_weights_alone(base: BaseModel, general: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "answers"
+    assert prepared(base, "sha256:1", kept)[1]
+    first, made = prepared(base, "sha256:1", kept)
+    assert not made
+    assert prepared(base, "sha256:2", kept)[1]
+    assert prepared(base, "sha256:1", kept)[1]  # the others took their place
+    data = kept.read_bytes()
+    for damaged in (data[:-5], b"", b"garbage", data[:40] + b"\xff" * 40 + data[80:]):
+        kept.write_bytes(damaged)
+        again, made = prepared(base, "sha256:1", kept)
+        assert made
+        assert [each.example for each in again.rehearsed] == [each.example for each in first.rehearsed]
+
+
+def test_other_questions_make_the_answers_anew(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "answers"
+    prepared(base, "sha256:1", kept)
+    monkeypatch.setattr(rehearsal, "MEASURED", ("Who are you?", *MEASURED[1:]))
+    assert prepared(base, "sha256:1", kept)[1]
+
+
+def test_without_room_for_the_answers_a_training_goes_on(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rehearsal, "write_durably", full)
+    assert prepared(base, "sha256:1", tmp_path / "answers")[1]
+
+
+def test_a_report_holds_no_text_but_why_it_ended(trainer: Trainer) -> None:
+    report = asdict(trained(trainer.events()).report)
+    assert [name for name, value in report.items() if isinstance(value, str)] == ["stopped_because"]
+    assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in report.values())
+    assert replace(trained(trainer.events()).report, seconds=0.0).steps == 4
