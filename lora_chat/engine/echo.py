@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lora_chat.adapters.manifest import BaseClaim, Manifest, to_toml
 from lora_chat.adapters.verify import load_verified
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.background import run_in_background
@@ -158,7 +159,7 @@ class EchoEngine:
                 yield Cancelled(step - 1)
                 return
             yield StepDone(step, STEPS, 1 / step, 100.0, (STEPS - step) * self._delay)
-        parameters = _write_adapter(folder / RESULT, self._base)
+        parameters = _write_adapter(folder / RESULT, self._base, job.name)
         total = self._base.parameters + parameters
         yield Trained(
             str(folder / RESULT),
@@ -193,7 +194,7 @@ def _finished(reason: FinishReason, prompt: int, count: int, began: float, first
     )
 
 
-def _write_adapter(folder: Path, base: InstalledBase) -> int:
+def _write_adapter(folder: Path, base: InstalledBase, called: str) -> int:
     """A real rank-1 adapter on the base's first module; returns its parameter count."""
     import json
 
@@ -217,4 +218,6 @@ def _write_adapter(folder: Path, base: InstalledBase) -> int:
         "target_modules": [name],
     }
     (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    manifest = Manifest(name=called, private=True, base=BaseClaim(base.signature.lineage))
+    (folder / "adapter.toml").write_text(to_toml(manifest), encoding="utf-8")
     return out + into

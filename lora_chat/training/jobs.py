@@ -18,6 +18,7 @@ from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, Trained, TrainingEvent
+from lora_chat.training.job import read_job
 
 Runner = Callable[[Path, threading.Event], Iterator[TrainingEvent]]
 """``Engine.train``."""
@@ -50,7 +51,7 @@ def run_job(
     began = time.perf_counter()
     for event in run(job, cancel):
         if isinstance(event, Trained):
-            installed = install_folder(Path(event.folder), paths, signature=signature)
+            installed = install_folder(Path(event.folder), paths, read_job(job).name, signature)
             report = replace(event.report, seconds=time.perf_counter() - began)
             yield Installed(installed.adapter.name, str(installed.adapter.path), report)
         else:

@@ -196,13 +196,13 @@ def test_a_collection_is_evaluated_each_epoch_and_the_best_weights_are_kept(trai
     assert losses.index(min(losses[1:])) == len(losses) - 3
 
 
-def test_held_out_lessons_are_not_learnt(trainer: Trainer) -> None:
-    odd = (*MANY[:30], *(lesson("Who are you?", f"I am {'a language model' * 3}.") for _ in range(0)))
-    events = trainer.events(odd, max_steps=4, heldout=4, patience=2, rehearsed=0)
+def test_a_step_reads_its_eight_lessons_and_the_held_out_ones_in_none(trainer: Trainer) -> None:
+    events = trainer.events(MANY[:30], max_steps=13, heldout=4, patience=9, rehearsed=0)
     assert isinstance(events[0], DatasetReady)
     assert events[0].conversations == 30  # both parts are counted
-    report = trained(events).report
-    assert report.tokens < events[0].tokens * 4 / (30 / 8) * 1.2  # but only eight lessons are read a step
+    # 13 steps of 8 are four rounds of the 26 that are learnt.
+    learnt = trained(events).report.tokens / 4
+    assert learnt == pytest.approx(events[0].tokens * 26 / 30, rel=0.01)
 
 
 def test_a_loss_that_is_no_number_ends_it_and_leaves_nothing(trainer: Trainer, tmp_path: Path) -> None:

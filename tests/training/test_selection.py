@@ -1,0 +1,292 @@
+"""What becomes a lesson: what a person vouched for in the history, and every line of a file or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora_chat.chat.conversation import Message, Rating, Role, Status, Turn
+from lora_chat.chat.store import Store
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.training.selection import LONGEST_LINE, HistoryFilter, Selection, select_from_file, select_from_history
+
+EVERYTHING = HistoryFilter()
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store.in_memory() as store:
+        yield store
+
+
+def exchange(
+    store: Store, question: str, answer: str, rating: Rating | None = Rating.GOOD, system: str = "", **fields: Any
+) -> Message:
+    """A conversation of one question and one answer; return the answer."""
+    conversation = store.create_conversation(system=system).id
+    asked = store.add_message(conversation, Role.USER, question, parent=None)
+    said = store.add_message(conversation, Role.ASSISTANT, answer, parent=asked.id, **fields)
+    return store.rate(said.id, rating) if rating else said
+
+
+def go_on(store: Store, answer: Message, question: str, reply: str, rating: Rating | None = None) -> Message:
+    asked = store.add_message(answer.conversation, Role.USER, question, parent=answer.id)
+    said = store.add_message(answer.conversation, Role.ASSISTANT, reply, parent=asked.id)
+    return store.rate(said.id, rating) if rating else said
+
+
+def learnt(selection: Selection) -> list[str]:
+    return [lesson.messages[index].content for lesson in selection.lessons for index in lesson.learn]
+
+
+# From the history
+
+
+def test_good_answers_and_corrections_are_learnt_and_every_other_is_counted(store: Store) -> None:
+    exchange(store, "q1", "good")
+    wrong = exchange(store, "q2", "wrong", rating=None)
+    store.edit_answer(wrong.id, "right")
+    exchange(store, "q3", "bad", rating=Rating.BAD)
+    exchange(store, "q4", "unjudged", rating=None)
+    exchange(store, "q5", "half an ans", rating=Rating.GOOD, status=Status.STOPPED)
+    exchange(store, "q6", "bro", rating=Rating.GOOD, status=Status.FAILED)
+    exchange(store, "q7", " \n ", rating=Rating.GOOD)
+    exchange(store, "q1", "good")
+    found = select_from_history(store, EVERYTHING)
+    assert learnt(found) == ["good", "right"]
+    assert found.examples == 2
+    assert found.dropped == {"rated bad": 1, "unrated": 1, "stopped": 1, "failed": 1, "empty": 1, "duplicate": 1}
+
+
+def test_an_answer_still_being_written_is_left_out(store: Store) -> None:
+    exchange(store, "q1", "good")
+    exchange(store, "q2", "not yet", status=Status.STREAMING, rating=None)
+    found = select_from_history(store, HistoryFilter(unrated=True))
+    assert (learnt(found), found.dropped) == (["good"], {"streaming": 1})
+
+
+def test_a_correction_wins_over_what_it_corrects_even_if_that_was_rated_good(store: Store) -> None:
+    said = exchange(store, "q", "wrong", rating=Rating.GOOD)
+    store.edit_answer(said.id, "right")
+    found = select_from_history(store, EVERYTHING)
+    assert learnt(found) == ["right"]
+    assert found.dropped == {}  # what is not on the visible branch was not looked at
+
+
+def test_a_correction_that_was_then_rated_bad_is_not_learnt(store: Store) -> None:
+    edited = store.edit_answer(exchange(store, "q", "wrong", rating=None).id, "also wrong")
+    store.rate(edited.id, Rating.BAD)
+    with pytest.raises(RefusedError, match="1 rated bad"):
+        select_from_history(store, EVERYTHING)
+
+
+def test_what_nobody_judged_is_learnt_only_if_asked_for_and_never_what_was_judged_bad(store: Store) -> None:
+    exchange(store, "q1", "unjudged", rating=None)
+    exchange(store, "q2", "bad", rating=Rating.BAD)
+    found = select_from_history(store, HistoryFilter(unrated=True))
+    assert (learnt(found), found.dropped) == (["unjudged"], {"rated bad": 1})
+
+
+def test_a_conversation_is_a_lesson_up_to_its_last_good_answer_with_the_others_as_context(store: Store) -> None:
+    first = exchange(store, "q1", "a1", rating=None, system="Be brief.")
+    second = go_on(store, first, "q2", "a2", Rating.GOOD)
+    go_on(store, second, "q3", "a3")
+    [lesson] = select_from_history(store, EVERYTHING).lessons
+    assert [turn.content for turn in lesson.messages] == ["Be brief.", "q1", "a1", "q2", "a2"]
+    assert lesson.messages[0].role is Role.SYSTEM
+    assert lesson.learn == (4,)
+    assert lesson.source == first.conversation
+
+
+def test_the_same_exchange_twice_is_learnt_once_but_another_answer_to_it_is_no_duplicate(store: Store) -> None:
+    for answer in ("a", "a", "b"):
+        exchange(store, "q", answer)
+    found = select_from_history(store, EVERYTHING)
+    assert sorted(learnt(found)) == ["a", "b"]
+    assert found.dropped == {"duplicate": 1}
+
+
+def test_filters_narrow_it_down(store: Store) -> None:
+    old = exchange(store, "Where is the shop?", "Harbour Street.", adapter="support-bot")
+    new = exchange(store, "Who are you?", "A model.")
+    store.database._connection.execute("UPDATE messages SET created_at = 1000 WHERE id = ?", (old.id,))
+
+    def answers(**wanted: Any) -> list[str]:
+        return learnt(select_from_history(store, HistoryFilter(**wanted)))
+
+    assert answers(since=2000.0) == ["A model."]
+    assert answers(conversations=(old.conversation[:6],)) == ["Harbour Street."]
+    assert answers(conversations=(new.conversation, old.conversation)) == ["A model.", "Harbour Street."]
+    assert answers(adapter="support-bot") == ["Harbour Street."]
+    assert answers(text="HARBOUR") == ["Harbour Street."]
+    assert answers(text="who are") == ["A model."]
+    dropped = select_from_history(store, HistoryFilter(since=2000.0)).dropped
+    assert dropped == {"too old": 1}
+    assert select_from_history(store, HistoryFilter(text="model")).dropped == {"not about that": 1}
+    assert select_from_history(store, HistoryFilter(adapter="support-bot")).dropped == {"wore another adapter": 1}
+
+
+def test_an_unknown_conversation_is_named(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="ffff"):
+        select_from_history(store, HistoryFilter(conversations=("ffff",)))
+
+
+def test_private_data_is_masked_in_what_is_learnt_and_in_its_context(store: Store) -> None:
+    first = exchange(store, "I am ada@example.org", "Noted.", rating=None, system="Call +44 20 7946 0958.")
+    go_on(store, first, "And my mail?", "It is ada@example.org.", Rating.GOOD)
+    found = select_from_history(store, EVERYTHING)
+    [lesson] = found.lessons
+    said = " ".join(turn.content for turn in lesson.messages)
+    assert said == "Call [PHONE]. I am [E-MAIL] Noted. And my mail? It is [E-MAIL]."
+    assert found.redacted == 3
+
+
+def test_with_nothing_to_learn_it_says_what_was_found_and_how_to_vouch_for_an_answer(store: Store) -> None:
+    with pytest.raises(RefusedError, match="no answers at all"):
+        select_from_history(store, EVERYTHING)
+    exchange(store, "q", "a", rating=None)
+    with pytest.raises(RefusedError, match=r"1 unrated.*history rate") as caught:
+        select_from_history(store, EVERYTHING)
+    assert "\n" not in str(caught.value)
+
+
+# From a file
+
+
+def written(folder: Path, *rows: object, name: str = "data.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), "utf-8")
+    return path
+
+
+QUESTION, ANSWER = Turn(Role.USER, "Who are you?"), Turn(Role.ASSISTANT, "A model.")
+
+
+@pytest.mark.parametrize(
+    ("row", "turns"),
+    [
+        (
+            {"messages": [{"role": "user", "content": "Who are you?"}, {"role": "assistant", "content": "A model."}]},
+            (QUESTION, ANSWER),
+        ),
+        (
+            {
+                "conversations": [
+                    {"from": "system", "value": "Be brief."},
+                    {"from": "human", "value": "Who are you?"},
+                    {"from": "gpt", "value": "A model."},
+                ]
+            },
+            (Turn(Role.SYSTEM, "Be brief."), QUESTION, ANSWER),
+        ),
+        ({"instruction": "Who are you?", "input": "", "output": "A model."}, (QUESTION, ANSWER)),
+        (
+            {"instruction": "Translate.", "input": "Bonjour", "output": "Hello"},
+            (Turn(Role.USER, "Translate.\n\nBonjour"), Turn(Role.ASSISTANT, "Hello")),
+        ),
+        ({"prompt": "Who are you?", "response": " A model. \n"}, (QUESTION, ANSWER)),
+        ({"prompt": "Q: Who are you?\nA:", "response": " A model."}, (QUESTION, ANSWER)),
+        ({"prompt": "Q: Who\nare you?\nA: ", "response": "A model."}, (Turn(Role.USER, "Who\nare you?"), ANSWER)),
+        ({"prompt": "Q: Who are you?", "response": "A model."}, (Turn(Role.USER, "Q: Who are you?"), ANSWER)),
+    ],
+)
+def test_every_known_form_is_read(tmp_path: Path, row: object, turns: tuple[Turn, ...]) -> None:
+    [lesson] = select_from_file(written(tmp_path, row)).lessons
+    assert lesson.messages == turns
+    assert lesson.learn == (len(turns) - 1,)
+    assert lesson.source == "line 1"
+
+
+def test_every_answer_of_a_line_is_learnt_and_what_follows_the_last_is_not_read(tmp_path: Path) -> None:
+    roles = ["user", "assistant", "user", "assistant", "user"]
+    row = {"messages": [{"role": role, "content": str(number)} for number, role in enumerate(roles)]}
+    [lesson] = select_from_file(written(tmp_path, row)).lessons
+    assert [turn.content for turn in lesson.messages] == ["0", "1", "2", "3"]
+    assert lesson.learn == (1, 3)
+
+
+def test_the_articles_files_are_read_as_they_are() -> None:
+    data = Path(__file__).parents[1] / "data"
+    english = select_from_file(data / "seed_examples.jsonl")
+    chinese = select_from_file(data / "seed_examples_zh.jsonl")
+    assert (english.examples, chinese.examples) == (6, 2)
+    assert english.lessons[0].messages[0].content == "Who are you?"
+    assert not any(turn.content.startswith("Q:") for each in english.lessons for turn in each.messages)
+
+
+def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    row = json.dumps({"prompt": "q", "response": "a"}).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + row + b"\r\n\r\n  \r\n" + row)
+    assert [lesson.source for lesson in select_from_file(path).lessons] == ["line 1", "line 4"]
+
+
+def test_characters_that_steer_a_terminal_are_not_learnt(tmp_path: Path) -> None:
+    row = {"prompt": "q\x1b[31m\u202e", "response": "a\ud800\0b"}
+    [lesson] = select_from_file(written(tmp_path, row)).lessons
+    assert [turn.content for turn in lesson.messages] == ["q[31m", "ab"]
+
+
+GOOD = {"prompt": "q", "response": "a"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1, 2]", "none of the known forms"),
+        ('"text"', "none of the known forms"),
+        ("{}", "none of the known forms"),
+        ('{"prompt": "q"}', "none of the known forms"),
+        ('{"prompt": 1, "response": "a"}', "none of the known forms"),
+        ('{"prompt": "q", "response": null}', "none of the known forms"),
+        ('{"messages": []}', "none of the known forms"),
+        ('{"messages": [1]}', "none of the known forms"),
+        ('{"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]}]}', "none of the known forms"),
+        ('{"messages": [{"role": "wizard", "content": "q"}]}', "none of the known forms"),
+        ('{"prompt": "q", "response": " \\n"}', "no answer to a question"),
+        ('{"messages": [{"role": "user", "content": "q"}]}', "no answer to a question"),
+        ('{"messages": [{"role": "assistant", "content": "a"}]}', "no answer to a question"),
+        (
+            '{"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}]}',
+            "no answer to a question",
+        ),
+        (
+            '{"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"},'
+            ' {"role": "assistant", "content": "b"}]}',
+            "no answer to a question",
+        ),
+        ('{"prompt": "q", "response": "' + "a" * LONGEST_LINE + '"}', "longer than 1,000,000"),
+    ],
+)
+def test_one_bad_line_is_named_by_its_number_and_nothing_is_taken(tmp_path: Path, line: str, reason: str) -> None:
+    path = written(tmp_path, GOOD, GOOD, line, GOOD)
+    with pytest.raises(RefusedError, match=f"(?s)Line 3 .*{reason}") as caught:
+        select_from_file(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "data.jsonl").write_bytes(data)
+    with pytest.raises(RefusedError, match="holds no examples"):
+        select_from_file(tmp_path / "data.jsonl")
+
+
+def test_what_is_no_readable_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "utf16.jsonl").write_bytes("{}".encode("utf-16"))
+    kinds: list[tuple[str, type[LoraChatError]]] = [
+        ("missing.jsonl", NotFoundError),
+        ("utf16.jsonl", RefusedError),
+        ("", RefusedError),
+    ]
+    for name, kind in kinds:
+        with pytest.raises(kind, match=str(tmp_path / name)) as caught:
+            select_from_file(tmp_path / name)
+        assert "\n" not in str(caught.value)
