@@ -124,12 +124,12 @@ def test_a_running_reply_is_flushed_each_second(store: Store, path: Path, monkey
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock))
     conversation = store.create_conversation()
     on_disk: list[str] = []
-    for event in session_of(store, said(*"abcdef")).send(conversation, "q", None, GREEDY):
+    for event in session_of(store, said(*"abcdefgh")).send(conversation, "q", None, GREEDY):
         if isinstance(event, TextChunk):
             on_disk.append(kept(path, conversation)[1].content)
             clock += 0.4
-    # The clock stands at 0, 0.4, 0.8, 1.2 (flush), 1.6, 2.0 when the six pieces come.
-    assert on_disk == ["", "", "", "abcd", "abcd", "abcd"]
+    # The clock stands at 0, 0.4, 0.8, 1.2 (flush), 1.6, 2.0, 2.4 (flush), 2.8 when the pieces come.
+    assert on_disk == ["", "", "", "abcd", "abcd", "abcd", "abcdefg", "abcdefg"]
 
 
 def test_an_engine_that_fails_at_the_third_piece_leaves_two(store: Store, path: Path) -> None:

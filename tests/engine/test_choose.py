@@ -94,7 +94,7 @@ def test_greedy_top_k_1_and_top_p_0_all_take_the_likeliest(logits: list[float], 
     scores = torch.tensor(logits)
     for sampling in (replace(HOT, temperature=0), replace(HOT, top_k=1), replace(HOT, top_p=0.0)):
         token = choose(scores, NOTHING, sampling, torch.Generator().manual_seed(seed))
-        assert logits[token] == max(logits)
+        assert logits[token] == pytest.approx(max(logits), abs=1e-4)  # closer ones have the same share in fp32
 
 
 def test_top_p_keeps_the_token_that_crosses_the_share() -> None:

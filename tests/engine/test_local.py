@@ -76,8 +76,9 @@ def plain(base: InstalledBase, adapter: Worn | None) -> Any:
 
 def test_a_prompt_read_in_pieces_gets_the_same_reply(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ask(engine)
-    monkeypatch.setattr(local, "PREFILL_CHUNK", 7)
-    assert ask(engine) == whole
+    for tokens in (1, 2, 7):
+        monkeypatch.setattr(local, "PREFILL_CHUNK", tokens)
+        assert ask(engine) == whole
 
 
 def test_nothing_writes_to_the_base(engine: LocalEngine, adapters: list[Worn], tmp_path: Path) -> None:
@@ -197,7 +198,7 @@ def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
     asked = time.perf_counter()
     cancel.set()
     assert isinstance(list(events)[-1], Cancelled)
-    assert time.perf_counter() - asked < 0.25
+    assert time.perf_counter() - asked < 0.5  # one layer, and as much again for a busy machine
 
 
 def test_a_training_waits_while_a_reply_runs_and_then_goes_on(engine: LocalEngine, tmp_path: Path) -> None:

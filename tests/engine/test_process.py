@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -77,6 +79,22 @@ def test_a_child_killed_in_a_reply_leaves_what_it_said_a_sentence_and_room_for_a
     assert second not in (None, first)
     engine.close()
     assert state_of(engine) == ("closed", None)
+
+
+@posix
+def test_leaving_a_reply_waits_until_the_child_has_ended_it(engine: ProcessEngine) -> None:
+    reply = engine.generate(Request(user(QUESTION), None, replace(GREEDY, max_tokens=400)))
+    next(reply)
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    leaving = threading.Thread(target=reply.close)  # type: ignore[attr-defined]
+    leaving.start()
+    leaving.join(0.3)
+    assert leaving.is_alive()
+    os.kill(pid, signal.SIGCONT)
+    leaving.join(10)
+    assert not leaving.is_alive()
 
 
 @posix
@@ -188,7 +206,7 @@ def test_what_the_child_prints_goes_to_the_log_and_no_message_text_does(
     noisy.mkdir()
     # Native libraries print while torch is imported, which is after the protocol was taken away from fd 1.
     (noisy / "torch.py").write_text(NOISY + "raise ImportError('no torch here')\n")
-    monkeypatch.setenv("PYTHONPATH", str(noisy))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(noisy), os.environ.get("PYTHONPATH", "")]))
     with pytest.raises(EngineError, match="no torch here") as caught:
         ask(engine, "my secret question")
     assert is_one_sentence(caught.value)

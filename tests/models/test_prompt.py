@@ -287,6 +287,10 @@ def test_a_template_that_ends_no_turn_gets_the_end_token_appended(chatml: Prompt
                          "{% if add_generation_prompt %}[assistant]{% endif %}")  # fmt: skip
     [example] = bare.examples(TALK[1:3], (1,))
     assert supervised_text(bare, example) == ["I am an AI language model.<|im_end|>"]
+    # In chat no end token stands after an earlier answer, so the two answers share no sequence.
+    for each, index in zip(bare.examples(TALK, (2, 4)), (2, 4), strict=True):
+        ids = bare.encode_prompt(TALK[:index])
+        assert list(each.ids[: len(ids)]) == ids
 
 
 def test_only_answers_with_words_are_learnt(chatml: PromptFormat) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lora_chat.errors import RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.paths import Paths
-from lora_chat.training.events import Cancelled, Installed, StepDone, Trained
+from lora_chat.training.events import Cancelled, Installed, StepDone, Trained, TrainingEvent
 from lora_chat.training.job import create_job, read_job, split
 from lora_chat.training.jobs import check_free, run_job
 from lora_chat.training.preview import preview
@@ -178,6 +179,20 @@ def test_a_finished_training_is_installed_through_the_door(tiny_llama: Installed
     assert (adapter.name, str(adapter.path)) == ("taught", last.path) == (last.adapter, str(home.adapters / "taught"))
     assert last.report.seconds > 0
     assert adapter.manifest.private
+
+
+def test_it_is_installed_under_the_jobs_name_even_if_the_engine_wrote_none(
+    tiny_llama: InstalledBase, home: Paths
+) -> None:
+    def nameless(job: Path, cancel: threading.Event) -> Iterator[TrainingEvent]:
+        for event in EchoEngine(tiny_llama).train(job, cancel):
+            if isinstance(event, Trained):
+                (Path(event.folder) / "adapter.toml").unlink()
+            yield event
+
+    *_, last = run_job(make_job(home.training), nameless, tiny_llama.signature, home, threading.Event())
+    assert isinstance(last, Installed)
+    assert last.adapter == "taught"
 
 
 def test_a_result_that_does_not_fit_the_base_is_not_installed(
