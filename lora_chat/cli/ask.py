@@ -186,7 +186,7 @@ def _rounded(figure: float | None) -> float | None:
 
 @contextmanager
 def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
-    """Give an event that the first Ctrl-C sets; the second interrupts as usual.
+    """Give an event that the first Ctrl-C sets; the second interrupts as it did before.
 
     SIGTERM sets it too, and ends the program once what was begun is kept.
     """
@@ -197,11 +197,13 @@ def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
         nonlocal terminated
         terminated = terminated or number == signal.SIGTERM
         if cancel.is_set():
-            signal.default_int_handler(number, frame)
+            interrupt = before[signal.SIGINT]
+            (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
         cancel.set()
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    before = {number: signal.signal(number, on_signal) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, on_signal)
     try:
         yield cancel
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,26 +59,54 @@ def _converse(chat: Chat) -> None:
     from lora_chat.cli.console import note
     from lora_chat.errors import LoraChatError
 
-    while not chat.done:
-        try:
-            line = _read(chat)
-        except KeyboardInterrupt:
-            note("\n/quit leaves.")
-            continue
-        try:
-            if line is None:
-                chat.leave()
-            else:
-                chat.take(line)
-        except LoraChatError as error:
-            note(f"✗ {error}")
-            chat.failed = error.exit_code
-        except KeyboardInterrupt:
-            if not sys.stdin.isatty():
-                raise
-            note("\nStopped.")
+    with _one_interrupt_a_line() as next_line:
+        while not chat.done:
+            said = "\n/quit leaves."
+            try:
+                next_line()
+                line = _read(chat)
+                said = "\nStopped."
+                if line is None:
+                    chat.leave()
+                else:
+                    chat.take(line)
+            except LoraChatError as error:
+                note(f"✗ {error}")
+                chat.failed = error.exit_code
+            except KeyboardInterrupt:
+                if not sys.stdin.isatty():
+                    raise
+                note(said)
     if chat.failed and not sys.stdin.isatty():
         raise typer.Exit(chat.failed)
+
+
+@contextmanager
+def _one_interrupt_a_line() -> Iterator[Callable[[], None]]:
+    """At a terminal Ctrl-C interrupts each line once; the next ones, which come while that is told, do nothing.
+
+    Gives what to call at the beginning of each line.
+    """
+    armed = False
+
+    def arm() -> None:
+        nonlocal armed
+        armed = True
+
+    def on_signal(number: int, frame: Any) -> None:
+        nonlocal armed
+        if armed:
+            armed = False
+            raise KeyboardInterrupt
+
+    if not sys.stdin.isatty():
+        yield arm
+        return
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield arm
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _read(chat: Chat) -> str | None:
@@ -93,4 +123,5 @@ def _read(chat: Chat) -> str | None:
     try:
         return input(f"{chat.prompt} › ")
     except EOFError:
+        note("")  # Ctrl-D leaves the cursor behind the prompt
         return None

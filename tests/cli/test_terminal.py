@@ -1,0 +1,360 @@
+"""``lora-chat`` at a real terminal, which is a pseudo-terminal of the standard library."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lora_chat.paths import Paths
+from tests.cli.conftest import ASKED, WANTED, Kept, environment
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+
+import fcntl
+import pty
+import termios
+
+SLOW = """
+import sys
+from lora_chat.cli import main
+from lora_chat.engine.echo import EchoEngine
+from lora_chat.services import Services
+delay = float(sys.argv.pop())
+Services.engine_beside = Services.engine_here = lambda self, base: EchoEngine(base, delay=delay)
+main()
+"""
+"""The program with the scripted engine, which takes its time for each word and each training step."""
+
+
+class Terminal:
+    """A person at the keyboard: types, and waits for what the screen says."""
+
+    def __init__(self, arguments: list[str], home: Paths, more: dict[str, str], columns: int) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        self.process = subprocess.Popen(
+            arguments,
+            env=environment(home, **({"TERM": "xterm"} | more)),
+            stdin=slave, stdout=slave, stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(slave)
+        self.screen = ""
+        self._read = 0
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+
+    def type(self, text: str) -> None:
+        """Also of more than the terminal's own buffer holds: what is echoed meanwhile is read."""
+        waiting = text.encode()
+        while waiting:
+            self._receive(0.0)
+            if select.select([], [self._master], [], 0.1)[1]:
+                waiting = waiting[os.write(self._master, waiting[:256]) :]
+
+    def see(self, text: str, seconds: float = 30) -> None:
+        """Wait until ``text`` appears behind what was already seen."""
+        deadline = time.monotonic() + seconds
+        while (at := self.screen.find(text, self._read)) < 0:
+            assert time.monotonic() < deadline, f"never saw {text!r} in {self.screen[self._read :]!r}"
+            if not self._receive(0.1) and self.process.poll() is not None and text not in self.screen[self._read :]:
+                raise AssertionError(f"it ended without {text!r}: {self.screen[self._read :]!r}")
+        self._read = at + len(text)
+
+    def interrupt(self, times: int = 1) -> None:
+        """Ctrl-C, after a moment: CPython notices one that comes within the last key's work at the next key only."""
+        time.sleep(0.3)
+        self.type("\x03" * times)
+
+    def end(self, seconds: float = 30) -> int:
+        """Wait for the program to end; return its exit code."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still runs: {self.screen!r}"
+            self._receive(0.1)
+        while self._receive(0.0):
+            pass
+        assert "Traceback" not in self.screen
+        assert "defect" not in self.screen
+        return self.process.returncode
+
+    def hang_up(self) -> None:
+        """The window is closed."""
+        os.close(self._master)
+        self._master = -1
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self._master >= 0:
+            os.close(self._master)
+
+    def _receive(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self._master], [], [], seconds)
+        try:
+            found = os.read(self._master, 65536) if ready else b""
+        except OSError:  # the other side is closed
+            return False
+        self.screen += self._decode(found)
+        return bool(found)
+
+
+Open = Callable[..., Terminal]
+
+
+@pytest.fixture
+def terminal(home: Paths) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def start(*words: str, delay: float | None = None, **more: str) -> Terminal:
+        program = ["-m", "lora_chat", *words] if delay is None else ["-c", SLOW, *words, str(delay)]
+        columns = int(more.pop("columns", 100))
+        opened.append(Terminal([sys.executable, *program], home, more, columns))
+        return opened[-1]
+
+    yield start
+    for each in opened:
+        each.close()
+
+
+# The first run
+
+
+@pytest.mark.parametrize("words", [[], ["ask", "Hello"]], ids=str)
+def test_the_first_run_asks_once_what_and_how_big_and_no_is_respected(
+    terminal: Open, home: Paths, words: list[str]
+) -> None:
+    window = terminal(*words)
+    window.see("[Y/n]")
+    for part in ("smollm2-135m", "93 MB to download", "Apache-2.0", "small model"):
+        assert part in window.screen
+    window.type("n\r")
+    assert window.end() == 3
+    assert window.screen.count("[Y/n]") == 1
+    assert "lora-chat model pull smollm2-135m" in window.screen
+    assert not home.models.exists()
+
+
+@pytest.mark.parametrize(("key", "code"), [("\x04", 3), ("\x03", 130)], ids=["ctrl-d", "ctrl-c"])
+def test_neither_ctrl_d_nor_ctrl_c_is_a_yes(terminal: Open, home: Paths, key: str, code: int) -> None:
+    window = terminal()
+    window.see("[Y/n]")
+    window.type(key)
+    assert window.end() == code
+    assert not home.models.exists()
+
+
+# The chat
+
+
+def test_a_chat_from_greeting_to_quit_on_the_tiny_model(terminal: Open, worn: str, kept: Kept) -> None:
+    window = terminal()
+    window.see("/quit leaves.")
+    window.see("tiny-llama › ")
+    window.type("/set max_tokens 3\r")
+    window.see("tiny-llama › ")
+    window.type("Who are you?\r")
+    window.see("3 tokens", 60)
+    window.see("tiny-llama › ")
+    window.type("/adapter use shop=0.5\r")
+    window.see("▎shop ×0.5 › ")
+    window.type("And now?\r")
+    window.see("3 tokens")
+    window.type("/adapter off\r")
+    window.see("tiny-llama › ")
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert [message.adapter for message in kept.branch()[1::2]] == [None, "shop"]
+
+
+def test_a_refusal_at_a_terminal_does_not_spoil_the_exit_code(terminal: Open, tiny: Paths) -> None:
+    window = terminal(delay=0)
+    window.see("› ")
+    window.type("/adapter use nobody\r")
+    window.see("✗ There is no adapter")
+    window.see("› ")
+    window.type("\x04")
+    assert window.end() == 0
+
+
+def test_ctrl_c_stops_the_answer_keeps_the_partial_and_the_chat_goes_on(
+    terminal: Open, tiny: Paths, kept: Kept
+) -> None:
+    window = terminal(delay=0.05)
+    window.see("› ")
+    window.type("/set temperature 0\r")
+    window.see("› ")
+    window.type(" ".join(f"word{n}" for n in range(200)) + "\r")
+    window.see("\nword0 word1 ")
+    window.interrupt()
+    window.see("stopped")
+    window.see("› ")
+    window.type("Still there?\r")
+    window.see("Still there?")
+    window.see("\nStill there?")
+    window.see("› ")
+    window.type("/quit\r")
+    assert window.end() == 0
+    replies = kept.branch()[1::2]
+    assert [reply.status for reply in replies] == ["stopped", "done"]
+    assert replies[0].content.startswith("word0 word1")
+    assert len(replies[0].content.split()) < 200
+
+
+def test_two_ctrl_c_in_an_answer_and_three_at_the_prompt_leave_the_chat_running(
+    terminal: Open, tiny: Paths, kept: Kept
+) -> None:
+    window = terminal(delay=0.2)
+    window.see("› ")
+    window.type(" ".join(f"word{n}" for n in range(200)) + "\r")
+    window.interrupt(2)
+    window.see("› ")
+    window.interrupt()
+    window.see("/quit leaves.")
+    window.see("› ")
+    window.interrupt(3)
+    window.see("/quit leaves.")
+    window.see("› ")
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert kept.branch()[-1].status == "stopped"
+
+
+def test_half_a_line_is_given_up_by_ctrl_c_and_not_sent(terminal: Open, tiny: Paths, kept: Kept) -> None:
+    window = terminal(delay=0)
+    window.see("› ")
+    window.type("never to be sent")
+    window.see("never to be sent")
+    window.interrupt()
+    window.see("/quit leaves.")
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert not kept.conversations
+
+
+def test_ctrl_d_leaves(terminal: Open, tiny: Paths) -> None:
+    window = terminal(delay=0)
+    window.see("› ")
+    window.type("\x04")
+    assert window.end() == 0
+    assert window.screen.endswith("\r\n"), "the shell's prompt begins on a line of its own"
+
+
+def test_leaving_while_training_asks_and_no_means_no(terminal: Open, tiny: Paths) -> None:
+    window = terminal(delay=1.0)
+    window.see("› ")
+    window.type(f"{ASKED.split()[0]}\r")
+    window.see("1 tokens")
+    window.type(f"/edit {WANTED}\r")
+    window.see("Kept as")
+    window.type("/train from-history shop\r")
+    window.see("It trains beside the chat")
+    window.see("› ")
+    window.type("\x04")
+    window.see("Stop it and leave? [Y/n]")
+    window.type("n\r")
+    window.see("› ")
+    window.type("/quit\r")
+    window.see("Stop it and leave? [Y/n]")
+    window.type("y\r")
+    assert window.end() == 0
+    assert "The training of shop was stopped" in window.screen
+    assert not tiny.adapters.exists()
+
+
+def test_a_training_finished_is_told_at_the_next_prompt(terminal: Open, tiny: Paths) -> None:
+    window = terminal(delay=0.01)
+    window.see("› ")
+    window.type("Hello\r")
+    window.see("1 tokens")
+    window.type("/edit Good day.\r")
+    window.see("Kept as")
+    window.type("/train from-history shop\r")
+    window.see("It trains beside the chat")
+    time.sleep(1)
+    window.type("\r")
+    window.see("Wear it: /adapter use")
+    window.type("/quit\r")
+    assert window.end() == 0
+
+
+# Terminals that can little
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"TERM": "dumb"},
+        {"TERM": "nonsense"},
+        {"columns": "20"},
+        {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"NO_COLOR": "1"},
+    ],
+    ids=str,
+)
+def test_a_poor_terminal_is_enough(terminal: Open, tiny: Paths, examples: Path, more: dict[str, str]) -> None:
+    window = terminal(delay=0, **more)
+    window.see("/quit")
+    window.type("Hello\r")
+    window.see("1 tokens")
+    window.type("/quit\r")
+    assert window.end() == 0
+    training = terminal("train", str(examples), "--name", "shop", delay=0, **more)
+    training.see("[Y/n]")
+    training.type("\r")
+    assert training.end() == 0
+    assert "trained and installed" in re.sub(r"\s+", " ", training.screen)
+
+
+def test_a_long_line_that_is_pasted_is_one_message(terminal: Open, tiny: Paths, kept: Kept) -> None:
+    window = terminal(delay=0)
+    window.see("› ")
+    window.type("word" * 4096 + "\r")
+    window.see("1 tokens", 60)
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert len(kept.branch()[0].content) == 4 * 4096
+
+
+# The end of everything
+
+
+def test_a_closed_window_ends_the_program_and_its_engine(terminal: Open, tiny: Paths, kept: Kept) -> None:
+    import psutil  # type: ignore[import-untyped]
+
+    window = terminal()
+    window.see("› ")
+    window.type("/set max_tokens 2\rHello\r")
+    window.see("2 tokens", 60)
+    engines = psutil.Process(window.process.pid).children(recursive=True)
+    assert len(engines) == 1
+    window.hang_up()
+    window.process.wait(20)
+    psutil.wait_procs(engines, timeout=20)
+    assert not any(engine.is_running() for engine in engines)
+
+
+def test_sigterm_ends_a_chat_in_the_middle_of_an_answer_and_keeps_it(terminal: Open, tiny: Paths, kept: Kept) -> None:
+    window = terminal(delay=0.05)
+    window.see("› ")
+    window.type("/set temperature 0\r")
+    window.see("› ")
+    window.type(" ".join(f"word{n}" for n in range(200)) + "\r")
+    window.see("\nword0 word1 ")
+    window.process.terminate()
+    assert window.end() == -signal.SIGTERM
+    assert kept.branch()[-1].status == "stopped"
