@@ -13,7 +13,7 @@ import pytest
 
 from lora_chat.adapters.verify import load_verified
 from lora_chat.engine.echo import EchoEngine
-from lora_chat.engine.factory import open_local
+from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import EngineError, NotFoundError, RefusedError, TrainingError
@@ -26,7 +26,7 @@ KINDS = ["local", "process", "echo"]
 
 def make(kind: str, base: InstalledBase, general_answers: Path, logs: Path) -> Engine:
     if kind == "local":
-        return open_local(base, general_answers)
+        return LocalEngine(base, general_answers)
     return EchoEngine(base, delay=0.002) if kind == "echo" else ProcessEngine(base, general_answers, logs)
 
 
