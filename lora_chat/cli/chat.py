@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from lora_chat.cli.slash import Chat
+    from lora_chat.engine.protocol import Engine
 
 
 def start(
@@ -51,8 +53,17 @@ def _chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
         base = ensure_base(services.paths, model or services.config.model, yes=yes)
         chat = Chat(services, base, wearing)
         if sys.stdin.isatty():
+            # It loads while the person writes; what goes wrong is said at the first message.
+            threading.Thread(target=_load, args=(chat.session.engine,), name="load", daemon=True).start()
             note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
         _converse(chat)
+
+
+def _load(engine: Engine) -> None:
+    from lora_chat.errors import LoraChatError
+
+    with suppress(LoraChatError):
+        engine.load()
 
 
 def _converse(chat: Chat) -> None:

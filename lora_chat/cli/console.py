@@ -6,7 +6,9 @@ Every text is made harmless for the terminal here, so nothing a model, a transcr
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -48,6 +50,15 @@ def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in [list(head), *cells]:
         padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
         answer("  ".join(padded).rstrip())
+
+
+def folded(line: str, indent: int) -> str:
+    """``line``, broken between words where the person's terminal ends; what follows stands below column ``indent``."""
+    if not sys.stderr.isatty():
+        return line
+    width = max(shutil.get_terminal_size().columns, 20)
+    indent = indent if width - indent >= 24 else 4
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def is_interactive() -> bool:
@@ -105,10 +116,15 @@ def progress_bar() -> Iterator[Progress]:
     )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
+        endless: list[str] = []
 
         def show(what: str, done: float, total: float, figures: str = "") -> None:
             if what not in tasks:
+                while endless:  # nobody could tell how far it was: it is over
+                    bar.remove_task(tasks.pop(endless.pop()))
                 tasks[what] = bar.add_task(what, total=total or None, figures=figures)
+                if not total:
+                    endless.append(what)
             bar.update(tasks[what], completed=done, total=total or None, figures=figures)
 
         yield show

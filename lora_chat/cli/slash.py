@@ -9,7 +9,8 @@ from typing import Any
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role
 from lora_chat.cli.ask import cancelled_by_ctrl_c, check_wishes
 from lora_chat.cli.background import Training
-from lora_chat.cli.console import answer, answer_table, confirm, is_interactive, note, stream
+from lora_chat.cli.console import answer, answer_table, confirm, folded, is_interactive, note, stream
+from lora_chat.cli.train import INDENT
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import LoraChatError, RefusedError, UsageError, did_you_mean
 from lora_chat.models.installed import InstalledBase
@@ -174,7 +175,7 @@ def _train(chat: Chat, words: str) -> None:
     if verb == "from-history" and not running:
         chat.training = Training.begin(chat.services, chat.session, chat.base, rest.strip())
         for line in chat.training.plan:
-            note(line)
+            note(folded(line, INDENT))
         note("It trains beside the chat: go on, or see /train status.")
     elif verb == "from-history":
         raise RefusedError("A training is running: wait for it, or /train cancel.")
@@ -264,7 +265,7 @@ def _set(chat: Chat, words: str) -> None:
 def _help(chat: Chat, words: str) -> None:
     width = max(len(command.usage) for command in COMMANDS.values())
     for command in COMMANDS.values():
-        answer(f"  {command.usage:{width}}  {command.help}")
+        answer(folded(f"  {command.usage:{width}}  {command.help}", width + 4))
 
 
 def _quit(chat: Chat, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lora_chat.training.selection import HistoryFilter, Selection
 
 HISTORY = "from-history"
+
+INDENT = 12
+"""Where the second column of ``describe`` begins."""
 
 Effort = Literal["light", "normal", "deep"]
 
@@ -117,27 +120,31 @@ def _agreed(name: str, yes: bool) -> bool:
 
 
 def _show(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, *, json: bool) -> None:
-    from lora_chat.cli.console import answer_json, note
+    from lora_chat.cli.console import answer_json, folded, note
     from lora_chat.training.events import as_json
 
     if json:
         answer_json(as_json(counted))
         return
     for line in describe(counted, recipe, base, name):
-        note(line)
+        note(folded(line, INDENT))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
     """What will be learnt and how, in aligned lines."""
     yield f"Train {name} on {base.name}"
     yield (
-        f"  taught    {counted.examples} answers in {counted.conversations} conversations, "
+        f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
         f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
     )
     if counted.dropped:
         yield "  left out  " + ", ".join(f"{number} {reason}" for reason, number in counted.dropped.items())
     if counted.redacted:
-        yield f"  private   {counted.redacted} pieces replaced by placeholders"
+        yield f"  private   {_count(counted.redacted, 'piece')} replaced by placeholders"
     yield (
         f"  recipe    {recipe.effort}: {recipe.targets} modules, rank {recipe.rank}, learning rate "
         f"{recipe.learning_rate:g}, {recipe.batch} conversations and {recipe.rehearsed} rehearsed answers a step"
@@ -163,9 +170,11 @@ def _run(
     from lora_chat.training.jobs import run_job
 
     label = HISTORY if source == HISTORY else Path(source).name
-    engine = services.engine_here(base)
     installed = None
-    with cancelled_by_ctrl_c() as cancel, progress_bar() as progress:
+    with progress_bar() as progress, ExitStack() as stack:
+        progress(f"Loading {base.name}", 0, 0)
+        engine = services.engine_here(base)
+        cancel = stack.enter_context(cancelled_by_ctrl_c())
         job = create_job(services.paths.training, name, base.name, label, selection, recipe)
         for event in run_job(job, engine.train, base.signature, services.paths, cancel):
             if isinstance(event, Failed):
@@ -185,9 +194,11 @@ def _run(
 
 def show_progress(event: TrainingEvent, progress: Progress) -> None:
     """One event on the progress bar."""
-    from lora_chat.training.events import Preparing, StepDone
+    from lora_chat.training.events import DatasetReady, Preparing, StepDone
 
-    if isinstance(event, Preparing):
+    if isinstance(event, DatasetReady):
+        progress("Measuring before", 0, 0)
+    elif isinstance(event, Preparing):
         progress(event.what.capitalize(), event.done, 1.0)
     elif isinstance(event, StepDone):
         figures = f"loss {event.loss:.3f} · {event.tokens_per_second:.0f} tokens/s"

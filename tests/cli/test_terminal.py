@@ -291,6 +291,30 @@ def test_a_training_finished_is_told_at_the_next_prompt(terminal: Open, tiny: Pa
     assert window.end() == 0
 
 
+def test_the_model_loads_while_the_first_message_is_written(terminal: Open, tiny: Paths) -> None:
+    window = terminal()
+    window.see("› ")
+    deadline = time.monotonic() + 30
+    while not (tiny.logs / "engine.log").exists():
+        assert time.monotonic() < deadline, "the engine was not started before it was asked"
+        time.sleep(0.05)
+    window.type("/quit\r")
+    assert window.end() == 0
+
+
+def test_a_training_shows_what_it_does_from_the_first_second_and_keeps_words_whole(
+    terminal: Open, tiny: Paths, examples: Path
+) -> None:
+    window = terminal("train", str(examples), "--name", "shop", "--effort", "light", columns="60")
+    window.see("Train shop? [Y/n]")
+    assert max(len(line) for line in window.screen.splitlines()) <= 60
+    assert "\n            supervised\n" in window.screen.replace("\r", "")
+    window.type("\r")
+    window.see("Loading tiny-llama", 5)
+    window.see("Training", 60)
+    assert window.end() == 0
+
+
 # Terminals that can little
 
 
