@@ -126,7 +126,7 @@ def remove(name: Name, yes: Yes = False) -> None:
 
     paths, _ = _places()
     door.check_removable(name, paths)
-    if not confirm(f"Remove the adapter {clean_line(name, 80)} from {paths.adapters}?", yes=yes):
+    if not confirm(f"Remove the adapter {clean_line(name, 80)} from {paths.adapters}?", yes=yes, loses=True):
         note("Nothing was removed.")
         return
     door.remove(name, paths)

@@ -66,8 +66,10 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def confirm(question: str, *, yes: bool) -> bool:
+def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     """Ask on stderr; ``yes`` answers for the person. Without a terminal nobody can answer.
+
+    Enter alone agrees, but not where something would be lost (``loses``).
 
     Raises:
         UsageError: no terminal and no ``--yes``.
@@ -76,11 +78,13 @@ def confirm(question: str, *, yes: bool) -> bool:
         return True
     if not is_interactive():
         raise UsageError(f"{question} Nobody is at a terminal to answer: repeat the command with --yes.")
-    print(f"{clean_line(question)} [Y/n] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    choices = "[y/N]" if loses else "[Y/n]"
+    print(f"{clean_line(question)} {choices} ", end="", file=sys.stderr, flush=True)  # noqa: T201
     line = sys.stdin.readline()
     if not line:  # Ctrl-D is no consent
         note("")
-    return line.endswith("\n") and line.strip().lower() in {"", "y", "yes"}
+    agreeing = {"y", "yes"} if loses else {"", "y", "yes"}
+    return line.endswith("\n") and line.strip().lower() in agreeing
 
 
 class Progress(Protocol):

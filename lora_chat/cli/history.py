@@ -140,7 +140,7 @@ def delete(id: ID, yes: Yes = False) -> None:
         conversation = store.conversation(id)
         count = _count(len(store.messages(conversation.id)), "message")
         named = f'{conversation.id} "{clean_line(conversation.title, 60)}"'
-        if not confirm(f"Delete conversation {named} with {count}? This cannot be undone.", yes=yes):
+        if not confirm(f"Delete conversation {named} with {count}? This cannot be undone.", yes=yes, loses=True):
             answer("Nothing was deleted.")
             return
         store.delete_conversation(conversation.id)

@@ -106,7 +106,7 @@ def remove(name: Annotated[str, typer.Argument(help="A base model of this machin
     paths, _ = _places()
     # A broken one is removed by its folder's name.
     folder = paths.models / (name if _has_folder(paths, name) else find_base(paths.models, name).name)
-    if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes):
+    if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes, loses=True):
         note("Nothing was removed.")
         return
     remove_base(paths.models, folder.name)

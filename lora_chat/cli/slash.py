@@ -63,7 +63,7 @@ class Chat:
         if self.training is not None and self.training.running:
             if not is_interactive():
                 self.training.wait()
-            elif not confirm("A training is running and would be lost. Stop it and leave?", yes=False):
+            elif not confirm("A training is running and would be lost. Stop it and leave?", yes=False, loses=True):
                 return
             else:
                 self.training.stop()

@@ -264,11 +264,11 @@ def test_leaving_while_training_asks_and_no_means_no(terminal: Open, tiny: Paths
     window.see("It trains beside the chat")
     window.see("› ")
     window.type("\x04")
-    window.see("Stop it and leave? [Y/n]")
-    window.type("n\r")
+    window.see("Stop it and leave? [y/N]")
+    window.type("\r")  # Enter alone loses nothing
     window.see("› ")
     window.type("/quit\r")
-    window.see("Stop it and leave? [Y/n]")
+    window.see("Stop it and leave? [y/N]")
     window.type("y\r")
     assert window.end() == 0
     assert "The training of shop was stopped" in window.screen
