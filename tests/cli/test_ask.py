@@ -30,7 +30,7 @@ def test_the_answer_goes_to_stdout_and_nothing_else_does(run: Run, tiny: Paths, 
 
 
 def test_json_has_the_promised_keys_and_honest_figures(run: Run, tiny: Paths, kept: Kept) -> None:
-    facts = run("ask", "Who are you?", "--json", "--max-tokens", "5").json
+    facts = run("ask", "Who are you?", "--json", *LIVELY, "--max-tokens", "5").json
     assert list(facts) == KEYS
     reply = kept.branch()[-1]
     assert (facts["conversation"], facts["message"]) == (reply.conversation, reply.id)
@@ -84,7 +84,7 @@ def test_temperature_zero_needs_no_seed_to_be_the_same(run: Run, tiny: Paths) ->
 
 
 def test_max_tokens_bounds_the_answer(run: Run, tiny: Paths) -> None:
-    assert run("ask", "Hello", "--json", "--max-tokens", "3").json["generated_tokens"] == 3
+    assert run("ask", "Hello", "--json", *LIVELY, "--max-tokens", "3").json["generated_tokens"] == 3
 
 
 def test_the_answer_ends_before_a_stop_string(run: Run, tiny: Paths) -> None:
@@ -167,7 +167,7 @@ def test_a_wrong_conversation_is_not_found(run: Run, tiny: Paths) -> None:
 
 
 def test_no_save_leaves_no_database(run: Run, tiny: Paths, kept: Kept) -> None:
-    facts = run("ask", "Hello", "--no-save", "--json").json
+    facts = run("ask", "Hello", "--no-save", "--json", *LIVELY).json
     assert (facts["conversation"], facts["message"]) == (None, None)
     assert facts["text"]
     assert not tiny.database.exists()
