@@ -1,7 +1,7 @@
 """An adapter's two files as bytes in memory. Owns the safetensors header and the LoRA layout; never touches a base.
 
 What an adapter adapts is read from its tensors' names and shapes, not from what its config claims; the config must
-agree. Format of the file: https://huggingface.co/docs/safetensors (8 bytes header length, JSON header, data).
+agree. Format of the file: the safetensors specification (8 bytes header length, JSON header, data).
 """
 
 from __future__ import annotations
