@@ -19,7 +19,7 @@ from typing import Any
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
 from lora_chat.models.catalog import is_name
-from lora_chat.models.prompt import read_chat_template as read_chat_template
+from lora_chat.models.prompt import read_chat_template
 from lora_chat.text import clean_line
 
 SCHEMA = 1

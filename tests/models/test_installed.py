@@ -14,10 +14,10 @@ from lora_chat.models.installed import (
     InstalledBase,
     find_base,
     list_bases,
-    read_chat_template,
     remove_base,
     weight_files,
 )
+from lora_chat.models.prompt import read_chat_template
 from lora_chat.models.sources import pull
 from lora_chat.paths import Paths
 from tests.models.conftest import TEMPLATE, quiet
