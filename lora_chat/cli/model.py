@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lora_chat.cli.console import Progress
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.paths import Paths
@@ -14,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Base models: list, pull, choose and remove them.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and ask nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -66,21 +73,23 @@ def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json
 def pull(
     name: Annotated[str, typer.Argument(help="A catalog name, a hub id org/name, a folder, or a .gguf file.")],
     called: Annotated[str, typer.Option("--name", help="Keep it under this name.")] = "",
+    json: JsonLines = False,
     yes: Yes = False,
 ) -> None:
     """Bring a base model onto this machine."""
-    from lora_chat.cli.console import answer, confirm, note
-    from lora_chat.models.catalog import renamed, resolve
+    from lora_chat.cli.console import answer, answer_json, note
     from lora_chat.models.sources.staging import size
 
-    paths, _ = _places()
-    entry = renamed(resolve(name), called or None)
-    there = _installed(paths, entry)
+    if json:
+        with _failure_as_json():
+            there = _pull_named(name, called, yes=True, progress=_json_progress())
+        assert there is not None
+        answer_json({"event": "pulled", "name": there.name, "path": str(there.folder), "bytes": there.bytes})
+        return
+    there = _pull_named(name, called, yes=yes)
     if there is None:
-        if not confirm(_question(entry), yes=yes):
-            note("Nothing was pulled.")
-            return
-        there = _pull(entry, paths)
+        note("Nothing was pulled.")
+        return
     answer(f"{there.name} is on this machine: {size(there.bytes)} in {there.folder}")
 
 
@@ -167,12 +176,80 @@ def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:
     return there if there.signature.lineage.casefold() == entry.lineage.casefold() else None
 
 
-def _pull(entry: CatalogEntry, paths: Paths) -> InstalledBase:
+def _pull_named(
+    name: str, called: str, *, yes: bool, progress: AbstractContextManager[Progress] | None = None
+) -> InstalledBase | None:
+    """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined."""
+    from lora_chat.cli.console import confirm
+    from lora_chat.models.catalog import renamed, resolve
+
+    paths, _ = _places()
+    entry = renamed(resolve(name), called or None)
+    there = _installed(paths, entry)
+    if there is not None:
+        return there
+    return _pull(entry, paths, progress) if confirm(_question(entry), yes=yes) else None
+
+
+def _pull(entry: CatalogEntry, paths: Paths, progress: AbstractContextManager[Progress] | None = None) -> InstalledBase:
     from lora_chat.cli.console import progress_bar
     from lora_chat.models.sources import pull as fetch
 
-    with progress_bar() as progress:
-        return fetch(entry, paths, progress)
+    with progress or progress_bar() as tell:
+        return fetch(entry, paths, tell)
+
+
+@contextmanager
+def _failure_as_json() -> Iterator[None]:
+    """A program that reads the events reads of a refusal there too."""
+    from lora_chat.cli.console import answer_json
+    from lora_chat.errors import LoraChatError
+
+    try:
+        yield
+    except LoraChatError as error:
+        answer_json({"event": "failed", "reason": str(error)})
+        raise
+
+
+@contextmanager
+def _json_progress() -> Iterator[Progress]:
+    """Progress as JSON lines on stdout."""
+    lines = _ProgressLines()
+    try:
+        yield lines
+    finally:
+        lines.tell_held()
+
+
+class _ProgressLines:
+    """At most some ten lines a second, and always the first and the last of each thing that is done."""
+
+    _AT_LEAST_S = 0.1
+
+    def __init__(self) -> None:
+        self._what: str | None = None
+        self._told_at = 0.0
+        self._held: tuple[float, float] | None = None
+        """The newest that was not told yet."""
+
+    def __call__(self, what: str, done: float, total: float, figures: str = "") -> None:
+        """See ``Progress``."""
+        fresh = what != self._what
+        if fresh:
+            self.tell_held()
+        self._what, self._held = what, (done, total)
+        if fresh or time.monotonic() - self._told_at >= self._AT_LEAST_S:
+            self.tell_held()
+
+    def tell_held(self) -> None:
+        """Print what was held back, if anything was."""
+        from lora_chat.cli.console import answer_json
+
+        if self._held is not None:
+            done, total = self._held
+            answer_json({"event": "progress", "what": self._what, "done": done, "total": total})
+            self._held, self._told_at = None, time.monotonic()
 
 
 def _question(entry: CatalogEntry) -> str:

@@ -33,6 +33,7 @@ from lora_chat.errors import EngineError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import Cancelled, DatasetReady, Report, StepDone, Trained, TrainingEvent
 from lora_chat.training.job import RESULT, Job, read_job
+from lora_chat.training.pauses import Pauses
 
 STEPS = 3
 _POLL_S = 0.02
@@ -48,6 +49,8 @@ class EchoEngine:
         self._delay = delay
         self._floor = threading.Lock()
         self._training = threading.Lock()
+        self._pauses = Pauses(None)
+        """Of the one training that has the lock."""
         self._closed = threading.Event()
 
     def load(self) -> BaseInfo:
@@ -106,12 +109,15 @@ class EchoEngine:
         self._check_open()
         return sum(len(turn.content.split()) + 1 for turn in messages)
 
-    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+    def train(
+        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         self._check_open()
         stop = cancel or threading.Event()
         if not self._training.acquire(blocking=False):
             raise TrainingError("Another training is running: wait for it or cancel it, then start this one.")
+        self._pauses = Pauses(pause)
         try:
             yield from run_in_background(lambda: self._train(read_job(job), job, stop), stop, "training")
         finally:
@@ -133,6 +139,15 @@ class EchoEngine:
         told = (cancel or self._closed).wait(self._delay)
         return told or self._closed.is_set()
 
+    def _stopped_in_pause(self, stop: threading.Event) -> bool:
+        """Wait as long as the training is paused; whether it is no longer wanted then."""
+
+        def ended() -> bool:
+            return stop.is_set() or self._closed.is_set()
+
+        self._pauses.wait(ended)
+        return ended()
+
     def _check_open(self) -> None:
         if self._closed.is_set():
             raise EngineError("The engine was closed: start lora-chat again.")
@@ -149,13 +164,13 @@ class EchoEngine:
         return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
     def _train(self, job: Job, folder: Path, stop: threading.Event) -> Iterator[TrainingEvent]:
-        began = time.perf_counter()
+        began = self._pauses.now()
         answers = [turn.content for lesson in job.train for turn in lesson.messages if turn.role is Role.ASSISTANT]
         words = sum(len(answer.split()) for answer in answers)
         tokens = sum(self.count_tokens(lesson.messages) for lesson in job.train)
         yield DatasetReady(len(job.train), len(answers), job.dropped, tokens, words, job.redacted)
         for step in range(1, STEPS + 1):
-            if self._told_to_stop(stop):
+            if self._told_to_stop(stop) or self._stopped_in_pause(stop):
                 yield Cancelled(step - 1)
                 return
             yield StepDone(step, STEPS, 1 / step, 100.0, (STEPS - step) * self._delay)
@@ -164,7 +179,7 @@ class EchoEngine:
         yield Trained(
             str(folder / RESULT),
             Report(
-                seconds=time.perf_counter() - began,
+                seconds=self._pauses.now() - began,
                 steps=STEPS,
                 tokens=tokens * STEPS,
                 tokens_per_second=100.0,

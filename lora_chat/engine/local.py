@@ -1,6 +1,7 @@
 """The engine in this process, on transformers and PEFT. Owns the loaded base and the decoding loop; never saves.
 
-Replies wait for each other. A training runs beside them on its thread and pauses before its next layer while one runs.
+Replies wait for each other. A training runs beside them on its thread; before its next layer it waits while one runs,
+and while it is paused.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked
 from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
+from lora_chat.training.pauses import Pauses
 from lora_chat.training.trainer import train
 
 PREFILL_CHUNK = 512
@@ -116,18 +118,22 @@ class LocalEngine:
         """See ``Engine.count_tokens``."""
         return len(self._load()[0].prompt.encode_prompt(messages))
 
-    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+    def train(
+        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         base, _ = self._load()
         stop = cancel or threading.Event()
+        pauses = Pauses(pause)
 
         def check() -> None:
+            pauses.wait(lambda: stop.is_set() or self._closed.is_set())
             if self._closed.is_set():
                 raise StopAsked
             self._floor.check_training(stop)
 
         def run() -> Iterator[TrainingEvent]:
-            return train(base, self._installed.signature, job, self._general_answers, check)
+            return train(base, self._installed.signature, job, self._general_answers, check, pauses.now)
 
         with self._one_training():
             try:

@@ -31,6 +31,7 @@ _Answer = TypeVar("_Answer")
 
 _LARGEST_LOG = 1 << 20
 _GRACE_S = 2.0
+_POLL_S = 0.02
 
 
 class ProcessEngine:
@@ -76,9 +77,11 @@ class ProcessEngine:
         """See ``Engine.count_tokens``."""
         return self._one(wire.CountTokens(messages), int)
 
-    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+    def train(
+        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
-        for item in self._call(wire.Train(job), cancel):
+        for item in self._call(wire.Train(job), cancel, pause):
             assert isinstance(item, TrainingEvent)
             yield item
 
@@ -95,19 +98,18 @@ class ProcessEngine:
         assert isinstance(items[0], kind)
         return items[0]
 
-    def _call(self, call: wire.Call, cancel: threading.Event | None) -> Iterator[wire.Item]:
+    def _call(
+        self, call: wire.Call, cancel: threading.Event | None, pause: threading.Event | None = None
+    ) -> Iterator[wire.Item]:
         """Send one call and yield its items; leaving early cancels it and waits for its end, so nothing runs unseen."""
         child, number = self._running(), next(self._numbers)
         answers = child.ask(number, call)
+        wishes = _Wishes(child, number, cancel, pause)
         ended = False
-        told_to_stop = False
         try:
             while True:
-                if cancel is not None and cancel.is_set() and not told_to_stop:
-                    told_to_stop = True
-                    child.send(wire.Asked(number, wire.Cancel()))
                 try:
-                    told = answers.get(timeout=0.02 if cancel is not None and not told_to_stop else None)
+                    told = answers.get(timeout=wishes.pass_on())
                 except queue.Empty:
                     continue
                 if told.item is not None:
@@ -207,6 +209,32 @@ class _Child:
         if code == -getattr(signal, "SIGKILL", 9):
             how += ", perhaps for lack of memory"
         return f"The engine process {how}; it starts again with your next message (its log: {self._log})."
+
+
+class _Wishes:
+    """What the program wants of one call that runs, passed on to the child whenever it changes."""
+
+    def __init__(
+        self, child: _Child, number: int, cancel: threading.Event | None, pause: threading.Event | None
+    ) -> None:
+        self._child = child
+        self._number = number
+        self._cancel = cancel
+        self._pause = pause
+        self._cancelled = self._paused = False
+
+    def pass_on(self) -> float | None:
+        """Tell the child what changed; returns the seconds until the next look, None where nothing can change."""
+        if self._cancelled:
+            return None
+        if self._cancel is not None and self._cancel.is_set():
+            self._cancelled = True
+            self._child.send(wire.Asked(self._number, wire.Cancel()))
+            return None
+        if self._pause is not None and self._pause.is_set() != self._paused:
+            self._paused = not self._paused
+            self._child.send(wire.Asked(self._number, wire.Pause(self._paused)))
+        return _POLL_S if self._cancel is not None or self._pause is not None else None
 
 
 def _wait_for_end(answers: queue.SimpleQueue[wire.Told]) -> None:

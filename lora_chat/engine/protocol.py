@@ -161,10 +161,13 @@ class Engine(Protocol):
     def count_tokens(self, messages: tuple[Turn, ...]) -> int:
         """Tokens of the prompt that ``messages`` make."""
 
-    def train(self, job: Path, cancel: threading.Event | None = None) -> Iterator[TrainingEvent]:
+    def train(
+        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
         """Run the training job in folder ``job`` on a background thread, yielding its events as they come.
 
-        Replies go on meanwhile. Setting ``cancel`` ends it within 250 ms with a ``Cancelled`` event.
+        Replies go on meanwhile. Setting ``cancel`` ends it within 250 ms with a ``Cancelled`` event. While ``pause``
+        is set it waits, from 250 ms after that, with its memory and without the CPU; that time counts in no figure.
 
         Raises:
             TrainingError: the job cannot start or failed; nothing is left but the job's folder.

@@ -1,7 +1,7 @@
 """What passes between the program and its engine process. Owns the messages and their JSON lines; never a pipe.
 
 One line each way. The program sends ``Call``; the engine answers each with any number of ``Item`` and then one
-``Done`` or ``Error`` of the same number. A ``cancel`` names the call to be ended.
+``Done`` or ``Error`` of the same number. A ``cancel`` names the call to be ended, a ``pause`` the one that shall wait.
 """
 
 from __future__ import annotations
@@ -77,7 +77,15 @@ class Cancel:
     call: Literal["cancel"] = "cancel"
 
 
-Call = Load | Generate | ProbeAdapter | CountTokens | Train | Cancel
+@dataclass(frozen=True)
+class Pause:
+    """Lets the training of this message's number wait or go on; not answered itself."""
+
+    paused: bool
+    call: Literal["pause"] = "pause"
+
+
+Call = Load | Generate | ProbeAdapter | CountTokens | Train | Cancel | Pause
 Item = TextChunk | Finished | BaseInfo | Probe | TrainingEvent | int
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from lora_chat.engine import wire
@@ -23,10 +24,13 @@ def main() -> None:
     worker = _Worker(setup, outgoing)
     for line in incoming:
         asked = wire.read_asked(line)
-        if isinstance(asked.call, wire.Cancel):
-            worker.cancel(asked.number)
-        else:
-            worker.start(asked.number, asked.call)
+        match asked.call:
+            case wire.Cancel():
+                worker.cancel(asked.number)
+            case wire.Pause(paused):
+                worker.pause(asked.number, paused)
+            case call:
+                worker.start(asked.number, call)
     # Not sys.exit: a native thread in the middle of a matrix product would keep the process for seconds.
     os._exit(0)
 
@@ -40,6 +44,14 @@ def _take_protocol() -> tuple[BinaryIO, BinaryIO]:
     return incoming, outgoing
 
 
+@dataclass(frozen=True)
+class _Wishes:
+    """What the program may want of a call that runs."""
+
+    cancel: threading.Event = field(default_factory=threading.Event)
+    pause: threading.Event = field(default_factory=threading.Event)
+
+
 class _Worker:
     """The engine and the calls that run on it, each on its own thread."""
 
@@ -49,21 +61,26 @@ class _Worker:
         self._writing = threading.Lock()
         self._making = threading.Lock()
         self._engine: object | None = None
-        self._cancels: dict[int, threading.Event] = {}
+        self._wishes: dict[int, _Wishes] = {}
 
     def start(self, number: int, call: wire.Call) -> None:
         """Answer ``call`` on a thread of its own."""
-        cancel = self._cancels[number] = threading.Event()
-        threading.Thread(target=self._answer, args=(number, call, cancel), name=f"call-{number}", daemon=True).start()
+        wishes = self._wishes[number] = _Wishes()
+        threading.Thread(target=self._answer, args=(number, call, wishes), name=f"call-{number}", daemon=True).start()
 
     def cancel(self, number: int) -> None:
         """End a call early; one that has ended is no matter."""
-        if (cancel := self._cancels.get(number)) is not None:
-            cancel.set()
+        if (wishes := self._wishes.get(number)) is not None:
+            wishes.cancel.set()
 
-    def _answer(self, number: int, call: wire.Call, cancel: threading.Event) -> None:
+    def pause(self, number: int, paused: bool) -> None:
+        """Let a training wait or go on; one that has ended is no matter."""
+        if (wishes := self._wishes.get(number)) is not None:
+            (wishes.pause.set if paused else wishes.pause.clear)()
+
+    def _answer(self, number: int, call: wire.Call, wishes: _Wishes) -> None:
         try:
-            self._run(number, call, cancel)
+            self._run(number, call, wishes)
             self._send(wire.Told(number))
         except LoraChatError as error:  # a refusal may quote a message, and the log holds none
             self._send(wire.describe(number, error))
@@ -73,9 +90,9 @@ class _Worker:
             traceback.print_exc()  # to the log; the person gets one sentence
             self._send(wire.describe(number, error))
         finally:
-            self._cancels.pop(number, None)
+            self._wishes.pop(number, None)
 
-    def _run(self, number: int, call: wire.Call, cancel: threading.Event) -> None:
+    def _run(self, number: int, call: wire.Call, wishes: _Wishes) -> None:
         engine = self._open()
         match call:
             case wire.Load():
@@ -85,10 +102,10 @@ class _Worker:
             case wire.CountTokens(messages):
                 self._send(wire.Told(number, engine.count_tokens(messages)))
             case wire.Generate(request):
-                for chunk in engine.generate(request, cancel):
+                for chunk in engine.generate(request, wishes.cancel):
                     self._send(wire.Told(number, chunk))
             case wire.Train(job):
-                for event in engine.train(job, cancel):
+                for event in engine.train(job, wishes.cancel, pause=wishes.pause):
                     self._send(wire.Told(number, event))
 
     def _open(self):  # type: ignore[no-untyped-def]  # LocalEngine, whose import is torch's

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.manifest import checked_name
@@ -20,8 +21,14 @@ from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, Trained, TrainingEvent
 from lora_chat.training.job import read_job
 
-Runner = Callable[[Path, threading.Event], Iterator[TrainingEvent]]
-"""``Engine.train``."""
+
+class Runner(Protocol):
+    """``Engine.train``."""
+
+    def __call__(
+        self, job: Path, cancel: threading.Event, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
+        """See ``Engine.train``."""
 
 
 def check_free(name: str, paths: Paths) -> None:
@@ -40,19 +47,28 @@ def check_free(name: str, paths: Paths) -> None:
 
 
 def run_job(
-    job: Path, run: Runner, signature: BaseSignature, paths: Paths, cancel: threading.Event
+    job: Path,
+    run: Runner,
+    signature: BaseSignature,
+    paths: Paths,
+    cancel: threading.Event,
+    *,
+    pause: threading.Event | None = None,
 ) -> Iterator[TrainingEvent]:
     """Train the job in folder ``job`` and install the result; yields events, ``Installed`` last.
+
+    While ``pause`` is set it waits; the report's seconds leave that out.
 
     Raises:
         TrainingError: it failed.
         RefusedError: the result does not pass the door.
     """
-    began = time.perf_counter()
-    for event in run(job, cancel):
+    for event in run(job, cancel, pause=pause):
         if isinstance(event, Trained):
+            began = time.perf_counter()
             installed = install_folder(Path(event.folder), paths, read_job(job).name, signature)
-            report = replace(event.report, seconds=time.perf_counter() - began)
+            # The engine's own seconds, and not all since the start: they alone leave out the pauses.
+            report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
             yield Installed(installed.adapter.name, str(installed.adapter.path), report)
         else:
             yield event

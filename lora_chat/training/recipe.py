@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lora_chat.adapters.signature import BaseSignature
+
 Effort = Literal["light", "normal", "deep"]
 Targets = Literal["mlp", "attention", "all"]
 
@@ -99,6 +101,17 @@ def choose_recipe(lessons: int, base_parameters: int, effort: Effort = "normal",
     if effort == "deep":
         recipe = replace(recipe, settle_steps=recipe.settle_steps * 3, max_steps=recipe.max_steps * 2)
     return replace(recipe, effort=effort, seed=seed)
+
+
+def target_modules(signature: BaseSignature, targets: Targets) -> list[str]:
+    """Full names of the modules that ``targets`` means on this base; what is not below an attention is the MLP."""
+    attention = {name for name in signature.modules if "attn" in name or "attention" in name}
+    chosen = {
+        "all": set(signature.modules),
+        "attention": attention,
+        "mlp": set(signature.modules) - attention,
+    }[targets]
+    return sorted(chosen or signature.modules)
 
 
 def _collection(lessons: int) -> Recipe:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from lora_chat.training.redact import redact
 
 LONGEST_LINE = 1_000_000
 """Characters of one line of a file."""
+
+EXCLUDED = "excluded"
+"""Why an answer is left out that the person chose to leave out."""
 
 _ARTICLE = re.compile(r"^Q: (?P<question>.*)\nA:\s*$", re.DOTALL)
 """The article's prompt: ``Q: …\\nA:``."""
@@ -36,6 +39,25 @@ class Lesson:
     """Indices of the assistant turns that are learnt; the others are context."""
     source: str
     """Where it comes from: ``line 12`` or a conversation's id."""
+    why: tuple[str, ...] = field(default=(), compare=False)
+    """Of each of ``learn``: ``edited``, ``rated good`` or ``unrated`` from the history, ``example`` from a file; a job
+    does not keep it."""
+    redacted: tuple[int, ...] = field(default=(), compare=False)
+    """Pieces of private data replaced in each of ``messages``; a job does not keep it."""
+
+    def without(self, indices: Collection[int]) -> Lesson | None:
+        """The same with these answers as context, up to the last that is still learnt; None where none is."""
+        kept = [place for place, index in enumerate(self.learn) if index not in indices]
+        if not kept:
+            return None
+        end = self.learn[kept[-1]] + 1
+        return Lesson(
+            messages=self.messages[:end],
+            learn=tuple(self.learn[place] for place in kept),
+            source=self.source,
+            why=tuple(self.why[place] for place in kept) if self.why else (),
+            redacted=self.redacted[:end],
+        )
 
 
 @dataclass(frozen=True)
@@ -52,6 +74,27 @@ class Selection:
     def examples(self) -> int:
         """Answers that are learnt."""
         return sum(len(lesson.learn) for lesson in self.lessons)
+
+    def without(self, left_out: Collection[tuple[str, int]]) -> Selection:
+        """What is left when the person leaves out single answers, each as (its lesson's source, index in the messages).
+
+        They become context; lessons that teach nothing any more are gone, and perhaps all of them are.
+        """
+        kept: list[Lesson] = []
+        for lesson in self.lessons:
+            rest = lesson.without({index for source, index in left_out if source == lesson.source})
+            kept += [] if rest is None else [rest]
+        less = Selection(tuple(kept), self.dropped, self.redacted)
+        excluded = self.examples - less.examples
+        if not excluded:
+            return self
+        no_more = _redacted_in(self.lessons) - _redacted_in(less.lessons)
+        dropped = self.dropped | {EXCLUDED: self.dropped.get(EXCLUDED, 0) + excluded}
+        return replace(less, dropped=dropped, redacted=self.redacted - no_more)
+
+
+def _redacted_in(lessons: Collection[Lesson]) -> int:
+    return sum(sum(lesson.redacted) for lesson in lessons)
 
 
 @dataclass(frozen=True)
@@ -77,19 +120,18 @@ def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
     """
     dropped: Counter[str] = Counter()
     seen: set[tuple[Turn, ...]] = set()
-    lessons, redacted = [], 0
+    lessons = []
     for conversation in _conversations(store, wanted):
-        lesson, hits = _lesson(conversation, store.branch(conversation.id), wanted, dropped, seen)
+        lesson = _lesson(conversation, store.branch(conversation.id), wanted, dropped, seen)
         if lesson is not None:
             lessons.append(lesson)
-            redacted += hits
     if not lessons:
         found = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no answers at all"
         raise RefusedError(
             f"There is nothing to learn in the history ({found}): rate an answer good or write the one you wanted, "
             f"with `lora-chat history rate` and `history edit` or /rate and /edit in the chat."
         )
-    return Selection(tuple(lessons), dict(dropped), redacted)
+    return Selection(tuple(lessons), dict(dropped), _redacted_in(lessons))
 
 
 def select_from_file(path: Path) -> Selection:
@@ -119,10 +161,10 @@ def _lesson(
     wanted: HistoryFilter,
     dropped: Counter[str],
     seen: set[tuple[Turn, ...]],
-) -> tuple[Lesson | None, int]:
-    """One conversation's lesson up to its last chosen answer, with its redactions; None where none was chosen."""
+) -> Lesson | None:
+    """One conversation's lesson up to its last chosen answer; None where none was chosen."""
     turns = [Turn(Role.SYSTEM, conversation.system)] if conversation.system else []
-    learn = []
+    learn: dict[int, str] = {}
     for message in branch:
         turns.append(message.turn)
         if message.role is not Role.ASSISTANT:
@@ -133,14 +175,21 @@ def _lesson(
             reason = "duplicate"
         if reason is None:
             seen.add(exchange)
-            learn.append(len(turns) - 1)
+            learn[len(turns) - 1] = _reason_for(message)
         else:
             dropped[reason] += 1
     if not learn:
-        return None, 0
-    masked = [redact(turn.content) for turn in turns[: learn[-1] + 1]]
+        return None
+    masked = [redact(turn.content) for turn in turns[: max(learn) + 1]]
     clean_turns = tuple(replace(turn, content=text) for turn, (text, _) in zip(turns, masked, strict=False))
-    return Lesson(clean_turns, tuple(learn), conversation.id), sum(hits for _, hits in masked)
+    hits = tuple(hits for _, hits in masked)
+    return Lesson(clean_turns, tuple(learn), conversation.id, tuple(learn.values()), hits)
+
+
+def _reason_for(message: Message) -> str:
+    if message.edited_from is not None:
+        return "edited"
+    return "rated good" if message.rating is Rating.GOOD else "unrated"
 
 
 def _reason_against(message: Message, wanted: HistoryFilter) -> str | None:
@@ -193,7 +242,7 @@ def _read_line(line: str, number: int, path: Path) -> Lesson:
     learn = tuple(i for i, turn in enumerate(turns) if turn.role is Role.ASSISTANT and turn.content)
     if not learn or not any(turn.role is Role.USER for turn in turns[: learn[0]]):
         raise RefusedError(f"{where} has no answer to a question: correct it; nothing was trained.")
-    return Lesson(tuple(turns[: learn[-1] + 1]), learn, f"line {number}")
+    return Lesson(tuple(turns[: learn[-1] + 1]), learn, f"line {number}", ("example",) * len(learn))
 
 
 def _turns_of(row: dict[str, Any]) -> list[Turn] | None:

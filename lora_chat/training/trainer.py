@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +36,29 @@ from lora_chat.training.events import (
 from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.job import RESULT, read_job
 from lora_chat.training.preview import count
-from lora_chat.training.recipe import Recipe, Targets
+from lora_chat.training.recipe import Recipe, target_modules
 from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
 from lora_chat.training.save import save_adapter
 
 
 def train(
-    base: BaseModel, signature: BaseSignature, folder: Path, general_answers: Path, check: Check
+    base: BaseModel,
+    signature: BaseSignature,
+    folder: Path,
+    general_answers: Path,
+    check: Check,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[TrainingEvent]:
     """Run the job in ``folder`` and write the adapter into its ``adapter/``; the last event is ``Trained``.
 
     ``check`` runs before each layer, forward and backward: it may wait, and it raises ``StopAsked`` to cancel, which
-    ends the run with a ``Cancelled`` event and writes nothing.
+    ends the run with a ``Cancelled`` event and writes nothing. All figures are in the seconds of ``clock``.
 
     Raises:
         TrainingError: the loss is no longer a number.
         RefusedError: the job's lessons cannot be tokenised for this base.
     """
-    began = time.perf_counter()
+    began = clock()
     job = read_job(folder)
     run: _Run | None = None
     try:
@@ -67,11 +72,11 @@ def train(
             else:
                 rehearsal = each
         assert rehearsal is not None
-        run = _Run(base, signature, job.recipe, examples_of(lessons), examples_of(heldout), rehearsal, check)
+        run = _Run(base, signature, job.recipe, examples_of(lessons), examples_of(heldout), rehearsal, check, clock)
         yield from run.learn()
         report = run.report(began)
         save_adapter(run.tree, folder / RESULT, job, signature, report)
-        yield Trained(str(folder / RESULT), report)
+        yield Trained(str(folder / RESULT), replace(report, seconds=clock() - began))
     except StopAsked:
         yield Cancelled(run.step if run else 0)
 
@@ -87,6 +92,7 @@ class _Run:
     heldout: list[Example]
     rehearsal: Rehearsal
     check: Check
+    clock: Callable[[], float]
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -112,7 +118,7 @@ class _Run:
         self.before = self.evaluate(), self.general_loss()
         if self.before[0] is not None:
             yield Evaluated(0, self.before[0])
-        self.began = time.perf_counter()
+        self.began = self.clock()
         stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
         while not self.stopped_because:
             rate = self._rate(stop.decay())
@@ -182,7 +188,7 @@ class _Run:
         return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * decay
 
     def _step_event(self, left: int) -> StepDone:
-        seconds = time.perf_counter() - self.began
+        seconds = self.clock() - self.began
         return StepDone(
             step=self.step,
             steps=self.step + left,
@@ -225,13 +231,13 @@ class _Run:
 
     def report(self, began: float) -> Report:
         """Everything measured, with the evaluations after."""
-        steps_s = time.perf_counter() - self.began
+        steps_s = self.clock() - self.began
         heldout, general = self.evaluate(), self.general_loss()
         if not general < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
         trainable, total = self.tree.get_nb_trainable_parameters()
         return Report(
-            seconds=time.perf_counter() - began,
+            seconds=self.clock() - began,
             steps=self.step,
             tokens=self.tokens,
             tokens_per_second=self.tokens / steps_s,
@@ -337,14 +343,3 @@ def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -
         tree = get_peft_model(twin(base.tree), config, autocast_adapter_dtype=True)
     tree.train()
     return tree
-
-
-def target_modules(signature: BaseSignature, targets: Targets) -> list[str]:
-    """Full names of the modules that ``targets`` means on this base; what is not below an attention is the MLP."""
-    attention = {name for name in signature.modules if "attn" in name or "attention" in name}
-    chosen = {
-        "all": set(signature.modules),
-        "attention": attention,
-        "mlp": set(signature.modules) - attention,
-    }[targets]
-    return sorted(chosen or signature.modules)

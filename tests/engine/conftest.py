@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import LoraChatError
 from lora_chat.models.installed import InstalledBase
+from lora_chat.training.events import StepDone, TrainingEvent
 from lora_chat.training.job import create_job
 from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.selection import Lesson, Selection
@@ -93,6 +96,37 @@ def short_recipe(**changes: Any) -> Recipe:
     """Four steps; no probability reaches 1.1, so nothing ends it earlier."""
     settings: dict[str, Any] = {"max_steps": 4, "rehearsed": 2, "learnt_probability": 1.1} | changes
     return replace(choose_recipe(2, 100_000), **settings)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
+
+
+class Follower:
+    """A training whose events are read on a thread of their own, as a chat does."""
+
+    def __init__(self, events: Iterator[TrainingEvent]) -> None:
+        self.events: list[TrainingEvent] = []
+        self._thread = threading.Thread(target=self._read, args=(events,), daemon=True)
+        self._thread.start()
+
+    def _read(self, events: Iterator[TrainingEvent]) -> None:
+        for event in events:
+            self.events.append(event)
+
+    @property
+    def steps(self) -> int:
+        """Made so far."""
+        return sum(isinstance(event, StepDone) for event in self.events)
+
+    def join(self) -> TrainingEvent:
+        """Wait for its end; the last event."""
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "it never ended"
+        return self.events[-1]
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,7 +20,18 @@ from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import EngineError, NotFoundError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import Cancelled, DatasetReady, StepDone, Trained
-from tests.engine.conftest import GREEDY, QUESTION, ask, finish, is_one_sentence, make_adapter, make_job, user
+from tests.engine.conftest import (
+    GREEDY,
+    QUESTION,
+    Follower,
+    ask,
+    finish,
+    is_one_sentence,
+    make_adapter,
+    make_job,
+    user,
+    wait_until,
+)
 
 KINDS = ["local", "process", "echo"]
 
@@ -285,6 +297,41 @@ def test_a_cancelled_training_says_so_and_leaves_no_adapter(engine: Engine, tmp_
         cancel.set()
     assert isinstance(events[-1], Cancelled)
     assert sorted(path.name for path in job.iterdir()) == ["heldout.jsonl", "job.toml", "train.jsonl"]
+
+
+def test_a_paused_training_waits_lets_replies_through_and_then_goes_on(engine: Engine, tmp_path: Path) -> None:
+    idle, pause = ask(engine), threading.Event()
+    pause.set()
+    began = time.perf_counter()
+    training = Follower(engine.train(make_job(tmp_path), pause=pause))
+    wait_until(lambda: training.events != [])
+    assert ask(engine) == idle
+    time.sleep(0.6)
+    steps = training.steps
+    pause.clear()
+    last = training.join()
+    assert isinstance(last, Trained)
+    assert last.report.seconds < time.perf_counter() - began - 0.4
+    assert (steps, training.steps > 0) == (0, True)
+
+
+def test_a_paused_training_can_be_cancelled(engine: Engine, tmp_path: Path) -> None:
+    job, pause, cancel = make_job(tmp_path), threading.Event(), threading.Event()
+    pause.set()
+    training = Follower(engine.train(job, cancel, pause=pause))
+    wait_until(lambda: training.events != [])
+    cancel.set()
+    assert training.join() == Cancelled(0)
+    assert not (job / "adapter").exists()
+
+
+def test_a_paused_training_nobody_reads_on_frees_the_engine(engine: Engine, tmp_path: Path) -> None:
+    pause = threading.Event()
+    pause.set()
+    events = engine.train(make_job(tmp_path), pause=pause)
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert isinstance(list(engine.train(make_job(tmp_path)))[-1], Trained)
 
 
 def test_one_training_at_a_time(engine: Engine, tmp_path: Path) -> None:

@@ -23,7 +23,19 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import Check, find_layers, watch_layers
 from lora_chat.training import trainer
 from lora_chat.training.events import Cancelled, StepDone, Trained, TrainingEvent
-from tests.engine.conftest import GREEDY, QUESTION, ask, finish, is_one_sentence, make_adapter, make_job, text_of, user
+from tests.engine.conftest import (
+    GREEDY,
+    QUESTION,
+    Follower,
+    ask,
+    finish,
+    is_one_sentence,
+    make_adapter,
+    make_job,
+    text_of,
+    user,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -232,11 +244,45 @@ def test_a_training_waits_while_a_reply_runs_and_then_goes_on(engine: LocalEngin
     assert isinstance(steps[-1], Cancelled)
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
+def test_a_training_waits_as_long_as_it_is_paused_each_time(engine: LocalEngine, tmp_path: Path) -> None:
+    pause, cancel = threading.Event(), threading.Event()
+    training = Follower(engine.train(make_job(tmp_path, max_steps=100_000), cancel, pause=pause))
+    for _ in range(2):
+        before = training.steps
+        wait_until(lambda before=before: training.steps > before + 2)  # type: ignore[misc]
+        pause.set()
+        time.sleep(0.25)
+        made = training.steps
+        time.sleep(0.3)
+        assert training.steps == made
+        pause.clear()
+    cancel.set()
+    assert isinstance(training.join(), Cancelled)
+
+
+def test_a_pause_in_the_middle_changes_nothing_of_the_adapter(engine: LocalEngine, tmp_path: Path) -> None:
+    def weights(last: TrainingEvent) -> bytes:
+        assert isinstance(last, Trained)
+        return (Path(last.folder) / "adapter_model.safetensors").read_bytes()
+
+    *_, whole = engine.train(make_job(tmp_path, max_steps=40))
+    pause = threading.Event()
+    training = Follower(engine.train(make_job(tmp_path, max_steps=40), pause=pause))
+    wait_until(lambda: training.steps > 2)
+    pause.set()
+    time.sleep(0.2)
+    assert ask(engine)
+    pause.clear()
+    assert weights(training.join()) == weights(whole)
+
+
+def test_closing_ends_a_paused_training(engine: LocalEngine, tmp_path: Path) -> None:
+    pause = threading.Event()
+    pause.set()
+    training = Follower(engine.train(make_job(tmp_path), pause=pause))
+    wait_until(lambda: training.events != [])
+    engine.close()
+    assert isinstance(training.join(), Cancelled)
 
 
 def test_closing_ends_a_running_reply_and_a_running_training(engine: LocalEngine, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,18 @@ from lora_chat.engine.process import ProcessEngine, engine_environment
 from lora_chat.engine.protocol import Chunk, Request, TextChunk, Worn
 from lora_chat.errors import EngineError
 from lora_chat.models.installed import InstalledBase
-from tests.engine.conftest import GREEDY, QUESTION, ask, is_one_sentence, text_of, user
+from lora_chat.training.events import Cancelled
+from tests.engine.conftest import (
+    GREEDY,
+    QUESTION,
+    Follower,
+    ask,
+    is_one_sentence,
+    make_job,
+    text_of,
+    user,
+    wait_until,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
 
@@ -30,13 +41,6 @@ def engine(tiny_llama: InstalledBase, general_answers: Path, tmp_path: Path) -> 
     engine = ProcessEngine(tiny_llama, general_answers, tmp_path / "logs")
     yield engine
     engine.close()
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def start_child(engine: ProcessEngine) -> int:
@@ -95,6 +99,25 @@ def test_leaving_a_reply_waits_until_the_child_has_ended_it(engine: ProcessEngin
     os.kill(pid, signal.SIGCONT)
     leaving.join(10)
     assert not leaving.is_alive()
+
+
+def test_a_paused_training_takes_no_cpu_keeps_its_memory_and_goes_on(engine: ProcessEngine, tmp_path: Path) -> None:
+    pause, cancel = threading.Event(), threading.Event()
+    training = Follower(engine.train(make_job(tmp_path, max_steps=100_000), cancel, pause=pause))
+    wait_until(lambda: training.steps > 2)
+    child = psutil.Process(engine.pid)
+    for _ in range(2):
+        pause.set()
+        time.sleep(0.5)  # a computing library's threads spin for 200 ms before they sleep
+        made, used, held = training.steps, sum(child.cpu_times()[:2]), child.memory_info().rss
+        time.sleep(0.5)
+        assert training.steps == made
+        assert sum(child.cpu_times()[:2]) - used < 0.1
+        assert child.memory_info().rss > 0.9 * held
+        pause.clear()
+        wait_until(lambda made=made: training.steps > made + 2)  # type: ignore[misc]
+    cancel.set()
+    assert isinstance(training.join(), Cancelled)
 
 
 @posix

@@ -55,6 +55,7 @@ CALLS = st.one_of(
     st.builds(wire.CountTokens, TURNS),
     st.builds(wire.Train, PATH),
     st.just(wire.Cancel()),
+    st.builds(wire.Pause, st.booleans()),
 )
 ITEMS = st.one_of(
     st.builds(TextChunk, TEXT),

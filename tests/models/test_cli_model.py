@@ -128,6 +128,84 @@ def test_pull_on_a_pipe_without_yes_is_a_usage_error(paths: Paths, embedded_is_t
         run("pull", "smollm2-135m")
 
 
+def events(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_pull_as_json_asks_nothing_and_tells_its_progress_and_its_end(
+    paths: Paths, embedded_is_tiny: CatalogEntry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("pull", "smollm2-135m", "--json")
+    told = capsys.readouterr()
+    *progress, last = events(told.out)
+    base = find_base(paths.models, "smollm2-135m")
+    assert last == {"event": "pulled", "name": base.name, "path": str(base.folder), "bytes": base.bytes}
+    assert {tuple(each) for each in progress} == {("event", "what", "done", "total")}
+    assert {each["event"] for each in progress} == {"progress"}
+    ends = {each["what"]: each for each in progress}
+    assert {"Downloading smollm2-135m", "Unpacking", "Converting the weights", "Checking"} <= ends.keys()
+    assert ends["Unpacking"]["done"] == ends["Unpacking"]["total"] > 0
+    assert ends["Saving"]["done"] == 1
+    assert told.err == ""
+
+
+def test_pull_as_json_of_what_is_here_only_says_where(
+    here: Paths, tiny_gguf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("pull", str(tiny_gguf), "--json")
+    [told] = events(capsys.readouterr().out)
+    assert (told["event"], told["name"], told["path"]) == ("pulled", "tiny", str(here.models / "tiny"))
+
+
+def test_a_refused_pull_is_told_as_json_and_by_its_exit_code(
+    paths: Paths, tiny_gguf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, reason in (
+        (("no-such-model",), "no-such-model"),
+        ((str(tiny_gguf), "--name", "../mine"), "cannot be a base model's name"),
+    ):
+        with pytest.raises(LoraChatError) as refused:
+            run("pull", *words, "--json")
+        [told] = events(capsys.readouterr().out)
+        assert told == {"event": "failed", "reason": str(refused.value)}
+        assert reason in told["reason"]
+
+
+def test_a_pull_that_fails_half_way_tells_how_far_it_came_and_why(
+    paths: Paths, embedded_is_tiny: CatalogEntry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(entry: CatalogEntry, paths: Paths, progress: console.Progress) -> None:
+        for done in range(50):
+            progress("Downloading", done, 100)
+        raise RefusedError("The network is gone: pull it again.")
+
+    monkeypatch.setattr(sources, "pull", fail)
+    with pytest.raises(RefusedError):
+        run("pull", "smollm2-135m", "--json")
+    first, *_, last, failed = events(capsys.readouterr().out)
+    assert (first["done"], last["done"], failed["reason"]) == (0, 49, "The network is gone: pull it again.")
+
+
+def test_progress_as_json_is_throttled_but_for_the_first_and_the_last_of_each_thing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(model.time, "monotonic", lambda: now)  # type: ignore[attr-defined]
+    with model._json_progress() as progress:
+        for what in ("one", "two"):
+            for done in range(1001):
+                progress(what, done, 1000)
+                now += 0.001
+        progress("three", 0, 0)
+    told = events(capsys.readouterr().out)
+    assert [each["what"] for each in told] == sorted((each["what"] for each in told), key=["one", "two", "three"].index)
+    for what in ("one", "two"):
+        steps = [each["done"] for each in told if each["what"] == what]
+        assert (steps[0], steps[-1], steps) == (0, 1000, sorted(set(steps)))
+        assert 10 <= len(steps) <= 12
+    assert told[-1] == {"event": "progress", "what": "three", "done": 0, "total": 0}
+
+
 def test_pull_under_another_name_and_remove(
     paths: Paths, tiny_gguf: Path, at_a_terminal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,15 @@ def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (job.train, job.heldout) == (lessons, ())
     assert (job.dropped, job.redacted, job.recipe) == (selection.dropped, 4, recipe)
     assert folder.name.endswith("-support-bot")
+
+
+def test_why_an_answer_is_taught_is_no_part_of_the_job(tmp_path: Path) -> None:
+    taught = replace(ODD, why=("edited", "rated good"), redacted=(0, 1, 0, 0, 0))
+    folder = make_job(tmp_path, (taught,))
+    [read] = read_job(folder).train
+    assert read == taught
+    assert (read.why, read.redacted) == ((), ())
+    assert "why" not in (folder / "train.jsonl").read_text()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes")
@@ -184,8 +194,10 @@ def test_a_finished_training_is_installed_through_the_door(tiny_llama: Installed
 def test_it_is_installed_under_the_jobs_name_even_if_the_engine_wrote_none(
     tiny_llama: InstalledBase, home: Paths
 ) -> None:
-    def nameless(job: Path, cancel: threading.Event) -> Iterator[TrainingEvent]:
-        for event in EchoEngine(tiny_llama).train(job, cancel):
+    def nameless(
+        job: Path, cancel: threading.Event, *, pause: threading.Event | None = None
+    ) -> Iterator[TrainingEvent]:
+        for event in EchoEngine(tiny_llama).train(job, cancel, pause=pause):
             if isinstance(event, Trained):
                 (Path(event.folder) / "adapter.toml").unlink()
             yield event
@@ -209,6 +221,27 @@ def test_a_cancelled_training_installs_nothing(tiny_llama: InstalledBase, home: 
     cancel.set()
     events = list(run_job(make_job(home.training), EchoEngine(tiny_llama).train, tiny_llama.signature, home, cancel))
     assert isinstance(events[-1], Cancelled)
+    assert not home.adapters.exists()
+
+
+def test_the_seconds_of_a_pause_are_none_of_the_trainings(tiny_llama: InstalledBase, home: Paths) -> None:
+    pause = threading.Event()
+    pause.set()
+    threading.Timer(0.6, pause.clear).start()
+    began = time.perf_counter()
+    job = make_job(home.training)
+    *_, last = run_job(job, EchoEngine(tiny_llama).train, tiny_llama.signature, home, threading.Event(), pause=pause)
+    assert isinstance(last, Installed)
+    assert 0 < last.report.seconds < time.perf_counter() - began - 0.5
+
+
+def test_a_paused_training_that_is_cancelled_installs_nothing(tiny_llama: InstalledBase, home: Paths) -> None:
+    pause, cancel = threading.Event(), threading.Event()
+    pause.set()
+    threading.Timer(0.1, cancel.set).start()
+    job = make_job(home.training)
+    events = list(run_job(job, EchoEngine(tiny_llama).train, tiny_llama.signature, home, cancel, pause=pause))
+    assert events[-1] == Cancelled(0)
     assert not home.adapters.exists()
 
 

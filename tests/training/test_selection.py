@@ -12,7 +12,14 @@ import pytest
 from lora_chat.chat.conversation import Message, Rating, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.training.selection import LONGEST_LINE, HistoryFilter, Selection, select_from_file, select_from_history
+from lora_chat.training.selection import (
+    LONGEST_LINE,
+    HistoryFilter,
+    Lesson,
+    Selection,
+    select_from_file,
+    select_from_history,
+)
 
 EVERYTHING = HistoryFilter()
 
@@ -152,6 +159,89 @@ def test_with_nothing_to_learn_it_says_what_was_found_and_how_to_vouch_for_an_an
     with pytest.raises(RefusedError, match=r"1 unrated.*history rate") as caught:
         select_from_history(store, EVERYTHING)
     assert "\n" not in str(caught.value)
+
+
+# Why an answer is taught, and leaving single ones out
+
+
+def test_each_answer_says_why_it_is_taught(store: Store) -> None:
+    first = exchange(store, "q1", "unjudged", rating=None)
+    good = go_on(store, first, "q2", "good", Rating.GOOD)
+    wrong = go_on(store, good, "q3", "wrong")
+    edited = store.edit_answer(wrong.id, "right")
+    store.rate(edited.id, Rating.GOOD)
+    [lesson] = select_from_history(store, HistoryFilter(unrated=True)).lessons
+    assert dict(zip(lesson.learn, lesson.why, strict=True)) == {1: "unrated", 3: "rated good", 5: "edited"}
+    [lesson] = select_from_history(store, EVERYTHING).lessons
+    assert (lesson.learn, lesson.why) == ((3, 5), ("rated good", "edited"))
+
+
+def test_an_answer_of_a_file_is_an_example_each(tmp_path: Path) -> None:
+    row = {"messages": [{"role": role, "content": role} for role in ("user", "assistant", "user", "assistant")]}
+    [lesson] = select_from_file(written(tmp_path, row)).lessons
+    assert lesson.why == ("example", "example")
+
+
+@pytest.fixture
+def three(store: Store) -> Selection:
+    """A conversation of three good answers, the last with private data, and one of one."""
+    first = exchange(store, "q1", "a1")
+    third = go_on(store, go_on(store, first, "q2", "a2", Rating.GOOD), "My mail is a@b.org", "a3", Rating.GOOD)
+    exchange(store, "q4", "Write to c@d.org")
+    exchange(store, "q5", "bad", rating=Rating.BAD)
+    found = select_from_history(store, EVERYTHING)
+    assert (found.lessons[0].source, found.redacted) == (third.conversation, 2)
+    return found
+
+
+def said_in(lesson: Lesson) -> list[str]:
+    return [turn.content for turn in lesson.messages]
+
+
+def test_an_answer_left_out_is_context_and_is_counted(three: Selection) -> None:
+    long, short = three.lessons
+    less = three.without({(long.source, 3)})
+    assert less.lessons[0].learn == (1, 5)
+    assert less.lessons[0].why == ("rated good", "rated good")
+    assert less.lessons[0].messages == long.messages
+    assert less.lessons[1] == short
+    assert less.dropped == {"rated bad": 1, "excluded": 1}
+    assert (less.examples, less.redacted) == (three.examples - 1, 2)
+    assert three.dropped == {"rated bad": 1}
+
+
+def test_what_follows_the_last_answer_that_is_learnt_is_cut_with_what_was_masked_in_it(three: Selection) -> None:
+    long, _ = three.lessons
+    less = three.without([(long.source, 5), (long.source, 3)])
+    assert said_in(less.lessons[0]) == ["q1", "a1"]
+    assert (less.dropped["excluded"], less.redacted) == (2, 1)
+
+
+def test_a_lesson_that_teaches_nothing_any_more_is_gone(three: Selection) -> None:
+    long, short = three.lessons
+    less = three.without({(short.source, 1)})
+    assert (less.lessons, less.redacted) == ((long,), 1)
+    everything = {(lesson.source, index) for lesson in three.lessons for index in lesson.learn}
+    nothing = three.without(everything)
+    assert (nothing.lessons, nothing.examples, nothing.redacted) == ((), 0, 0)
+    assert nothing.dropped["excluded"] == 4
+
+
+def test_leaving_out_one_after_the_other_is_leaving_out_both(three: Selection) -> None:
+    long, short = three.lessons
+    one, other = (long.source, 5), (short.source, 1)
+    assert three.without({one}).without({other}) == three.without({one, other})
+
+
+def test_leaving_out_what_is_not_taught_changes_nothing(three: Selection) -> None:
+    assert three.without(()) is three
+    assert three.without({("nobody", 1), (three.lessons[0].source, 0), (three.lessons[0].source, 99)}) is three
+
+
+def test_lessons_that_do_not_say_why_can_be_left_out_too() -> None:
+    turns = (Turn(Role.USER, "q"), Turn(Role.ASSISTANT, "a"), Turn(Role.USER, "q"), Turn(Role.ASSISTANT, "b"))
+    less = Selection((Lesson(turns, (1, 3), "line 1"),), {}).without({("line 1", 3)})
+    assert less == Selection((Lesson(turns[:2], (1,), "line 1"),), {"excluded": 1})
 
 
 # From a file

@@ -36,9 +36,10 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.recipe import target_modules
 from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
 from lora_chat.training.selection import Lesson
-from lora_chat.training.trainer import target_modules, train
+from lora_chat.training.trainer import train
 from tests.conftest import installed
 from tests.engine.conftest import LESSONS, lesson, make_job
 
@@ -139,6 +140,28 @@ def test_the_loss_falls_and_the_events_come_in_order(trainer: Trainer) -> None:
     assert report.tokens > events[0].tokens * 25  # the rehearsed answers are read as well
     assert report.heldout_loss_before is report.heldout_loss_after is None
     assert steps[-1].eta_s == 0
+
+
+def test_all_figures_are_in_the_seconds_of_its_clock(trainer: Trainer) -> None:
+    class Clock:
+        """Stands still but for a second before each layer."""
+
+        seconds = 0.0
+
+        def check(self) -> None:
+            self.seconds += 1
+
+        def now(self) -> float:
+            return self.seconds
+
+    clock, job = Clock(), make_job(trainer.folder, max_steps=6)
+    base, signature = trainer.base, trainer.installed.signature
+    events = list(train(base, signature, job, trainer.general, clock.check, clock.now))
+    report = trained(events).report
+    assert report.seconds == clock.seconds > 0
+    third = steps_of(events)[2]
+    assert third.eta_s == int(third.eta_s) > 0  # three steps more take as long as the three before
+    assert report.tokens_per_second == report.tokens / (2 * third.eta_s)
 
 
 def test_the_same_job_twice_makes_the_same_bytes_and_another_seed_others(trainer: Trainer) -> None:

@@ -1,0 +1,157 @@
+"""How long a training will take and what memory it needs. Owns that estimate; never imports torch, never measures.
+
+Everything is counted in tokens of training and divided by a pace, so that a slow machine or a large base stretches the
+evaluations and the general answers as it stretches the steps.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from lora_chat.adapters.registry import Adapter
+from lora_chat.models.installed import InstalledBase
+from lora_chat.training.events import DatasetReady
+from lora_chat.training.recipe import Recipe, target_modules
+
+# Measured with the default base (134.5 M parameters) on two cores of an x86 server, nothing else running.
+_PACE = 225.0
+"""Tokens a second: 207 to 274 in seven trainings, half of it beside other work."""
+_PARAMETERS, _CORES = 134_515_008, 2
+_ANCHOR_TOKENS = 64
+"""Of a rehearsed general question with its answer: 64.0 on average, 76 at most."""
+_MEASURING_TOKENS = 800
+"""What building the twin and both measurements of the general loss cost: 3 to 4 s."""
+_ANSWERS_TOKENS = 5_300
+"""What the base's 44 general answers cost: 20 s, and 40 s at half the pace."""
+_BYTES_PER_FEATURE = 8.5
+"""Of activations, for each token and each feature that goes into or out of a linear module, logits included: 0.79 GB
+for one lesson, 1.00 GB for sixteen, where every forward is full."""
+_PADDED = 1.1
+"""Cells of a batch for each token in it."""
+_BYTES_PER_WEIGHT = 20
+"""Of the adapter: itself, its gradient, AdamW's two moments, and the best so far, in fp32."""
+
+_NEWEST = 5
+"""Earlier trainings that are asked: enough for a median, few enough to forget another machine's load."""
+_SANE: Mapping[str, tuple[float, float]] = {"tokens_per_second": (0.01, 1e6), "tokens": (1, 1e12), "steps": (1, 1e6)}
+"""What a manifest can truly say."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training will probably cost."""
+
+    seconds: float
+    bytes: int
+    """At its peak, beyond the loaded base."""
+    basis: str
+    """What the seconds rest on: ``measured in 2 earlier trainings``, or that they are a guess."""
+
+
+def estimate(
+    counted: DatasetReady, recipe: Recipe, base: InstalledBase, adapters: Iterable[Adapter], *, prepared: bool
+) -> Estimate:
+    """Estimate a training before anything is spent on it.
+
+    ``adapters`` are those of this machine: the pace of the ones trained here on these very weights is the best guide.
+    ``prepared`` says that the base's general answers are kept already. Nothing to learn costs nothing.
+    """
+    pace, basis = _pace(base, adapters)
+    if not counted.examples:
+        return Estimate(0.0, 0, basis)
+    tokens = _steps(counted, recipe) * sum(_tokens_a_step(counted, recipe)) + _MEASURING_TOKENS
+    tokens += 0 if prepared else _ANSWERS_TOKENS
+    return Estimate(tokens / pace, _bytes(counted, recipe, base), basis)
+
+
+def spoken(seconds: float) -> str:
+    """``seconds`` no more precise than an estimate is: ``about 40 s``, ``about 2 min``, ``about 1 h 10 min``."""
+    if seconds < 3:
+        return "a few seconds"
+    fine = 5 * round(seconds / 5) if seconds < 28 else 10 * round(seconds / 10)
+    if fine < 120:
+        return f"about {fine} s"
+    if seconds < 59.5 * 60:
+        return f"about {round(seconds / 60)} min"
+    hours, minutes = divmod(10 * round(seconds / 600), 60)
+    if hours >= 10 or not minutes:
+        return f"about {round(seconds / 3600)} h"
+    return f"about {hours} h {minutes} min"
+
+
+def _pace(base: InstalledBase, adapters: Iterable[Adapter]) -> tuple[float, str]:
+    """Tokens a second, and what that rests on."""
+    trained = [adapter for adapter in adapters if _trained_here(adapter, base)]
+    newest = sorted(trained, key=_age, reverse=True)[:_NEWEST]
+    if newest:
+        pace = median(float(adapter.manifest.training["tokens_per_second"]) for adapter in newest)
+        return pace, f"measured in {len(newest)} earlier training" + ("" if len(newest) == 1 else "s")
+    # More cores help less and less: what they share is the memory.
+    cores = ((os.cpu_count() or _CORES) / _CORES) ** 0.7
+    return _PACE * cores * _PARAMETERS / max(base.parameters, 1), "a guess: this base was never trained on here yet"
+
+
+def _trained_here(adapter: Adapter, base: InstalledBase) -> bool:
+    """Whether its pace is one of this machine and base; shipped and handed-on adapters were trained elsewhere."""
+    manifest = adapter.manifest
+    own = adapter.origin == "user" and manifest.private
+    same = bool(base.signature.weights) and manifest.base.weights == base.signature.weights
+    return own and same and all(_is_sane(manifest.training.get(key), *span) for key, span in _SANE.items())
+
+
+def _is_sane(value: Any, low: float, high: float) -> bool:
+    """Whether a manifest's value, which anybody may have written, is a number in that range; NaN is in none."""
+    return type(value) in (int, float) and low <= value <= high
+
+
+def _age(adapter: Adapter) -> float:
+    """When it was installed, in Unix seconds; long ago where nobody can tell."""
+    try:
+        return adapter.path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _steps(counted: DatasetReady, recipe: Recipe) -> int:
+    """How many steps it will probably take.
+
+    A handful: one conversation was learnt after 6 to 9 steps, six after 9 to 15, sixteen not in 40; so each is shown
+    some 7 times and once more for each that stands beside it, then it settles. A collection: 48 conversations were
+    best at step 54, larger ones are taken to be in their second epoch; then patience runs out.
+    """
+    train = _lessons(counted, recipe)
+    epoch = math.ceil(train / recipe.batch)
+    if recipe.heldout:
+        return min(recipe.max_steps, max(54, 2 * epoch) + recipe.patience * epoch)
+    return min(recipe.max_steps, epoch * (7 + train) + recipe.settle_steps)
+
+
+def _tokens_a_step(counted: DatasetReady, recipe: Recipe) -> tuple[float, float]:
+    """Of the lessons and of the rehearsed answers."""
+    drawn = min(recipe.batch, _lessons(counted, recipe))
+    return drawn * _tokens_a_lesson(counted), recipe.rehearsed * _ANCHOR_TOKENS
+
+
+def _lessons(counted: DatasetReady, recipe: Recipe) -> int:
+    """Conversations that are trained on; ``counted`` has the held-out ones too."""
+    return max(1, counted.conversations - recipe.heldout)
+
+
+def _tokens_a_lesson(counted: DatasetReady) -> float:
+    return counted.tokens / max(1, counted.conversations)
+
+
+def _bytes(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> int:
+    """The activations of the largest forward, and the adapter with all that trains it."""
+    # A lesson longer than the limit is a forward of its own.
+    together = _PADDED * max(_tokens_a_step(counted, recipe))
+    rows = max(_tokens_a_lesson(counted), min(recipe.microbatch_tokens, together))
+    modules = base.signature.modules
+    features = sum(out + into for out, into in modules.values())
+    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(base.signature, recipe.targets))
+    return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)
