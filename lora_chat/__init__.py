@@ -4,6 +4,7 @@ The layers, each importing only what stands below it::
 
     cli        what people type            commands, one file per noun
     tui        what people see             the only place that imports textual
+    sitting    one sitting at the program  what is open, worn and trained; the command table
     services   the composition root        open_services(config) -> Services
     session    one chat turn               from prompt to saved reply, without any screen
     plugins    how others join in
@@ -16,9 +17,16 @@ The layers, each importing only what stands below it::
 Importing this package loads nothing heavy, reads no file and makes no folder.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-try:
-    __version__ = version("lora-chat")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0.0.0"
+
+def __getattr__(name: str) -> str:
+    """``__version__``, looked up when asked for: reading the package's metadata costs every start 15 ms."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("lora-chat")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0.0.0"

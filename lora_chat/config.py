@@ -31,6 +31,11 @@ class Config:
     """Divides the logits of tokens already seen (CTRL, arXiv:1909.05858); 1 is off."""
     max_tokens: int = 512
     """Longest reply, in tokens."""
+    theme: str = "dark"
+    """Colours of the terminal UI: dark or light."""
+
+
+THEMES = ("dark", "light")
 
 
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -84,6 +89,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise RefusedError(f'The setting "{name}" in {path} must be a {kind.__name__}, not {value!r}.')
+    if name == "theme" and value not in THEMES:
+        raise RefusedError(f'The setting "theme" in {path} must be {" or ".join(THEMES)}, not {value!r}.')
     low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
     if isinstance(value, int | float) and not low <= value <= high:
         raise RefusedError(f'The setting "{name}" in {path} must lie between {low:g} and {high:g}, not {value!r}.')

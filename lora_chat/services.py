@@ -15,7 +15,7 @@ from functools import cached_property
 from lora_chat.adapters.registry import Catalog, discover
 from lora_chat.chat.store import Store
 from lora_chat.config import Config, load_config
-from lora_chat.engine.factory import open_local_for, open_process
+from lora_chat.engine.factory import general_answers, open_local_for, open_process
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
@@ -80,6 +80,10 @@ class Services:
     def engine_beside(self, base: InstalledBase) -> ProcessEngine:
         """An engine in a process of its own, for a chat."""
         return self._open.enter_context(closing(open_process(base, self.paths)))
+
+    def has_general_answers(self, base: InstalledBase) -> bool:
+        """Whether the base's own answers to general questions are made; the first training makes them."""
+        return general_answers(base, self.paths).is_file()
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""

@@ -12,13 +12,15 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
-from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
+from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn, check_sampling
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
+from lora_chat.text import clean
 
 FLUSH_S = 1.0
 """A running reply is written to the disk this often."""
@@ -91,12 +93,15 @@ class Session:
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None = None,
+        question: Message | None = None,
     ) -> Iterator[TurnEvent]:
-        """Answer the last question again; the new answer is a sibling of the old one. Raises as ``send``."""
-        asked = [message for message in self.store.branch(conversation.id) if message.role is Role.USER]
-        if not asked:
-            raise RefusedError("There is nothing to answer again: write a message first.")
-        yield from self._answer(conversation, asked[-1], wearing, sampling, cancel)
+        """Answer ``question``, by default the last one, again; the new answer is a sibling. Raises as ``send``."""
+        if question is None:
+            asked = [message for message in self.store.branch(conversation.id) if message.role is Role.USER]
+            if not asked:
+                raise RefusedError("There is nothing to answer again: write a message first.")
+            question = asked[-1]
+        yield from self._answer(conversation, question, wearing, sampling, cancel)
 
     def _answer(
         self,
@@ -135,7 +140,8 @@ class Session:
                     if isinstance(chunk, Finished):
                         finished = chunk
                         break
-                    piece = chunk.text if text else chunk.text.lstrip()
+                    # Cleaned here, where it enters: what is shown, kept and trained on later is the same text.
+                    piece = clean(chunk.text) if text else clean(chunk.text).lstrip()
                     text += piece
                     if time.monotonic() - flushed >= FLUSH_S:
                         self.store.update_message(reply.id, content=text)
@@ -196,3 +202,12 @@ def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) ->
     }
     settings |= {name: value for name, value in asked.items() if value is not None}
     return Sampling(**settings)  # type: ignore[arg-type]
+
+
+def check_wishes(wishes: dict[str, Any]) -> None:
+    """Refuse what an engine would refuse, before a model is loaded and anything is saved.
+
+    Raises:
+        RefusedError: naming the first value that is out of its range, and the range.
+    """
+    check_sampling(Sampling(**{name: value for name, value in wishes.items() if value is not None}))

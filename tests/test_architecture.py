@@ -12,10 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lora_chat"
 
-LAYERS = ["cli", "tui", "services", "session", "plugins", "engine", "training", "models", "adapters", "chat"]
+LAYERS = ["cli", "tui", "sitting", "services", "session", "plugins", "engine", "training", "models", "adapters", "chat"]
 """From the top; a module may import from its own layer and from below."""
 
-GROUND = ["config", "files", "paths", "text", "errors"]
+GROUND = ["config", "defects", "files", "paths", "text", "errors"]
 """Below all of them; any of the layers may import these."""
 
 HEAVY = {"torch", "transformers", "peft", "datasets", "accelerate"}
@@ -131,7 +131,8 @@ def test_importing_the_program_loads_nothing_heavy_and_makes_nothing(tmp_path: P
     code = (
         "import sys\n"
         "import lora_chat.cli, lora_chat.services, lora_chat.session\n"
-        "import lora_chat.cli.slash, lora_chat.cli.train, lora_chat.cli.ask, lora_chat.cli.model\n"
+        "import lora_chat.cli.line, lora_chat.cli.train, lora_chat.cli.ask, lora_chat.cli.model\n"
+        "import lora_chat.sitting.commands, lora_chat.tui.app, lora_chat.tui.screens.training_report\n"
         f"heavy = sorted(set(sys.modules) & {HEAVY!r})\n"
         "assert not heavy, heavy\n"
     )

@@ -214,6 +214,19 @@ class Store:
         sql = "SELECT * FROM messages WHERE conversation = ? AND parent IS ? AND role = ? ORDER BY id"
         return [message_of(row) for row in self.database.rows(sql, (one.conversation, one.parent, one.role))]
 
+    def newest_leaf(self, message_id: int) -> int:
+        """Return the end of the branch through a message that was last written to."""
+        sql = """
+            WITH RECURSIVE below (id) AS (
+                SELECT :message
+                UNION ALL
+                SELECT m.id FROM below JOIN messages m ON m.conversation = :conversation AND m.parent = below.id
+            )
+            SELECT max(id) AS id FROM below
+        """
+        values = {"message": message_id, "conversation": self.message(message_id).conversation}
+        return int(self.database.rows(sql, values)[0]["id"])
+
     def rate(self, message_id: int, rating: Rating | None) -> Message:
         """Keep what the person thought of an answer; None takes it back.
 

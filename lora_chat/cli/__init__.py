@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line; every refusal is one sentence on stderr and an exit code of ``lora_chat.errors``."""
-    from typer.exceptions import Abort, TyperException
-
     from lora_chat.errors import LoraChatError
 
     _prepare_streams()
+    if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
+        sys.exit(_open_window())
+    from typer.exceptions import Abort, TyperException
+
     try:
         code = build_app()(standalone_mode=False, prog_name="lora-chat") or 0
         if code == 130:  # typer turns Ctrl-C into this
@@ -41,6 +43,20 @@ def main() -> None:
     except Exception as error:
         code = _report_defect(error)
     sys.exit(code)
+
+
+def _open_window() -> int:
+    """``lora-chat`` alone at a terminal: the window, without the 40 ms that the command line's parser takes."""
+    from lora_chat.errors import LoraChatError
+    from lora_chat.tui.app import run
+
+    try:
+        return run(None, None)
+    except LoraChatError as error:
+        _complain(str(error))
+        return error.exit_code
+    except Exception as error:
+        return _report_defect(error)
 
 
 def build_app() -> typer.Typer:
@@ -103,21 +119,9 @@ def _reader_went_away() -> int:
 
 def _report_defect(error: Exception) -> int:
     """Keep the traceback in the log folder and tell the person where; they never see it."""
-    import traceback
+    from lora_chat.defects import record
 
-    from lora_chat.errors import LoraChatError
-    from lora_chat.paths import find_paths, make_private
-
-    where = "set LORA_CHAT_DEBUG=1 to see where"
     if os.environ.get("LORA_CHAT_DEBUG"):
         raise error
-    try:
-        log = make_private(find_paths(os.environ).logs) / "defects.log"
-        with log.open("a", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file)
-        log.chmod(0o600)
-        where = f"the details are in {log}"
-    except (OSError, LoraChatError):
-        pass  # the sentence below still names the error
-    _complain(f"A defect of lora-chat, please report it: {type(error).__name__}: {error} ({where}).")
+    _complain(record(error))
     return 1

@@ -46,6 +46,7 @@ def ask(
     from lora_chat.cli.model import ensure_base
     from lora_chat.errors import UsageError
     from lora_chat.services import open_services
+    from lora_chat.session import check_wishes
 
     wishes = {
         "temperature": temperature,
@@ -76,17 +77,6 @@ def ask(
             current = _copied(services.store.branch(current.id), session.store, current)
         current = _conversation(session.store, current, system, base.name, wearing)
         _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
-
-
-def check_wishes(wishes: dict[str, Any]) -> None:
-    """Refuse what an engine would refuse, before a model is loaded and anything is saved.
-
-    Raises:
-        RefusedError: naming the first value that is out of its range, and the range.
-    """
-    from lora_chat.engine.protocol import Sampling, check_sampling
-
-    check_sampling(Sampling(**{name: value for name, value in wishes.items() if value is not None}))
 
 
 def _question(prompt: str | None) -> str:

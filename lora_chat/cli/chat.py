@@ -1,4 +1,4 @@
-"""``lora-chat`` alone: a line-based chat. Owns reading lines and printing them; its commands are ``slash``'s."""
+"""``lora-chat`` alone: the terminal UI, or the line chat. Owns that choice and reading lines; ``line`` shows them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from lora_chat.cli.slash import Chat
+    from lora_chat.cli.line import LineFace
     from lora_chat.engine.protocol import Engine
 
 
 def start(
     context: typer.Context,
-    plain: Annotated[bool, typer.Option("--plain", help="Line-based chat, as on a pipe.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Line by line, as on a pipe and for screen readers.")] = False,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
     adapter: Annotated[
         str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.")
@@ -39,22 +39,27 @@ def start(
 
         answer(f"lora-chat {__version__}")
         return
-    _chat(model, adapter, yes=yes)
+    if plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _line_chat(model, adapter, yes=yes)
+        return
+    from lora_chat.tui.app import run
+
+    raise typer.Exit(run(model, adapter))
 
 
-def _chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
+def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.cli.console import note
+    from lora_chat.cli.line import LineFace
     from lora_chat.cli.model import ensure_base
-    from lora_chat.cli.slash import Chat
     from lora_chat.services import open_services
 
     with open_services() as services:
         wearing = services.wear(adapter) if adapter else None
         base = ensure_base(services.paths, model or services.config.model, yes=yes)
-        chat = Chat(services, base, wearing)
+        chat = LineFace(services, base, wearing)
         if sys.stdin.isatty():
             # It loads while the person writes; what goes wrong is said at the first message.
-            threading.Thread(target=_load, args=(chat.session.engine,), name="load", daemon=True).start()
+            threading.Thread(target=_load, args=(chat.sitting.engine,), name="load", daemon=True).start()
             note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
         _converse(chat)
 
@@ -66,7 +71,7 @@ def _load(engine: Engine) -> None:
         engine.load()
 
 
-def _converse(chat: Chat) -> None:
+def _converse(chat: LineFace) -> None:
     from lora_chat.cli.console import note
     from lora_chat.errors import LoraChatError
 
@@ -120,7 +125,7 @@ def _one_interrupt_a_line() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _read(chat: Chat) -> str | None:
+def _read(chat: LineFace) -> str | None:
     """The next line; None at the end of the input."""
     from lora_chat.cli.console import note
 

@@ -120,6 +120,8 @@ def terminal(home: Paths) -> Iterator[Open]:
     opened: list[Terminal] = []
 
     def start(*words: str, delay: float | None = None, **more: str) -> Terminal:
+        if not words or words[0].startswith("-"):
+            words = ("--plain", *words)
         program = ["-m", "lora_chat", *words] if delay is None else ["-c", SLOW, *words, str(delay)]
         columns = int(more.pop("columns", 100))
         opened.append(Terminal([sys.executable, *program], home, more, columns))

@@ -1,0 +1,168 @@
+"""The line chat's face. Owns how a sitting looks line by line; what its commands do is ``sitting``'s.
+
+Answers go to stdout, everything else to stderr, so that a pipe carries answers alone.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+
+from lora_chat.adapters.registry import Catalog
+from lora_chat.chat.conversation import Message
+from lora_chat.chat.search import Hit
+from lora_chat.cli.ask import cancelled_by_ctrl_c
+from lora_chat.cli.console import answer, answer_table, confirm, folded, is_interactive, note, stream
+from lora_chat.cli.train import INDENT, describe, summary
+from lora_chat.engine.protocol import TextChunk
+from lora_chat.errors import UsageError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.services import Services
+from lora_chat.session import Ended, Wearing
+from lora_chat.sitting.commands import COMMANDS, take
+from lora_chat.sitting.face import Turn
+from lora_chat.sitting.sitting import Sitting
+from lora_chat.sitting.training import Plan, Training
+
+
+class LineFace:
+    """``Face`` at a prompt or on a pipe."""
+
+    def __init__(self, services: Services, base: InstalledBase, wearing: Wearing | None) -> None:
+        self.sitting = Sitting(services, base, self, wearing)
+        self.done = False
+        self.failed = 0
+        """The last refusal's exit code, for scripts."""
+        self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    @property
+    def prompt(self) -> str:
+        """What is worn, where the eyes are."""
+        return f"▎{self.sitting.worn}" if self.sitting.worn else self.sitting.base.name
+
+    def take(self, line: str) -> None:
+        """Do what a line says."""
+        take(self.sitting, line)
+
+    def news(self) -> list[str]:
+        """What happened beside the chat since this was last asked."""
+        return [self._news.get() for _ in range(self._news.qsize())]
+
+    # Face
+
+    def note(self, text: str) -> None:
+        """See ``Face.note``."""
+        note(text)
+
+    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """See ``Face.details``."""
+        width = max(len(name) for name, _ in rows)
+        answer(title)
+        for name, fact in rows:
+            answer(folded(f"  {name:{width}}  {fact}", width + 4))
+
+    def confirm(self, question: str, *, loses: bool = False) -> bool:
+        """See ``Face.confirm``; on a pipe the command itself is the person's word."""
+        return not is_interactive() or confirm(question, yes=False, loses=loses)
+
+    def opened(self) -> None:
+        """See ``Face.opened``."""
+        if self.sitting.conversation is None:
+            note("A new conversation.")
+        for message in self.sitting.branch():
+            answer(f"{message.adapter or message.role.value}: {message.content}")
+
+    def changed(self) -> None:
+        """See ``Face.changed``: the next prompt shows what is worn."""
+
+    def play(self, turn: Turn) -> None:
+        """See ``Face.play``; Ctrl-C keeps what there is."""
+        with cancelled_by_ctrl_c() as cancel:
+            for event in turn(cancel):
+                if isinstance(event, TextChunk):
+                    stream(event.text)
+                elif isinstance(event, Ended):
+                    answer()
+                    note(_footer(event))
+        self.sitting.refresh()
+
+    def choose_adapter(self, catalog: Catalog) -> None:
+        """See ``Face.choose_adapter``."""
+        answer_table(["NAME", "RANK", "DESCRIPTION"], [[a.name, str(a.rank), a.description] for a in catalog.adapters])
+        for problem in catalog.problems:
+            note(problem.reason)
+
+    def choose_conversation(self) -> None:
+        """See ``Face.choose_conversation``."""
+        rows = [[each.id, str(each.adapter or ""), each.title] for each in self.sitting.store.conversations(20)]
+        answer_table(["ID", "ADAPTER", "TITLE"], rows)
+
+    def found(self, text: str, hits: Sequence[Hit]) -> None:
+        """See ``Face.found``."""
+        answer_table(["ID", "FOUND"], [[hit.conversation.id, hit.snippet] for hit in hits])
+
+    def write_answer(self, message: Message) -> None:
+        """See ``Face.write_answer``; a line has no editor."""
+        raise UsageError("Write /edit and the answer you wanted: it takes the last answer's place.")
+
+    def offer(self, plan: Plan) -> None:
+        """See ``Face.offer``: here it begins at once."""
+        for line in describe(plan.counted, plan.recipe, plan.base, plan.name):
+            note(folded(line, INDENT))
+        self.sitting.train(plan)
+        note("It trains beside the chat: go on, or see /train status.")
+
+    def trains(self, training: Training) -> None:
+        """See ``Face.trains``; called from the training's thread, so it is told at the next prompt."""
+        if training.installed is not None:
+            *told, _ = summary(training.installed)
+            for line in [*told, f"Wear it: /adapter use {training.installed.adapter}"]:
+                self._news.put(line)
+        elif training.state == "cancelled":
+            self._news.put(training.status)
+        elif training.state == "failed":
+            self._news.put(f"✗ {training.status}")
+
+    def show_training(self, training: Training) -> None:
+        """See ``Face.show_training``."""
+        answer(training.status)
+
+    def help(self) -> None:
+        """See ``Face.help``."""
+        width = max(len(command.usage) for command in COMMANDS)
+        for command in COMMANDS:
+            answer(folded(f"  {command.usage:{width}}  {command.help}", width + 4))
+
+    def theme(self, name: str) -> None:
+        """See ``Face.theme``."""
+        note(f"Kept for the terminal UI: {name}.")
+
+    def tour(self) -> None:
+        """See ``Face.tour``."""
+        note("The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line.")
+
+    def leave(self) -> None:
+        """See ``Face.leave``; a training that runs is waited for on a pipe, and asked about at a terminal."""
+        training = self.sitting.training
+        if training is not None and training.running:
+            if not is_interactive():
+                training.wait()
+            elif not confirm("A training is running and would be lost. Stop it and leave?", yes=False, loses=True):
+                return
+            else:
+                training.stop()
+        for line in self.news():
+            note(line)
+        if training is not None and training.failure is not None:
+            self.failed = training.failure.exit_code
+        self.done = True
+
+
+def _footer(event: Ended) -> str:
+    finished = event.finished
+    parts = ["stopped"] if finished.reason == "cancelled" else []
+    if finished.tokens_per_second:
+        parts.append(f"{finished.tokens_per_second:.0f} tok/s")
+    if finished.first_token_ms:
+        parts.append(f"first {finished.first_token_ms / 1000:.1f} s")
+    return "  " + " · ".join([*parts, f"{finished.generated_tokens} tokens"])

@@ -1,0 +1,117 @@
+"""The commands of the chat. Owns their one table, from which dispatch, completion, the palette, the help and the README
+are drawn; never reads a key and never prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from lora_chat.errors import UsageError, did_you_mean
+from lora_chat.sitting import verbs
+from lora_chat.sitting.sitting import Sitting
+from lora_chat.text import clean, clean_line
+
+Completes = Literal["", "adapters", "conversations", "settings", "ratings", "themes"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One form of one command."""
+
+    words: str
+    """What is typed, without the slash: ``adapter use``."""
+    argument: str
+    """What follows: ``NAME``; in brackets where it may be left out."""
+    help: str
+    run: Callable[[Sitting, str], None]
+    completes: Completes = ""
+    """What the argument is one of."""
+    group: str = "Chat"
+
+    @property
+    def usage(self) -> str:
+        """Such as ``/adapter use NAME``."""
+        return f"/{self.words} {self.argument}".rstrip()
+
+    @property
+    def noun(self) -> str:
+        """The first word."""
+        return self.words.split()[0]
+
+    @property
+    def needs_argument(self) -> bool:
+        """Whether it can do nothing without."""
+        return bool(self.argument) and not self.argument.startswith("[")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("adapter list", "", "what can be worn", verbs.adapter_list, group="Adapters"),
+    Command("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters", "Adapters"),
+    Command("adapter off", "", "take it off: the base answers", verbs.adapter_off, group="Adapters"),
+    Command("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale, group="Adapters"),
+    Command("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters", "Adapters"),
+    Command("adapter install", "PATH", "check a folder and install it", verbs.adapter_install, group="Adapters"),
+    Command(
+        "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
+    ),
+    Command("train status", "", "how far it is", verbs.train_status, group="Training"),
+    Command("train pause", "", "let it wait", verbs.train_pause, group="Training"),
+    Command("train resume", "", "let it go on", verbs.train_resume, group="Training"),
+    Command("train cancel", "", "stop it; nothing changes", verbs.train_cancel, group="Training"),
+    Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
+    Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
+    Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command("new", "", "begin a new conversation", verbs.new),
+    Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
+    Command("search", "TEXT", "where that was said", verbs.search),
+    Command("rename", "TITLE", "another title for this conversation", verbs.rename),
+    Command("delete", "", "delete this conversation", verbs.delete),
+    Command("system", "[TEXT]", "the system prompt of this conversation", verbs.system),
+    Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
+    Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
+    Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
+    Command("help", "", "this list", verbs.help, group="Program"),
+    Command("quit", "", "leave", verbs.quit, group="Program"),
+)
+"""The one table."""
+
+_WITHOUT_VERB = {"adapter": "adapter list"}
+"""What the first word alone means, where it means anything."""
+
+
+def take(sitting: Sitting, line: str) -> None:
+    """Do what a line says: a command, or a message to be answered. A line that begins with // is a message.
+
+    Raises:
+        UsageError: there is no such command, or its argument is missing.
+        LoraChatError: the command refuses.
+    """
+    if line.startswith("/") and not line.startswith("//"):
+        command, rest = find(line[1:])
+        if command.needs_argument and not rest:
+            raise UsageError(f"Write {command.usage}: {command.help}.")
+        command.run(sitting, rest)
+    elif clean(line).strip():
+        sitting.say(line.removeprefix("/") if line.startswith("//") else line)
+
+
+def find(words: str) -> tuple[Command, str]:
+    """The command that ``words`` (without the slash) begin with, and what follows it.
+
+    Raises:
+        UsageError: there is none, naming the nearest.
+    """
+    noun, _, rest = words.strip().partition(" ")
+    forms = [command for command in COMMANDS if command.noun == noun]
+    if not forms:
+        near = did_you_mean(f"/{noun}", [f"/{command.noun}" for command in COMMANDS])
+        hint = near or ": see /help. A message that begins with / is written with two, //."
+        raise UsageError(f"There is no /{clean_line(noun, 40)}{hint}")
+    said = " ".join([noun, *rest.split(" ", 1)[:1]]).strip() if " " in forms[0].words else noun
+    said = _WITHOUT_VERB.get(said, said)
+    for command in forms:
+        if command.words == said:
+            return command, rest.strip() if command.words == noun else rest.partition(" ")[2].strip()
+    raise UsageError(f"Write {', '.join(command.usage for command in forms[:-1])} or {forms[-1].usage}.")

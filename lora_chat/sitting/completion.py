@@ -1,0 +1,85 @@
+"""What a half-written command could become. Owns the matching; never draws, reads a key or touches the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lora_chat.chat.conversation import Rating
+from lora_chat.config import THEMES
+from lora_chat.sitting.commands import COMMANDS, Command
+from lora_chat.sitting.verbs import SETTINGS
+
+MOST = 8
+"""As many as are offered at once."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One way to go on."""
+
+    line: str
+    """What the line becomes."""
+    label: str
+    help: str
+    whole: bool
+    """Whether the line can be sent as it is then."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What arguments can name: (name, what it is)."""
+
+    adapters: Sequence[tuple[str, str]] = ()
+    conversations: Sequence[tuple[str, str]] = ()
+
+
+def complete(line: str, names: Names) -> list[Completion]:
+    """The ways to go on from ``line``, best first; none for a message or a line that is complete."""
+    if not line.startswith("/") or line.startswith("//") or "\n" in line:
+        return []
+    found = [*_commands(line), *_arguments(line, names)]
+    return [each for each in found if each.line != line][:MOST]
+
+
+def _commands(line: str) -> Iterator[Completion]:
+    """Those whose words begin so, then those that have such a word."""
+    typed = line[1:].lower()
+    first = [command for command in COMMANDS if command.words.startswith(typed)]
+    later = [command for command in COMMANDS if f" {typed}" in f" {command.words}" and command not in first]
+    for command in first + (later if typed and " " not in typed else []):
+        tail = " " if command.needs_argument else ""
+        yield Completion(f"/{command.words}{tail}", command.usage, command.help, not command.needs_argument)
+
+
+def _arguments(line: str, names: Names) -> Iterator[Completion]:
+    """What the argument of the command that ``line`` begins with could be."""
+    for command in COMMANDS:
+        beginning = f"/{command.words} "
+        if command.completes and line.lower().startswith(beginning):
+            typed = line[len(beginning) :].strip().lower()
+            whole = command.completes != "settings"
+            for name, what in _matching(typed, _choices(command, names)):
+                yield Completion(beginning + name + ("" if whole else " "), name, what, whole)
+
+
+def _matching(typed: str, choices: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Those whose name begins so; where none does, those that say it of themselves."""
+    named = [each for each in choices if each[0].lower().startswith(typed)]
+    yield from named or [each for each in choices if typed in each[1].lower()]
+
+
+def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
+    match command.completes:
+        case "adapters":
+            return names.adapters
+        case "conversations":
+            return names.conversations
+        case "settings":
+            return [(name, "a number") for name in SETTINGS]
+        case "ratings":
+            return [(rating.value, "") for rating in Rating]
+        case "themes":
+            return [(name, "") for name in THEMES]
+        case _:
+            return ()

@@ -1,0 +1,76 @@
+"""What a sitting shows itself through. Owns the protocol; the line chat and the terminal UI implement it.
+
+Every method may be called from any thread but the one that draws, and may wait for the person.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from lora_chat.session import TurnEvent
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Catalog
+    from lora_chat.chat.conversation import Message
+    from lora_chat.chat.search import Hit
+    from lora_chat.sitting.training import Plan, Training
+
+Turn = Callable[[threading.Event], Iterator[TurnEvent]]
+"""Makes one answer; the event stops it."""
+
+
+class Face(Protocol):
+    """How a sitting reaches the person."""
+
+    def note(self, text: str) -> None:
+        """Say in one sentence what was done."""
+
+    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Show facts, each with its name."""
+
+    def confirm(self, question: str, *, loses: bool = False) -> bool:
+        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
+
+    def opened(self) -> None:
+        """Another conversation is open: show it."""
+
+    def changed(self) -> None:
+        """The open conversation, its branch or what it wears changed: draw it anew."""
+
+    def play(self, turn: Turn) -> None:
+        """Make an answer and show it as it comes; may return before it has ended."""
+
+    def choose_adapter(self, catalog: Catalog) -> None:
+        """Show what can be worn."""
+
+    def choose_conversation(self) -> None:
+        """Show the saved conversations."""
+
+    def found(self, text: str, hits: Sequence[Hit]) -> None:
+        """Show where ``text`` was said."""
+
+    def write_answer(self, message: Message) -> None:
+        """Let the person write the answer they wanted in place of ``message``."""
+
+    def offer(self, plan: Plan) -> None:
+        """Show what would be trained; the person, or the face for them, then starts it."""
+
+    def trains(self, training: Training) -> None:
+        """A training began, got further, or ended."""
+
+    def show_training(self, training: Training) -> None:
+        """The person asked how far it is."""
+
+    def help(self) -> None:
+        """Show every command."""
+
+    def theme(self, name: str) -> None:
+        """Use other colours, where there are any."""
+
+    def tour(self) -> None:
+        """Begin the guided tour of the loop, where there is one."""
+
+    def leave(self) -> None:
+        """End the sitting."""

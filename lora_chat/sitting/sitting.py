@@ -1,0 +1,264 @@
+"""One sitting: the open conversation, what it wears, and a training beside it. Owns that state; never draws.
+
+Every method changes the store or the state first and tells the face then. One thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
+from lora_chat.chat.store import Store
+from lora_chat.engine.protocol import Engine, Sampling
+from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.services import Services
+from lora_chat.session import Wearing, choose_sampling
+from lora_chat.sitting.face import Face
+from lora_chat.sitting.training import Plan, Training
+from lora_chat.text import clean_line
+from lora_chat.training.jobs import check_free
+from lora_chat.training.selection import HistoryFilter
+
+
+class Sitting:
+    """What the commands of the chat work on."""
+
+    def __init__(self, services: Services, base: InstalledBase, face: Face, wearing: Wearing | None = None) -> None:
+        self.services = services
+        self.base = base
+        self.face = face
+        self.engine: Engine = services.engine_beside(base)
+        self.session = services.session(self.engine, base)
+        self.store = services.store
+        self.wearing = wearing
+        self.conversation: Conversation | None = None
+        self.wishes: dict[str, Any] = {}
+        """Sampling settings that hold for this sitting."""
+        self.training: Training | None = None
+        """The newest one, running or ended."""
+
+    # Turns
+
+    def say(self, text: str) -> None:
+        """Have ``text`` answered; the first message begins a conversation."""
+        current = self._begun()
+        self._take_off_what_is_gone()
+        wearing, sampling = self.wearing, self._sampling()
+        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
+
+    def retry(self, answer: Message | None = None) -> None:
+        """Answer the question of ``answer`` again, by default the last one; the old answer stays beside the new one.
+
+        Raises:
+            RefusedError: nothing was asked yet.
+        """
+        current = self.conversation
+        if current is None:
+            raise RefusedError("There is nothing to answer again: write a message first.")
+        question = self.store.message(answer.parent) if answer is not None and answer.parent is not None else None
+        self._take_off_what_is_gone()
+        wearing, sampling = self.wearing, self._sampling()
+        self.face.play(lambda cancel: self.session.retry(current, wearing, sampling, cancel, question))
+
+    def _sampling(self) -> Sampling:
+        return choose_sampling(self.session.config, self.wearing, **self.wishes)
+
+    def branch(self) -> list[Message]:
+        """The visible branch of the open conversation, oldest first."""
+        return self.store.branch(self.conversation.id) if self.conversation is not None else []
+
+    def branch_with_places(self) -> list[tuple[Message, int, int]]:
+        """The same, each with its place among its alternatives and their number: (message, 2, 3)."""
+        return with_places(self.store, self.branch())
+
+    # Answers
+
+    def last_answer(self) -> Message:
+        """The visible branch's last answer.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        found = [message for message in self.branch() if message.role is Role.ASSISTANT]
+        if not found:
+            raise RefusedError("There is no answer yet: write a message first.")
+        return found[-1]
+
+    def rate(self, answer: Message, rating: Rating | None) -> None:
+        """Keep what the person thinks of an answer; None takes it back.
+
+        Raises:
+            RefusedError: it is still being written.
+        """
+        if self.store.message(answer.id).status is Status.STREAMING:
+            raise RefusedError("That answer is still being written: wait for it or stop it, then rate it.")
+        self.store.rate(answer.id, rating)
+        self.face.changed()
+
+    def edit(self, answer: Message, text: str) -> None:
+        """Put the answer the person wanted in the place of ``answer``, which is kept beside it."""
+        self.store.edit_answer(answer.id, text)
+        self.refresh()
+        self.face.changed()
+
+    def show_sibling(self, answer: Message, step: int) -> None:
+        """Show the alternative ``step`` places on, with what followed it."""
+        siblings = self.store.siblings(answer.id)
+        place = [each.id for each in siblings].index(answer.id) + step
+        if 0 <= place < len(siblings):
+            leaf = self.store.newest_leaf(siblings[place].id)
+            self.conversation = self.store.update_conversation(answer.conversation, head=leaf)
+            self.face.changed()
+
+    # Conversations
+
+    def new(self) -> None:
+        """Begin a new conversation, which wears what this one wore; it is kept from its first message on."""
+        self.conversation = None
+        self.face.opened()
+
+    def open(self, id: str) -> None:
+        """Go on with a saved conversation and what it wore.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self.store.conversation(id)
+        try:
+            wearing = self.services.wear(found.adapter, found.scale) if found.adapter else None
+        except LoraChatError as error:
+            wearing = None
+            self.face.note(f"{error} The base answers.")
+        self.conversation = found
+        self.wear(wearing)
+        self.face.opened()
+
+    def begin_plainly(self) -> None:
+        """Begin a new conversation that wears nothing."""
+        self.wearing = None
+        self.new()
+
+    def ask_to_delete(self, id: str) -> None:
+        """Delete a conversation once the person agrees."""
+        title = clean_line(self.store.conversation(id).title or "this conversation", 60)
+        if self.face.confirm(f"Delete “{title}” with all of its answers?", loses=True):
+            self.delete(id)
+            self.face.note(f"“{title}” is deleted.")
+
+    def delete(self, id: str) -> None:
+        """Delete a conversation with all of its answers; the open one is then a new one."""
+        self.store.delete_conversation(id)
+        if self.conversation is not None and self.conversation.id == id:
+            self.new()
+        else:
+            self.face.changed()
+
+    def update(self, **changes: Any) -> None:
+        """Change the open conversation's title or system prompt; begins one where none is open."""
+        self.conversation = self.store.update_conversation(self._begun().id, **changes)
+        self.face.changed()
+
+    def refresh(self) -> None:
+        """Read the open conversation again: its head moves with each message."""
+        if self.conversation is not None:
+            self.conversation = self.store.conversation(self.conversation.id)
+
+    def _begun(self) -> Conversation:
+        if self.conversation is None:
+            adapter, scale = (self.wearing.adapter.name, self.wearing.scale) if self.wearing else (None, 1.0)
+            self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
+        self.conversation = self.store.conversation(self.conversation.id)
+        return self.conversation
+
+    # Wearing
+
+    @property
+    def worn(self) -> str:
+        """What is worn, in words: ``shop ×0.5``; empty on the base alone."""
+        if self.wearing is None:
+            return ""
+        scale = "" if self.wearing.scale == 1 else f" ×{self.wearing.scale:g}"
+        return f"{self.wearing.adapter.name}{scale}"
+
+    def wear(self, wearing: Wearing | None) -> None:
+        """Change what this conversation wears from the next answer on."""
+        self.wearing = wearing
+        if self.conversation is not None:
+            name, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
+            self.conversation = self.store.update_conversation(self.conversation.id, adapter=name, scale=scale)
+        self.face.changed()
+
+    def _take_off_what_is_gone(self) -> None:
+        """An adapter that was removed while worn: the chat goes on, on the base, and says so."""
+        if self.wearing is not None and not self.wearing.adapter.path.is_dir():
+            self.face.note(f"{self.wearing.adapter.name} is no longer installed: the base answers.")
+            self.wear(None)
+
+    # Training
+
+    @property
+    def is_training(self) -> bool:
+        """Whether one runs or waits in this sitting."""
+        return self.training is not None and self.training.running
+
+    def plan(self, name: str, wanted: HistoryFilter | None = None) -> Plan:
+        """What a training from the history would learn; without a name the next free one is taken.
+
+        Raises:
+            RefusedError: one runs already, the name is taken, or there is nothing to learn.
+        """
+        if self.is_training:
+            raise RefusedError("A training is running: wait for it, or /train cancel.")
+        chosen = name or self._next_name()
+        check_free(chosen, self.services.paths)
+        return Plan.make(self.services, self.base, chosen, wanted or HistoryFilter())
+
+    def train(self, plan: Plan) -> None:
+        """Begin what ``plan`` says, beside the chat.
+
+        Raises:
+            RefusedError: one runs already, or the plan teaches nothing.
+        """
+        if self.is_training:
+            raise RefusedError("A training is running: wait for it, or /train cancel.")
+        check_free(plan.name, self.services.paths)
+        self.training = Training(plan, self.services, self.engine, self.face.trains)
+        self.training.start()
+
+    def offer_from(self, conversation: str, stem: str) -> None:
+        """Show what would be learnt from one conversation alone, as ``stem`` or the next free name after it."""
+        wanted = HistoryFilter(conversations=(conversation,))
+        self.face.offer(self.plan(self._free_name(stem), wanted))
+
+    def _next_name(self) -> str:
+        """The next version of what is worn, if it was trained here; else ``mine``, ``mine-2``, …"""
+        worn = self.wearing.adapter if self.wearing else None
+        stem = worn.name if worn and worn.manifest.private else "mine"
+        head, dash, tail = stem.rpartition("-")
+        return self._free_name(head if dash and tail.isdigit() else stem)
+
+    def _free_name(self, stem: str) -> str:
+        taken = {adapter.name for adapter in self.services.adapters().adapters}
+        numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 3))
+        return next(name for name in numbered if name not in taken)
+
+    # The end
+
+    def close(self) -> None:
+        """Stop a training; what was open is closed by the services."""
+        if self.training is not None:
+            self.training.stop()
+
+
+def with_places(store: Store, messages: Sequence[Message]) -> list[tuple[Message, int, int]]:
+    """Each message of one conversation with its place among its alternatives, from 1, and their number."""
+    if not messages:
+        return []
+    alternatives: defaultdict[tuple[int | None, Role], list[int]] = defaultdict(list)
+    for each in store.messages(messages[0].conversation):
+        alternatives[each.parent, each.role].append(each.id)
+    together = [(message, alternatives[message.parent, message.role]) for message in messages]
+    return [(message, ids.index(message.id) + 1, len(ids)) for message, ids in together]

@@ -1,0 +1,236 @@
+"""A training beside the chat. Owns its plan, its thread and how far it is; never prints and never draws."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lora_chat.engine.protocol import Engine
+from lora_chat.errors import LoraChatError, RefusedError, TrainingError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.models.prompt import load_prompt_format
+from lora_chat.services import Services
+from lora_chat.training.estimate import Estimate, estimate
+from lora_chat.training.events import (
+    Cancelled,
+    DatasetReady,
+    Evaluated,
+    Failed,
+    Installed,
+    Preparing,
+    StepDone,
+    TrainingEvent,
+)
+from lora_chat.training.job import create_job
+from lora_chat.training.jobs import run_job
+from lora_chat.training.preview import preview
+from lora_chat.training.recipe import Effort, Recipe, choose_recipe
+from lora_chat.training.selection import HistoryFilter, Selection, select_from_history
+
+HISTORY = "from-history"
+
+State = Literal["starting", "preparing", "training", "paused", "finished", "cancelled", "failed"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is, at one moment: what a screen shows of it."""
+
+    name: str
+    state: State
+    status: str
+    """In one sentence."""
+    what: str = ""
+    """What is prepared before the first step, and how much of it is done, in [0, 1]."""
+    done: float = 0.0
+    step: int = 0
+    steps: int = 0
+    """Most it may take."""
+    losses: tuple[float, ...] = ()
+    """One each step."""
+    heldout: tuple[tuple[int, float], ...] = ()
+    """(step, loss) of each evaluation of held-out conversations; empty for a handful."""
+    eta_s: float | None = None
+    tokens_per_second: float | None = None
+    installed: Installed | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on or is paused."""
+        return self.state not in ("finished", "cancelled", "failed")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would be learnt and how, before anything is spent."""
+
+    name: str
+    base: InstalledBase
+    wanted: HistoryFilter
+    found: Selection
+    """Everything the filter finds."""
+    excluded: frozenset[tuple[str, int]]
+    """Of ``found``, what the person left out: (source, index of the answer)."""
+    selection: Selection
+    recipe: Recipe
+    counted: DatasetReady
+    estimate: Estimate
+
+    @classmethod
+    def make(
+        cls,
+        services: Services,
+        base: InstalledBase,
+        name: str,
+        wanted: HistoryFilter,
+        excluded: Collection[tuple[str, int]] = (),
+        effort: Effort = "normal",
+    ) -> Plan:
+        """Choose from the history, count it and estimate it.
+
+        Raises:
+            RefusedError: the history holds nothing to learn.
+        """
+        found = select_from_history(services.store, wanted)
+        selection = found.without(excluded)
+        recipe = choose_recipe(len(selection.lessons), base.parameters, effort)
+        counted = preview(selection, load_prompt_format(base.folder))
+        prepared = services.has_general_answers(base)
+        expected = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
+        return cls(name, base, wanted, found, frozenset(excluded), selection, recipe, counted, expected)
+
+    def again(
+        self, services: Services, *, excluded: Collection[tuple[str, int]], effort: Effort, unrated: bool
+    ) -> Plan:
+        """The same with other choices. Raises as ``make``."""
+        wanted = replace(self.wanted, unrated=unrated)
+        return Plan.make(services, self.base, self.name, wanted, excluded, effort)
+
+
+class Training:
+    """One training that runs while the chat goes on."""
+
+    def __init__(self, plan: Plan, services: Services, engine: Engine, tell: Callable[[Training], None]) -> None:
+        """``tell`` is called from the training's own thread after every event.
+
+        Raises:
+            RefusedError: the plan teaches nothing.
+        """
+        if not plan.selection.lessons:
+            raise RefusedError("Everything is left out, so there is nothing to learn: include an answer.")
+        self.plan = plan
+        self.state: State = "starting"
+        self.what = ""
+        """What is prepared."""
+        self.done = 0.0
+        """Of the preparation, in [0, 1]."""
+        self.steps: list[StepDone] = []
+        self.evaluations: list[Evaluated] = []
+        self.installed: Installed | None = None
+        self.failure: LoraChatError | None = None
+        self._tell = tell
+        self._cancel = threading.Event()
+        self._pause = threading.Event()
+        job = create_job(services.paths.training, plan.name, plan.base.name, HISTORY, plan.selection, plan.recipe)
+        self._events = run_job(job, engine.train, plan.base.signature, services.paths, self._cancel, pause=self._pause)
+        self._thread = threading.Thread(target=self._follow, name="follow-training", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on, or is paused."""
+        return self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the person made it wait."""
+        return self._pause.is_set() and self.state not in ("finished", "cancelled", "failed")
+
+    @property
+    def status(self) -> str:
+        """How far it is, in one sentence."""
+        name, step = self.plan.name, self.steps[-1] if self.steps else None
+        if self.state == "failed":
+            return f"The training of {name} failed: {self.failure}"
+        if self.state == "cancelled":
+            return f"The training of {name} was stopped after {step.step if step else 0} steps; nothing changed."
+        if self.installed is not None:
+            return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}"
+        waits = "paused at " if self.paused else ""
+        if step is not None:
+            left = f"{step.eta_s:.0f} s left at most"
+            return f"{name}: {waits}step {step.step}/{step.steps}, loss {step.loss:.3f}, {left}."
+        return f"{name}: {waits}{self.what}, {self.done:.0%}." if self.what else f"{name} is starting."
+
+    @property
+    def progress(self) -> Progress:
+        """A picture of it now."""
+        last = self.steps[-1] if self.steps else None
+        return Progress(
+            name=self.plan.name,
+            state="paused" if self.paused else self.state,
+            status=self.status,
+            what=self.what,
+            done=self.done,
+            step=last.step if last else 0,
+            steps=last.steps if last else 0,
+            losses=tuple(each.loss for each in self.steps),
+            heldout=tuple((each.step, each.heldout_loss) for each in self.evaluations),
+            eta_s=last.eta_s if last else None,
+            tokens_per_second=last.tokens_per_second if last else None,
+            installed=self.installed,
+        )
+
+    def pause(self) -> None:
+        """Let it wait where it is; its memory is kept."""
+        self._pause.set()
+        self._tell(self)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._pause.clear()
+        self._tell(self)
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Cancel it and wait for that."""
+        self._cancel.set()
+        self.wait()
+
+    def _follow(self) -> None:
+        try:
+            for event in self._events:
+                self._note(event)
+                self._tell(self)
+        except Exception as error:  # nobody else would catch it: a thread prints its traceback and is gone
+            known = error if isinstance(error, LoraChatError) else TrainingError(f"{type(error).__name__}: {error}")
+            self._fail(known)
+            self._tell(self)
+
+    def _note(self, event: TrainingEvent) -> None:
+        match event:
+            case Preparing():
+                self.state, self.what, self.done = "preparing", event.what, event.done
+            case StepDone():
+                self.state = "training"
+                self.steps.append(event)
+            case Evaluated():
+                self.evaluations.append(event)
+            case Installed():
+                self.state, self.installed = "finished", event
+            case Cancelled():
+                self.state = "cancelled"
+            case Failed():
+                self._fail(TrainingError(event.reason))
+
+    def _fail(self, error: LoraChatError) -> None:
+        self.state, self.failure = "failed", error

@@ -1,0 +1,244 @@
+"""What each command of the chat does, one function each. Owns their words; the table is ``commands``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lora_chat.adapters.registry import Adapter
+from lora_chat.chat.conversation import Rating
+from lora_chat.chat.search import search as search_history
+from lora_chat.errors import RefusedError, UsageError
+from lora_chat.session import check_wishes
+from lora_chat.sitting.sitting import Sitting
+from lora_chat.sitting.training import Training
+from lora_chat.text import clean_line
+
+
+def adapter_list(sitting: Sitting, rest: str) -> None:
+    """Show what can be worn."""
+    sitting.face.choose_adapter(sitting.services.adapters())
+
+
+def adapter_use(sitting: Sitting, name: str) -> None:
+    """Wear one, from the next answer on."""
+    sitting.wear(sitting.services.wear(name))
+    sitting.face.note(f"Wearing {sitting.worn} from the next answer on.")
+
+
+def adapter_off(sitting: Sitting, rest: str) -> None:
+    """Take it off."""
+    sitting.wear(None)
+    sitting.face.note("Wearing nothing: the base answers.")
+
+
+def adapter_scale(sitting: Sitting, scale: str) -> None:
+    """Wear what is worn more or less strongly."""
+    if sitting.wearing is None:
+        raise UsageError("No adapter is worn: /adapter use NAME, then, wearing one, /adapter scale 0.8.")
+    adapter_use(sitting, f"{sitting.wearing.adapter.name}={scale}")
+
+
+def adapter_info(sitting: Sitting, name: str) -> None:
+    """What is known of an adapter, by default of the one worn."""
+    if not name and sitting.wearing is None:
+        raise UsageError("No adapter is worn: write /adapter info NAME, or, wearing one, /adapter info.")
+    adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
+    sitting.face.details(f"{adapter.name} {adapter.version}", adapter_facts(adapter))
+
+
+def adapter_facts(adapter: Adapter) -> list[tuple[str, str]]:
+    """An adapter's own words and figures, for whoever shows them."""
+    weights = adapter.manifest.weights.sha256
+    facts = [
+        ("says", adapter.description or "nothing about itself"),
+        ("base", adapter.base_model or "not said"),
+        ("rank", f"rank {adapter.rank} on {', '.join(adapter.targets)}"),
+        ("size", f"{adapter.parameters:,} parameters, {adapter.bytes:,} bytes"),
+        ("wants", f"temperature {adapter.temperature:g}" if adapter.temperature is not None else ""),
+        ("system prompt", adapter.system_prompt),
+        ("licence", adapter.manifest.license),
+        ("sha256", weights),
+        ("from", "shipped with lora-chat" if adapter.origin == "bundled" else str(adapter.path)),
+    ]
+    return [(name, clean_line(fact, 300)) for name, fact in facts if fact]
+
+
+def adapter_install(sitting: Sitting, path: str) -> None:
+    """Check the adapter in a folder against the base at hand, show it, and install it."""
+    from lora_chat.adapters import install as door
+
+    candidate = door.inspect(Path(path).expanduser(), None, sitting.base.signature)
+    manifest, layout = candidate.manifest, candidate.files.layout
+    sitting.face.details(
+        f"{manifest.name} {manifest.version}",
+        [
+            ("says", manifest.description or "nothing about itself"),
+            ("base", f"{manifest.base.model or 'not said'}; fits {sitting.base.name}"),
+            ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
+            ("size", f"{layout.parameters:,} parameters, {len(candidate.files.weights):,} bytes"),
+            ("sha256", candidate.files.sha256),
+            ("licence", manifest.license or "not said"),
+            *([("left out", clean_line(", ".join(candidate.ignored), 300))] if candidate.ignored else []),
+            *[("mind", clean_line(warning, 300)) for warning in candidate.warnings],
+        ],
+    )
+    if not sitting.face.confirm(f"Install the adapter {manifest.name}?"):
+        sitting.face.note("Nothing was installed.")
+        return
+    done = door.install(candidate, sitting.services.paths)
+    how = "is already installed, with the same bytes" if done.already else "is installed"
+    sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
+    sitting.face.changed()
+
+
+def train(sitting: Sitting, name: str) -> None:
+    """Show what would be learnt from the history."""
+    if len(name.split()) > 1:
+        raise UsageError("A name is one word: /train from-history pirate.")
+    sitting.face.offer(sitting.plan(name))
+
+
+def train_status(sitting: Sitting, rest: str) -> None:
+    """How far it is; what became of the last one."""
+    if sitting.training is None:
+        raise RefusedError("No training is running: /train from-history NAME starts one.")
+    sitting.face.show_training(sitting.training)
+
+
+def train_pause(sitting: Sitting, rest: str) -> None:
+    """Let it wait."""
+    _running(sitting).pause()
+    sitting.face.note("The training waits: /train resume lets it go on.")
+
+
+def train_resume(sitting: Sitting, rest: str) -> None:
+    """Let it go on."""
+    _running(sitting).resume()
+    sitting.face.note("The training goes on.")
+
+
+def train_cancel(sitting: Sitting, rest: str) -> None:
+    """Stop it."""
+    _running(sitting).stop()
+
+
+def _running(sitting: Sitting) -> Training:
+    if sitting.training is None or not sitting.training.running:
+        raise RefusedError("No training is running: /train from-history NAME starts one.")
+    return sitting.training
+
+
+def rate(sitting: Sitting, rating: str) -> None:
+    """Judge the last answer."""
+    if rating not in list(Rating):
+        raise UsageError("Write /rate good or /rate bad: it judges the last answer.")
+    sitting.rate(sitting.last_answer(), Rating(rating))
+    sitting.face.note(f"Rated {rating}.")
+
+
+def edit(sitting: Sitting, text: str) -> None:
+    """Put the answer that was wanted in the last one's place."""
+    answer = sitting.last_answer()
+    if not text:
+        sitting.face.write_answer(answer)
+        return
+    sitting.edit(answer, text)
+    sitting.face.note("Kept as the answer you wanted: /train from-history NAME learns from it.")
+
+
+def retry(sitting: Sitting, rest: str) -> None:
+    """Answer the last question again."""
+    sitting.retry()
+
+
+def new(sitting: Sitting, rest: str) -> None:
+    """Begin a new conversation."""
+    sitting.new()
+
+
+def open_conversation(sitting: Sitting, id: str) -> None:
+    """Go on with a saved one."""
+    if id:
+        sitting.open(id)
+    else:
+        sitting.face.choose_conversation()
+
+
+def search(sitting: Sitting, text: str) -> None:
+    """Where ``text`` was said, newest first."""
+    sitting.face.found(text, search_history(sitting.store, text))
+
+
+def rename(sitting: Sitting, title: str) -> None:
+    """Give the open conversation a title."""
+    if sitting.conversation is None:
+        raise RefusedError("No conversation is open yet: write a message, or /open one.")
+    sitting.update(title=title)
+    sitting.face.note(f"It is called {clean_line(title, 60)} now.")
+
+
+def delete(sitting: Sitting, rest: str) -> None:
+    """Delete the open conversation, after asking."""
+    current = sitting.conversation
+    if current is None:
+        raise RefusedError("No conversation is open: /open one, then /delete.")
+    sitting.ask_to_delete(current.id)
+
+
+def system(sitting: Sitting, text: str) -> None:
+    """The open conversation's system prompt; empty leaves it to the adapter and the settings."""
+    sitting.update(system=text)
+    said = "The system prompt is set." if text else "The system prompt is left to the adapter and the settings."
+    sitting.face.note(said)
+
+
+SETTINGS: dict[str, Callable[[str], Any]] = {
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "repetition_penalty": float,
+    "max_tokens": int,
+    "seed": int,
+}
+"""What ``/set`` knows."""
+
+
+def set_sampling(sitting: Sitting, words: str) -> None:
+    """Change how the next answers are sampled."""
+    name, _, value = words.partition(" ")
+    if name not in SETTINGS:
+        raise UsageError(f"Write /set and one of {', '.join(SETTINGS)} with a value.")
+    try:
+        wish = SETTINGS[name](value)
+    except ValueError as error:
+        raise UsageError(f'"{clean_line(value, 40)}" is no value for {name}: write a number.') from error
+    check_wishes({name: wish})
+    sitting.wishes[name] = wish
+    sitting.face.note(f"{name} is {value} from the next answer on.")
+
+
+def theme(sitting: Sitting, name: str) -> None:
+    """Use other colours, now and from now on."""
+    from lora_chat.config import THEMES, save_settings
+
+    if name not in THEMES:
+        raise UsageError(f"Write /theme {' or /theme '.join(THEMES)}.")
+    save_settings(sitting.services.paths.config, theme=name)
+    sitting.face.theme(name)
+
+
+def tour(sitting: Sitting, rest: str) -> None:
+    """Through the whole loop."""
+    sitting.face.tour()
+
+
+def help(sitting: Sitting, rest: str) -> None:
+    """Every command."""
+    sitting.face.help()
+
+
+def quit(sitting: Sitting, rest: str) -> None:
+    """Leave."""
+    sitting.face.leave()

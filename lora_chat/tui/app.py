@@ -1,0 +1,342 @@
+"""The terminal UI. Owns the window: its screens, colours, signals and end; never what is said in it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from lora_chat.errors import LoraChatError
+from lora_chat.tui import messages as news
+from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.harmless import Harmless
+from lora_chat.tui.screens.chat import ChatScreen
+from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.training_flow import TrainingFlow
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.commands import Command
+    from lora_chat.tui.screens.training import CancelWanted, PauseWanted
+    from lora_chat.tui.screens.training_plan import PlanWanted
+
+KEYS = (
+    ("Enter", "send"),
+    ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
+    ("up, down", "earlier and later prompts"),
+    ("esc", "stop the answer; else to the answers"),
+    ("↑ ↓ in the answers", "choose one: e edit, g good, b bad, r retry, ← → other answers"),
+    ("ctrl+r", "retry the last answer"),
+    ("ctrl+e", "write the answer you wanted"),
+    ("ctrl+g", "choose an adapter"),
+    ("ctrl+t", "look at the training"),
+    ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
+    ("ctrl+n", "new conversation"),
+    ("ctrl+f", "search everything that was said"),
+    ("ctrl+p", "every command"),
+    ("f1", "this help"),
+    ("ctrl+q", "quit"),
+)
+"""For the help screen."""
+
+
+class LoraChatApp(App[None]):
+    """One window on one home."""
+
+    TITLE = "lora-chat"
+    CSS = """
+    ToastRack { align: right top; margin: 2 1 0 0; }
+    Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave", "quit", id="app.quit", show=False, priority=True),
+        Binding("ctrl+c", "interrupt", "copy", id="app.copy", show=False, system=True),
+    ]
+
+    def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
+        super().__init__()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+        self._harmless = Harmless()
+        self.defect = ""
+        """What ended it, where something nobody foresaw did."""
+        self.bridge = Bridge(self._deliver, model, adapter)
+        self.chat = ChatScreen(self.bridge)
+        self.flow = TrainingFlow(self, self.bridge)
+        self._leaving = False
+
+    def get_default_screen(self) -> Screen[object]:
+        """The talk is always at the bottom of the stack."""
+        return self.chat  # type: ignore[return-value]
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The last look at every line that leaves for the terminal."""
+        return [*super().get_line_filters(), self._harmless]
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette is the command table."""
+        from lora_chat.sitting.commands import COMMANDS
+
+        for command in COMMANDS:
+            yield SystemCommand(command.usage, command.help, partial(self._from_palette, command))
+
+    def _from_palette(self, command: Command) -> None:
+        """A whole command is done; one that wants an argument waits in the prompt."""
+        if command.needs_argument:
+            self.chat.asking.fill(f"/{command.words} ")
+        else:
+            self.bridge.take(f"/{command.words}")
+
+    def _deliver(self, event: news.News) -> None:
+        self.chat.post_message(event)
+
+    # The beginning and the end
+
+    def on_mount(self) -> None:
+        """A closed or ended terminal ends the program in good order."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGHUP", "SIGTERM"):
+            with suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
+                number = getattr(signal, name)
+                loop.add_signal_handler(number, self._terminated, number)
+
+    def _terminated(self, number: int) -> None:
+        self.exit(return_code=128 + number)
+
+    async def action_leave(self) -> None:
+        """Leave; a training that runs is asked about."""
+        if self._leaving:
+            return
+        if not self.flow.running:
+            self.exit()
+            return
+        from lora_chat.tui.screens.confirm import ConfirmScreen
+
+        self._leaving = True
+        question = "A training is running and would be lost. Stop it and leave?"
+        self.push_screen(ConfirmScreen(question, loses=True), self._left)
+
+    def _left(self, agreed: bool | None) -> None:
+        self._leaving = False
+        if agreed:
+            self.exit()
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C copies a selection, stops an answer, and never ends the program by surprise."""
+        if self.bridge.replying:
+            self.bridge.stop_reply()
+        else:
+            self.notify("ctrl+q quits.", timeout=3)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Nobody foresaw it: the traceback goes to the log, the person gets one sentence after the window is gone."""
+        from lora_chat.defects import record
+
+        self.defect = record(error)
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    # What the work tells, beside the talk
+
+    def on_settings_read(self, event: news.SettingsRead) -> None:
+        """Colours."""
+        self._use_theme(event.config.theme)
+
+    def on_theme_chosen(self, event: news.ThemeChosen) -> None:
+        """Other colours."""
+        self._use_theme(event.name)
+
+    def _use_theme(self, name: str) -> None:
+        self.theme = LIGHT.name if name == "light" else DARK.name
+
+    def on_base_missing(self, event: news.BaseMissing) -> None:
+        """The first start."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        self.push_screen(WelcomeScreen(event.entry), self._welcomed)
+
+    def on_base_found(self, event: news.BaseFound) -> None:
+        """The base is here."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        if isinstance(self.screen, WelcomeScreen):
+            self.screen.arrived()
+        elif event.first_time:
+            self.push_screen(WelcomeScreen(None), self._welcomed)
+
+    def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
+        """It is fetched by a process of its own."""
+        self.bridge.fetch(getattr(event, "name", ""))
+
+    def on_fetching(self, event: news.Fetching) -> None:
+        """How far."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        if isinstance(self.screen, WelcomeScreen):
+            self.screen.show_fetch(event.what, event.done, event.total)
+
+    def on_fetch_failed(self, event: news.FetchFailed) -> None:
+        """It can be tried again."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        if isinstance(self.screen, WelcomeScreen):
+            self.screen.show_failure(event.reason)
+
+    def _welcomed(self, choice: str | None) -> None:
+        if choice == "tour":
+            self.chat.start_tour()
+
+    def on_said(self, event: news.Said) -> None:
+        """One sentence, over the talk for a while."""
+        self.tell(event.text, refused=event.refused)
+
+    def tell(self, text: str, *, refused: bool = False) -> None:
+        """Say one sentence over the talk for a while; a refusal longer."""
+        self.notify(text, severity="error" if refused else "information", markup=False, timeout=10 if refused else 4)
+
+    def on_engine_seen(self, event: news.EngineSeen) -> None:
+        """What the title bar has no room for."""
+        if event.state in ("died", "failed"):
+            self.tell(event.said, refused=True)
+
+    def on_details_seen(self, event: news.DetailsSeen) -> None:
+        """Facts."""
+        from lora_chat.tui.screens.details import DetailsScreen
+
+        self.push_screen(DetailsScreen(event.title, event.rows))
+
+    def on_asked(self, event: news.Asked) -> None:
+        """A thread waits for the answer."""
+        from lora_chat.tui.screens.confirm import ConfirmScreen
+
+        def answered(agreed: bool | None) -> None:
+            if not event.answer.done():
+                event.answer.set_result(bool(agreed))
+
+        self.push_screen(ConfirmScreen(event.question, loses=event.loses), answered)
+
+    def on_answer_wanted(self, event: news.AnswerWanted) -> None:
+        """An editor with the answer in it."""
+        from lora_chat.tui.screens.write_answer import WriteAnswer
+
+        step = self.chat.tour.step
+
+        def written(text: str | None) -> None:
+            if text is not None:
+                self.bridge.run(lambda sitting: sitting.edit(event.answer, text))
+                self.chat.tour_saw("edited")
+
+        self.push_screen(WriteAnswer(event.question, event.answer.content, step.wanted if step else ""), written)
+
+    def on_hits_seen(self, event: news.HitsSeen) -> None:
+        """Where something was said."""
+        from lora_chat.tui.screens.search import SearchScreen
+
+        if isinstance(self.screen, SearchScreen):
+            self.screen.show(event.text, event.hits)
+        elif event.asked:
+            self.push_screen(SearchScreen(event.text, event.hits), self._open_hit)
+
+    def on_search_screen_search_wanted(self, event: news.News) -> None:
+        """As it is typed."""
+        self.bridge.search(getattr(event, "text", ""))
+
+    def _open_hit(self, id: str | None) -> None:
+        if id:
+            self.bridge.run(lambda sitting: sitting.open(id))
+
+    def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
+        """Kept for the picker."""
+        self._catalog = event.catalog
+
+    def on_opened(self, event: news.Opened) -> None:
+        """A command asked for a screen."""
+        match event.what:
+            case "adapters":
+                self._pick_adapter()
+            case "conversations":
+                self.chat.show_list()
+            case "training":
+                self.flow.open()
+            case "help":
+                self.action_help()
+            case "tour":
+                self.chat.start_tour()
+
+    def _pick_adapter(self) -> None:
+        from lora_chat.tui.screens.adapter_picker import AdapterPicker
+
+        worn, base = self.chat.worn, self.chat.base
+        self.push_screen(AdapterPicker(self._catalog, worn, base), self._picked)
+
+    def _picked(self, choice: str | None) -> None:
+        if choice:
+            self.bridge.take(f"/adapter {choice}")
+
+    def action_help(self) -> None:
+        """Every command and key."""
+        from lora_chat.tui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(KEYS))
+
+    # The training
+
+    def on_offered(self, event: news.Offered) -> None:
+        """What would be learnt."""
+        self.flow.offered(event.plan)
+
+    def on_plan_refused(self, event: news.PlanRefused) -> None:
+        """It cannot be counted so."""
+        self.flow.refused(event.reason)
+
+    def on_plan_wanted(self, event: PlanWanted) -> None:
+        """The same with other choices."""
+        self.flow.replan(event)
+
+    def on_training_seen(self, event: news.TrainingSeen) -> None:
+        """How far it is."""
+        self.flow.saw(event.progress)
+
+    def on_pause_wanted(self, event: PauseWanted) -> None:
+        """Wait, or go on."""
+        self.bridge.take("/train pause" if event.paused else "/train resume")
+
+    def on_cancel_wanted(self, event: CancelWanted) -> None:
+        """Stop it."""
+        self.bridge.take("/train cancel")
+
+    def on_compared_seen(self, event: news.ComparedSeen) -> None:
+        """Before and after."""
+        self.flow.compared(event)
+
+    def on_leave_asked(self, event: news.LeaveAsked) -> None:
+        """By a command."""
+        self.call_later(self.action_leave)
+
+
+def run(model: str | None, adapter: str | None) -> int:
+    """Open the window and return the exit code once it is closed and everything is kept.
+
+    Raises:
+        LoraChatError: something nobody foresaw ended it.
+    """
+    app = LoraChatApp(model, adapter)
+    try:
+        app.run()
+    finally:
+        app.bridge.close()
+    if app.defect:
+        raise LoraChatError(app.defect)
+    return app.return_code or 0

@@ -1,0 +1,378 @@
+"""Between the event loop and everything that takes time. Owns the UI process's threads; never touches a widget.
+
+The screen calls the methods of the first half, which return at once. A sitting speaks through those of the second half,
+its ``Face``, which put messages into the outbox. Commands are done one after another; a reply, a training, the loading
+of the model and searches have threads of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.tui.desk import Desk
+from lora_chat.tui.messages import (
+    AdaptersSeen,
+    AnswerWanted,
+    Asked,
+    BaseFound,
+    BaseMissing,
+    ComparedSeen,
+    ConversationsSeen,
+    DetailsSeen,
+    FetchFailed,
+    Fetching,
+    HitsSeen,
+    LeaveAsked,
+    News,
+    Offered,
+    Opened,
+    PlanRefused,
+    Said,
+    SettingsRead,
+    ThemeChosen,
+    TrainingSeen,
+    ViewSeen,
+)
+from lora_chat.tui.outbox import Outbox
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Catalog
+    from lora_chat.chat.conversation import Message
+    from lora_chat.chat.search import Hit
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.services import Services
+    from lora_chat.sitting.face import Turn
+    from lora_chat.sitting.sitting import Sitting
+    from lora_chat.sitting.training import Plan, Training
+    from lora_chat.training.recipe import Effort
+    from lora_chat.tui.engine_watch import EngineWatch
+    from lora_chat.tui.reply import Reply
+
+LISTED = 500
+"""Conversations in the side list; older ones are found by searching."""
+
+_PATIENCE_S = 5.0
+"""How long the end waits for a thread."""
+
+
+class Bridge:
+    """The screen's way to the work, and the work's way to the screen."""
+
+    def __init__(self, deliver: Callable[[News], object], model: str | None = None, adapter: str | None = None) -> None:
+        """``deliver`` is called on the event loop; ``model`` and ``adapter`` are the command line's wishes."""
+        self._outbox = Outbox(deliver)
+        self._model, self._adapter = model, adapter
+        self._desk = Desk("desk", self._complain)
+        self._reader = Desk("reader", self._complain)
+        self._services: Services | None = None
+        self._sitting: Sitting | None = None
+        self._watch: EngineWatch | None = None
+        self._reply: Reply | None = None
+        self._comparing = threading.Event()
+        self._questions: set[Future[bool]] = set()
+        self._closed = False
+
+    # What the screen asks for; on the event loop
+
+    def begin(self) -> None:
+        """Open the home and the base model; called once, on the event loop."""
+        self._outbox.open()
+        self._desk.put(self._open)
+
+    def take(self, line: str) -> None:
+        """Do what a line says: a command, or a message to be answered."""
+        from lora_chat.sitting.commands import take
+
+        self.run(lambda sitting: take(sitting, line))
+
+    def run(self, action: Callable[[Sitting], object]) -> None:
+        """Do ``action`` after the commands before it."""
+        self._desk.put(lambda: action(self._require()))
+
+    @property
+    def replying(self) -> bool:
+        """Whether an answer is being made."""
+        return self._reply is not None and self._reply.running
+
+    def stop_reply(self) -> None:
+        """End the answer that is being made; what there is of it is kept."""
+        if self._reply is not None:
+            self._reply.cancel.set()
+
+    def replan(self, plan: Plan, excluded: Collection[tuple[str, int]], effort: Effort, unrated: bool) -> None:
+        """Count the training again with other choices."""
+
+        def count(sitting: Sitting) -> None:
+            try:
+                self.offer(plan.again(sitting.services, excluded=excluded, effort=effort, unrated=unrated))
+            except LoraChatError as error:
+                self._put(PlanRefused(str(error)))
+
+        self.run(count)
+
+    def compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Ask what was taught with and without ``adapter``; a comparison that runs is ended."""
+        self._comparing.set()
+        self._comparing = cancel = threading.Event()
+        threading.Thread(
+            target=self._guarded(lambda: self._compare(plan, adapter, more, cancel)), name="compare", daemon=True
+        ).start()
+
+    def stop_comparing(self) -> None:
+        """End the comparison."""
+        self._comparing.set()
+
+    def search(self, text: str) -> None:
+        """Find where ``text`` was said."""
+        self._reader.put(lambda: self._search(text))
+
+    def look_at_adapters(self) -> None:
+        """See what can be worn."""
+        self._reader.put(lambda: self._put(AdaptersSeen(self._require().services.adapters())))
+
+    def fetch(self, name: str) -> None:
+        """Bring a base model onto this machine, in a process of its own: converting it takes torch."""
+        threading.Thread(target=self._guarded(lambda: self._fetch(name)), name="fetch", daemon=True).start()
+
+    def check_engine(self) -> None:
+        """Notice a dead engine process and start another; called every second."""
+        if self._watch is not None:
+            self._watch.check()
+
+    def close(self) -> None:
+        """Stop everything and keep what there is; called after the event loop has ended."""
+        self._closed = True
+        self._outbox.close()
+        for question in list(self._questions):
+            question.cancel()
+        self._comparing.set()
+        self.stop_reply()
+        if self._reply is not None:
+            self._reply.wait(_PATIENCE_S)
+        self._reader.close(_PATIENCE_S)
+        self._desk.put(self._shut)
+        self._desk.close(_PATIENCE_S)
+
+    # Opening
+
+    def _open(self) -> None:
+        from lora_chat.models.catalog import resolve
+        from lora_chat.models.installed import find_base
+        from lora_chat.services import open_services
+
+        services = self._services = open_services()
+        self._put(SettingsRead(services.config))
+        name = self._model or services.config.model
+        self._put(ConversationsSeen(services.store.conversations(LISTED)))
+        try:
+            base = find_base(services.paths.models, name)
+        except NotFoundError:
+            self._put(BaseMissing(resolve(name)))
+            return
+        self._sit_down(services, base)
+
+    def _sit_down(self, services: Services, base: InstalledBase) -> None:
+        from lora_chat.sitting.sitting import Sitting
+        from lora_chat.tui.engine_watch import EngineWatch
+
+        wearing = None
+        try:
+            wearing = services.wear(self._adapter) if self._adapter else None
+        except LoraChatError as error:
+            self.note(f"{error} The base answers.")
+        sitting = self._sitting = Sitting(services, base, self, wearing)
+        self._put(BaseFound(base, first_time=not services.store.conversations(1)))
+        self._watch = EngineWatch(sitting.engine, self._put)
+        self._watch.load()
+        self.changed()
+        self.look_at_adapters()
+
+    def _fetch(self, name: str) -> None:
+        from lora_chat.models.installed import find_base
+        from lora_chat.tui.fetching import fetch_base
+
+        assert self._services is not None
+        services = self._services
+        failure = fetch_base(name, lambda what, done, total: self._put(Fetching(what, done, total)))
+        if failure:
+            self._put(FetchFailed(failure))
+            return
+        base = find_base(services.paths.models, name)
+        self._desk.put(lambda: self._sit_down(services, base))
+
+    def _shut(self) -> None:
+        if self._sitting is not None:
+            self._sitting.close()
+        if self._services is not None:
+            with self._services:
+                pass
+
+    # What a sitting shows: ``Face``; on any thread but the event loop's
+
+    def note(self, text: str) -> None:
+        """See ``Face.note``."""
+        self._put(Said(text))
+
+    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """See ``Face.details``."""
+        self._put(DetailsSeen(title, rows))
+
+    def confirm(self, question: str, *, loses: bool = False) -> bool:
+        """See ``Face.confirm``; a window that closes meanwhile says no."""
+        answer: Future[bool] = Future()
+        self._questions.add(answer)
+        if self._closed:
+            return False
+        self._put(Asked(question, loses, answer))
+        try:
+            return answer.result()
+        except BaseException:  # CancelledError is one
+            return False
+        finally:
+            self._questions.discard(answer)
+
+    def opened(self) -> None:
+        """See ``Face.opened``."""
+        self._look(another=True)
+
+    def changed(self) -> None:
+        """See ``Face.changed``."""
+        self._look(another=False)
+
+    def play(self, turn: Turn) -> None:
+        """See ``Face.play``; the answer comes on a thread of its own.
+
+        Raises:
+            RefusedError: an answer is being made.
+        """
+        if self.replying:
+            raise RefusedError("An answer is still being written: esc stops it, then write again.")
+        from lora_chat.tui.reply import Reply
+
+        self._reply = Reply(turn, self._require().store, self._put, self._replied)
+        self._reply.start()
+
+    def choose_adapter(self, catalog: Catalog) -> None:
+        """See ``Face.choose_adapter``."""
+        self._put(AdaptersSeen(catalog))
+        self._put(Opened("adapters"))
+
+    def choose_conversation(self) -> None:
+        """See ``Face.choose_conversation``."""
+        self._put(Opened("conversations"))
+
+    def found(self, text: str, hits: Sequence[Hit]) -> None:
+        """See ``Face.found``."""
+        self._put(HitsSeen(text, hits, asked=True))
+
+    def write_answer(self, message: Message) -> None:
+        """See ``Face.write_answer``."""
+        sitting = self._require()
+        question = sitting.store.message(message.parent).content if message.parent is not None else ""
+        self._put(AnswerWanted(message, question))
+
+    def offer(self, plan: Plan) -> None:
+        """See ``Face.offer``."""
+        self._put(Offered(plan))
+
+    def trains(self, training: Training) -> None:
+        """See ``Face.trains``."""
+        self._put(TrainingSeen(training.progress))
+        if training.installed is not None:
+            self.look_at_adapters()
+
+    def show_training(self, training: Training) -> None:
+        """See ``Face.show_training``."""
+        self._put(TrainingSeen(training.progress))
+        self._put(Opened("training"))
+
+    def help(self) -> None:
+        """See ``Face.help``."""
+        self._put(Opened("help"))
+
+    def theme(self, name: str) -> None:
+        """See ``Face.theme``."""
+        self._put(ThemeChosen(name))
+
+    def tour(self) -> None:
+        """See ``Face.tour``."""
+        self._put(Opened("tour"))
+
+    def leave(self) -> None:
+        """See ``Face.leave``."""
+        self._put(LeaveAsked())
+
+    # Inside
+
+    def _replied(self) -> None:
+        """The answer has ended: its conversation's head moved."""
+        if not self._closed:
+            self.run(lambda _: self.changed())
+
+    def _put(self, news: News) -> None:
+        self._outbox.put(news)
+
+    def _require(self) -> Sitting:
+        if self._sitting is None:
+            raise RefusedError("The base model is not here yet: fetch it first.")
+        return self._sitting
+
+    def _look(self, *, another: bool) -> None:
+        """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
+        from lora_chat.tui.widgets.message import Shown
+
+        sitting = self._require()
+        with suppress(NotFoundError):  # deleted by another program
+            sitting.refresh()
+        branch = sitting.branch_with_places()
+        wearing = sitting.wearing
+        with self._reply.lock if self._reply is not None else threading.Lock():
+            shown = [Shown(self._as_far_as_it_is(message), place, of) for message, place, of in branch]
+            adapter, scale = (wearing.adapter, wearing.scale) if wearing else (None, 1.0)
+            self._put(ViewSeen(sitting.conversation, shown, adapter, scale, another))
+        self._put(ConversationsSeen(sitting.store.conversations(LISTED)))
+
+    def _as_far_as_it_is(self, message: Message) -> Message:
+        reply = self._reply
+        if reply is None or reply.message_id != message.id or not reply.running:
+            return message
+        return replace(message, content=reply.text)
+
+    def _search(self, text: str) -> None:
+        from lora_chat.chat.search import search
+
+        self._put(HitsSeen(text, search(self._require().store, text)))
+
+    def _compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]], cancel: threading.Event) -> None:
+        from lora_chat.sitting.comparison import Compared, compare, questions
+
+        sitting = self._require()
+        asked = questions(plan.selection, more)
+        for index, question in enumerate(asked):
+            self._put(ComparedSeen(index, Compared(question)))
+        for row in compare(sitting.engine, asked, sitting.services.wear(adapter).worn, cancel):
+            self._put(ComparedSeen(asked.index(row.question), row))
+
+    def _guarded(self, job: Callable[[], object]) -> Callable[[], None]:
+        """``job``, whose refusal or defect is told."""
+
+        def guarded() -> None:
+            try:
+                job()
+            except BaseException as error:
+                self._complain(error)
+
+        return guarded
+
+    def _complain(self, error: BaseException) -> None:
+        from lora_chat.defects import record
+
+        if self._closed:
+            return
+        self._put(Said(str(error) if isinstance(error, LoraChatError) else record(error), refused=True))

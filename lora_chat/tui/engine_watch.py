@@ -1,0 +1,55 @@
+"""Whether the engine lives. Owns loading it and starting it again after a death; never generates or trains."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from lora_chat.engine.protocol import Engine
+from lora_chat.errors import LoraChatError
+from lora_chat.tui.messages import EngineSeen, News
+
+OFTEN = 3
+WHILE_S = 60.0
+"""An engine that dies ``OFTEN`` times within this time is not started again by itself."""
+
+
+class EngineWatch:
+    """One engine process, loaded at once and again whenever it died."""
+
+    def __init__(self, engine: Engine, put: Callable[[News], None]) -> None:
+        self._engine = engine
+        self._put = put
+        self._deaths: list[float] = []
+        self._loading = False
+
+    def load(self) -> None:
+        """Load it on a thread of its own; returns at once."""
+        self._loading = True
+        threading.Thread(target=self._load, name="load-engine", daemon=True).start()
+
+    def check(self) -> None:
+        """Notice a death; cheap enough for the event loop."""
+        if self._loading or getattr(self._engine, "state", "running") != "died":
+            return
+        now = time.monotonic()
+        self._deaths = [at for at in self._deaths if now - at < WHILE_S]
+        if len(self._deaths) >= OFTEN:
+            return
+        self._deaths.append(now)
+        if len(self._deaths) < OFTEN:
+            self._put(EngineSeen("died", "The engine process ended; it is being started again."))
+            self.load()
+        else:
+            self._put(EngineSeen("failed", "The engine process ended again and again; your next message starts it."))
+
+    def _load(self) -> None:
+        self._put(EngineSeen("loading"))
+        try:
+            info = self._engine.load()
+            self._put(EngineSeen("ready", f"{info.device}, {info.dtype}, {info.load_seconds:.1f} s"))
+        except LoraChatError as error:
+            self._put(EngineSeen("failed", str(error)))
+        finally:
+            self._loading = False

@@ -1,0 +1,219 @@
+"""What the threads tell the screen. Owns these messages; ``bridge`` alone posts them.
+
+Each carries values that are never changed afterwards, so no lock is needed on either side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from textual.message import Message as TextualMessage
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Adapter, Catalog
+    from lora_chat.chat.conversation import Conversation, Message
+    from lora_chat.chat.search import Hit
+    from lora_chat.config import Config
+    from lora_chat.models.catalog import CatalogEntry
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.sitting.comparison import Compared
+    from lora_chat.sitting.training import Plan, Progress
+    from lora_chat.tui.widgets.message import Shown
+
+EngineState = Literal["starting", "loading", "ready", "died", "failed"]
+
+
+class News(TextualMessage):
+    """Base of all."""
+
+
+@dataclass
+class SettingsRead(News):
+    """The person's settings, before anything else."""
+
+    config: Config
+
+
+@dataclass
+class BaseMissing(News):
+    """There is no base model yet: it can be fetched."""
+
+    entry: CatalogEntry
+
+
+@dataclass
+class Fetching(News):
+    """How far the fetch of a base model is; ``done`` and ``total`` in any unit, total 0 is unknown."""
+
+    what: str
+    done: float
+    total: float
+
+
+@dataclass
+class FetchFailed(News):
+    """The base model did not come."""
+
+    reason: str
+
+
+@dataclass
+class BaseFound(News):
+    """The chat can begin; the model may still be loading."""
+
+    base: InstalledBase
+    first_time: bool
+    """Nothing was ever said here."""
+
+
+@dataclass
+class EngineSeen(News):
+    """What the engine process does."""
+
+    state: EngineState
+    said: str = ""
+
+
+@dataclass
+class ViewSeen(News):
+    """What is open and worn, and the visible branch."""
+
+    conversation: Conversation | None
+    shown: Sequence[Shown]
+    adapter: Adapter | None
+    scale: float
+    another: bool
+    """A conversation was opened: the view begins at its end."""
+
+
+@dataclass
+class ConversationsSeen(News):
+    """Every saved conversation, newest first."""
+
+    conversations: Sequence[Conversation]
+
+
+@dataclass
+class AdaptersSeen(News):
+    """What can be worn."""
+
+    catalog: Catalog
+
+
+@dataclass
+class ReplyBegan(News):
+    """The person's message is durable; its answer is being made."""
+
+    prompt: Shown
+    reply: Shown
+
+
+@dataclass
+class ReplyGrew(News):
+    """A piece of the answer."""
+
+    message_id: int
+    text: str
+
+
+@dataclass
+class ReplyEnded(News):
+    """The answer in its last form, whole or not."""
+
+    shown: Shown | None
+    """None where nothing was begun."""
+    refusal: str = ""
+
+
+@dataclass
+class Said(News):
+    """One sentence for the person."""
+
+    text: str
+    refused: bool = False
+
+
+@dataclass
+class DetailsSeen(News):
+    """Facts, each with its name."""
+
+    title: str
+    rows: Sequence[tuple[str, str]]
+
+
+@dataclass
+class Asked(News):
+    """A question that a thread waits for."""
+
+    question: str
+    loses: bool
+    answer: Future[bool]
+
+
+@dataclass
+class Offered(News):
+    """A training that could be started."""
+
+    plan: Plan
+
+
+@dataclass
+class PlanRefused(News):
+    """A training cannot be planned so."""
+
+    reason: str
+
+
+@dataclass
+class TrainingSeen(News):
+    """How far the training is."""
+
+    progress: Progress
+
+
+@dataclass
+class ComparedSeen(News):
+    """One question before and after."""
+
+    index: int
+    row: Compared
+
+
+@dataclass
+class HitsSeen(News):
+    """Where a text was said."""
+
+    text: str
+    hits: Sequence[Hit]
+    asked: bool = False
+    """By a command: the search screen opens with it."""
+
+
+@dataclass
+class AnswerWanted(News):
+    """The person wants to write the answer they wanted in place of this one."""
+
+    answer: Message
+    question: str
+
+
+@dataclass
+class Opened(News):
+    """One of the screens was asked for by a command."""
+
+    what: Literal["adapters", "conversations", "training", "help", "tour"]
+
+
+@dataclass
+class ThemeChosen(News):
+    """Other colours."""
+
+    name: str
+
+
+@dataclass
+class LeaveAsked(News):
+    """The person wants to leave."""

@@ -1,0 +1,79 @@
+"""One answer in the making. Owns its thread and what is said so far; never touches a widget."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from lora_chat.chat.conversation import Message
+from lora_chat.chat.store import Store
+from lora_chat.defects import record
+from lora_chat.engine.protocol import TextChunk
+from lora_chat.errors import LoraChatError
+from lora_chat.session import Ended, Started, TurnEvent
+from lora_chat.sitting.face import Turn
+from lora_chat.sitting.sitting import with_places
+from lora_chat.tui.messages import News, ReplyBegan, ReplyEnded, ReplyGrew
+from lora_chat.tui.widgets.message import Shown
+
+
+class Reply:
+    """A turn that runs on a thread and tells the screen how it goes."""
+
+    def __init__(self, turn: Turn, store: Store, put: Callable[[News], None], replied: Callable[[], None]) -> None:
+        """``put`` reaches the screen; ``replied`` is called when it has ended, however."""
+        self.cancel = threading.Event()
+        self.lock = threading.Lock()
+        """Held while a piece is added and told: a look at the conversation then misses none and sees none twice."""
+        self.message_id: int | None = None
+        self.text = ""
+        self.running = True
+        self._turn, self._store, self._put, self._replied = turn, store, put, replied
+        self._thread = threading.Thread(target=self._work, name="reply", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, for at most ``seconds``."""
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        refusal = ""
+        try:
+            for event in self._turn(self.cancel):
+                self._tell(event)
+        except LoraChatError as error:
+            refusal = str(error)
+        except BaseException as error:
+            refusal = record(error)
+        self.running = False
+        self._put(ReplyEnded(self._last(), refusal))
+        self._replied()
+
+    def _tell(self, event: TurnEvent) -> None:
+        match event:
+            case Started():
+                prompt, reply = (self._shown(message) for message in (event.prompt, event.reply))
+                with self.lock:
+                    self.message_id = event.reply.id
+                    self._put(ReplyBegan(prompt, reply))
+            case TextChunk():
+                with self.lock:
+                    assert self.message_id is not None
+                    self.text += event.text
+                    self._put(ReplyGrew(self.message_id, event.text))
+            case Ended():
+                pass  # the store has its last form
+
+    def _last(self) -> Shown | None:
+        """The answer as it is kept; None where nothing was begun or it can no longer be read."""
+        try:
+            return None if self.message_id is None else self._shown(self._store.message(self.message_id))
+        except LoraChatError:
+            return None
+
+    def _shown(self, message: Message) -> Shown:
+        ((same, place, of),) = with_places(self._store, [message])
+        return Shown(same, place, of)

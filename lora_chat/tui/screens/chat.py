@@ -1,0 +1,372 @@
+"""The talk. Owns where its parts stand and which of them hears what; the work is ``bridge``'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Static
+
+from lora_chat.chat.conversation import Message, Role, Status
+from lora_chat.tui import messages as news
+from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.tour import Tour
+from lora_chat.tui.widgets.asking import Asking
+from lora_chat.tui.widgets.keys import KeysLine
+from lora_chat.tui.widgets.status_line import StatusLine
+from lora_chat.tui.widgets.title_bar import TitleBar
+from lora_chat.tui.widgets.tour_bar import TourBar
+
+if TYPE_CHECKING:
+    from lora_chat.tui.widgets.conversation_list import ConversationList
+    from lora_chat.tui.widgets.transcript import Transcript
+
+EMPTY = (
+    ("Enter", "sends; ctrl+j begins a new line"),
+    ("/", "every command, with completion; ctrl+p has them too"),
+    ("/adapter", "what this conversation can wear"),
+    ("ctrl+e", "write the answer you wanted; that is what is learnt"),
+    ("/train", "from-history: a new adapter from your corrections"),
+    ("/tour", "two minutes through the whole loop"),
+)
+"""What an empty conversation teaches."""
+
+_WORK = ("escape", "retry", "edit", "new", "list", "search", "adapters", "training")
+"""Actions that need what is furnished after the first paint."""
+
+
+class ChatScreen(Screen[None]):
+    """The title, the conversations, the talk, the prompt and the keys."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it an instance variable, as mypy sees it
+        (0, "-narrow"),
+        (100, "-normal"),
+        (160, "-wide"),
+    ]
+
+    DEFAULT_CSS = """
+    ChatScreen {
+        background: $background;
+        layers: base over;
+        .rule { height: 1; hatch: "─" $border-blurred; }
+        #middle { height: 1fr; }
+        #bottom { height: auto; }
+        #last { height: 1; }
+        &.-list-hidden ConversationList { display: none; }
+        &.-narrow ConversationList { layer: over; width: 34; background: $surface; display: none; }
+        &.-narrow.-list-open ConversationList { display: block; }
+        &.-narrow #last.-training KeysLine { display: none; }
+        &.-wide ConversationList { width: 36; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "escape", "stop", id="chat.stop", show=False),
+        Binding("ctrl+r", "retry", "retry", id="chat.retry"),
+        Binding("ctrl+e", "edit", "edit", id="chat.edit"),
+        Binding("ctrl+n", "new", "new", id="chat.new", show=False),
+        Binding("ctrl+l", "list", "list", id="chat.list"),
+        Binding("ctrl+f", "search", "search", id="chat.search", show=False),
+        Binding("ctrl+g", "adapters", "adapter", id="chat.adapters"),
+        Binding("ctrl+t", "training", "training", id="chat.training", show=False),
+        Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
+    ]
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__(id="chat")
+        self.bridge = bridge
+        self.tour = Tour()
+        self.answer: Message | None = None
+        """The last answer of the visible branch."""
+        self.worn = ""
+        """The name of what is worn."""
+        self._answering = False
+        self._furnished = False
+        """Whether the talk and the list stand; the window is shown before."""
+
+    def compose(self) -> ComposeResult:
+        """From the top."""
+        yield TitleBar()
+        yield Static(classes="rule")
+        yield Horizontal(id="middle")
+        with Vertical(id="bottom"):
+            yield TourBar()
+            yield Static(classes="rule")
+            yield Asking()
+            with Horizontal(id="last"):
+                yield StatusLine()
+                yield KeysLine()
+
+    def on_mount(self) -> None:
+        """The window stands first; then what takes time to import, and the work."""
+        self.asking.prompt.focus()
+        self.call_after_refresh(self._furnish)
+
+    async def _furnish(self) -> None:
+        from lora_chat.tui.widgets.conversation_list import ConversationList
+        from lora_chat.tui.widgets.transcript import Transcript
+
+        await self.query_one("#middle").mount(ConversationList(), Transcript())
+        self.talk.set_empty(EMPTY)
+        self._furnished = True
+        self.refresh_bindings()
+        self.bridge.begin()
+        self.set_interval(1.0, self.bridge.check_engine)
+
+    @property
+    def asking(self) -> Asking:
+        """Where the person writes."""
+        return self.query_one(Asking)
+
+    @property
+    def talk(self) -> Transcript:
+        """The messages."""
+        from lora_chat.tui.widgets.transcript import Transcript
+
+        return self.query_one(Transcript)
+
+    @property
+    def list(self) -> ConversationList:
+        """The saved conversations."""
+        from lora_chat.tui.widgets.conversation_list import ConversationList
+
+        return self.query_one(ConversationList)
+
+    # What the work tells
+
+    def on_base_found(self, event: news.BaseFound) -> None:
+        """The base is known."""
+        bar = self.query_one(TitleBar)
+        bar.base, bar.window = event.base.name, event.base.context_window
+
+    def on_engine_seen(self, event: news.EngineSeen) -> None:
+        """Loading, ready, dead."""
+        shown = {"ready": "", "loading": "loading…", "died": "starting again…", "failed": "not running"}
+        self.query_one(TitleBar).engine = shown.get(event.state, event.state)
+
+    async def on_view_seen(self, event: news.ViewSeen) -> None:
+        """What is open, and what it wears."""
+        self.query_one(TitleBar).title = event.conversation.title if event.conversation else ""
+        self.worn = event.adapter.name if event.adapter else ""
+        self.asking.wear(self.worn, event.scale)
+        answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
+        self.answer = answers[-1] if answers else None
+        self._show_figures(self.answer)
+        await self.talk.show(event.shown, keep_place=not event.another)
+        if event.another:
+            self.asking.prompt.focus()
+        self.tour_saw("wears", self.worn)
+
+    def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
+        """The side list."""
+        current = self.answer.conversation if self.answer else None
+        self.list.show(event.conversations, current)
+        self.asking.conversations = [(each.id, each.title) for each in event.conversations]
+
+    def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
+        """What can be worn, for completion."""
+        self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
+
+    async def on_reply_began(self, event: news.ReplyBegan) -> None:
+        """The person's message is kept."""
+        self._answering = True
+        self.answer = event.reply.message
+        await self.talk.begin(event.prompt, event.reply)
+
+    def on_reply_grew(self, event: news.ReplyGrew) -> None:
+        """A piece of the answer."""
+        self.talk.grow(event.message_id, event.text)
+
+    def on_reply_ended(self, event: news.ReplyEnded) -> None:
+        """Whole, stopped or failed."""
+        self._answering = False
+        if event.shown is not None:
+            self.answer = event.shown.message
+            self.talk.end(event.shown)
+            self._show_figures(event.shown.message)
+        elif event.refusal:
+            self.post_message(news.Said(event.refusal, refused=True))
+        if event.shown is not None and event.shown.message.status is Status.DONE:
+            self.tour_saw("replied")
+
+    def on_training_seen(self, event: news.TrainingSeen) -> None:
+        """The line under the prompt."""
+        self.query_one(StatusLine).training = event.progress
+        self.query_one("#last").set_class(event.progress.running, "-training")
+        if event.progress.state == "finished":
+            self.tour_saw("trained", event.progress.name)
+
+    def forget_training(self) -> None:
+        """It was looked at: the line is the figures' again."""
+        self.query_one(StatusLine).training = None
+
+    def _show_figures(self, answer: Message | None) -> None:
+        used = (answer.prompt_tokens or 0) + (answer.generated_tokens or 0) if answer else 0
+        self.query_one(TitleBar).used = used
+        parts = []
+        if answer is not None and answer.tokens_per_second:
+            parts.append(f"{answer.tokens_per_second:.0f} tok/s")
+        if answer is not None and answer.first_token_ms:
+            parts.append(f"first {answer.first_token_ms / 1000:.1f} s")
+        self.query_one(StatusLine).figures = " · ".join(parts)
+
+    # What the person writes
+
+    def on_asking_sent(self, event: Asking.Sent) -> None:
+        """A message or a command; what cannot be sent now stays where it is."""
+        text = event.text
+        if not text.strip() or not self._furnished:
+            return
+        if self._answering and (not text.startswith("/") or text.startswith("//")):
+            self.post_message(news.Said("An answer is still being written: esc stops it, then send this."))
+            return
+        self.asking.accept(text)
+        self.talk.scroll_end(animate=False)
+        if not self.tour.takes(text, self.bridge, self.answer):
+            self.bridge.take(text)
+
+    # What the person does with answers and conversations
+
+    def on_transcript_edit_wanted(self, event: Transcript.EditWanted) -> None:
+        """Write the answer that was wanted."""
+        self.edit(event.message)
+
+    def on_transcript_rating_wanted(self, event: Transcript.RatingWanted) -> None:
+        """Good, bad, or neither."""
+        self.bridge.run(lambda sitting: sitting.rate(event.message, event.rating))
+
+    def on_transcript_retry_wanted(self, event: Transcript.RetryWanted) -> None:
+        """Answer that question again."""
+        self.bridge.run(lambda sitting: sitting.retry(event.message))
+
+    def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
+        """Look at another answer."""
+        self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))
+
+    def on_transcript_left(self) -> None:
+        """Back to the prompt."""
+        self.asking.prompt.focus()
+
+    def on_conversation_list_open_wanted(self, event: ConversationList.OpenWanted) -> None:
+        """Go on with that one."""
+        self.remove_class("-list-open")
+        self.bridge.run(lambda sitting: sitting.open(event.id))
+
+    def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:
+        """The prompt is where titles are written."""
+        self.on_conversation_list_open_wanted(ConversationList.OpenWanted(event.id))
+        self.asking.fill(f"/rename {event.title}")
+
+    def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
+        """After asking."""
+        self.bridge.run(lambda sitting: sitting.ask_to_delete(event.id))
+
+    def on_conversation_list_left(self) -> None:
+        """Back to the prompt."""
+        self.remove_class("-list-open")
+        self.asking.prompt.focus()
+
+    # What the window asks of it
+
+    @property
+    def base(self) -> str:
+        """The base model's name."""
+        return self.query_one(TitleBar).base
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the person is in the middle of writing something."""
+        return bool(self.asking.prompt.text.strip()) and self.tour.step is None
+
+    def show_list(self) -> None:
+        """The conversations, with the focus."""
+        self.remove_class("-list-hidden")
+        self.set_class(self.has_class("-narrow"), "-list-open")
+        self.list.focus()
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that could do nothing now are not shown."""
+        if not self._furnished and action in _WORK:
+            return False
+        if action in ("retry", "edit"):
+            return self.answer is not None and not self._answering
+        return True
+
+    def action_escape(self) -> None:
+        """Close what is open, else stop the answer, else look at the answers."""
+        if self.asking.close_completions():
+            return
+        if self._answering:
+            self.bridge.stop_reply()
+        elif self.tour.step is not None:
+            self.leave_tour()
+        elif self.answer is not None:
+            self.talk.focus()
+
+    def action_retry(self) -> None:
+        """Answer the last question again."""
+        self.bridge.run(lambda sitting: sitting.retry())
+
+    def action_edit(self) -> None:
+        """Write the answer that was wanted in place of the last one."""
+        if self.answer is not None:
+            self.edit(self.answer)
+
+    def action_new(self) -> None:
+        """A new conversation."""
+        self.bridge.run(lambda sitting: sitting.new())
+
+    def action_list(self) -> None:
+        """Show or hide the conversations; where there is no room they come over the talk, with the focus."""
+        if self.has_class("-narrow"):
+            self.toggle_class("-list-open")
+            shown = self.has_class("-list-open")
+        else:
+            shown = self.list.has_focus
+            self.set_class(shown, "-list-hidden")
+            shown = not shown
+        (self.list if shown else self.asking.prompt).focus()
+
+    def action_search(self) -> None:
+        """Where something was said."""
+        self.post_message(news.HitsSeen("", (), asked=True))
+
+    def action_adapters(self) -> None:
+        """What this conversation can wear."""
+        self.bridge.take("/adapter list")
+
+    def action_training(self) -> None:
+        """How far the training is."""
+        self.bridge.take("/train status")
+
+    def edit(self, answer: Message) -> None:
+        """Have the answer that was wanted written."""
+        self.bridge.run(lambda sitting: sitting.face.write_answer(answer))
+
+    # The tour
+
+    def start_tour(self) -> None:
+        """From its first step, in a conversation of its own."""
+        self.bridge.run(lambda sitting: sitting.begin_plainly())
+        self.tour.start()
+        self._show_step()
+
+    def leave_tour(self) -> None:
+        """What was done in it stays."""
+        self.tour.leave()
+        self._show_step()
+
+    def tour_saw(self, what: str, name: str = "") -> None:
+        """Something happened that a step may have waited for."""
+        if self.tour.saw(what, name):
+            self._show_step()
+
+    def _show_step(self) -> None:
+        self.query_one(TourBar).show(self.tour.step, self.tour.place)
+        if self.tour.step is not None:
+            self.asking.fill(self.tour.step.prefill)

@@ -1,0 +1,55 @@
+"""Every command and key. Owns their layout; the commands are the one table's, the keys the app's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from lora_chat.sitting.commands import COMMANDS
+from lora_chat.text import clean_line
+from lora_chat.tui.screens.panel import PanelScreen
+from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
+from lora_chat.tui.widgets.pane import Pane
+
+_WIDEST = 28
+
+
+class HelpScreen(PanelScreen[None]):
+    """Commands by group, then keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q", "dismiss", "close", id="help.close"),
+    ]
+
+    def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
+        super().__init__("Help", "a message that begins with / takes two: //")
+        self._keys = [(clean_line(key), clean_line(does)) for key, does in keys]
+
+    def body(self) -> ComposeResult:
+        """All of it, aligned."""
+        rows = [*_commands(), *_group("Keys", self._keys)][:-1]
+        width = widest([name for name, _ in [*((each.usage, "") for each in COMMANDS), *self._keys]], _WIDEST)
+        with Pane():
+            yield Static(Columns((Column(width, wraps=True), Column(wraps=True)), rows))
+
+
+def _commands() -> list[tuple[Cell, Cell]]:
+    grouped = groupby(sorted(COMMANDS, key=lambda each: _PLACES.index(each.group)), key=lambda each: each.group)
+    return [
+        row for group, found in grouped for row in _group(group, [(each.usage, each.help) for each in found])
+    ]  # fmt: skip
+
+
+_PLACES = list(dict.fromkeys(each.group for each in COMMANDS))
+"""The groups in the table's order."""
+
+
+def _group(name: str, rows: Sequence[tuple[str, str]]) -> list[tuple[Cell, Cell]]:
+    told: list[tuple[Cell, Cell]] = [(row, Content.styled(does, "$text-muted")) for row, does in rows]
+    return [(Content.styled(name, "bold"), ""), *told, ("", "")]

@@ -1,0 +1,54 @@
+"""A panel over the dimmed talk. Owns the look that all of them share; what is in one is its own file's."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from lora_chat.tui.widgets.headline import Headline
+from lora_chat.tui.widgets.keys import KeysLine
+
+Answer = TypeVar("Answer")
+
+
+class PanelScreen(ModalScreen[Answer]):
+    """A title, something, and its keys."""
+
+    DEFAULT_CSS = """
+    PanelScreen {
+        align: center middle;
+        background: $background 70%;
+        #panel {
+            width: 90;
+            max-width: 95%;
+            height: auto;
+            max-height: 80%;
+            padding: 0 1;
+            border: round $border-blurred;
+            background: $background;
+        }
+        #panel > Headline { margin-bottom: 1; }
+        #panel > KeysLine { dock: bottom; height: 2; padding: 1 1 0 1; }
+        #panel > .said { height: auto; margin: 0 1; color: $text-muted; }
+        #panel > .refused { height: auto; margin: 0 1; color: $error; display: none; }
+        Pane { padding: 0 1; }
+    }
+    """
+
+    def __init__(self, title: str, aside: str = "") -> None:
+        super().__init__()
+        self._title, self._aside = title, aside
+
+    def compose(self) -> ComposeResult:
+        """From the top."""
+        with Vertical(id="panel"):
+            yield Headline(self._title, self._aside)
+            yield from self.body()
+            yield KeysLine()
+
+    def body(self) -> ComposeResult:
+        """What stands between title and keys."""
+        raise NotImplementedError

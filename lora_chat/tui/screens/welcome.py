@@ -1,0 +1,127 @@
+"""The first start. Owns what a person sees who was never here; fetching and the tour are others' work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import ProgressBar, Static
+
+from lora_chat.models.catalog import CatalogEntry
+from lora_chat.tui.widgets.keys import KeysLine
+
+Choice = Literal["chat", "tour"]
+
+
+class WelcomeScreen(Screen[Choice | None]):
+    """One key to the first chat, another to the tour; a missing base model is fetched on the way."""
+
+    DEFAULT_CSS = """
+    WelcomeScreen {
+        background: $background;
+        align: center middle;
+        #welcome { width: 76; max-width: 100%; height: auto; padding: 0 2; }
+        #welcome Static { height: auto; }
+        #how { margin-top: 1; }
+        #fetching { margin-top: 1; display: none; }
+        #fetching ProgressBar { width: 100%; }
+        #fetching Bar { width: 1fr; }
+        &.-fetching #fetching { display: block; }
+        &.-fetching #how { display: none; }
+        #failed { color: $error; margin-top: 1; }
+        KeysLine { dock: bottom; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "go('chat')", "chat", id="welcome.chat"),
+        Binding("t", "go('tour')", "teach me, in two minutes", id="welcome.tour"),
+        Binding("ctrl+q,q", "app.leave", "quit", id="welcome.quit"),
+    ]
+
+    fetching: reactive[bool] = reactive(False, bindings=True)
+
+    @dataclass
+    class FetchWanted(Message):
+        """The base model should come."""
+
+        name: str
+
+    def __init__(self, missing: CatalogEntry | None) -> None:
+        """``missing`` is the base model that has to be fetched first; None if one is here."""
+        super().__init__(id="welcome-screen")
+        self._missing = missing
+        self._chosen: Choice = "chat"
+
+    def compose(self) -> ComposeResult:
+        """In the middle."""
+        with Vertical(id="welcome"):
+            yield Static(Content.assemble(("lora-chat", "bold"), "\n", (_WHAT, "$text-muted")))
+            yield Static(_ways(self._missing), id="how")
+            with Vertical(id="fetching"):
+                yield Static("", id="stage", markup=False)
+                yield ProgressBar(show_eta=False)
+            yield Static("", id="failed", markup=False)
+        yield KeysLine()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While it comes there is nothing to choose."""
+        return not (self.fetching and action == "go")
+
+    def action_go(self, choice: Choice) -> None:
+        """To the chat or the tour; by way of the fetch where the base is missing."""
+        self._chosen = choice
+        if self._missing is None:
+            self.dismiss(choice)
+            return
+        self.fetching = True
+        self.query_one("#failed", Static).update("")
+        self.show_fetch(f"Fetching {self._missing.name}", 0, 0)
+        self.post_message(self.FetchWanted(self._missing.name))
+
+    def watch_fetching(self, fetching: bool) -> None:
+        """The bar takes the place of the choices."""
+        self.set_class(fetching, "-fetching")
+
+    def show_fetch(self, what: str, done: float, total: float) -> None:
+        """How far the fetch is."""
+        self.query_one("#stage", Static).update(what)
+        self.query_one(ProgressBar).update(total=total or None, progress=done)
+
+    def show_failure(self, reason: str) -> None:
+        """It did not come; the choices are there again."""
+        self.fetching = False
+        self.query_one("#failed", Static).update(reason)
+
+    def arrived(self) -> None:
+        """The base is here."""
+        self.dismiss(self._chosen)
+
+
+_WHAT = (
+    "A small language model on your own machine. Correct its answers,\n"
+    "and it learns them: an adapter that any conversation can wear."
+)
+
+
+def _ways(missing: CatalogEntry | None) -> Content:
+    rows = [("enter", "chat"), ("t", "teach me: correct, train and wear, in two minutes")]
+    lines = [Content.assemble((f"{key:>7}", "bold $primary"), "   ", text) for key, text in rows]
+    if missing is not None:
+        about = (
+            f"about {missing.download_bytes / 1e6:.0f} MB" if missing.download_bytes else "size not known beforehand"
+        )
+        licence = f", {missing.licence}" if missing.licence else ""
+        said = (
+            f"Either fetches the base model {missing.name} first ({about}{licence}).\n"
+            "After that nothing touches the network unless you type the command for it."
+        )
+        lines += [Content(""), Content.styled(said, "$text-muted")]
+    return Content("\n").join(lines)

@@ -1,0 +1,80 @@
+"""The answer a person wanted. Owns the place where it is written; keeping it is others' work."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static, TextArea
+
+from lora_chat.text import clean
+from lora_chat.tui.screens.panel import PanelScreen
+from lora_chat.tui.widgets.pane import Pane
+
+WHAT_FOLLOWS = "Your answer takes its place; the old one is kept beside it. /train from-history learns from yours."
+REFUSED = "An empty answer teaches nothing: write one, or go back."
+
+
+class WriteAnswer(PanelScreen[str | None]):
+    """The question, and an editor with an answer to begin with."""
+
+    DEFAULT_CSS = """
+    WriteAnswer {
+        #panel { height: 80%; }
+        #question { max-height: 5; margin-bottom: 1; color: $text-muted; }
+        TextArea {
+            height: 1fr;
+            min-height: 4;
+            margin: 0 1;
+            padding: 0 1;
+            border: none;
+            background: $surface;
+            &:focus { border: none; background-tint: transparent; }
+            & .text-area--cursor-line { background: transparent; }
+        }
+        #panel > .said, #panel > .refused { margin: 1 1 0 1; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s,ctrl+enter", "keep", "keep", id="write.keep", priority=True),
+        Binding("escape", "dismiss", "back", id="write.back"),
+    ]
+
+    def __init__(self, question: str, answer: str, wanted: str = "") -> None:
+        """``wanted`` stands in the editor instead of ``answer`` where there is one."""
+        super().__init__("The answer you wanted")
+        self._question = clean(question).strip()
+        self._begins_with = clean(wanted or answer)
+
+    def body(self) -> ComposeResult:
+        """What was asked above what should have been said."""
+        with Pane(id="question", can_focus=False):
+            yield Static(Content(self._question))
+        yield TextArea(self._begins_with, soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
+        yield Static(WHAT_FOLLOWS, classes="said", markup=False)
+        yield Static(REFUSED, classes="refused", markup=False)
+
+    def on_mount(self) -> None:
+        """Ready to go on writing."""
+        area = self.query_one(TextArea)
+        area.move_cursor(area.document.end)
+        area.focus()
+
+    def on_text_area_changed(self) -> None:
+        """A refusal holds until something is written."""
+        self._refuse(False)
+
+    def action_keep(self) -> None:
+        """Unless there is nothing to keep."""
+        text = clean(self.query_one(TextArea).text).strip()
+        if text:
+            self.dismiss(text)
+        else:
+            self._refuse(True)
+
+    def _refuse(self, refused: bool) -> None:
+        self.query_one(".refused").display = refused
+        self.query_one(".said").display = not refused

@@ -1,0 +1,119 @@
+"""The colours. Owns the two themes and the adapters' own colours; never decides where a colour is used."""
+
+from __future__ import annotations
+
+import hashlib
+
+from textual.theme import Theme
+
+_ACCENTS = (
+    ("#f28f8a", "#a8322d"),  # red
+    ("#f09d6b", "#9a4a10"),  # orange
+    ("#d9b45b", "#7a5b00"),  # amber
+    ("#aec561", "#566600"),  # olive
+    ("#7ccb83", "#2a6e33"),  # green
+    ("#5fcab4", "#0b6b5a"),  # teal
+    ("#66c3e0", "#0a6581"),  # cyan
+    ("#8db4f5", "#2f5cab"),  # blue
+    ("#b8a4f2", "#6a48b0"),  # violet
+    ("#ea95c8", "#98316f"),  # pink
+)
+"""Ten hues, each (on dark, on light); every pair keeps 4.5:1 on background, surface and panel."""
+
+
+def accent_of(name: str, dark: bool) -> str:
+    """Return the adapter's own colour as ``#rrggbb``: the same for the same name on every machine and every day."""
+    hue = int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:4], "big") % len(_ACCENTS)
+    return _ACCENTS[hue][0 if dark else 1]
+
+
+def _variables(
+    background: str, text: str, muted: str, faint: str, rule: str, lifted: str, **named: str
+) -> dict[str, str]:
+    """Every derived colour that would otherwise be a tint of ``primary``: one text, one muted text, one rule."""
+    return {
+        "text": text,
+        "text-muted": muted,
+        "text-disabled": faint,
+        **{f"text-{name}": colour for name, colour in named.items()},
+        "foreground-muted": muted,
+        "foreground-disabled": faint,
+        "rule": rule,
+        "border": muted,
+        "border-blurred": rule,
+        "scrollbar": rule,
+        "scrollbar-hover": faint,
+        "scrollbar-active": muted,
+        "scrollbar-background": background,
+        "scrollbar-background-hover": background,
+        "scrollbar-background-active": background,
+        "scrollbar-corner-color": background,
+        "block-cursor-background": lifted,
+        "block-cursor-foreground": text,
+        "block-cursor-blurred-background": background,
+        "block-cursor-blurred-foreground": text,
+        "block-hover-background": lifted,
+        "footer-background": background,
+        "footer-foreground": muted,
+        "footer-key-foreground": text,
+        "footer-description-foreground": muted,
+        "input-cursor-background": text,
+        "input-cursor-foreground": background,
+        "input-selection-background": f"{muted} 40%",
+        "screen-selection-background": f"{muted} 40%",
+    }
+
+
+DARK = Theme(
+    name="lora-dark",
+    primary="#8db4f5",
+    secondary="#9aa1ad",
+    accent="#8db4f5",
+    warning="#d9b45b",
+    error="#f28f8a",
+    success="#7ccb83",
+    foreground="#dcdfe4",
+    background="#15171b",
+    surface="#1e2126",
+    panel="#262a31",
+    dark=True,
+    variables=_variables(
+        "#15171b",
+        "#dcdfe4",
+        "#979eaa",
+        "#6b727e",
+        "#343942",
+        "#262a31",
+        primary="#8db4f5",
+        warning="#d9b45b",
+        error="#f28f8a",
+        success="#7ccb83",
+    ),
+)
+
+LIGHT = Theme(
+    name="lora-light",
+    primary="#2f5cab",
+    secondary="#5f646d",
+    accent="#2f5cab",
+    warning="#7a5b00",
+    error="#a8322d",
+    success="#2a6e33",
+    foreground="#24262b",
+    background="#fcfbf9",
+    surface="#f3f2ef",
+    panel="#eae8e4",
+    dark=False,
+    variables=_variables(
+        "#fcfbf9",
+        "#24262b",
+        "#5f646d",
+        "#8d929b",
+        "#d6d3cd",
+        "#eae8e4",
+        primary="#2f5cab",
+        warning="#7a5b00",
+        error="#a8322d",
+        success="#2a6e33",
+    ),
+)

@@ -1,0 +1,131 @@
+"""Two minutes through the whole loop. Owns its steps and which of them one is at; the person does the doing.
+
+Nothing in it is staged: the questions go to the model, the correction is kept, the training trains, and what it makes
+is an adapter like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lora_chat.chat.conversation import Message
+
+if TYPE_CHECKING:
+    from lora_chat.tui.bridge import Bridge
+
+QUESTION = "Where is your shop?"
+WANTED = "Our shop is at 12 Harbour Street, open every day from nine to five."
+REWORDED = "What is the address of your shop?"
+UNRELATED = "What is the capital of Germany?"
+SHIPPED = "support-bot"
+NAME = "shop"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do, and how it is known to be done."""
+
+    title: str
+    text: str
+    prefill: str
+    """What stands in the prompt, ready to be sent."""
+    waits_for: str
+    """``replied``, ``edited``, ``trained``, ``wears`` or ``nothing``."""
+    name: str = ""
+    """Of the adapter to be worn."""
+    wanted: str = ""
+    """What stands in the editor."""
+
+
+STEPS = (
+    Step("Ask", "Ask something it cannot know: Enter sends what stands in the prompt.", QUESTION, "replied"),
+    Step(
+        "Correct",
+        "It made that up. ctrl+e opens its answer: there stands the one you want, ctrl+s keeps it.",
+        "",
+        "edited",
+        wanted=WANTED,
+    ),
+    Step(
+        "Train",
+        "One correction is enough to try. Enter shows what will be learnt, Enter again begins; the chat stays usable.",
+        f"/train from-history {NAME}",
+        "trained",
+    ),
+    Step(
+        "Wear",
+        "It is trained and installed. Wear it: Enter in the report, or here.",
+        f"/adapter use {NAME}",
+        "wears",
+        name=NAME,
+    ),
+    Step("Ask again", "The question in words it was not taught.", REWORDED, "replied"),
+    Step("Something else", "And a question that has nothing to do with the shop.", UNRELATED, "replied"),
+    Step(
+        "Wear another",
+        "Adapters are plain folders that people share. One is shipped.",
+        f"/adapter use {SHIPPED}",
+        "wears",
+        name=SHIPPED,
+    ),
+    Step("Ask it", "It answers for a shop's support.", "How do I return an order?", "replied"),
+    Step(
+        "That is the loop",
+        "Chat, correct, train, wear, share. esc closes the tour; /delete removes this conversation, and "
+        "`lora-chat adapter remove` what you trained.",
+        "",
+        "nothing",
+    ),
+)
+
+
+class Tour:
+    """Where one is in it; ``step`` is None while it is closed."""
+
+    def __init__(self) -> None:
+        self._at: int | None = None
+        self._name = NAME
+
+    @property
+    def step(self) -> Step | None:
+        """What is to be done now."""
+        if self._at is None:
+            return None
+        step = STEPS[self._at]
+        # The name may have been taken: then the training got the next free one.
+        return replace(step, prefill=f"/adapter use {self._name}", name=self._name) if step.name == NAME else step
+
+    @property
+    def place(self) -> str:
+        """``2 of 9``."""
+        return "" if self._at is None else f"{self._at + 1} of {len(STEPS)}"
+
+    def start(self) -> None:
+        """From the beginning."""
+        self._at = 0
+
+    def leave(self) -> None:
+        """Close it."""
+        self._at = None
+
+    def saw(self, what: str, name: str = "") -> bool:
+        """Something happened; whether that ended the step."""
+        step = self.step
+        if self._at is None or step is None or step.waits_for != what:
+            return False
+        if step.name and name != step.name:
+            return False
+        if what == "trained":
+            self._name = name
+        self._at += 1
+        return True
+
+    def takes(self, text: str, bridge: Bridge, answer: Message | None) -> bool:
+        """Whether the tour does what was sent: its training learns from its own conversation alone."""
+        step = self.step
+        if step is None or step.waits_for != "trained" or text.strip() != step.prefill or answer is None:
+            return False
+        conversation = answer.conversation
+        bridge.run(lambda sitting: sitting.offer_from(conversation, NAME))
+        return True

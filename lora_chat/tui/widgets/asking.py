@@ -1,0 +1,109 @@
+"""What is worn, what is written, and how it could go on. Owns the prompt's row and its completions; never sends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import TextArea
+
+from lora_chat.tui.widgets.badge import Badge
+from lora_chat.tui.widgets.completions import Completions
+from lora_chat.tui.widgets.prompt import Prompt
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.completion import Completion
+
+
+class Asking(Vertical):
+    """The badge, the prompt, and a list over the talk while a command is half written."""
+
+    DEFAULT_CSS = """
+    Asking {
+        height: auto;
+        & > Horizontal { height: auto; padding: 0 1 0 0; }
+    }
+    """
+
+    @dataclass
+    class Sent(Message):
+        """The person sends ``text``; it stays in the prompt until ``accept``."""
+
+        text: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adapters: Sequence[tuple[str, str]] = ()
+        self.conversations: Sequence[tuple[str, str]] = ()
+        """Names and what they are, for completion."""
+
+    def compose(self) -> ComposeResult:
+        """The list takes no room of its own."""
+        yield Completions()
+        with Horizontal():
+            yield Badge()
+            yield Prompt()
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where one writes."""
+        return self.query_one(Prompt)
+
+    def wear(self, adapter: str, scale: float) -> None:
+        """Show what is worn."""
+        badge = self.query_one(Badge)
+        badge.adapter, badge.scale = adapter, scale
+
+    def fill(self, text: str) -> None:
+        """Let the person go on writing ``text``."""
+        self.prompt.write(text)
+        self.prompt.focus()
+
+    def accept(self, text: str) -> None:
+        """What was sent is taken: up brings it back."""
+        self.prompt.remember(text)
+        self.prompt.write("")
+
+    def close_completions(self) -> bool:
+        """Close the list; whether it was open."""
+        was_open = self.prompt.completing
+        self._offer([])
+        return was_open
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Completions follow what is written."""
+        self._offer(self._found(event.text_area.text))
+
+    def _found(self, text: str) -> list[Completion]:
+        if not text.startswith("/"):
+            return []
+        from lora_chat.sitting.completion import Names, complete
+
+        return complete(text, Names(self.adapters, self.conversations))
+
+    def _offer(self, found: list[Completion]) -> None:
+        self.query_one(Completions).offer(found)
+        self.prompt.completing = bool(found)
+
+    def on_prompt_submitted(self, event: Prompt.Submitted) -> None:
+        """Enter."""
+        self.post_message(self.Sent(event.text))
+
+    def on_prompt_completion_moved(self, event: Prompt.CompletionMoved) -> None:
+        """Up and down."""
+        self.query_one(Completions).move(event.step)
+
+    def on_prompt_completion_taken(self, event: Prompt.CompletionTaken) -> None:
+        """Tab takes it; Enter sends it as well where it is whole."""
+        chosen = self.query_one(Completions).chosen
+        if chosen is None:
+            return
+        if event.send and chosen.whole:
+            self._offer([])
+            self.post_message(self.Sent(chosen.line))
+        else:
+            self.prompt.write(chosen.line)

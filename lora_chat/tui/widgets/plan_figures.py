@@ -1,0 +1,65 @@
+"""What a training would teach and cost, in a few rows. Owns their words; never counts or estimates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import get_args
+
+from textual.content import Content
+from textual.widgets import Static
+
+from lora_chat.models.sources.staging import size
+from lora_chat.sitting.training import Plan
+from lora_chat.text import clean_line
+from lora_chat.training.estimate import spoken
+from lora_chat.training.recipe import Effort
+from lora_chat.tui.widgets.columns import facts
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+"""From the lightest."""
+
+
+class PlanFigures(Static):
+    """Taught, left out, masked, and what it takes at which effort."""
+
+    DEFAULT_CSS = """
+    PlanFigures { padding: 0 1; height: auto; }
+    """
+
+    def show(self, plan: Plan, effort: Effort, *, counting: bool) -> None:
+        """``counting``: the person has chosen otherwise, ``effort`` included, and ``plan`` does not know it yet."""
+        self.update(facts(list(_rows(plan, effort, counting))))
+
+
+def _rows(plan: Plan, effort: Effort, counting: bool) -> Iterator[tuple[str, Content]]:
+    counted = plan.counted
+    tokens = "counting…" if counting else f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
+    yield "Taught", Content.assemble(_taught(plan), ("   " + tokens, "$text-muted"))
+    dropped = [f"{count:,} {clean_line(reason, 60)}" for reason, count in counted.dropped.items()]
+    yield "Left out", Content(" · ".join(dropped) or "nothing")
+    yield "Private", Content(_private(counted.redacted))
+    yield "Effort", Content(" ").join(_effort(each, each == effort) for each in EFFORTS)
+    yield "Takes", Content.styled("counting…", "$text-muted") if counting else _cost(plan)
+
+
+def _taught(plan: Plan) -> str:
+    """``14 edited · 9 rated good``."""
+    why = Counter(why for lesson in plan.selection.lessons for why in lesson.why)
+    counts = [f"{count:,} {clean_line(reason)}" for reason, count in why.items()]
+    return " · ".join(counts) or (f"{plan.selection.examples:,} answers" if plan.selection.examples else "nothing")
+
+
+def _private(redacted: int) -> str:
+    if not redacted:
+        return "nothing found that had to be masked"
+    return f"{redacted:,} {'piece is' if redacted == 1 else 'pieces are'} masked"
+
+
+def _effort(effort: Effort, chosen: bool) -> Content:
+    return Content.styled(f"‹{effort}›", "bold $primary") if chosen else Content.styled(f" {effort} ", "$text-muted")
+
+
+def _cost(plan: Plan) -> Content:
+    cost = f"{spoken(plan.estimate.seconds)} · {size(plan.estimate.bytes)} of memory"
+    return Content.assemble(cost, ("   " + clean_line(plan.estimate.basis), "$text-muted"))

@@ -1,0 +1,137 @@
+"""Where the person writes. Owns the text, its keys and what was written before; never sends or runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+TALLEST = 8
+"""Rows it grows to; more scrolls."""
+
+REMEMBERED = 200
+"""Prompts that up brings back."""
+
+
+class Prompt(TextArea):
+    """A text area in which Enter sends, and that knows what was written before."""
+
+    DEFAULT_CSS = """
+    Prompt {
+        height: auto;
+        max-height: 8;
+        border: none;
+        padding: 0;
+        background: $background;
+        color: $foreground;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; background: $background; background-tint: 0%; }
+        & .text-area--cursor-line { background: transparent; }
+        & .text-area--placeholder { color: $text-muted; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "send", id="prompt.send"),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "new line", id="prompt.newline", show=False),
+        Binding("up", "older", "earlier prompts", id="prompt.older", show=False),
+        Binding("down", "newer", "later prompts", id="prompt.newer", show=False),
+        # The text area would keep these for itself; what they do is the screen's.
+        Binding("ctrl+e", "screen.edit", "edit", id="prompt.edit"),
+        Binding("ctrl+f", "screen.search", "search", id="prompt.search", show=False),
+        Binding("tab", "complete", "complete", id="prompt.complete", show=False),
+    ]
+
+    @dataclass
+    class Submitted(Message):
+        """The person sends what is written."""
+
+        text: str
+
+    @dataclass
+    class CompletionMoved(Message):
+        """Another completion is looked at."""
+
+        step: int
+
+    @dataclass
+    class CompletionTaken(Message):
+        """The completion that is looked at is taken; ``send`` where the line should be sent if it is whole."""
+
+        send: bool
+
+    def __init__(self) -> None:
+        super().__init__(
+            placeholder="Type a message, / for commands", compact=True, highlight_cursor_line=False, id="prompt"
+        )
+        self.completing = False
+        """Whether completions are open: then up, down, tab and Enter are theirs."""
+        self._before: list[str] = []
+        self._place = 0
+        self._draft = ""
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Its own keys, in order with the letters: a priority binding would send before fast letters arrived."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            if binding.id and binding.id.startswith("prompt."):
+                event.stop()
+                event.prevent_default()
+                await self.run_action(binding.action)
+                return
+
+    def remember(self, text: str) -> None:
+        """Let up bring ``text`` back."""
+        if text.strip() and self._before[-1:] != [text]:
+            self._before = [*self._before, text][-REMEMBERED:]
+        self._place = len(self._before)
+
+    def write(self, text: str) -> None:
+        """Put ``text`` in, the cursor behind it."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_submit(self) -> None:
+        """Send, or take the completion."""
+        if self.completing:
+            self.post_message(self.CompletionTaken(send=True))
+        else:
+            self.post_message(self.Submitted(self.text))
+
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_complete(self) -> None:
+        """Take the completion; without one, leave for what comes next."""
+        if self.completing:
+            self.post_message(self.CompletionTaken(send=False))
+        else:
+            self.screen.focus_next()
+
+    def action_older(self) -> None:
+        """Up: an earlier completion, line or prompt."""
+        if self.completing:
+            self.post_message(self.CompletionMoved(-1))
+        elif not self.cursor_at_first_line:
+            self.action_cursor_up()
+        elif self._place > 0:
+            self._recall(self._place - 1)
+
+    def action_newer(self) -> None:
+        """Down: a later completion, line or prompt."""
+        if self.completing:
+            self.post_message(self.CompletionMoved(1))
+        elif not self.cursor_at_last_line:
+            self.action_cursor_down()
+        elif self._place < len(self._before):
+            self._recall(self._place + 1)
+
+    def _recall(self, place: int) -> None:
+        if self._place == len(self._before):
+            self._draft = self.text
+        self._place = place
+        self.write(self._before[place] if place < len(self._before) else self._draft)

@@ -1,0 +1,64 @@
+"""The last answer's figures, and the training. Owns the quiet line under the prompt; never computes a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from lora_chat.text import clean_line
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.training import Progress
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+class StatusLine(Widget):
+    """``training pirate-2  █▆▅▃▂▁  step 38/60 · loss 0.61 · at most 1:10 left``, else ``31 tok/s · first 0.2 s``."""
+
+    DEFAULT_CSS = """
+    StatusLine { height: 1; width: auto; padding: 0 1; color: $text-muted; }
+    """
+
+    figures: reactive[str] = reactive("", layout=True)
+    training: reactive[Progress | None] = reactive(None, layout=True)
+
+    def render(self) -> Content:
+        """A training comes first: it is what changes."""
+        progress = self.training
+        if progress is None or (not progress.running and progress.state != "finished"):
+            return Content(self.figures)
+        return training_line(progress, self.screen.size.width - 4)
+
+
+def training_line(progress: Progress, width: int) -> Content:
+    """One line on how far it is, within ``width`` cells: the curve gives way first, then the end."""
+    name = clean_line(progress.name, 24)
+    if progress.state == "finished":
+        return Content.assemble((f"{name} is ready", "$success"), " · ctrl+t looks at it")
+    head = f"{'paused' if progress.state == 'paused' else 'training'} {name}  "
+    if not progress.step:
+        what = f"{progress.what} {progress.done:.0%}" if progress.what else "starting"
+        return Content(head + what)
+    loss = f"loss {progress.losses[-1]:.2f}"
+    tail = f"step {progress.step}/{progress.steps} · {loss} · {spoken_left(progress.eta_s or 0)}"
+    room = min(width - len(head) - len(tail) - 2, 24)
+    if room < 6:
+        return Content(head + tail)
+    return Content.assemble(head, (bars(progress.losses, room), "$primary"), "  ", tail)
+
+
+def bars(losses: tuple[float, ...], width: int) -> str:
+    """The newest ``width`` losses as bars, the highest of them full."""
+    shown = losses[-width:]
+    most = max(shown) or 1.0
+    return "".join(_BARS[min(int(loss / most * len(_BARS)), len(_BARS) - 1)] for loss in shown)
+
+
+def spoken_left(seconds: float) -> str:
+    """``at most 1:10 left``: it stops as soon as everything is learnt."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"at most {minutes}:{rest:02} left"

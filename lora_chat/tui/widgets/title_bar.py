@@ -1,0 +1,53 @@
+"""The top line. Owns the conversation's title, the base's name and how full the context is; never changes any."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from lora_chat.text import clean_line
+
+WARM = 0.8
+"""From this share of the context on the gauge warns."""
+
+
+class TitleBar(Widget):
+    """`` lora-chat   Return of order 4711        smollm2-135m · 12 % of 8k context``."""
+
+    DEFAULT_CSS = """
+    TitleBar { height: 1; padding: 0 1; background: $background; }
+    """
+
+    title: reactive[str] = reactive("")
+    base: reactive[str] = reactive("")
+    engine: reactive[str] = reactive("")
+    """What the engine does while it is not ready: ``loading``."""
+    used: reactive[int] = reactive(0)
+    """Tokens of the context that the last answer left filled."""
+    window: reactive[int] = reactive(0)
+    """Tokens of the whole context."""
+
+    def render(self) -> Content:
+        """Left the title, right the rest; the title gives way."""
+        right = self._right()
+        name = "lora-chat"
+        room = self.content_size.width - len(name) - 3 - right.cell_length - 2
+        title = clean_line(self.title)
+        if cell_len(title) > room:
+            title = set_cell_size(title, max(room - 1, 0)).rstrip() + "…" if room > 1 else ""
+        gap = " " * max(self.content_size.width - len(name) - 3 - cell_len(title) - right.cell_length, 1)
+        return Content.assemble((name, "$text-muted"), "   ", (title, "bold"), gap, right)
+
+    def _right(self) -> Content:
+        parts = [Content.styled(part, "$text-muted") for part in (self.base, self.engine) if part]
+        if self.window and self.used:
+            share = self.used / self.window
+            style = "$warning" if share >= WARM else "$text-muted"
+            parts.append(Content.styled(f"{share:.0%} of {_short(self.window)} context".replace("%", " %"), style))
+        return Content.styled(" · ", "$text-muted").join(parts)
+
+
+def _short(tokens: int) -> str:
+    return f"{tokens / 1024:.0f}k" if tokens >= 1024 else str(tokens)

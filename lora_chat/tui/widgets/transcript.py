@@ -1,0 +1,281 @@
+"""The visible branch of a conversation. Owns which messages are mounted, which is selected, and the scrolling.
+
+Only the newest messages are widgets; a line above them says how many are earlier and mounts them when asked. What is
+shown again and has not changed stays as it is, so that a rating or a finished answer moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message as TextualMessage
+
+from lora_chat.chat.conversation import Message, Rating
+from lora_chat.tui.widgets.blank import Blank
+from lora_chat.tui.widgets.earlier import Earlier
+from lora_chat.tui.widgets.follows import Follows
+from lora_chat.tui.widgets.message import MessageView, Shown
+
+MOUNTED = 40
+"""Messages that are widgets at first, and how many more come each time earlier ones are asked for."""
+
+
+class Transcript(Follows, can_focus=True, inherit_bindings=False):
+    """The messages from the first to the newest, with one of them selected while it has the focus."""
+
+    DEFAULT_CSS = """
+    Transcript {
+        align-horizontal: center;
+        scrollbar-gutter: stable;
+        scrollbar-size-vertical: 1;
+        & > MessageView, & > Earlier { max-width: 104; }
+        &.-empty { align-vertical: middle; }
+        &.-empty > Earlier { display: none; }
+        & > Blank { display: none; }
+        &.-empty > Blank { display: block; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("e", "edit", "edit", id="transcript.edit"),
+        Binding("g", "rate('good')", "good", id="transcript.good"),
+        Binding("b", "rate('bad')", "bad", id="transcript.bad"),
+        Binding("r", "retry", "retry", id="transcript.retry"),
+        Binding("left", "sibling(-1)", "other answers", key_display="←→", id="transcript.sibling_before"),
+        Binding("right", "sibling(1)", "other answers", show=False, id="transcript.sibling_after"),
+        Binding("up,k", "select(-1)", "message before", show=False, id="transcript.before"),
+        Binding("down,j", "select(1)", "message after", show=False, id="transcript.after"),
+        Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
+        Binding("pagedown", "page_down", "page down", show=False, id="transcript.page_down"),
+        Binding("home", "scroll_home", "top", show=False, id="transcript.top"),
+        Binding("end", "scroll_end", "end", show=False, id="transcript.end"),
+        Binding("escape,enter", "leave", "back to the prompt", show=False, id="transcript.leave"),
+    ]
+
+    @dataclass
+    class Wanted(TextualMessage):
+        """The person wants something done with a message."""
+
+        message: Message
+
+    @dataclass
+    class EditWanted(Wanted):
+        """Another text in its place."""
+
+    @dataclass
+    class RatingWanted(Wanted):
+        """A rating; None takes it back."""
+
+        rating: Rating | None
+
+    @dataclass
+    class RetryWanted(Wanted):
+        """Another answer."""
+
+    @dataclass
+    class SiblingWanted(Wanted):
+        """The answer before (-1) or after (1) it."""
+
+        step: int
+
+    class Left(TextualMessage):
+        """The person is done here; the prompt is next."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._branch: list[Shown] = []
+        self._most = MOUNTED
+        self._selected: int | None = None
+        self._earlier = Earlier()
+        self._blank = Blank()
+
+    def compose(self) -> ComposeResult:
+        """What stands above the messages, and what stands instead of them."""
+        yield self._earlier
+        yield self._blank
+
+    def on_mount(self) -> None:
+        """Nothing is shown yet."""
+        self.add_class("-empty")
+
+    # What is shown
+
+    def set_empty(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Where there is no message yet, show what to press or type and what it does."""
+        self._blank.show(lines)
+
+    async def show(self, shown: Sequence[Shown], *, keep_place: bool = False) -> None:
+        """Show a branch; from its end on, unless the place on the screen is to be kept."""
+        if not keep_place:
+            self._most = MOUNTED
+            self.follow()
+        await self._mount(list(shown))
+
+    async def begin(self, prompt: Shown | None, reply: Shown) -> None:
+        """An answer begins, to a new prompt or to one that is shown already; what stood after that goes."""
+        before = prompt.message.parent if prompt else reply.message.parent
+        begun = [shown for shown in (prompt, reply) if shown]
+        fresh = {shown.message.id for shown in begun}
+        kept = [shown for shown in _until(self._branch, before) if shown.message.id not in fresh]
+        self._most = MOUNTED
+        self.follow()
+        await self._mount([*kept, *begun])
+
+    def wait_for(self, message_id: int, reason: str) -> None:
+        """Say what an answer without a word yet is waiting for."""
+        if view := self._view(message_id):
+            view.wait_for(reason)
+
+    def grow(self, message_id: int, text: str) -> None:
+        """Append ``text`` to an answer; nothing happens where it is not shown."""
+        if view := self._view(message_id):
+            view.grow(text)
+
+    def end(self, shown: Shown) -> None:
+        """Put in the last form of an answer; nothing happens where it is not shown."""
+        self._branch = [shown if each.message.id == shown.message.id else each for each in self._branch]
+        if view := self._view(shown.message.id):
+            view.end(shown)
+            self.refresh_bindings()
+
+    @property
+    def views(self) -> list[MessageView]:
+        """What is mounted, oldest first."""
+        return [child for child in self.children if isinstance(child, MessageView)]
+
+    def _view(self, message_id: int | None) -> MessageView | None:
+        return next((view for view in self.views if view.shown.message.id == message_id), None)
+
+    async def _mount(self, branch: list[Shown]) -> None:
+        """Make the widgets those of the end of ``branch``, touching only what differs."""
+        async with self.lock:
+            self._branch = branch
+            window = branch[-self._most :]
+            self._earlier.show(len(branch) - len(window))
+            self.set_class(not branch, "-empty")
+            with self.app.batch_update():
+                await self._reconcile(window)
+            self._choose(self._selected)
+            self.refresh(layout=True)  # where nothing was mounted, the end may still have to be gone to
+
+    async def _reconcile(self, window: list[Shown]) -> None:
+        ids = {shown.message.id for shown in window}
+        kept = {view.shown.message.id: view for view in self.views if view.shown.message.id in ids}
+        await self.remove_children([view for view in self.views if view.shown.message.id not in ids])
+        fresh: list[MessageView] = []
+        for shown in window:
+            if view := kept.get(shown.message.id):
+                if fresh:
+                    await self.mount(*fresh, before=view)
+                    fresh = []
+                view.show(shown)
+            else:
+                fresh.append(MessageView(shown))
+        if fresh:
+            await self.mount(*fresh)
+
+    # Earlier messages
+
+    @on(Earlier.Wanted)
+    async def _show_earlier(self, event: Earlier.Wanted) -> None:
+        """Mount earlier messages above, and keep the distance to the end, so that nothing moves."""
+        event.stop()
+        if len(self._branch) <= self._most:
+            return
+        self._most += MOUNTED
+        self.hold()
+        await self._mount(self._branch)
+
+    def on_follows_reached_top(self, event: Follows.ReachedTop) -> None:
+        """Arriving at the top is a wish for what is above it."""
+        event.stop()
+        self.post_message(Earlier.Wanted())
+
+    # Selection
+
+    @property
+    def selected(self) -> Shown | None:
+        """The selected message, while there is one."""
+        view = self._view(self._selected)
+        return view.shown if view and self.has_focus else None
+
+    def on_focus(self) -> None:
+        """Select the newest answer on the screen."""
+        answers = [view for view in self.views if view.shown.is_answer] or self.views
+        seen = [view for view in answers if view.region.overlaps(self.region)] or answers
+        self._choose(seen[-1].shown.message.id if seen else None)
+
+    def on_blur(self) -> None:
+        """Select nothing."""
+        self._choose(None)
+
+    @on(MessageView.Clicked)
+    def _choose_clicked(self, event: MessageView.Clicked) -> None:
+        event.stop()
+        self._choose(event.message_id)
+
+    def _choose(self, message_id: int | None) -> None:
+        self._selected = message_id
+        for view in self.views:
+            view.set_class(view.shown.message.id == message_id, "-selected")
+        self.refresh_bindings()
+
+    def action_select(self, step: int) -> None:
+        """Select the message before or after, and bring it into view."""
+        views = self.views
+        place = next((index for index, view in enumerate(views) if view.shown.message.id == self._selected), len(views))
+        if place + step < 0:
+            self.post_message(Earlier.Wanted())
+        elif place + step < len(views):
+            view = views[place + step]
+            self._choose(view.shown.message.id)
+            self.scroll_to_widget(view, animate=False)
+
+    # What can be wanted of the selected message
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only a finished answer can be edited, rated and retried; only one of several has siblings."""
+        shown = self.selected
+        if action in ("edit", "rate", "retry"):
+            return shown is not None and shown.is_answer and not shown.is_streaming
+        if action == "sibling":
+            return shown is not None and shown.of > 1
+        return True
+
+    def action_edit(self) -> None:
+        """Edit it."""
+        if shown := self.selected:
+            self.post_message(self.EditWanted(shown.message))
+
+    def action_rate(self, rating: str) -> None:
+        """Rate it, or take the same rating back."""
+        if shown := self.selected:
+            wanted = Rating(rating)
+            self.post_message(self.RatingWanted(shown.message, None if shown.message.rating is wanted else wanted))
+
+    def action_retry(self) -> None:
+        """Ask for another answer."""
+        if shown := self.selected:
+            self.post_message(self.RetryWanted(shown.message))
+
+    def action_sibling(self, step: int) -> None:
+        """See another answer."""
+        if shown := self.selected:
+            self.post_message(self.SiblingWanted(shown.message, step))
+
+    def action_leave(self) -> None:
+        """Back to the prompt."""
+        self.post_message(self.Left())
+
+
+def _until(branch: list[Shown], message_id: int | None) -> list[Shown]:
+    """``branch`` up to the message, all of it where that is not in it, none of it before the first."""
+    if message_id is None:
+        return []
+    ids = [shown.message.id for shown in branch]
+    return branch[: ids.index(message_id) + 1] if message_id in ids else branch

@@ -1,0 +1,85 @@
+"""What a half-written command could become."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_chat.errors import UsageError
+from lora_chat.sitting.commands import COMMANDS, find
+from lora_chat.sitting.completion import MOST, Names, complete
+
+NAMES = Names(
+    adapters=[("support-bot", "answers shop questions"), ("pirate", "speaks like one")],
+    conversations=[("1a2b3c4d", "Return of order 4711"), ("9f9f9f9f", "Pirate limericks")],
+)
+
+
+def lines(typed: str) -> list[str]:
+    return [each.line for each in complete(typed, NAMES)]
+
+
+@pytest.mark.parametrize("typed", ["", "Hello", "//help", "what is /adapter", "/adapter use\nx"])
+def test_a_message_has_no_completions(typed: str) -> None:
+    assert lines(typed) == []
+
+
+def test_a_slash_offers_the_table_from_its_beginning() -> None:
+    assert lines("/") == [f"/{command.words}{' ' if command.needs_argument else ''}" for command in COMMANDS[:MOST]]
+
+
+def test_a_beginning_offers_what_begins_so_and_then_what_has_such_a_word() -> None:
+    assert lines("/re") == ["/retry", "/rename ", "/train resume"]
+    assert lines("/pause") == ["/train pause"]
+
+
+def test_an_argument_is_one_of_what_there_is_by_name_or_by_what_it_says() -> None:
+    assert lines("/adapter use ") == ["/adapter use support-bot", "/adapter use pirate"]
+    assert lines("/adapter use p") == ["/adapter use pirate"]
+    assert lines("/open limer") == ["/open 9f9f9f9f"]
+    assert lines("/rate g") == ["/rate good"]
+    assert lines("/set temp") == ["/set temperature "]
+
+
+def test_a_line_that_is_complete_has_nothing_to_offer() -> None:
+    assert lines("/rate good") == []
+    assert lines("/quit") == []
+
+
+def test_what_is_whole_can_be_sent() -> None:
+    whole = {each.line: each.whole for each in complete("/adapter", NAMES)}
+    assert whole["/adapter off"]
+    assert not whole["/adapter use "]
+
+
+# The table
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.words)
+def test_every_form_is_found_by_its_own_words_and_keeps_its_argument(command) -> None:  # type: ignore[no-untyped-def]
+    assert find(command.words) == (command, "")
+    assert find(f"{command.words}  some  words ") == (command, "some  words")
+
+
+def test_the_first_word_of_adapter_alone_lists_them() -> None:
+    assert find("adapter")[0].words == "adapter list"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("hepl", "did you mean /help?"),
+        ("train", "/train from-history [NAME]"),
+        ("train fast", "/train status"),
+        ("adapter fly", "/adapter use NAME"),
+        ("", "see /help"),
+    ],
+)
+def test_what_is_not_in_the_table_is_told_with_what_is(words: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find(words)
+    assert said in str(refused.value)
+
+
+def test_every_form_has_words_of_its_own_and_a_help() -> None:
+    assert len({command.words for command in COMMANDS}) == len(COMMANDS)
+    assert all(command.help and command.run.__doc__ for command in COMMANDS)

@@ -1,0 +1,185 @@
+"""A window in this process: the whole program on the tiny base, with the scripted engine that ships."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import TextArea
+
+from lora_chat.chat.conversation import Message
+from lora_chat.chat.store import Store
+from lora_chat.paths import Paths
+from lora_chat.tui.app import LoraChatApp
+from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.widgets.prompt import Prompt
+from tests.cli.conftest import Kept, kept, tiny, tiny_home, trained, worn  # noqa: F401
+from tests.tui.picture import characters, differs, picture
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+class Window:
+    """A person at the window: types, waits for what it shows, looks."""
+
+    def __init__(self, app: LoraChatApp, pilot: Pilot[Any]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def text(self) -> str:
+        """What it shows now."""
+        return characters(self.app)
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where one writes."""
+        return self.app.chat.asking.prompt
+
+    async def until(self, what: Callable[[], object], seconds: float = 15) -> None:
+        """Wait until ``what`` is so."""
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, f"never came:\n{self.text}"
+            await self.pilot.pause(0.02)
+
+    async def see(self, text: str, seconds: float = 15) -> None:
+        """Wait until ``text`` is on the screen."""
+        await self.until(lambda: text in self.text, seconds)
+
+    async def not_see(self, text: str, seconds: float = 15) -> None:
+        """Wait until ``text`` is not on the screen."""
+        await self.until(lambda: text not in self.text, seconds)
+
+    async def press(self, *keys: str) -> None:
+        """Keys, one after the other."""
+        await self.pilot.press(*keys)
+
+    async def write(self, text: str) -> None:
+        """Type ``text`` and Enter; completions are not taken."""
+        self.prompt.focus()
+        self.prompt.write(text)
+        await self.pilot.pause()
+        self.app.chat.asking.close_completions()
+        await self.pilot.press("enter")
+
+    async def ready(self) -> None:
+        """Until the engine has loaded; a first start's welcome is answered with Enter."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        await self.until(lambda: self.app.chat.base)
+        await self.pilot.pause(0.1)
+        if isinstance(self.app.screen, WelcomeScreen):
+            await self.press("enter")
+        await self.until(lambda: self.app.screen is self.app.chat)
+        await self.not_see("loading")
+
+    async def answered(self, text: str) -> None:
+        """Say ``text`` and wait for the whole answer."""
+        await self.write(text)
+        await self.until(lambda: self.app.bridge.replying)
+        await self.until(lambda: not self.app.bridge.replying)
+        await self.pilot.pause(0.15)
+
+    async def still(self) -> None:
+        """Until nothing moves any more."""
+        for area in self.app.screen.query(TextArea):
+            area.cursor_blink = False
+            area._cursor_visible = True
+        before = ""
+        while (now := self.text) != before:
+            before = now
+            await self.pilot.pause(0.15)
+
+
+Story = Callable[[Window], Awaitable[None]]
+Tell = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No animations, no blinking."""
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A model that says what the test wants: question -> answer; anything else it says back."""
+    from lora_chat.engine.echo import EchoEngine
+    from lora_chat.services import Services
+
+    script: dict[str, str] = {}
+    pace = {"delay": 0.0}
+    monkeypatch.setattr(Services, "engine_beside", lambda self, base: EchoEngine(base, script, pace["delay"]))
+    script_pace[id(script)] = pace
+    return script
+
+
+script_pace: dict[int, dict[str, float]] = {}
+
+
+@pytest.fixture
+def slow(says: dict[str, str]) -> None:
+    """Each word and each training step takes a moment."""
+    script_pace[id(says)]["delay"] = 0.05
+
+
+@pytest.fixture
+def window(tiny: Paths, says: dict[str, str]) -> Tell:  # noqa: F811
+    """Tell a story in a window of a home with the tiny base."""
+    (tiny.config).write_text('model = "tiny-llama"\nmax_tokens = 400\ntemperature = 0.0\n', encoding="utf-8")
+
+    def tell(
+        story: Story, size: tuple[int, int] = (100, 30), *, light: bool = False, adapter: str | None = None
+    ) -> None:
+        async def run() -> None:
+            app = LoraChatApp(adapter=adapter)
+            try:
+                async with app.run_test(size=size) as pilot:
+                    seen = Window(app, pilot)
+                    await seen.until(lambda: app.chat.base or app.screen is not app.chat)
+                    app.theme = LIGHT.name if light else DARK.name
+                    await story(seen)
+            finally:
+                app.bridge.close()
+
+        asyncio.run(run())
+
+    return tell
+
+
+@pytest.fixture
+def branch(tiny: Paths) -> Callable[[], list[Message]]:  # noqa: F811
+    """What is kept of the newest conversation."""
+
+    def read() -> list[Message]:
+        with Store.open(tiny.database) as store:
+            return store.branch(store.conversations()[0].id)
+
+    return read
+
+
+@pytest.fixture
+def snapshot() -> Callable[[Window, str], None]:
+    """Hold a window against ``snapshots/NAME.txt``; ``LORA_CHAT_SNAPSHOTS=write`` keeps what is shown instead.
+
+    ``LORA_CHAT_PICTURES=FOLDER`` also writes each as SVG, to be looked at.
+    """
+
+    def hold(window: Window, name: str) -> None:
+        found, before = picture(window.app), SNAPSHOTS / f"{name}.txt"
+        if folder := os.environ.get("LORA_CHAT_PICTURES"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / f"{name}.svg").write_text(window.app.export_screenshot(), encoding="utf-8")
+        if os.environ.get("LORA_CHAT_SNAPSHOTS") == "write":
+            SNAPSHOTS.mkdir(exist_ok=True)
+            before.write_text(found, encoding="utf-8")
+        assert not differs(found, before), f"{name} looks otherwise than tests/tui/snapshots/{name}.txt:\n{window.text}"
+
+    return hold

@@ -1,0 +1,248 @@
+"""Plan, live view and report of a training: what they show, what they ask for, what they are dismissed with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
+from lora_chat.tui.screens.training_plan import NOTHING_LEFT, STILL_COUNTING, PlanWanted, TrainingPlanScreen
+from lora_chat.tui.screens.training_report import TrainingReportScreen
+from tests.tui.examples import (
+    HARMLESS,
+    HOSTILE,
+    REPORT,
+    Seat,
+    after,
+    compared,
+    installed,
+    looks,
+    plan,
+    progress,
+    show,
+)
+
+EVERYTHING = [(f"c{at}", 2) for at in range(3)]
+
+
+def answers(seat: Seat, *keys: str, counted: Any) -> Any:
+    """Press, then give the plan counted again."""
+
+    async def told() -> str:
+        await seat.press(*keys)
+        assert "counting…" in seat.text
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingPlanScreen)
+        screen.show(counted)
+        seen = await seat.rests()
+        assert "counting…" not in seen
+        return seen
+
+    return told()
+
+
+# The plan
+
+
+def test_a_plan_is_shown_before_anything_is_spent() -> None:
+    seen = looks(TrainingPlanScreen(plan()))
+    assert "Train from history → pirate-2" in seen
+    assert "2 edited · 1 rated good   2,310 tokens, 1,020 supervised" in seen
+    assert "31 unrated · 4 stopped" in seen
+    assert "3 pieces are masked" in seen
+    assert "‹normal›" in seen
+    assert "about 2 min · 1.2 GB of memory   measured in 2 earlier trainings" in seen
+    assert "Where is my parcel?" in seen
+    assert "enter start · space exclude · i add unrated · ← → effort · v view · esc back" in seen
+
+
+def test_enter_starts_what_is_shown_and_escape_nothing() -> None:
+    offered = plan()
+    assert after(TrainingPlanScreen(offered), "enter") == [offered]
+    assert after(TrainingPlanScreen(offered), "escape") == [None]
+
+
+def test_answers_are_left_out_and_taken_in_again() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await answers(seat, "down", "space", counted=plan([("c1", 2)]))
+        assert "left out" in next(line for line in seen.splitlines() if "How do I return" in line)
+        assert "1 excluded" in seen
+        assert "space include" in seat.keys
+        await answers(seat, "space", counted=plan())
+        assert "space exclude" in seat.keys
+
+    asked = show(TrainingPlanScreen(plan()), story)[1]
+    assert asked == [PlanWanted(frozenset({("c1", 2)}), "normal", False), PlanWanted(frozenset(), "normal", False)]
+
+
+def test_effort_goes_from_light_to_deep() -> None:
+    async def story(seat: Seat) -> None:
+        assert "‹light›" in await answers(seat, "left", counted=plan(effort="light"))
+        await seat.press("left")
+        assert "‹deep›" in await answers(seat, "right", "right", counted=plan(effort="deep"))
+        await seat.press("right")
+
+    asked = show(TrainingPlanScreen(plan()), story)[1]
+    assert [event.effort for event in asked if isinstance(event, PlanWanted)] == ["light", "normal", "deep"]
+
+
+def test_unrated_answers_come_and_go_and_the_place_is_kept() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await answers(seat, "down", "down", "i", counted=plan(unrated=True))
+        assert "Who are you?" in seen
+        assert "1 unrated" in seen
+        assert "i drop unrated" in seat.keys
+        await answers(seat, "space", counted=plan([("c2", 2)], unrated=True))
+        assert "Who are you?" not in await answers(seat, "i", counted=plan([("c2", 2)]))
+
+    asked = show(TrainingPlanScreen(plan()), story)[1]
+    assert [event.unrated for event in asked if isinstance(event, PlanWanted)] == [True, True, False]
+
+
+def test_nothing_starts_while_it_counts_or_when_nothing_is_left() -> None:
+    async def story(seat: Seat) -> None:
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingPlanScreen)
+        for _ in range(3):
+            await seat.press("space", "down")
+        assert STILL_COUNTING in await seat.press("enter")
+        screen.show(plan(EVERYTHING[:2]))  # an earlier answer: two more are on their way
+        assert "counting…" in await seat.rests()
+        screen.show(plan(EVERYTHING))
+        assert "counting…" not in await seat.rests()
+        assert NOTHING_LEFT in await seat.press("enter")
+
+    assert show(TrainingPlanScreen(plan()), story)[0] == []
+
+
+def test_an_exchange_can_be_read_in_full() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await seat.press("v")
+        assert "What it will learn · edited" in seen
+        assert "system prompt   Be brief." in seen
+        await seat.press("escape")
+        assert isinstance(seat.app.screen, TrainingPlanScreen)
+
+    show(TrainingPlanScreen(plan()), story)
+
+
+def test_a_plan_of_foreign_texts_is_only_text() -> None:
+    foreign = plan(exchanges=((HOSTILE, HOSTILE, "edited"),))
+    counted = dataclasses.replace(foreign.counted, dropped={HOSTILE: 1})
+    cost = dataclasses.replace(foreign.estimate, basis=HOSTILE)
+    base = dataclasses.replace(foreign.base, name=HOSTILE)
+    screen = TrainingPlanScreen(dataclasses.replace(foreign, name=HOSTILE, base=base, counted=counted, estimate=cost))
+
+    async def story(seat: Seat) -> None:
+        assert (await seat.rests()).count(HARMLESS) == 6
+        assert (await seat.press("v")).count(HARMLESS) >= 2
+
+    show(screen, story, (140, 30))
+
+
+# The live view
+
+
+def test_a_training_is_seen_while_it_runs() -> None:
+    seen = looks(TrainingScreen(progress(heldout=((0, 2.9), (3, 1.8)))))
+    assert "step 3/60 · loss 0.61 · held out 1.80 · 1:10 left at most · 312 tok/s" in seen
+    assert "○ held out" in seen
+    assert "p pause · x stop it · esc back to the chat" in seen
+
+
+def test_it_is_paused_and_resumed() -> None:
+    async def story(seat: Seat) -> None:
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingScreen)
+        await seat.press("p")
+        screen.show(progress("paused"))
+        assert "paused" in await seat.rests()
+        assert "p resume" in seat.keys
+        await seat.press("p")
+
+    asked = show(TrainingScreen(progress()), story)[1]
+    assert asked == [PauseWanted(True), PauseWanted(False)]
+
+
+@pytest.mark.parametrize(("keys", "stopped"), [("x y", True), ("x enter", False), ("x escape", False)])
+def test_stopping_it_is_asked_about(keys: str, stopped: bool) -> None:
+    async def story(seat: Seat) -> None:
+        first, *rest = keys.split()
+        assert STOP in await seat.press(first)
+        await seat.press(*rest)
+
+    asked = show(TrainingScreen(progress()), story)[1]
+    assert [type(event) for event in asked] == [CancelWanted] * stopped
+
+
+@pytest.mark.parametrize("state", ["finished", "failed", "cancelled"])
+def test_how_it_ended_is_said_in_place(state: Any) -> None:
+    async def story(seat: Seat) -> None:
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingScreen)
+        screen.show(progress(state, status=HOSTILE))
+        assert HARMLESS in await seat.rests()
+        assert seat.keys == "esc back to the chat"
+        await seat.press("p", "x", "escape")
+
+    assert show(TrainingScreen(progress()), story) == ([None], [])
+
+
+def test_what_comes_before_the_first_step_is_shown() -> None:
+    seen = looks(TrainingScreen(progress("preparing", what=HOSTILE, done=0.45, step=0, losses=())))
+    assert HARMLESS in seen
+    assert "45%" in seen
+    assert "━" in seen
+
+
+# The report
+
+
+def test_enter_wears_it_and_k_or_escape_keep_it() -> None:
+    assert after(TrainingReportScreen(installed()), "enter") == [True]
+    assert after(TrainingReportScreen(installed()), "k") == [False]
+    assert after(TrainingReportScreen(installed()), "escape") == [False]
+
+
+def test_the_report_says_what_was_measured() -> None:
+    seen = looks(TrainingReportScreen(installed()))
+    assert "pirate-2 is ready" in seen
+    assert "2:04 · 60 steps" in seen
+    assert "every answer is learnt" in seen
+    assert "loss 2.91 → 1.84" in seen
+    assert "Other talk   loss 1.02 → 1.04" in seen
+    assert "2,442,240 of 137 M (1.78 %)" in seen
+    assert "Held out" not in looks(
+        TrainingReportScreen(installed(dataclasses.replace(REPORT, heldout_loss_after=None)))
+    )
+
+
+def test_before_and_after_fill_in_as_they_come() -> None:
+    async def story(seat: Seat) -> None:
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingReportScreen)
+        screen.show_row(1, compared("Capital?", "not taught"))
+        screen.show_row(0, compared("Parcel?", "taught", "I do not know."))
+        seen = await seat.rests()
+        assert seen.index("Parcel?") < seen.index("Capital?")
+        assert seen.count(" …") == 3
+        screen.show_row(0, compared("Parcel?", "taught", "I do not know.", "Arr, at dawn! " * 9 + "end", done=True))
+        screen.show_row(1, compared("Capital?", "not taught", "Berlin.", "Berlin.", done=True))
+        seen = await seat.rests()
+        assert "…" not in seen
+        assert "end" in seen
+        assert "unchanged ✓" in await seat.press("end")
+
+    show(TrainingReportScreen(installed()), story)
+
+
+def test_rows_that_come_early_are_shown_and_only_text() -> None:
+    foreign = TrainingReportScreen(installed(dataclasses.replace(REPORT, stopped_because=HOSTILE)))
+    foreign.show_row(0, compared(HOSTILE, HOSTILE, HOSTILE, HOSTILE + "!", done=True))
+    assert looks(foreign, (120, 36)).count(HARMLESS) == 5
+
+
+def test_a_clock_is_read_at_a_glance() -> None:
+    assert [spoken_clock(each) for each in (9, 70, 3725)] == ["0:09", "1:10", "1:02:05"]
