@@ -202,8 +202,11 @@ async def work(app: Any, beats: Beats) -> None:
     await until(lambda: isinstance(app.screen, TrainingPlanScreen))
     app.screen.dismiss(app.screen.plan)
     await until(lambda: chat.query_one(StatusLine).training is not None)
-    while (progress := chat.query_one(StatusLine).training) is not None and progress.running:
+    app.bridge.take("/set max_tokens 60")
+    for _ in range(3):  # a training waits while an answer is made: asked without end it would never end
         await answered("Tell me about the weather.")
+    beats.phase = "training"
+    await until(lambda: not app.flow.running)
     app.exit()
 
 

@@ -21,3 +21,8 @@ def record(error: BaseException) -> str:
     except (OSError, LoraChatError):
         pass  # the sentence below still names the error
     return f"A defect of lora-chat, please report it: {type(error).__name__}: {error} ({where})."
+
+
+def sentence(error: BaseException) -> str:
+    """What the person is told of any error: a refusal's own words, or where a defect's traceback is."""
+    return str(error) if isinstance(error, LoraChatError) else record(error)

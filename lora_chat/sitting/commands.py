@@ -88,13 +88,18 @@ def take(sitting: Sitting, line: str) -> None:
         UsageError: there is no such command, or its argument is missing.
         LoraChatError: the command refuses.
     """
-    if line.startswith("/") and not line.startswith("//"):
+    if not is_message(line):
         command, rest = find(line[1:])
         if command.needs_argument and not rest:
             raise UsageError(f"Write {command.usage}: {command.help}.")
         command.run(sitting, rest)
     elif clean(line).strip():
         sitting.say(line.removeprefix("/") if line.startswith("//") else line)
+
+
+def is_message(line: str) -> bool:
+    """Whether ``line`` is to be answered; else it is a command."""
+    return not line.startswith("/") or line.startswith("//")
 
 
 def find(words: str) -> tuple[Command, str]:

@@ -39,7 +39,9 @@ def complete(line: str, names: Names) -> list[Completion]:
     if not line.startswith("/") or line.startswith("//") or "\n" in line:
         return []
     found = [*_commands(line), *_arguments(line, names)]
-    return [each for each in found if each.line != line][:MOST]
+    if any(each.line == line and each.whole for each in found):
+        return []  # Enter must wear shop where shop is written, also beside a shop-2
+    return found[:MOST]
 
 
 def _commands(line: str) -> Iterator[Completion]:

@@ -12,7 +12,7 @@ from typing import Any
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
-from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
@@ -121,7 +121,7 @@ class Sitting:
         self.face.opened()
 
     def open(self, id: str) -> None:
-        """Go on with a saved conversation and what it wore.
+        """Go on with a saved conversation and what it wore; what it wore stays its choice where that is not installed.
 
         Raises:
             NotFoundError: there is none.
@@ -132,8 +132,7 @@ class Sitting:
         except LoraChatError as error:
             wearing = None
             self.face.note(f"{error} The base answers.")
-        self.conversation = found
-        self.wear(wearing)
+        self.conversation, self.wearing = found, wearing
         self.face.opened()
 
     def begin_plainly(self) -> None:
@@ -162,15 +161,20 @@ class Sitting:
         self.face.changed()
 
     def refresh(self) -> None:
-        """Read the open conversation again: its head moves with each message."""
-        if self.conversation is not None:
+        """Read the open conversation again, whose head moves with each message; one deleted elsewhere is closed."""
+        if self.conversation is None:
+            return
+        try:
             self.conversation = self.store.conversation(self.conversation.id)
+        except NotFoundError:
+            self.conversation = None
+            self.face.note("This conversation was deleted elsewhere: what you write begins a new one.")
 
     def _begun(self) -> Conversation:
+        self.refresh()
         if self.conversation is None:
             adapter, scale = (self.wearing.adapter.name, self.wearing.scale) if self.wearing else (None, 1.0)
             self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
-        self.conversation = self.store.conversation(self.conversation.id)
         return self.conversation
 
     # Wearing

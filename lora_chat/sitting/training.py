@@ -138,7 +138,8 @@ class Training:
         self._thread = threading.Thread(target=self._follow, name="follow-training", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Begin; returns at once. Its first look is told here, so that whoever looks has seen it run when it ends."""
+        self._tell(self)
         self._thread.start()
 
     @property

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -230,6 +230,8 @@ class LoraChatApp(App[None]):
         """An editor with the answer in it."""
         from lora_chat.tui.screens.write_answer import WriteAnswer
 
+        if self._has(WriteAnswer):
+            return
         step = self.chat.tour.step
 
         def written(text: str | None) -> None:
@@ -277,8 +279,13 @@ class LoraChatApp(App[None]):
     def _pick_adapter(self) -> None:
         from lora_chat.tui.screens.adapter_picker import AdapterPicker
 
-        worn, base = self.chat.worn, self.chat.base
-        self.push_screen(AdapterPicker(self._catalog, worn, base), self._picked)
+        if not self._has(AdapterPicker):
+            worn, base = self.chat.worn, self.chat.base
+            self.push_screen(AdapterPicker(self._catalog, worn, base), self._picked)
+
+    def _has(self, kind: type[Screen[Any]]) -> bool:
+        """Whether such a screen is open already: a key pressed twice opens one."""
+        return any(isinstance(screen, kind) for screen in self.screen_stack)
 
     def _picked(self, choice: str | None) -> None:
         if choice:

@@ -10,35 +10,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.defects import sentence
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
+from lora_chat.tui import messages as news
 from lora_chat.tui.desk import Desk
-from lora_chat.tui.messages import (
-    AdaptersSeen,
-    AnswerWanted,
-    Asked,
-    BaseFound,
-    BaseMissing,
-    ComparedSeen,
-    ConversationsSeen,
-    DetailsSeen,
-    FetchFailed,
-    Fetching,
-    HitsSeen,
-    LeaveAsked,
-    News,
-    Offered,
-    Opened,
-    PlanRefused,
-    Said,
-    SettingsRead,
-    ThemeChosen,
-    TrainingSeen,
-    ViewSeen,
-)
 from lora_chat.tui.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -64,7 +42,9 @@ _PATIENCE_S = 5.0
 class Bridge:
     """The screen's way to the work, and the work's way to the screen."""
 
-    def __init__(self, deliver: Callable[[News], object], model: str | None = None, adapter: str | None = None) -> None:
+    def __init__(
+        self, deliver: Callable[[news.News], object], model: str | None = None, adapter: str | None = None
+    ) -> None:
         """``deliver`` is called on the event loop; ``model`` and ``adapter`` are the command line's wishes."""
         self._outbox = Outbox(deliver)
         self._model, self._adapter = model, adapter
@@ -77,6 +57,7 @@ class Bridge:
         self._comparing = threading.Event()
         self._questions: set[Future[bool]] = set()
         self._closed = False
+        self._why_not = "The base model is not here yet: fetch it first."
 
     # What the screen asks for; on the event loop
 
@@ -84,6 +65,20 @@ class Bridge:
         """Open the home and the base model; called once, on the event loop."""
         self._outbox.open()
         self._desk.put(self._open)
+
+    def send(self, line: str) -> None:
+        """``take`` what the person wrote; a message that is refused, and what is no command, they get back."""
+        from lora_chat.sitting.commands import is_message, take
+
+        def sent() -> None:
+            try:
+                take(self._require(), line)
+            except LoraChatError as error:
+                if is_message(line) or isinstance(error, UsageError):
+                    self._put(news.NotTaken(line))
+                raise
+
+        self._desk.put(sent)
 
     def take(self, line: str) -> None:
         """Do what a line says: a command, or a message to be answered."""
@@ -112,7 +107,7 @@ class Bridge:
             try:
                 self.offer(plan.again(sitting.services, excluded=excluded, effort=effort, unrated=unrated))
             except LoraChatError as error:
-                self._put(PlanRefused(str(error)))
+                self._put(news.PlanRefused(str(error)))
 
         self.run(count)
 
@@ -134,11 +129,15 @@ class Bridge:
 
     def look_at_adapters(self) -> None:
         """See what can be worn."""
-        self._reader.put(lambda: self._put(AdaptersSeen(self._require().services.adapters())))
+        self._reader.put(lambda: self._put(news.AdaptersSeen(self._require().services.adapters())))
 
     def fetch(self, name: str) -> None:
         """Bring a base model onto this machine, in a process of its own: converting it takes torch."""
-        threading.Thread(target=self._guarded(lambda: self._fetch(name)), name="fetch", daemon=True).start()
+
+        def failed(error: BaseException) -> None:
+            self._put(news.FetchFailed(sentence(error)))
+
+        threading.Thread(target=self._guarded(lambda: self._fetch(name), failed), name="fetch", daemon=True).start()
 
     def check_engine(self) -> None:
         """Notice a dead engine process and start another; called every second."""
@@ -167,13 +166,13 @@ class Bridge:
         from lora_chat.services import open_services
 
         services = self._services = open_services()
-        self._put(SettingsRead(services.config))
+        self._put(news.SettingsRead(services.config))
         name = self._model or services.config.model
-        self._put(ConversationsSeen(services.store.conversations(LISTED)))
+        self._put(news.ConversationsSeen(services.store.conversations(LISTED)))
         try:
             base = find_base(services.paths.models, name)
         except NotFoundError:
-            self._put(BaseMissing(resolve(name)))
+            self._put(news.BaseMissing(resolve(name)))
             return
         self._sit_down(services, base)
 
@@ -187,7 +186,7 @@ class Bridge:
         except LoraChatError as error:
             self.note(f"{error} The base answers.")
         sitting = self._sitting = Sitting(services, base, self, wearing)
-        self._put(BaseFound(base, first_time=not services.store.conversations(1)))
+        self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
         self._watch = EngineWatch(sitting.engine, self._put)
         self._watch.load()
         self.changed()
@@ -199,9 +198,9 @@ class Bridge:
 
         assert self._services is not None
         services = self._services
-        failure = fetch_base(name, lambda what, done, total: self._put(Fetching(what, done, total)))
+        failure = fetch_base(name, lambda what, done, total: self._put(news.Fetching(what, done, total)))
         if failure:
-            self._put(FetchFailed(failure))
+            self._put(news.FetchFailed(failure))
             return
         base = find_base(services.paths.models, name)
         self._desk.put(lambda: self._sit_down(services, base))
@@ -217,11 +216,11 @@ class Bridge:
 
     def note(self, text: str) -> None:
         """See ``Face.note``."""
-        self._put(Said(text))
+        self._put(news.Said(text))
 
     def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """See ``Face.details``."""
-        self._put(DetailsSeen(title, rows))
+        self._put(news.DetailsSeen(title, rows))
 
     def confirm(self, question: str, *, loses: bool = False) -> bool:
         """See ``Face.confirm``; a window that closes meanwhile says no."""
@@ -229,7 +228,7 @@ class Bridge:
         self._questions.add(answer)
         if self._closed:
             return False
-        self._put(Asked(question, loses, answer))
+        self._put(news.Asked(question, loses, answer))
         try:
             return answer.result()
         except BaseException:  # CancelledError is one
@@ -255,72 +254,76 @@ class Bridge:
             raise RefusedError("An answer is still being written: esc stops it, then write again.")
         from lora_chat.tui.reply import Reply
 
-        self._reply = Reply(turn, self._require().store, self._put, self._replied)
+        self._reply = Reply(turn, self._require().store, self._put, self._moved, self._is_open)
         self._reply.start()
 
     def choose_adapter(self, catalog: Catalog) -> None:
         """See ``Face.choose_adapter``."""
-        self._put(AdaptersSeen(catalog))
-        self._put(Opened("adapters"))
+        self._put(news.AdaptersSeen(catalog))
+        self._put(news.Opened("adapters"))
 
     def choose_conversation(self) -> None:
         """See ``Face.choose_conversation``."""
-        self._put(Opened("conversations"))
+        self._put(news.Opened("conversations"))
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
-        self._put(HitsSeen(text, hits, asked=True))
+        self._put(news.HitsSeen(text, hits, asked=True))
 
     def write_answer(self, message: Message) -> None:
         """See ``Face.write_answer``."""
         sitting = self._require()
         question = sitting.store.message(message.parent).content if message.parent is not None else ""
-        self._put(AnswerWanted(message, question))
+        self._put(news.AnswerWanted(message, question))
 
     def offer(self, plan: Plan) -> None:
         """See ``Face.offer``."""
-        self._put(Offered(plan))
+        self._put(news.Offered(plan))
 
     def trains(self, training: Training) -> None:
         """See ``Face.trains``."""
-        self._put(TrainingSeen(training.progress))
+        self._put(news.TrainingSeen(training.progress))
         if training.installed is not None:
             self.look_at_adapters()
 
     def show_training(self, training: Training) -> None:
         """See ``Face.show_training``."""
-        self._put(TrainingSeen(training.progress))
-        self._put(Opened("training"))
+        self._put(news.TrainingSeen(training.progress))
+        self._put(news.Opened("training"))
 
     def help(self) -> None:
         """See ``Face.help``."""
-        self._put(Opened("help"))
+        self._put(news.Opened("help"))
 
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""
-        self._put(ThemeChosen(name))
+        self._put(news.ThemeChosen(name))
 
     def tour(self) -> None:
         """See ``Face.tour``."""
-        self._put(Opened("tour"))
+        self._put(news.Opened("tour"))
 
     def leave(self) -> None:
         """See ``Face.leave``."""
-        self._put(LeaveAsked())
+        self._put(news.LeaveAsked())
 
     # Inside
 
-    def _replied(self) -> None:
-        """The answer has ended: its conversation's head moved."""
+    def _moved(self) -> None:
+        """An answer has begun or ended: its conversation's head, title and place in the list are others now."""
         if not self._closed:
             self.run(lambda _: self.changed())
 
-    def _put(self, news: News) -> None:
-        self._outbox.put(news)
+    def _is_open(self, conversation: str) -> bool:
+        current = self._require().conversation
+        return current is not None and current.id == conversation
+
+    def _put(self, event: news.News) -> None:
+        self._outbox.put(event)
 
     def _require(self) -> Sitting:
         if self._sitting is None:
-            raise RefusedError("The base model is not here yet: fetch it first.")
+            raise RefusedError(self._why_not)
         return self._sitting
 
     def _look(self, *, another: bool) -> None:
@@ -328,15 +331,14 @@ class Bridge:
         from lora_chat.tui.widgets.message import Shown
 
         sitting = self._require()
-        with suppress(NotFoundError):  # deleted by another program
-            sitting.refresh()
+        sitting.refresh()
         branch = sitting.branch_with_places()
         wearing = sitting.wearing
         with self._reply.lock if self._reply is not None else threading.Lock():
             shown = [Shown(self._as_far_as_it_is(message), place, of) for message, place, of in branch]
             adapter, scale = (wearing.adapter, wearing.scale) if wearing else (None, 1.0)
-            self._put(ViewSeen(sitting.conversation, shown, adapter, scale, another))
-        self._put(ConversationsSeen(sitting.store.conversations(LISTED)))
+            self._put(news.ViewSeen(sitting.conversation, shown, adapter, scale, another))
+        self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
 
     def _as_far_as_it_is(self, message: Message) -> Message:
         reply = self._reply
@@ -347,7 +349,7 @@ class Bridge:
     def _search(self, text: str) -> None:
         from lora_chat.chat.search import search
 
-        self._put(HitsSeen(text, search(self._require().store, text)))
+        self._put(news.HitsSeen(text, search(self._require().store, text)))
 
     def _compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]], cancel: threading.Event) -> None:
         from lora_chat.sitting.comparison import Compared, compare, questions
@@ -355,24 +357,27 @@ class Bridge:
         sitting = self._require()
         asked = questions(plan.selection, more)
         for index, question in enumerate(asked):
-            self._put(ComparedSeen(index, Compared(question)))
+            self._put(news.ComparedSeen(index, Compared(question)))
         for row in compare(sitting.engine, asked, sitting.services.wear(adapter).worn, cancel):
-            self._put(ComparedSeen(asked.index(row.question), row))
+            self._put(news.ComparedSeen(asked.index(row.question), row))
 
-    def _guarded(self, job: Callable[[], object]) -> Callable[[], None]:
+    def _guarded(
+        self, job: Callable[[], object], complain: Callable[[BaseException], None] | None = None
+    ) -> Callable[[], None]:
         """``job``, whose refusal or defect is told."""
 
         def guarded() -> None:
             try:
                 job()
             except BaseException as error:
-                self._complain(error)
+                (complain or self._complain)(error)
 
         return guarded
 
     def _complain(self, error: BaseException) -> None:
-        from lora_chat.defects import record
-
         if self._closed:
             return
-        self._put(Said(str(error) if isinstance(error, LoraChatError) else record(error), refused=True))
+        said = sentence(error)
+        if self._sitting is None:
+            self._why_not = said  # whatever is asked for later cannot be had for the same reason
+        self._put(news.Said(said, refused=True))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from lora_chat.defects import record
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import LoraChatError
 from lora_chat.tui.messages import EngineSeen, News
@@ -51,5 +52,7 @@ class EngineWatch:
             self._put(EngineSeen("ready", f"{info.device}, {info.dtype}, {info.load_seconds:.1f} s"))
         except LoraChatError as error:
             self._put(EngineSeen("failed", str(error)))
+        except Exception as error:  # a thread would print its traceback over the window
+            self._put(EngineSeen("failed", record(error)))
         finally:
             self._loading = False

@@ -109,6 +109,8 @@ class ReplyBegan(News):
 
     prompt: Shown
     reply: Shown
+    elsewhere: bool = False
+    """The person looks at another conversation already."""
 
 
 @dataclass
@@ -124,8 +126,15 @@ class ReplyEnded(News):
     """The answer in its last form, whole or not."""
 
     shown: Shown | None
-    """None where nothing was begun."""
+    """None where nothing was begun, or nothing is left of it."""
     refusal: str = ""
+
+
+@dataclass
+class NotTaken(News):
+    """What the person wrote could not be sent: it is theirs again."""
+
+    line: str
 
 
 @dataclass

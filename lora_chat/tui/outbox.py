@@ -76,6 +76,8 @@ def _joined(waiting: list[News], news: News) -> bool:
         waiting[-1] = ReplyGrew(last.message_id, last.text + news.text)
         return True
     if isinstance(last, TrainingSeen) and isinstance(news, TrainingSeen):
+        if last.progress.running is not news.progress.running:
+            return False  # its beginning and its end are both told, however close they are
         waiting[-1] = news
         return True
     return False

@@ -9,7 +9,7 @@ from lora_chat.chat.conversation import Message
 from lora_chat.chat.store import Store
 from lora_chat.defects import record
 from lora_chat.engine.protocol import TextChunk
-from lora_chat.errors import LoraChatError
+from lora_chat.errors import LoraChatError, NotFoundError
 from lora_chat.session import Ended, Started, TurnEvent
 from lora_chat.sitting.face import Turn
 from lora_chat.sitting.sitting import with_places
@@ -20,15 +20,24 @@ from lora_chat.tui.widgets.message import Shown
 class Reply:
     """A turn that runs on a thread and tells the screen how it goes."""
 
-    def __init__(self, turn: Turn, store: Store, put: Callable[[News], None], replied: Callable[[], None]) -> None:
-        """``put`` reaches the screen; ``replied`` is called when it has ended, however."""
+    def __init__(
+        self,
+        turn: Turn,
+        store: Store,
+        put: Callable[[News], None],
+        moved: Callable[[], None],
+        is_open: Callable[[str], bool],
+    ) -> None:
+        """``put`` reaches the screen; ``moved`` is called when the conversation's head has moved and when the answer
+        has ended, however; ``is_open`` says whether the person looks at a conversation."""
         self.cancel = threading.Event()
         self.lock = threading.Lock()
         """Held while a piece is added and told: a look at the conversation then misses none and sees none twice."""
         self.message_id: int | None = None
         self.text = ""
         self.running = True
-        self._turn, self._store, self._put, self._replied = turn, store, put, replied
+        self._turn, self._store, self._put = turn, store, put
+        self._moved, self._is_open = moved, is_open
         self._thread = threading.Thread(target=self._work, name="reply", daemon=True)
 
     def start(self) -> None:
@@ -49,8 +58,8 @@ class Reply:
         except BaseException as error:
             refusal = record(error)
         self.running = False
-        self._put(ReplyEnded(self._last(), refusal))
-        self._replied()
+        self._put(self._ended(refusal))
+        self._moved()
 
     def _tell(self, event: TurnEvent) -> None:
         match event:
@@ -58,7 +67,8 @@ class Reply:
                 prompt, reply = (self._shown(message) for message in (event.prompt, event.reply))
                 with self.lock:
                     self.message_id = event.reply.id
-                    self._put(ReplyBegan(prompt, reply))
+                    self._put(ReplyBegan(prompt, reply, elsewhere=not self._is_open(event.reply.conversation)))
+                self._moved()
             case TextChunk():
                 with self.lock:
                     assert self.message_id is not None
@@ -67,12 +77,15 @@ class Reply:
             case Ended():
                 pass  # the store has its last form
 
-    def _last(self) -> Shown | None:
-        """The answer as it is kept; None where nothing was begun or it can no longer be read."""
+    def _ended(self, refusal: str) -> ReplyEnded:
+        """With the answer as it is kept; None where nothing was begun or it can no longer be read."""
         try:
-            return None if self.message_id is None else self._shown(self._store.message(self.message_id))
+            shown = None if self.message_id is None else self._shown(self._store.message(self.message_id))
+        except NotFoundError:  # deleted meanwhile: nobody misses the rest
+            return ReplyEnded(None)
         except LoraChatError:
-            return None
+            return ReplyEnded(None, refusal)
+        return ReplyEnded(shown, refusal)
 
     def _shown(self, message: Message) -> Shown:
         ((same, place, of),) = with_places(self._store, [message])

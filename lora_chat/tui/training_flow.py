@@ -94,7 +94,8 @@ class TrainingFlow:
         from lora_chat.tui.screens.training_report import TrainingReportScreen
 
         progress = self._progress
-        if progress is None or self._open(TrainingScreen) or self._open(TrainingReportScreen):
+        is_open = self._open(TrainingScreen) is not None or self._open(TrainingReportScreen) is not None
+        if progress is None or is_open:
             return
         if progress.installed is None:
             self._app.push_screen(TrainingScreen(progress))

@@ -13,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
-from lora_chat.chat.conversation import Message
+from lora_chat.chat.conversation import Message, Status
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.tui.app import LoraChatApp
@@ -57,6 +57,15 @@ class Window:
         """Wait until ``text`` is not on the screen."""
         await self.until(lambda: text not in self.text, seconds)
 
+    @property
+    def told(self) -> list[str]:
+        """The sentences that are told now; a test's window draws no toasts."""
+        return [each.message for each in self.app._notifications]
+
+    async def hear(self, text: str, seconds: float = 15) -> None:
+        """Wait until a sentence with ``text`` in it is told."""
+        await self.until(lambda: any(text in each for each in self.told), seconds)
+
     async def press(self, *keys: str) -> None:
         """Keys, one after the other."""
         await self.pilot.press(*keys)
@@ -81,11 +90,17 @@ class Window:
         await self.not_see("loading")
 
     async def answered(self, text: str) -> None:
-        """Say ``text`` and wait for the whole answer."""
+        """Say ``text`` and wait for the whole answer, as the store has it."""
+        before = self.app.chat.answer
         await self.write(text)
-        await self.until(lambda: self.app.bridge.replying)
-        await self.until(lambda: not self.app.bridge.replying)
-        await self.pilot.pause(0.15)
+        await self.until(lambda: self._has_another(before))
+
+    def _has_another(self, before: Message | None) -> bool:
+        """Whether an answer other than ``before`` is whole and told; it may have been too quick to be seen growing."""
+        now = self.app.chat.answer
+        if now is None or now.status is Status.STREAMING or self.app.bridge.replying:
+            return False
+        return before is None or now.id != before.id
 
     async def still(self) -> None:
         """Until nothing moves any more."""
@@ -141,7 +156,7 @@ def window(tiny: Paths, says: dict[str, str]) -> Tell:  # noqa: F811
         async def run() -> None:
             app = LoraChatApp(adapter=adapter)
             try:
-                async with app.run_test(size=size) as pilot:
+                async with app.run_test(size=size, notifications=True) as pilot:
                     seen = Window(app, pilot)
                     await seen.until(lambda: app.chat.base or app.screen is not app.chat)
                     app.theme = LIGHT.name if light else DARK.name

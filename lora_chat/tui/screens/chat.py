@@ -84,6 +84,8 @@ class ChatScreen(Screen[None]):
         self.worn = ""
         """The name of what is worn."""
         self._answering = False
+        self._sent = ""
+        """What was sent last, until it is kept."""
         self._furnished = False
         """Whether the talk and the list stand; the window is shown before."""
 
@@ -173,6 +175,10 @@ class ChatScreen(Screen[None]):
     async def on_reply_began(self, event: news.ReplyBegan) -> None:
         """The person's message is kept."""
         self._answering = True
+        self._sent = ""
+        if event.elsewhere:
+            self.refresh_bindings()
+            return
         self.answer = event.reply.message
         await self.talk.begin(event.prompt, event.reply)
 
@@ -183,13 +189,19 @@ class ChatScreen(Screen[None]):
     def on_reply_ended(self, event: news.ReplyEnded) -> None:
         """Whole, stopped or failed."""
         self._answering = False
-        if event.shown is not None:
-            self.answer = event.shown.message
+        self.refresh_bindings()
+        if event.shown is None:
+            if event.refusal:
+                self.post_message(news.Said(event.refusal, refused=True))
+                self.asking.give_back(self._sent)
+            return
+        message = event.shown.message
+        if self.answer is not None and self.answer.id == message.id:  # else another conversation is looked at
+            self.answer = message
             self.talk.end(event.shown)
-            self._show_figures(event.shown.message)
-        elif event.refusal:
-            self.post_message(news.Said(event.refusal, refused=True))
-        if event.shown is not None and event.shown.message.status is Status.DONE:
+            self._show_figures(message)
+        if message.status is Status.DONE:
+            self.query_one(TitleBar).engine = ""  # an engine that was given up runs again
             self.tour_saw("replied")
 
     def on_training_seen(self, event: news.TrainingSeen) -> None:
@@ -218,15 +230,26 @@ class ChatScreen(Screen[None]):
     def on_asking_sent(self, event: Asking.Sent) -> None:
         """A message or a command; what cannot be sent now stays where it is."""
         text = event.text
-        if not text.strip() or not self._furnished:
+        if not text.strip():
             return
-        if self._answering and (not text.startswith("/") or text.startswith("//")):
+        if not self._furnished:
+            self.asking.give_back(text)
+            return
+        from lora_chat.sitting.commands import is_message
+
+        if self._answering and is_message(text):
             self.post_message(news.Said("An answer is still being written: esc stops it, then send this."))
+            self.asking.give_back(text)
             return
         self.asking.accept(text)
+        self._sent = text if is_message(text) else ""
         self.talk.scroll_end(animate=False)
         if not self.tour.takes(text, self.bridge, self.answer):
-            self.bridge.take(text)
+            self.bridge.send(text)
+
+    def on_not_taken(self, event: news.NotTaken) -> None:
+        """It was refused."""
+        self.asking.give_back(event.line)
 
     # What the person does with answers and conversations
 

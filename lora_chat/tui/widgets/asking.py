@@ -31,7 +31,7 @@ class Asking(Vertical):
 
     @dataclass
     class Sent(Message):
-        """The person sends ``text``; it stays in the prompt until ``accept``."""
+        """The person sends ``text``, which is no longer in the prompt: ``accept`` it or ``give_back``."""
 
         text: str
 
@@ -66,7 +66,11 @@ class Asking(Vertical):
     def accept(self, text: str) -> None:
         """What was sent is taken: up brings it back."""
         self.prompt.remember(text)
-        self.prompt.write("")
+
+    def give_back(self, text: str) -> None:
+        """What could not be sent stands in the prompt again, before what was written since."""
+        since = self.prompt.text
+        self.prompt.write(f"{text}\n{since}" if since.strip() else text)
 
     def close_completions(self) -> bool:
         """Close the list; whether it was open."""
@@ -100,10 +104,12 @@ class Asking(Vertical):
     def on_prompt_completion_taken(self, event: Prompt.CompletionTaken) -> None:
         """Tab takes it; Enter sends it as well where it is whole."""
         chosen = self.query_one(Completions).chosen
-        if chosen is None:
-            return
-        if event.send and chosen.whole:
+        if chosen is None:  # letters that came in one burst with Enter completed the line
+            if event.send:
+                self.prompt.action_submit()
+        elif event.send and chosen.whole:
             self._offer([])
+            self.prompt.write("")
             self.post_message(self.Sent(chosen.line))
         else:
             self.prompt.write(chosen.line)

@@ -48,7 +48,7 @@ class Prompt(TextArea):
 
     @dataclass
     class Submitted(Message):
-        """The person sends what is written."""
+        """The person sends what was written; it is no longer in the prompt."""
 
         text: str
 
@@ -99,7 +99,9 @@ class Prompt(TextArea):
         if self.completing:
             self.post_message(self.CompletionTaken(send=True))
         else:
+            # Taken out at once: letters that come in one burst with Enter belong to the next message.
             self.post_message(self.Submitted(self.text))
+            self.write("")
 
     def action_newline(self) -> None:
         """Begin a new line."""
