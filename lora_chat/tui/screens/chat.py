@@ -83,6 +83,8 @@ class ChatScreen(Screen[None]):
         """The last answer of the visible branch."""
         self.worn = ""
         """The name of what is worn."""
+        self._open: str | None = None
+        """The conversation that is shown; a new one has no id yet."""
         self._answering = False
         self._sent = ""
         """What was sent last, until it is kept."""
@@ -152,6 +154,7 @@ class ChatScreen(Screen[None]):
     async def on_view_seen(self, event: news.ViewSeen) -> None:
         """What is open, and what it wears."""
         self.query_one(TitleBar).title = event.conversation.title if event.conversation else ""
+        self._open = event.conversation.id if event.conversation else None
         self.worn = event.adapter.name if event.adapter else ""
         self.asking.wear(self.worn, event.scale)
         answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
@@ -164,8 +167,7 @@ class ChatScreen(Screen[None]):
 
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
-        current = self.answer.conversation if self.answer else None
-        self.list.show(event.conversations, current)
+        self.list.show(event.conversations, self._open)
         self.asking.conversations = [(each.id, each.title) for each in event.conversations]
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
@@ -275,12 +277,15 @@ class ChatScreen(Screen[None]):
 
     def on_conversation_list_open_wanted(self, event: ConversationList.OpenWanted) -> None:
         """Go on with that one."""
+        self._go_on_with(event.id)
+
+    def _go_on_with(self, id: str) -> None:
         self.remove_class("-list-open")
-        self.bridge.run(lambda sitting: sitting.open(event.id))
+        self.bridge.run(lambda sitting: sitting.open(id))
 
     def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:
         """The prompt is where titles are written."""
-        self.on_conversation_list_open_wanted(ConversationList.OpenWanted(event.id))
+        self._go_on_with(event.id)
         self.asking.fill(f"/rename {event.title}")
 
     def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:

@@ -86,7 +86,8 @@ class ConversationList(OptionList):
         looked_at = self._chosen()
         with self.prevent(OptionList.OptionHighlighted):
             self.set_options(list(_rows(conversations, current, today)))
-            self._look_at(looked_at or current)
+            # The open one is where choosing begins; what is chosen at the moment stays.
+            self._look_at(looked_at if self.has_focus and looked_at else current or looked_at)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""
