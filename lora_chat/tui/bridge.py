@@ -77,6 +77,8 @@ class Bridge:
                 if is_message(line) or isinstance(error, UsageError):
                     self._put(news.NotTaken(line))
                 raise
+            if not is_message(line):
+                self.look_at_adapters()  # one may have been installed
 
         self._desk.put(sent)
 

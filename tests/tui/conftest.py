@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
@@ -67,16 +68,32 @@ class Window:
         await self.until(lambda: any(text in each for each in self.told), seconds)
 
     async def press(self, *keys: str) -> None:
-        """Keys, one after the other."""
-        await self.pilot.press(*keys)
+        """Keys, one after the other, each done with before the next.
+
+        ``Pilot.press`` waits until the process is idle as well, 0.08 s a key and up to a second while something moves.
+        """
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+            await self._done_with_that()
+
+    async def _done_with_that(self) -> None:
+        """Until every widget has heard what was posted, and what that posted in turn."""
+        for _ in range(4):
+            await self.pilot.pause(0)
+
+    async def type(self, text: str) -> None:
+        """Letters as fast as they can come, wherever the focus is."""
+        for letter in text:
+            self.app.post_message(events.Key({" ": "space", "/": "slash"}.get(letter, letter), letter))
+        await self._done_with_that()
 
     async def write(self, text: str) -> None:
         """Type ``text`` and Enter; completions are not taken."""
         self.prompt.focus()
         self.prompt.write(text)
-        await self.pilot.pause()
+        await self._done_with_that()
         self.app.chat.asking.close_completions()
-        await self.pilot.press("enter")
+        await self.press("enter")
 
     async def ready(self) -> None:
         """Until the engine has loaded; a first start's welcome is answered with Enter."""

@@ -1,4 +1,4 @@
-"""The talk as a person has it: write, read, stop, ask again, correct, judge, look elsewhere."""
+"""The talk as a person has it: write, send, read, stop; every key, any size."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from textual import events
-from textual.widgets import TextArea
 
 from lora_chat.chat.conversation import Message, Status
-from lora_chat.tui.screens.write_answer import WriteAnswer
+from lora_chat.tui.app import KEYS
+from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.help import HelpScreen
+from lora_chat.tui.screens.search import SearchScreen
+from lora_chat.tui.screens.training import TrainingScreen
 from tests.tui.conftest import Tell, Window
 
 Branch = Callable[[], list[Message]]
@@ -39,6 +42,7 @@ def test_a_message_is_answered_kept_and_told_in_the_bars(window: Tell, says: dic
         await w.answered("Where is my parcel?")
         await w.see("It is at sea.")
         await w.see("2 % of 512 context")
+        await w.see("tok/s · first 0.0 s")
         assert w.text.splitlines()[0].split()[:5] == ["lora-chat", "Where", "is", "my", "parcel?"]
         assert "tiny-llama" in w.text.splitlines()[0]
         last = w.text.splitlines()[-1]
@@ -81,7 +85,7 @@ def test_ctrl_c_stops_the_answer_and_otherwise_says_how_to_leave(window: Tell, s
     async def story(w: Window) -> None:
         await w.ready()
         await w.press("ctrl+c")
-        await w.see("ctrl+q quits.")
+        await w.hear("ctrl+q quits.")
         await w.write("Count")
         await w.see("word1")
         await w.press("ctrl+c")
@@ -99,7 +103,7 @@ def test_what_cannot_be_sent_now_stays_in_the_prompt(window: Tell, says: dict[st
         await w.write("Count")
         await w.see("word1")
         await w.write("And then?")
-        await w.see("esc stops it, then send this")
+        await w.hear("esc stops it, then send this")
         assert w.prompt.text == "And then?"
         await w.press("escape")
         await idle(w)
@@ -109,6 +113,22 @@ def test_what_cannot_be_sent_now_stays_in_the_prompt(window: Tell, says: dict[st
 
     window(story)
     assert texts(branch)[2] == "And then?"
+
+
+def test_two_messages_in_one_burst_lose_neither(window: Tell, branch: Branch) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        for key in ["o", "n", "e", "enter", "t", "w", "o", "enter"]:
+            w.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await w.until(lambda: w.app.chat.answer is not None)
+        await w.until(lambda: w.prompt.text == "two" or len(branch()) == 4)
+        await idle(w)
+        if w.prompt.text:
+            await w.press("enter")
+        await w.until(lambda: len(branch()) == 4)
+
+    window(story)
+    assert texts(branch) == ["one", "one", "two", "two"]
 
 
 def test_fast_typing_and_enter_in_one_burst_sends_all_of_it(window: Tell, branch: Branch) -> None:
@@ -126,44 +146,66 @@ def test_fast_typing_and_enter_in_one_burst_sends_all_of_it(window: Tell, branch
     assert texts(branch)[0] == said
 
 
-# What can be done with an answer
-
-
-def test_ctrl_e_edits_into_the_wanted_answer_beside_the_old_one(
-    window: Tell, says: dict[str, str], branch: Branch
-) -> None:
-    says["Where?"] = "No idea."
-
+def test_ctrl_j_begins_a_line_a_paste_is_one_message_and_up_brings_them_back(window: Tell, branch: Branch) -> None:
     async def story(w: Window) -> None:
         await w.ready()
-        await w.answered("Where?")
-        await w.press("ctrl+e", "ctrl+e")
-        await w.until(lambda: isinstance(w.app.screen, WriteAnswer))
-        await w.pilot.pause(0.2)
-        assert [type(screen) for screen in w.app.screen_stack].count(WriteAnswer) == 1
-        assert w.app.screen.query_one(TextArea).text == "No idea."
-        await w.press("escape")
-        await w.until(lambda: w.app.screen is w.app.chat)
-        await w.press("ctrl+e")
-        await w.until(lambda: isinstance(w.app.screen, WriteAnswer))
-        w.app.screen.query_one(TextArea).text = "At 12 Harbour Street."
-        await w.press("ctrl+s")
-        await w.see("you wrote in place of an answer")
-        await w.see("‹2/2›")
+        await w.press("a", "ctrl+j", "b", "enter")
+        await w.until(lambda: w.app.chat.answer is not None)
+        await idle(w)
+        w.app.post_message(events.Paste("one\r\ntwo\nthree"))
+        await w.until(lambda: w.prompt.document.line_count == 3)
+        await w.press("enter")
+        await w.until(lambda: len(branch()) == 4)
+        await idle(w)
+        await w.type("draft")
+        await w.press("up")
+        assert w.prompt.document.lines == ["one", "two", "three"]
+        await w.press("up", "up", "up")
+        assert w.prompt.text == "a\nb"
+        await w.press("down", "down", "down", "down")
+        assert w.prompt.text == "draft"
 
     window(story)
-    answer = branch()[-1]
-    assert answer.content == "At 12 Harbour Street."
-    assert (answer.edited_from, answer.adapter, answer.base) == (answer.id - 1, None, None)
+    assert texts(branch)[::2] == ["a\nb", "one\ntwo\nthree"]
 
 
-# Elsewhere
+# The window
 
 
+def test_every_key_of_the_help_opens_what_it_says(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello parrot")
+        for key, screen in {"ctrl+g": AdapterPicker, "ctrl+f": SearchScreen, "f1": HelpScreen}.items():
+            await w.press(key, *[key] * (key != "f1"))
+            await w.until(lambda screen=screen: isinstance(w.app.screen, screen))  # type: ignore[misc]
+            await w.pilot.pause(0.15)
+            assert len(w.app.screen_stack) == 2, key
+            await w.press("escape")
+            await w.until(lambda: w.app.screen is w.app.chat)
+        await w.press("ctrl+p")
+        await w.see("/adapter list")
+        await w.press("escape")
+        await w.press("ctrl+t")
+        await w.hear("No training is running")
+        assert not any(isinstance(screen, TrainingScreen) for screen in w.app.screen_stack)
+        await w.press("ctrl+f")
+        await w.until(lambda: isinstance(w.app.screen, SearchScreen))
+        await w.type("parr")
+        await w.see("today")
+        await w.press("enter")
+        await w.until(lambda: w.app.screen is w.app.chat)
+
+    window(story)
+    named = " ".join(key for key, _ in KEYS)
+    assert all(key in named for key in ("ctrl+r", "ctrl+e", "ctrl+g", "ctrl+t", "ctrl+l", "ctrl+n", "ctrl+f", "ctrl+p"))
+
+
+@pytest.mark.usefixtures("slow")
 def test_the_window_may_be_of_any_size_while_an_answer_grows(
     window: Tell, says: dict[str, str], branch: Branch
 ) -> None:
-    says["Count"] = LONG
+    says["Count"] = " ".join(f"word{number}" for number in range(30))
 
     async def story(w: Window) -> None:
         await w.ready()
@@ -171,8 +213,8 @@ def test_the_window_may_be_of_any_size_while_an_answer_grows(
         for size in [(20, 5), (200, 60), (80, 24), (21, 6), (200, 5), (20, 60), (100, 30)] * 2:
             await w.pilot.resize_terminal(*size)
             await asyncio.sleep(0)
-        await w.see("word79")
+        await w.see("word29")
         await idle(w)
 
     window(story)
-    assert texts(branch)[-1] == LONG
+    assert texts(branch)[-1] == says["Count"]

@@ -232,10 +232,8 @@ class ChatScreen(Screen[None]):
     def on_asking_sent(self, event: Asking.Sent) -> None:
         """A message or a command; what cannot be sent now stays where it is."""
         text = event.text
-        if not text.strip():
-            return
-        if not self._furnished:
-            self.asking.give_back(text)
+        if not self._furnished or not text.strip():
+            self.asking.give_back(text.strip())
             return
         from lora_chat.sitting.commands import is_message
 
@@ -385,7 +383,9 @@ class ChatScreen(Screen[None]):
         self._show_step()
 
     def leave_tour(self) -> None:
-        """What was done in it stays."""
+        """What was done in it stays; what it wrote and nobody sent goes."""
+        if self.tour.step is not None and self.asking.prompt.text == self.tour.step.prefill:
+            self.asking.prompt.write("")
         self.tour.leave()
         self._show_step()
 

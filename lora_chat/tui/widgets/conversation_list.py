@@ -89,6 +89,11 @@ class ConversationList(OptionList):
             # The open one is where choosing begins; what is chosen at the moment stays.
             self._look_at(looked_at if self.has_focus and looked_at else current or looked_at)
 
+    def on_focus(self) -> None:
+        """Something is looked at, so that Enter opens it."""
+        if self.highlighted is None:
+            self.action_first()
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""
         event.stop()

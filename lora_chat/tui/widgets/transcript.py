@@ -154,13 +154,14 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     async def _mount(self, branch: list[Shown]) -> None:
         """Make the widgets those of the end of ``branch``, touching only what differs."""
         async with self.lock:
+            chosen = _in_place_of(self._selected, self._branch, branch)
             self._branch = branch
             window = branch[-self._most :]
             self._earlier.show(len(branch) - len(window))
             self.set_class(not branch, "-empty")
             with self.app.batch_update():
                 await self._reconcile(window)
-            self._choose(self._selected)
+            self._choose(chosen)
             self.refresh(layout=True)  # where nothing was mounted, the end may still have to be gone to
 
     async def _reconcile(self, window: list[Shown]) -> None:
@@ -271,6 +272,14 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     def action_leave(self) -> None:
         """Back to the prompt."""
         self.post_message(self.Left())
+
+
+def _in_place_of(chosen: int | None, before: list[Shown], now: list[Shown]) -> int | None:
+    """The chosen message, or the sibling that took its place, which answers the same message."""
+    if chosen is None or any(shown.message.id == chosen for shown in now):
+        return chosen
+    parents = [shown.message.parent for shown in before if shown.message.id == chosen]
+    return next((shown.message.id for shown in now if shown.message.parent in parents), None)
 
 
 def _until(branch: list[Shown], message_id: int | None) -> list[Shown]:

@@ -1,0 +1,247 @@
+"""Every command as it is typed in the prompt, and the ways to type one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from textual import events
+
+from lora_chat.chat.conversation import Message
+from lora_chat.chat.store import Store
+from lora_chat.paths import Paths
+from lora_chat.sitting.commands import COMMANDS
+from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.confirm import ConfirmScreen
+from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.screens.help import HelpScreen
+from lora_chat.tui.screens.search import SearchScreen
+from lora_chat.tui.screens.write_answer import WriteAnswer
+from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.widgets.completions import Completions
+from lora_chat.tui.widgets.conversation_list import ConversationList
+from tests.tui.conftest import Tell, Window
+
+Branch = Callable[[], list[Message]]
+
+TYPED = {
+    "adapter list": AdapterPicker,
+    "adapter use shop": "Wearing shop from the next answer on.",
+    "adapter scale 0.5": "Wearing shop ×0.5 from the next answer on.",
+    "adapter info": DetailsScreen,
+    "adapter off": "Wearing nothing: the base answers.",
+    "adapter install /nowhere": "/nowhere",
+    "train status": "No training is running",
+    "train pause": "No training is running",
+    "train resume": "No training is running",
+    "train cancel": "No training is running",
+    "rate good": "Rated good.",
+    "train from-history a b": "A name is one word",
+    "edit The answer I wanted": "Kept as the answer you wanted",
+    "edit": WriteAnswer,
+    "retry": "",
+    "search hello": SearchScreen,
+    "rename Another title": "It is called Another title now.",
+    "system Be brief.": "The system prompt is set.",
+    "system": "left to the adapter and the settings",
+    "set temperature 0.2": "temperature is 0.2 from the next answer on.",
+    "theme light": "",
+    "help": HelpScreen,
+    "tour": "",
+    "open": ConversationList,
+    "delete": "No conversation is open",
+    "new": "",
+}
+"""What is typed and what comes of it: a sentence, a screen, or nothing but what the window shows."""
+
+
+def words_of(typed: str) -> str:
+    return max((command.words for command in COMMANDS if f"{typed} ".startswith(f"{command.words} ")), key=len)
+
+
+def test_every_command_is_typed_here() -> None:
+    assert {words_of(typed) for typed in TYPED} == {command.words for command in COMMANDS} - {"quit"}
+
+
+@pytest.mark.usefixtures("worn")
+def test_each_command_says_or_shows_what_it_did(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("hello")
+        for typed, comes in TYPED.items():
+            await w.write(f"/{typed}")
+            if isinstance(comes, str) and comes:
+                await w.hear(comes)
+            elif comes is ConversationList:
+                await w.until(lambda: isinstance(w.app.focused, ConversationList))
+                await w.press("escape")
+            elif comes:
+                await w.until(lambda screen=comes: isinstance(w.app.screen, screen))  # type: ignore[misc]
+                await w.press("escape")
+                await w.until(lambda: w.app.screen is w.app.chat)
+            else:
+                await w.pilot.pause(0.2)
+            w.app.clear_notifications()
+        assert w.app.theme == LIGHT.name
+        assert w.app.chat.tour.step is not None
+        assert not w.app.chat.talk.views
+
+    window(story, (80, 24))
+
+
+def test_quit_leaves(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/quit")
+        await w.until(lambda: not w.app.is_running or w.app._exit)
+
+    window(story)
+
+
+def test_a_wrong_command_is_one_sentence_and_stays_in_the_prompt(window: Tell, tiny: Paths) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        for typed, said in {
+            "/adaptr use x": "There is no /adaptr; did you mean /adapter?",
+            "/home/me/notes: what is that": "two, //",
+            "/adapter use": "Write /adapter use NAME[=SCALE]",
+            "/adapter scale 2": "No adapter is worn",
+            "/set temperature hot": '"hot" is no value for temperature',
+            "/set tone kind": "Write /set and one of temperature",
+            "/rate fine": "Write /rate good or /rate bad",
+            "/theme pink": "Write /theme ",
+        }.items():
+            await w.write(typed)
+            await w.hear(said)
+            await w.until(lambda typed=typed: w.prompt.text == typed)  # type: ignore[misc]
+            assert len(w.told) == 1
+            w.app.clear_notifications()
+        await w.write("/adapter use nobody")
+        await w.hear("nobody")
+        assert w.prompt.text == ""
+        await w.write("//etc is a folder")
+        await w.until(lambda: w.app.chat.answer is not None)
+        await w.see("/etc is a folder")
+
+    window(story)
+
+
+# Conversations
+
+
+def test_new_open_rename_and_delete_keep_what_they_say(window: Tell, tiny: Paths) -> None:
+    def titles() -> list[str]:
+        with Store.open(tiny.database) as store:
+            return [each.title for each in store.conversations()]
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("First thing")
+        await w.write("/new")
+        await w.until(lambda: not w.app.chat.talk.views)
+        await w.answered("Second thing")
+        await w.write("/rename The second")
+        await w.until(lambda: titles() == ["The second", "First thing"])
+        await w.see("● The second")
+        await w.write("/delete")
+        await w.see("Delete “The second” with all of its answers?")
+        await w.press("enter")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        assert len(titles()) == 2
+        await w.write("/delete")
+        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+        await w.press("y")
+        await w.hear("“The second” is deleted.")
+        await w.until(lambda: titles() == ["First thing"] and not w.app.chat.talk.views)
+        await w.write("/open")
+        await w.until(lambda: isinstance(w.app.focused, ConversationList))
+        await w.press("enter")
+        await w.until(lambda: w.app.chat.talk.views)
+        await w.see("● First thing")
+
+    window(story)
+
+
+def test_a_system_prompt_and_a_setting_reach_the_next_answer(window: Tell, branch: Branch) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/system Be brief.")
+        await w.hear("The system prompt is set.")
+        await w.write("/set max_tokens 2")
+        await w.hear("max_tokens is 2")
+        await w.answered("one two three four")
+        await w.see("cut off at 2 tokens")
+
+    window(story)
+    assert branch()[-1].prompt_tokens == 8  # "Be brief." counts
+    assert branch()[-1].content == "one two"
+
+
+def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/theme light")
+        await w.until(lambda: w.app.theme == LIGHT.name)
+        await w.write("/theme dark")
+        await w.until(lambda: w.app.theme == DARK.name)
+        await w.until(lambda: 'theme = "dark"' in tiny.config.read_text("utf-8"))
+
+    window(story)
+
+
+# Completion and the palette
+
+
+def test_tab_takes_enter_sends_a_whole_one_and_esc_closes(window: Tell, worn: str) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        offered = w.app.chat.query_one(Completions)
+        await w.until(lambda: w.app.chat.asking.adapters)
+        await w.type("/adapter u")
+        await w.until(lambda: offered.display)
+        await w.press("escape")
+        assert not offered.display
+        await w.press("s")
+        await w.until(lambda: offered.display)
+        await w.press("enter")  # it wants a name: not sent
+        assert w.prompt.text == "/adapter use "
+        await w.until(lambda: offered.chosen is not None and offered.chosen.line == "/adapter use shop")
+        await w.press("tab")
+        assert w.prompt.text == "/adapter use shop"
+        await w.until(lambda: not offered.display)
+        await w.press("enter")
+        await w.see("▎shop ›")
+        await w.type("/adapter o")
+        await w.until(lambda: offered.display)
+        await w.press("down", "up", "enter")
+        await w.hear("Wearing nothing")
+
+    window(story)
+
+
+def test_a_command_in_one_burst_with_enter_is_sent_whole(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.press("/")
+        await w.until(lambda: w.prompt.completing)
+        for key in [*"help", "enter"]:
+            w.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await w.until(lambda: isinstance(w.app.screen, HelpScreen))
+
+    window(story)
+
+
+def test_the_palette_has_every_command_and_fills_the_prompt_where_words_are_wanted(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        found = list(w.app.get_system_commands(w.app.screen))
+        assert [each.title for each in found] == [command.usage for command in COMMANDS]
+        await w.press("ctrl+p")
+        await w.see("/adapter list")
+        await w.type("rename")
+        await w.not_see("/adapter list")
+        await w.see("another title")
+        await w.press("enter")
+        await w.until(lambda: w.prompt.text == "/rename ")
+
+    window(story)
