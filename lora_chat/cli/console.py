@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from lora_chat.errors import UsageError
+from lora_chat.errors import Interrupted, LoraChatError, UsageError
 from lora_chat.text import clean, clean_line
 
 
@@ -39,6 +39,19 @@ def answer_json(value: Any) -> None:
     if not utf8 or clean(line) != line:
         line = json.dumps(value, ensure_ascii=True, allow_nan=False, default=str)
     print(line, flush=True)  # noqa: T201
+
+
+@contextmanager
+def told_as_json(json: bool) -> Iterator[None]:
+    """A program that reads the events reads of a refusal there too; it is raised all the same."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except LoraChatError as error:
+        if json:
+            answer_json({"event": "failed", "reason": str(error)})
+        raise
 
 
 def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

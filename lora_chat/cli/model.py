@@ -77,11 +77,11 @@ def pull(
     yes: Yes = False,
 ) -> None:
     """Bring a base model onto this machine."""
-    from lora_chat.cli.console import answer, answer_json, note
+    from lora_chat.cli.console import answer, answer_json, note, told_as_json
     from lora_chat.models.sources.staging import size
 
     if json:
-        with _failure_as_json():
+        with told_as_json(json):
             there = _pull_named(name, called, yes=True, progress=_json_progress())
         assert there is not None
         answer_json({"event": "pulled", "name": there.name, "path": str(there.folder), "bytes": there.bytes})
@@ -197,19 +197,6 @@ def _pull(entry: CatalogEntry, paths: Paths, progress: AbstractContextManager[Pr
 
     with progress or progress_bar() as tell:
         return fetch(entry, paths, tell)
-
-
-@contextmanager
-def _failure_as_json() -> Iterator[None]:
-    """A program that reads the events reads of a refusal there too."""
-    from lora_chat.cli.console import answer_json
-    from lora_chat.errors import LoraChatError
-
-    try:
-        yield
-    except LoraChatError as error:
-        answer_json({"event": "failed", "reason": str(error)})
-        raise
 
 
 @contextmanager

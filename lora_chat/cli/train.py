@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -42,6 +42,7 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Train an adapter from rated and corrected chats, or from a file of examples."""
+    from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
     from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
@@ -57,7 +58,7 @@ def train(
         text=search or "",
         unrated=include is not None,
     )
-    with _told_as_json(json), open_services() as services:
+    with told_as_json(json), open_services() as services:
         check_free(name, services.paths)
         selection = _select(services, source, wanted)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
@@ -69,23 +70,6 @@ def train(
         if not json and not _agreed(name, yes):
             return
         _run(services, source, selection, recipe, on, name, json=json)
-
-
-@contextmanager
-def _told_as_json(json: bool) -> Iterator[None]:
-    """A program that reads the events reads of a refusal there too."""
-    from lora_chat.cli.console import answer_json
-    from lora_chat.errors import Interrupted, LoraChatError
-    from lora_chat.training.events import Failed, as_json
-
-    try:
-        yield
-    except Interrupted:
-        raise
-    except LoraChatError as error:
-        if json:
-            answer_json(as_json(Failed(str(error))))
-        raise
 
 
 def _day(since: str | None) -> float | None:

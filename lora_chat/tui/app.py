@@ -19,6 +19,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.screens.chat import ChatScreen
+from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
 
@@ -27,32 +28,13 @@ if TYPE_CHECKING:
     from lora_chat.tui.screens.training import CancelWanted, PauseWanted
     from lora_chat.tui.screens.training_plan import PlanWanted
 
-KEYS = (
-    ("Enter", "send"),
-    ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
-    ("up, down", "earlier and later prompts"),
-    ("esc", "stop the answer; else to the answers"),
-    ("↑ ↓ in the answers", "choose one: e edit, g good, b bad, r retry, ← → other answers"),
-    ("ctrl+r", "retry the last answer"),
-    ("ctrl+e", "write the answer you wanted"),
-    ("ctrl+g", "choose an adapter"),
-    ("ctrl+t", "look at the training"),
-    ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
-    ("ctrl+n", "new conversation"),
-    ("ctrl+f", "search everything that was said"),
-    ("ctrl+p", "every command"),
-    ("f1", "this help"),
-    ("ctrl+q", "quit"),
-)
-"""For the help screen."""
-
 
 class LoraChatApp(App[None]):
     """One window on one home."""
 
     TITLE = "lora-chat"
     CSS = """
-    ToastRack { align: right top; margin: 2 1 0 0; }
+    ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,6 +86,7 @@ class LoraChatApp(App[None]):
         """A closed or ended terminal ends the program in good order."""
         loop = asyncio.get_running_loop()
         for name in ("SIGHUP", "SIGTERM"):
+            # Windows has neither the one nor add_signal_handler; a loop outside the main thread may set none.
             with suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
                 number = getattr(signal, name)
                 loop.add_signal_handler(number, self._terminated, number)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.store import Store
-from lora_chat.defects import record
+from lora_chat.defects import sentence
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import LoraChatError, NotFoundError
 from lora_chat.session import Ended, Started, TurnEvent
@@ -53,10 +53,8 @@ class Reply:
         try:
             for event in self._turn(self.cancel):
                 self._tell(event)
-        except LoraChatError as error:
-            refusal = str(error)
         except BaseException as error:
-            refusal = record(error)
+            refusal = sentence(error)
         self.running = False
         self._put(self._ended(refusal))
         self._moved()

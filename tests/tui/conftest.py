@@ -131,6 +131,21 @@ class Window:
 
 
 Story = Callable[[Window], Awaitable[None]]
+Branch = Callable[[], list[Message]]
+
+LONG = " ".join(f"word{number}" for number in range(80))
+
+
+def texts(branch: Branch) -> list[str]:
+    return [message.content for message in branch()]
+
+
+async def idle(w: Window) -> None:
+    """Until nothing is being answered and the newest look at the conversation has arrived."""
+    await w.until(lambda: not w.app.bridge.replying and not w.app.chat._answering)
+    await w.pilot.pause(0.1)
+
+
 Tell = Callable[..., None]
 
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lora_chat.chat.conversation import Message
 from lora_chat.paths import Paths
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
+from tests.tui.conftest import Branch, Tell, Window
 
 
 @pytest.fixture

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from textual.widgets import TextArea
 
-from lora_chat.chat.conversation import Message, Rating, Status
+from lora_chat.chat.conversation import Rating, Status
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.tui.screens.write_answer import WriteAnswer
 from lora_chat.tui.widgets.conversation_list import ConversationList
 from lora_chat.tui.widgets.transcript import Transcript
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
-
-LONG = " ".join(f"word{number}" for number in range(80))
-
-
-def texts(branch: Branch) -> list[str]:
-    return [message.content for message in branch()]
-
-
-async def idle(w: Window) -> None:
-    """Until nothing is being answered and the newest look at the conversation has arrived."""
-    await w.until(lambda: not w.app.bridge.replying and not w.app.chat._answering)
-    await w.pilot.pause(0.1)
-
+from tests.tui.conftest import LONG, Branch, Tell, Window, idle, texts
 
 # What can be done with an answer
 

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from textual import events
 
-from lora_chat.chat.conversation import Message, Status
-from lora_chat.tui.app import KEYS
+from lora_chat.chat.conversation import Status
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import TrainingScreen
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
-
-LONG = " ".join(f"word{number}" for number in range(80))
-
-
-def texts(branch: Branch) -> list[str]:
-    return [message.content for message in branch()]
-
-
-async def idle(w: Window) -> None:
-    """Until nothing is being answered and the newest look at the conversation has arrived."""
-    await w.until(lambda: not w.app.bridge.replying and not w.app.chat._answering)
-    await w.pilot.pause(0.1)
-
+from lora_chat.tui.teaching import KEYS
+from tests.tui.conftest import LONG, Branch, Tell, Window, idle, texts
 
 # Saying something
 

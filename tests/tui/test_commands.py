@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from textual import events
 
-from lora_chat.chat.conversation import Message
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting.commands import COMMANDS
@@ -20,9 +17,7 @@ from lora_chat.tui.screens.write_answer import WriteAnswer
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.conversation_list import ConversationList
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
+from tests.tui.conftest import Branch, Tell, Window
 
 TYPED = {
     "adapter list": AdapterPicker,

@@ -8,12 +8,11 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from textual import events
 
-from lora_chat.chat.conversation import Message, Role, Status
+from lora_chat.chat.conversation import Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.models.installed import InstalledBase
@@ -22,9 +21,7 @@ from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.title_bar import TitleBar
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
+from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
 

@@ -102,7 +102,7 @@ def test_a_missing_base_is_fetched_with_its_progress_and_then_chats(
     process = comes(monkeypatch, Fetched(0, "not json", progress, brings=bare, as_what=tiny.models))
 
     async def story(w: Window) -> None:
-        await w.see("fetches the base model tiny-llama first")
+        await w.see("Either first fetches the base model tiny-llama:")
         await w.press("enter")
         await w.see("Downloading model.safetensors")
         await w.see("42%")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from textual import events
 from textual.color import Color
 
-from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.conversation import Role
 from lora_chat.chat.store import Store
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.engine.protocol import Finished, Request, TextChunk
@@ -22,10 +22,8 @@ from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.write_answer import WriteAnswer
-from tests.tui.conftest import Tell, Window
+from tests.tui.conftest import Branch, Tell, Window
 from tests.tui.picture import strips
-
-Branch = Callable[[], list[Message]]
 
 HOSTILE = (
     "\x1b[2J\x1b]52;c;aGk=\x07\x1b]8;;http://evil\x1b\\link\x9b31m\u202egnp\u202c\U000e0041\u200b\x00\x08"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lora_chat.chat.conversation import Message, Role, Status
+from lora_chat.chat.conversation import Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.engine.protocol import BaseInfo
@@ -18,9 +18,7 @@ from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
+from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
 ENOUGH_S = 3.0

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lora_chat.chat.conversation import Message
 from lora_chat.paths import Paths
-from tests.tui.conftest import Tell, Window
-
-Branch = Callable[[], list[Message]]
+from tests.tui.conftest import Branch, Tell, Window
 
 
 def test_the_first_start_welcomes_and_enter_is_the_chat(window: Tell) -> None:

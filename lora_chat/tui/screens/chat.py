@@ -13,6 +13,7 @@ from textual.widgets import Static
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.tour import Tour
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.keys import KeysLine
@@ -24,17 +25,7 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.conversation_list import ConversationList
     from lora_chat.tui.widgets.transcript import Transcript
 
-EMPTY = (
-    ("Enter", "sends; ctrl+j begins a new line"),
-    ("/", "every command, with completion; ctrl+p has them too"),
-    ("/adapter", "what this conversation can wear"),
-    ("ctrl+e", "write the answer you wanted; that is what is learnt"),
-    ("/train", "from-history: a new adapter from your corrections"),
-    ("/tour", "two minutes through the whole loop"),
-)
-"""What an empty conversation teaches."""
-
-_WORK = ("escape", "retry", "edit", "new", "list", "search", "adapters", "training")
+_WORK = ("stop", "escape", "retry", "edit", "new", "list", "search", "adapters", "training")
 """Actions that need what is furnished after the first paint."""
 
 
@@ -64,7 +55,8 @@ class ChatScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "escape", "stop", id="chat.stop", show=False),
+        Binding("escape", "stop", "stop", id="chat.stop"),
+        Binding("escape", "escape", "back", id="chat.back", show=False),
         Binding("ctrl+r", "retry", "retry", id="chat.retry"),
         Binding("ctrl+e", "edit", "edit", id="chat.edit"),
         Binding("ctrl+n", "new", "new", id="chat.new", show=False),
@@ -178,11 +170,13 @@ class ChatScreen(Screen[None]):
         """The person's message is kept."""
         self._answering = True
         self._sent = ""
+        self.refresh_bindings()
         if event.elsewhere:
-            self.refresh_bindings()
             return
         self.answer = event.reply.message
         await self.talk.begin(event.prompt, event.reply)
+        if self.query_one(TitleBar).engine:
+            self.talk.wait_for(self.answer.id, "the model is loading")
 
     def on_reply_grew(self, event: news.ReplyGrew) -> None:
         """A piece of the answer."""
@@ -319,17 +313,22 @@ class ChatScreen(Screen[None]):
         """Keys that could do nothing now are not shown."""
         if not self._furnished and action in _WORK:
             return False
+        if action == "stop":
+            return self._answering
         if action in ("retry", "edit"):
             return self.answer is not None and not self._answering
         return True
 
+    def action_stop(self) -> None:
+        """Close what is open, else stop the answer."""
+        if not self.asking.close_completions():
+            self.bridge.stop_reply()
+
     def action_escape(self) -> None:
-        """Close what is open, else stop the answer, else look at the answers."""
+        """Close what is open, else look at the answers."""
         if self.asking.close_completions():
             return
-        if self._answering:
-            self.bridge.stop_reply()
-        elif self.tour.step is not None:
+        if self.tour.step is not None:
             self.leave_tour()
         elif self.answer is not None:
             self.talk.focus()

@@ -120,8 +120,8 @@ def _ways(missing: CatalogEntry | None) -> Content:
         )
         licence = f", {missing.licence}" if missing.licence else ""
         said = (
-            f"Either fetches the base model {missing.name} first ({about}{licence}).\n"
-            "After that nothing touches the network unless you type the command for it."
+            f"Either first fetches the base model {missing.name}: {about}{licence}.\n"
+            "After that nothing goes online unless you type the command for it."
         )
         lines += [Content(""), Content.styled(said, "$text-muted")]
     return Content("\n").join(lines)

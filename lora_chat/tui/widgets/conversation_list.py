@@ -31,7 +31,7 @@ class ConversationList(OptionList):
         text-wrap: nowrap;
         text-overflow: ellipsis;
         scrollbar-size-vertical: 1;
-        &:focus { border: none; border-right: solid $primary; }
+        &:focus { border: none; border-right: solid $primary; background-tint: 0%; }
         & > .option-list--option-disabled { color: $text-muted; text-style: none; }
         & > .option-list--option-highlighted { background: transparent; color: $foreground; text-style: none; }
         &:focus > .option-list--option-highlighted { background: $surface; color: $foreground; text-style: none; }

@@ -1,0 +1,32 @@
+"""What people are told of keys and commands. Owns those words; what a key does is its binding's."""
+
+from __future__ import annotations
+
+KEYS = (
+    ("Enter", "send"),
+    ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
+    ("up, down", "earlier and later prompts"),
+    ("esc", "stop the answer; else to the answers"),
+    ("↑ ↓ in the answers", "choose one: e edit, g good, b bad, r retry, ← → other answers"),
+    ("ctrl+r", "retry the last answer"),
+    ("ctrl+e", "write the answer you wanted"),
+    ("ctrl+g", "choose an adapter"),
+    ("ctrl+t", "look at the training"),
+    ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
+    ("ctrl+n", "new conversation"),
+    ("ctrl+f", "search everything that was said"),
+    ("ctrl+p", "every command"),
+    ("f1", "this help"),
+    ("ctrl+q", "quit"),
+)
+"""For the help screen."""
+
+EMPTY = (
+    ("Enter", "sends; ctrl+j begins a new line"),
+    ("/", "every command, with completion; ctrl+p has them too"),
+    ("/adapter", "what this conversation can wear"),
+    ("ctrl+e", "write the answer you wanted; that is what is learnt"),
+    ("/train", "from-history: a new adapter from your corrections"),
+    ("/tour", "two minutes through the whole loop"),
+)
+"""What an empty conversation teaches."""
