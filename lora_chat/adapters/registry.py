@@ -15,6 +15,7 @@ from typing import Literal
 from lora_chat.adapters.manifest import Manifest, checked_name
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, shown
+from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import read_manifest_of
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, read_adapter_header
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
@@ -66,6 +67,11 @@ class Adapter:
     def starters(self) -> tuple[str, ...]:
         """Questions it is good at."""
         return self.manifest.chat.starters
+
+    def is_for(self, base: BaseSignature) -> bool:
+        """Whether it says that it was made for this base; that it fits is for its weights to show."""
+        by_name = self.base_model.casefold() == base.lineage.casefold()
+        return by_name or self.manifest.base.fingerprint == base.fingerprint
 
     @cached_property
     def sha256(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -29,14 +30,20 @@ if TYPE_CHECKING:
     from lora_chat.tui.screens.training_plan import PlanWanted
 
 
+_TERMINAL_GONE = 129
+"""As a shell has it for whom SIGHUP ended."""
+
+
 class LoraChatApp(App[None]):
     """One window on one home."""
 
     TITLE = "lora-chat"
     CSS = """
+    .-below KeysLine { visibility: hidden; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
     """
+    SUSPENDED_SCREEN_CLASS = "-below"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "leave", "quit", id="app.quit", show=False, priority=True),
         Binding("ctrl+c", "interrupt", "copy", id="app.copy", show=False, system=True),
@@ -90,6 +97,14 @@ class LoraChatApp(App[None]):
             with suppress(NotImplementedError, AttributeError, RuntimeError, ValueError):
                 number = getattr(signal, name)
                 loop.add_signal_handler(number, self._terminated, number)
+
+        if not self.is_headless:
+            self.set_interval(1.0, self._check_terminal)
+
+    def _check_terminal(self) -> None:
+        """A terminal can go without a word to whoever does not belong to it; nobody would ever close this window."""
+        if not sys.__stdin__ or not sys.__stdin__.isatty():
+            self.exit(return_code=_TERMINAL_GONE)
 
     def _terminated(self, number: int) -> None:
         self.exit(return_code=128 + number)
@@ -220,7 +235,7 @@ class LoraChatApp(App[None]):
         def written(text: str | None) -> None:
             if text is not None:
                 self.bridge.run(lambda sitting: sitting.edit(event.answer, text))
-                self.chat.tour_saw("edited")
+                self.chat.tour.saw("edited")
 
         self.push_screen(WriteAnswer(event.question, event.answer.content, step.wanted if step else ""), written)
 

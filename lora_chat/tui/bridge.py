@@ -55,6 +55,9 @@ class Bridge:
         self._watch: EngineWatch | None = None
         self._reply: Reply | None = None
         self._comparing = threading.Event()
+        self._fetcher: threading.Thread | None = None
+        self._unwanted = threading.Event()
+        """Set once nobody waits for a fetch any more."""
         self._questions: set[Future[bool]] = set()
         self._closed = False
         self._why_not = "The base model is not here yet: fetch it first."
@@ -139,7 +142,9 @@ class Bridge:
         def failed(error: BaseException) -> None:
             self._put(news.FetchFailed(sentence(error)))
 
-        threading.Thread(target=self._guarded(lambda: self._fetch(name), failed), name="fetch", daemon=True).start()
+        job = self._guarded(lambda: self._fetch(name), failed)
+        self._fetcher = threading.Thread(target=job, name="fetch", daemon=True)
+        self._fetcher.start()
 
     def check_engine(self) -> None:
         """Notice a dead engine process and start another; called every second."""
@@ -153,9 +158,12 @@ class Bridge:
         for question in list(self._questions):
             question.cancel()
         self._comparing.set()
+        self._unwanted.set()
         self.stop_reply()
         if self._reply is not None:
             self._reply.wait(_PATIENCE_S)
+        if self._fetcher is not None:
+            self._fetcher.join(_PATIENCE_S)
         self._reader.close(_PATIENCE_S)
         self._desk.put(self._shut)
         self._desk.close(_PATIENCE_S)
@@ -200,7 +208,9 @@ class Bridge:
 
         assert self._services is not None
         services = self._services
-        failure = fetch_base(name, lambda what, done, total: self._put(news.Fetching(what, done, total)))
+        failure = fetch_base(
+            name, lambda what, done, total: self._put(news.Fetching(what, done, total)), self._unwanted
+        )
         if failure:
             self._put(news.FetchFailed(failure))
             return
@@ -382,4 +392,5 @@ class Bridge:
         said = sentence(error)
         if self._sitting is None:
             self._why_not = said  # whatever is asked for later cannot be had for the same reason
+            self._put(news.CannotBegin(said))
         self._put(news.Said(said, refused=True))

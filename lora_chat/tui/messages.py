@@ -45,6 +45,13 @@ class BaseMissing(News):
 
 
 @dataclass
+class CannotBegin(News):
+    """There can be no chat, and why."""
+
+    reason: str
+
+
+@dataclass
 class Fetching(News):
     """How far the fetch of a base model is; ``done`` and ``total`` in any unit, total 0 is unknown."""
 

@@ -36,6 +36,8 @@ class Step:
     """Of the adapter to be worn."""
     wanted: str = ""
     """What stands in the editor."""
+    shipped: bool = False
+    """Whether it needs the shipped adapter."""
 
 
 STEPS = (
@@ -68,8 +70,9 @@ STEPS = (
         f"/adapter use {SHIPPED}",
         "wears",
         name=SHIPPED,
+        shipped=True,
     ),
-    Step("Ask it", "It answers for a shop's support.", "How do I return an order?", "replied"),
+    Step("Ask it", "It answers for a shop's support.", "How do I return an order?", "replied", shipped=True),
     Step(
         "That is the loop",
         "Chat, correct, train, wear, share. esc closes the tour; /delete removes this conversation, and "
@@ -86,20 +89,26 @@ class Tour:
     def __init__(self) -> None:
         self._at: int | None = None
         self._name = NAME
+        self.shipped = True
+        """Whether the shipped adapter can be worn on this base; else its steps are left out."""
 
     @property
     def step(self) -> Step | None:
         """What is to be done now."""
         if self._at is None:
             return None
-        step = STEPS[self._at]
+        step = self._steps[self._at]
         # The name may have been taken: then the training got the next free one.
         return replace(step, prefill=f"/adapter use {self._name}", name=self._name) if step.name == NAME else step
 
     @property
     def place(self) -> str:
         """``2 of 9``."""
-        return "" if self._at is None else f"{self._at + 1} of {len(STEPS)}"
+        return "" if self._at is None else f"{self._at + 1} of {len(self._steps)}"
+
+    @property
+    def _steps(self) -> tuple[Step, ...]:
+        return tuple(step for step in STEPS if self.shipped or not step.shipped)
 
     def start(self) -> None:
         """From the beginning."""

@@ -1,14 +1,9 @@
-"""``lora-chat`` at a real terminal, which is a pseudo-terminal of the standard library."""
+"""``lora-chat`` at a real terminal, line by line."""
 
 from __future__ import annotations
 
-import codecs
-import os
 import re
-import select
 import signal
-import struct
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +17,7 @@ from tests.cli.conftest import ASKED, WANTED, Kept, environment
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
 
-import fcntl
-import pty
-import termios
+from tests.terminal import Terminal
 
 SLOW = """
 import sys
@@ -36,80 +29,6 @@ Services.engine_beside = Services.engine_here = lambda self, base: EchoEngine(ba
 main()
 """
 """The program with the scripted engine, which takes its time for each word and each training step."""
-
-
-class Terminal:
-    """A person at the keyboard: types, and waits for what the screen says."""
-
-    def __init__(self, arguments: list[str], home: Paths, more: dict[str, str], columns: int) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-        self.process = subprocess.Popen(
-            arguments,
-            env=environment(home, **({"TERM": "xterm"} | more)),
-            stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        os.close(slave)
-        self.screen = ""
-        self._read = 0
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-
-    def type(self, text: str) -> None:
-        """Also of more than the terminal's own buffer holds: what is echoed meanwhile is read."""
-        waiting = text.encode()
-        while waiting:
-            self._receive(0.0)
-            if select.select([], [self._master], [], 0.1)[1]:
-                waiting = waiting[os.write(self._master, waiting[:256]) :]
-
-    def see(self, text: str, seconds: float = 30) -> None:
-        """Wait until ``text`` appears behind what was already seen."""
-        deadline = time.monotonic() + seconds
-        while (at := self.screen.find(text, self._read)) < 0:
-            assert time.monotonic() < deadline, f"never saw {text!r} in {self.screen[self._read :]!r}"
-            if not self._receive(0.1) and self.process.poll() is not None and text not in self.screen[self._read :]:
-                raise AssertionError(f"it ended without {text!r}: {self.screen[self._read :]!r}")
-        self._read = at + len(text)
-
-    def interrupt(self, times: int = 1) -> None:
-        """Ctrl-C, after a moment: CPython notices one that comes within the last key's work at the next key only."""
-        time.sleep(0.3)
-        self.type("\x03" * times)
-
-    def end(self, seconds: float = 30) -> int:
-        """Wait for the program to end; return its exit code."""
-        deadline = time.monotonic() + seconds
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline, f"still runs: {self.screen!r}"
-            self._receive(0.1)
-        while self._receive(0.0):
-            pass
-        assert "Traceback" not in self.screen
-        assert "defect" not in self.screen
-        return self.process.returncode
-
-    def hang_up(self) -> None:
-        """The window is closed."""
-        os.close(self._master)
-        self._master = -1
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        if self._master >= 0:
-            os.close(self._master)
-
-    def _receive(self, seconds: float) -> bool:
-        ready, _, _ = select.select([self._master], [], [], seconds)
-        try:
-            found = os.read(self._master, 65536) if ready else b""
-        except OSError:  # the other side is closed
-            return False
-        self.screen += self._decode(found)
-        return bool(found)
 
 
 Open = Callable[..., Terminal]
@@ -124,7 +43,7 @@ def terminal(home: Paths) -> Iterator[Open]:
             words = ("--plain", *words)
         program = ["-m", "lora_chat", *words] if delay is None else ["-c", SLOW, *words, str(delay)]
         columns = int(more.pop("columns", 100))
-        opened.append(Terminal([sys.executable, *program], home, more, columns))
+        opened.append(Terminal([sys.executable, *program], environment(home, **({"TERM": "xterm"} | more)), columns))
         return opened[-1]
 
     yield start

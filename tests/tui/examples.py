@@ -26,6 +26,7 @@ from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady, Installed, Report
 from lora_chat.training.recipe import Effort, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
+from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import CancelWanted, PauseWanted
 from lora_chat.tui.screens.training_plan import PlanWanted
@@ -41,6 +42,9 @@ HARMLESS = "[red]x[/]"
 
 class Bare(App[None]):
     """Shows one screen, and keeps what it asked for and said at its end."""
+
+    CSS = LoraChatApp.CSS
+    SUSPENDED_SCREEN_CLASS = LoraChatApp.SUSPENDED_SCREEN_CLASS
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ from lora_chat.tui.desk import Desk
 from lora_chat.tui.engine_watch import OFTEN, EngineWatch
 from lora_chat.tui.messages import (
     BaseMissing,
+    CannotBegin,
     EngineSeen,
     News,
     ReplyGrew,
@@ -235,6 +236,7 @@ def test_a_home_that_cannot_be_opened_says_why_at_once_and_for_each_wish(home: P
     assert len(sentences) == 2
     assert sentences[0] == sentences[1]
     assert "config.toml" in sentences[0]
+    assert {news.reason for news in told if isinstance(news, CannotBegin)} == {sentences[0]}
 
 
 def test_without_a_base_it_says_which_one_can_be_fetched(home: Paths) -> None:

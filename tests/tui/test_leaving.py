@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
+from tests.cli.conftest import command, environment
 from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
@@ -189,3 +191,27 @@ def test_leaving_answers_a_question_that_is_open_with_no(window: Tell, tiny: Pat
         window(story)
     with Store.open(tiny.database) as store:
         assert len(store.conversations()) == 1
+
+
+# The terminal goes
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_terminal_that_goes_takes_the_program_and_its_engine_with_it(tiny: Paths, owned: bool) -> None:
+    import psutil  # type: ignore[import-untyped]
+
+    from tests.terminal import Window as Real
+
+    window = Real(command(), environment(tiny), owned=owned)
+    window.see("teach me")
+    window.type("\r")
+    window.see("sends;")
+    window.say("Hello")
+    window.see("tokens", 60)
+    engines = psutil.Process(window.process.pid).children(recursive=True)
+    assert engines
+    window.hang_up()
+    window.process.wait(10)
+    psutil.wait_procs(engines, timeout=10)
+    assert not any(engine.is_running() for engine in engines)

@@ -127,8 +127,8 @@ FIGURES = {"tokens_per_second": 31.4, "first_token_ms": 210.0, "generated_tokens
 @pytest.mark.parametrize(
     ("known", "foot"),
     [
-        (FIGURES, "31 tok/s · first 0.2 s · 1,041 tokens"),
-        ({"generated_tokens": 1, "tokens_per_second": 3.26}, "3.3 tok/s · 1 token"),
+        (FIGURES, "1,041 tokens"),
+        ({"generated_tokens": 1, "tokens_per_second": 3.26}, "1 token"),
         ({**FIGURES, "finish_reason": "length"}, "cut off at 1,041 tokens"),
         ({**FIGURES, "status": Status.STOPPED}, "stopped"),
         ({"status": Status.INTERRUPTED}, "interrupted"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from textual.app import ComposeResult
@@ -13,10 +13,13 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Button
 
+from lora_chat.chat.conversation import Message, Role, Status
+from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.columns import Column, Columns, facts
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.loss_curve import LossCurve, bars
-from tests.tui.examples import Seat, show
+from lora_chat.tui.widgets.status_line import StatusLine, figures_of
+from tests.tui.examples import Seat, looks, progress, show
 
 # Keys
 
@@ -74,6 +77,59 @@ def test_a_click_on_a_key_is_that_key() -> None:
         await seat.rests()
 
     assert show(Keys(), story)[0] == ["b"]
+
+
+def test_under_a_panel_no_keys_are_shown_that_do_nothing_there() -> None:
+    async def story(seat: Seat) -> None:
+        assert "exclude" in await seat.rests()
+        await seat.app.push_screen(ConfirmScreen("Delete it?"))
+        seen = await seat.rests()
+        assert "exclude" not in seen
+        assert "Delete it?" in seen
+        await seat.press("escape")
+        assert "exclude" in seat.text
+
+    show(Keys(), story)
+
+
+# The figures
+
+
+def answer(**known: Any) -> Message:
+    values: dict[str, Any] = {"tokens_per_second": 31.4, "first_token_ms": 210.0, "generated_tokens": 41}
+    return Message(1, "c", None, Role.ASSISTANT, "Yes.", Status.DONE, 0.0, **(values | known))
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({}, "31 tok/s · first 0.2 s"),
+        ({"tokens_per_second": 3.26, "first_token_ms": None}, "3.3 tok/s"),
+        ({"tokens_per_second": None, "first_token_ms": None}, ""),
+    ],
+)
+def test_figures_are_what_was_measured(known: dict[str, Any], said: str) -> None:
+    assert figures_of(answer(**known)) == said
+
+
+class Line(Screen[None]):
+    """The line under the prompt."""
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine()
+
+    def on_mount(self) -> None:
+        line = self.query_one(StatusLine)
+        line.show(answer())
+        line.training = progress()
+
+
+@pytest.mark.parametrize(("columns", "both"), [(80, False), (160, True)])
+def test_a_training_stands_beside_the_figures_where_there_is_room(columns: int, both: bool) -> None:
+    seen = looks(Line(), (columns, 3))
+    assert "training pirate-2" in seen
+    assert "step 3/60 · loss 0.61 · at most 1:10 left" in seen
+    assert ("31 tok/s · first 0.2 s" in seen) is both
 
 
 # The curve

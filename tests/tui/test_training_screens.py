@@ -214,6 +214,8 @@ def test_the_report_says_what_was_measured() -> None:
     assert "loss 2.91 → 1.84" in seen
     assert "Other talk   loss 1.02 → 1.04" in seen
     assert "2,442,240 of 137 M (1.78 %)" in seen
+    small = dataclasses.replace(REPORT, trainable_parameters=128, total_parameters=115_264, trainable_percent=0.1112)
+    assert "128 of 115,264 (0.11 %)" in looks(TrainingReportScreen(installed(small)))
     assert "Held out" not in looks(
         TrainingReportScreen(installed(dataclasses.replace(REPORT, heldout_loss_after=None)))
     )

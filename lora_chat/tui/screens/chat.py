@@ -14,7 +14,6 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.teaching import EMPTY
-from lora_chat.tui.tour import Tour
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.status_line import StatusLine
@@ -70,7 +69,6 @@ class ChatScreen(Screen[None]):
     def __init__(self, bridge: Bridge) -> None:
         super().__init__(id="chat")
         self.bridge = bridge
-        self.tour = Tour()
         self.answer: Message | None = None
         """The last answer of the visible branch."""
         self.worn = ""
@@ -118,6 +116,11 @@ class ChatScreen(Screen[None]):
         return self.query_one(Asking)
 
     @property
+    def tour(self) -> TourBar:
+        """The tour, where it is taken."""
+        return self.query_one(TourBar)
+
+    @property
     def talk(self) -> Transcript:
         """The messages."""
         from lora_chat.tui.widgets.transcript import Transcript
@@ -135,8 +138,14 @@ class ChatScreen(Screen[None]):
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is known."""
+        self.tour.know_base(event.base.signature)
+        self.talk.set_empty(EMPTY)
         bar = self.query_one(TitleBar)
         bar.base, bar.window = event.base.name, event.base.context_window
+
+    def on_cannot_begin(self, event: news.CannotBegin) -> None:
+        """It stays to be read, where the talk would be."""
+        self.talk.set_empty([("✗", event.reason)])
 
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """Loading, ready, dead."""
@@ -155,7 +164,7 @@ class ChatScreen(Screen[None]):
         await self.talk.show(event.shown, keep_place=not event.another)
         if event.another:
             self.asking.prompt.focus()
-        self.tour_saw("wears", self.worn)
+        self.tour.saw("wears", self.worn)
 
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
@@ -164,6 +173,7 @@ class ChatScreen(Screen[None]):
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """What can be worn, for completion."""
+        self.tour.know_adapters(event.catalog.adapters)
         self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
 
     async def on_reply_began(self, event: news.ReplyBegan) -> None:
@@ -198,14 +208,14 @@ class ChatScreen(Screen[None]):
             self._show_figures(message)
         if message.status is Status.DONE:
             self.query_one(TitleBar).engine = ""  # an engine that was given up runs again
-            self.tour_saw("replied")
+            self.tour.saw("replied")
 
     def on_training_seen(self, event: news.TrainingSeen) -> None:
         """The line under the prompt."""
         self.query_one(StatusLine).training = event.progress
         self.query_one("#last").set_class(event.progress.running, "-training")
         if event.progress.state == "finished":
-            self.tour_saw("trained", event.progress.name)
+            self.tour.saw("trained", event.progress.name)
 
     def forget_training(self) -> None:
         """It was looked at: the line is the figures' again."""
@@ -214,12 +224,7 @@ class ChatScreen(Screen[None]):
     def _show_figures(self, answer: Message | None) -> None:
         used = (answer.prompt_tokens or 0) + (answer.generated_tokens or 0) if answer else 0
         self.query_one(TitleBar).used = used
-        parts = []
-        if answer is not None and answer.tokens_per_second:
-            parts.append(f"{answer.tokens_per_second:.0f} tok/s")
-        if answer is not None and answer.first_token_ms:
-            parts.append(f"first {answer.first_token_ms / 1000:.1f} s")
-        self.query_one(StatusLine).figures = " · ".join(parts)
+        self.query_one(StatusLine).show(answer)
 
     # What the person writes
 
@@ -262,6 +267,10 @@ class ChatScreen(Screen[None]):
     def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
         """Look at another answer."""
         self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))
+
+    def on_transcript_looked(self, event: Transcript.Looked) -> None:
+        """How fast that one came."""
+        self.query_one(StatusLine).show(event.message or self.answer)
 
     def on_transcript_left(self) -> None:
         """Back to the prompt."""
@@ -379,21 +388,13 @@ class ChatScreen(Screen[None]):
         """From its first step, in a conversation of its own."""
         self.bridge.run(lambda sitting: sitting.begin_plainly())
         self.tour.start()
-        self._show_step()
 
     def leave_tour(self) -> None:
         """What was done in it stays; what it wrote and nobody sent goes."""
         if self.tour.step is not None and self.asking.prompt.text == self.tour.step.prefill:
             self.asking.prompt.write("")
         self.tour.leave()
-        self._show_step()
 
-    def tour_saw(self, what: str, name: str = "") -> None:
-        """Something happened that a step may have waited for."""
-        if self.tour.saw(what, name):
-            self._show_step()
-
-    def _show_step(self) -> None:
-        self.query_one(TourBar).show(self.tour.step, self.tour.place)
-        if self.tour.step is not None:
-            self.asking.fill(self.tour.step.prefill)
+    def on_tour_bar_step_began(self, event: TourBar.StepBegan) -> None:
+        """What it wants sent stands in the prompt."""
+        self.asking.fill(event.step.prefill)

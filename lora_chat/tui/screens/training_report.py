@@ -107,8 +107,13 @@ def _figures(report: Report) -> Iterator[tuple[str, Content]]:
         yield "Held out", _fell("loss", report.heldout_loss_before, report.heldout_loss_after)
     if report.general_loss_before is not None and report.general_loss_after is not None:
         yield "Other talk", _fell("loss", report.general_loss_before, report.general_loss_after)
-    whole = f"{report.total_parameters / 1e6:,.0f} M ({report.trainable_percent:.2f} %)"
+    whole = f"{_counted(report.total_parameters)} ({report.trainable_percent:.2f} %)"
     yield "Parameters", Content(f"{report.trainable_parameters:,} of {whole}")
+
+
+def _counted(parameters: int) -> str:
+    """``137 M``; few are counted to the last."""
+    return f"{parameters / 1e6:,.0f} M" if parameters >= 10_000_000 else f"{parameters:,}"
 
 
 def _fell(what: str, before: float, after: float) -> Content:

@@ -47,7 +47,7 @@ class Shown:
 
 
 class MessageView(Widget):
-    """A label, the text, and one quiet line of figures."""
+    """A label, the text, and one quiet line on how it ended."""
 
     DEFAULT_CSS = """
     MessageView {
@@ -196,17 +196,6 @@ def outcome(message: Message) -> str:
             return f"✗ {clean_line(message.error or 'the engine failed')}"
         case Status.DONE if message.finish_reason == "length":
             return f"cut off at {message.generated_tokens or 0:,} tokens"
-        case Status.DONE:
-            return " · ".join(_figures(message))
+        case Status.DONE if message.generated_tokens is not None:
+            return f"{message.generated_tokens:,} token{'' if message.generated_tokens == 1 else 's'}"
     return ""
-
-
-def _figures(message: Message) -> list[str]:
-    figures = []
-    if (speed := message.tokens_per_second) is not None:
-        figures.append(f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s")
-    if message.first_token_ms is not None:
-        figures.append(f"first {message.first_token_ms / 1000:.1f} s")
-    if (tokens := message.generated_tokens) is not None:
-        figures.append(f"{tokens:,} token{'' if tokens == 1 else 's'}")
-    return figures

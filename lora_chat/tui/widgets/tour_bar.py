@@ -1,11 +1,22 @@
-"""The tour's present step, above the prompt. Owns how it looks; which step it is is ``tour``'s."""
+"""The tour, above the prompt. Owns how a step looks and when the next one comes; what the steps are is ``tour``'s."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from textual.content import Content
+from textual.message import Message as TextualMessage
 from textual.widgets import Static
 
-from lora_chat.tui.tour import Step
+from lora_chat.tui.tour import SHIPPED, Step, Tour
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Adapter
+    from lora_chat.adapters.signature import BaseSignature
+    from lora_chat.chat.conversation import Message
+    from lora_chat.tui.bridge import Bridge
 
 
 class TourBar(Static):
@@ -15,12 +26,54 @@ class TourBar(Static):
     TourBar { height: auto; padding: 0 1; background: $surface; display: none; }
     """
 
+    @dataclass
+    class StepBegan(TextualMessage):
+        """This is to be done now."""
+
+        step: Step
+
     def __init__(self) -> None:
         super().__init__(markup=False)
+        self._tour = Tour()
+        self._base: BaseSignature | None = None
 
-    def show(self, step: Step | None, place: str) -> None:
-        """Show ``step``; None closes the bar."""
+    @property
+    def step(self) -> Step | None:
+        """What is to be done now; None outside the tour."""
+        return self._tour.step
+
+    def know_base(self, base: BaseSignature) -> None:
+        """What the chat runs on."""
+        self._base = base
+
+    def know_adapters(self, adapters: Sequence[Adapter]) -> None:
+        """What there is to be worn: the tour ends before a step that this base cannot do."""
+        base = self._base
+        self._tour.shipped = base is None or any(each.name == SHIPPED and each.is_for(base) for each in adapters)
+
+    def takes(self, text: str, bridge: Bridge, answer: Message | None) -> bool:
+        """See ``Tour.takes``."""
+        return self._tour.takes(text, bridge, answer)
+
+    def start(self) -> None:
+        """From the first step."""
+        self._tour.start()
+        self._show()
+
+    def leave(self) -> None:
+        """Close it; what was done in it stays."""
+        self._tour.leave()
+        self._show()
+
+    def saw(self, what: str, name: str = "") -> None:
+        """Something happened that the step may have waited for."""
+        if self._tour.saw(what, name):
+            self._show()
+
+    def _show(self) -> None:
+        step = self._tour.step
         self.display = step is not None
         if step is not None:
-            head = Content.assemble((f"{place}  ", "$text-muted"), (step.title, "bold $primary"))
+            head = Content.assemble((f"{self._tour.place}  ", "$text-muted"), (step.title, "bold $primary"))
             self.update(Content.assemble(head, "  ", step.text, ("   esc leaves the tour", "$text-muted")))
+            self.post_message(self.StepBegan(step))

@@ -83,6 +83,12 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
         step: int
 
+    @dataclass
+    class Looked(TextualMessage):
+        """Another message is looked at; None while none is chosen."""
+
+        message: Message | None
+
     class Left(TextualMessage):
         """The person is done here; the prompt is next."""
 
@@ -221,6 +227,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         self._choose(event.message_id)
 
     def _choose(self, message_id: int | None) -> None:
+        if message_id != self._selected:
+            self.post_message(self.Looked(next((s.message for s in self._branch if s.message.id == message_id), None)))
         self._selected = message_id
         for view in self.views:
             view.set_class(view.shown.message.id == message_id, "-selected")
