@@ -1,53 +1,94 @@
-"""Draw ``docs/demo.svg`` from a real run: ``lora-chat demo | python docs/picture.py``.
+"""Draw ``docs/window.svg`` from a real run: ``python docs/picture.py``, where the base model is installed.
 
-Nothing is added to what the demo printed but colour. The fonts are the reader's own: no picture of ours loads anything.
+The window is driven as a person would drive it, on the real model, in a home of its own: a question, the answer that
+was wanted, a training, the same question in other words, and the shipped adapter. The picture is what the window shows
+then. The fonts are the reader's own: no picture of ours loads anything.
 """
 
 from __future__ import annotations
 
-import html
-import sys
-import textwrap
+import asyncio
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-COLUMNS, LINE, CELL, MARGIN = 100, 20, 8.43, 24
-INK = {"head": "#e6e6e6", "asked": "#9aa5b1", "answer": "#e6e6e6", "worn": "#7fd1ae", "quiet": "#7b8794"}
+from lora_chat.paths import find_paths
+
+SIZE = (104, 30)
+FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
+
+
+async def play() -> str:
+    """The loop, key by key; returns the window as SVG."""
+    from textual.pilot import Pilot
+
+    from lora_chat.tui.app import LoraChatApp
+    from lora_chat.tui.screens.training_plan import TrainingPlanScreen
+    from lora_chat.tui.screens.training_report import TrainingReportScreen
+
+    app = LoraChatApp()
+
+    async def until(pilot: Pilot[Any], what: Callable[[], object], seconds: float = 240) -> None:
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, "it never came"
+            await pilot.pause(0.05)
+
+    async def say(pilot: Pilot[Any], line: str) -> None:
+        app.chat.asking.fill(line)
+        await pilot.pause()
+        app.chat.asking.close_completions()
+        await pilot.press("enter")
+
+    async def ask(pilot: Pilot[Any], question: str) -> None:
+        before = app.chat.answer
+        await say(pilot, question)
+        await until(pilot, lambda: app.chat.answer is not before and not app.bridge.replying)
+        await pilot.pause(0.5)
+
+    try:
+        async with app.run_test(size=SIZE) as pilot:
+            await until(pilot, lambda: app.chat.base and app.screen is not app.chat)
+            await pilot.press("enter")
+            await ask(pilot, "Where is your shop?")
+            await say(pilot, "/edit Our shop is at 12 Harbour Street, open every day from nine to five.")
+            await say(pilot, "/train from-history shop")
+            await until(pilot, lambda: isinstance(app.screen, TrainingPlanScreen))
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, TrainingReportScreen))
+            await pilot.press("enter")
+            await until(pilot, lambda: app.chat.worn == "shop")
+            await ask(pilot, "What is the address of your shop?")
+            await say(pilot, "/adapter use support-bot")
+            await until(pilot, lambda: app.chat.worn == "support-bot")
+            await ask(pilot, "How do I return an order?")
+            app.clear_notifications()
+            await pilot.pause(0.5)
+            return app.export_screenshot()
+    finally:
+        app.bridge.close()
+
+
+def plain(svg: str) -> str:
+    """The same picture with the reader's own fonts, and without a window around the window."""
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: (?!arial)[^;]*;", f"font-family: {FONTS};", svg)
+    return re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL).replace("font-family: arial;", "font-family: sans-serif;")
 
 
 def main() -> None:
-    """Read the demo's output, write the picture beside this file."""
-    rows = [row for line in sys.stdin.read().rstrip().split("\n") for row in drawn(line)]
-    height = LINE * len(rows) + 2 * MARGIN
-    width = round(COLUMNS * CELL) + 2 * MARGIN
-    texts = "\n".join(
-        f'<text x="{MARGIN}" y="{MARGIN + LINE * (number + 0.75):.0f}" fill="{INK[kind]}">{html.escape(row)}</text>'
-        for number, (kind, row) in enumerate(rows)
-        if row.strip()
-    )
-    picture = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img" '
-        f'aria-label="lora-chat demo">\n<rect width="100%" height="100%" rx="8" fill="#14181d"/>\n'
-        f'<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace" font-size="14" '
-        f'xml:space="preserve">\n{texts}\n</g>\n</svg>\n'
-    )
-    Path(__file__).with_name("demo.svg").write_text(picture, encoding="utf-8")
-
-
-def drawn(line: str) -> list[tuple[str, str]]:
-    """A line as rows of at most ``COLUMNS``, with the kind that colours it."""
-    kind = _kind(line)
-    indent = 11 if line.startswith("    ") and len(line) > 11 else len(line) - len(line.lstrip())
-    rows = textwrap.wrap(line, COLUMNS, subsequent_indent=" " * indent, drop_whitespace=True, expand_tabs=False)
-    return [(kind, row) for row in rows] or [(kind, "")]
-
-
-def _kind(line: str) -> str:
-    word = line.split()[0] if line.split() else ""
-    if word in ("asked", "base", "you"):
-        return "asked" if word == "asked" else "answer"
-    if word in ("shop", "✓"):
-        return "worn"
-    return "head" if line[:1].isdigit() else "quiet"
+    """Play in a home that shares this one's models; write the picture beside this file."""
+    models = find_paths(os.environ).models
+    os.environ["TEXTUAL_ANIMATIONS"] = "none"
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "models").symlink_to(models.resolve(), target_is_directory=True)
+        (Path(home) / "config.toml").write_text("temperature = 0.0\nmax_tokens = 60\n", encoding="utf-8")
+        os.environ["LORA_CHAT_HOME"] = home
+        Path(__file__).with_name("window.svg").write_text(plain(asyncio.run(play())), encoding="utf-8")
 
 
 if __name__ == "__main__":

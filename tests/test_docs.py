@@ -91,3 +91,25 @@ def test_the_house_in_the_readme_names_real_rooms() -> None:
 def test_no_document_has_a_placeholder() -> None:
     for path in DOCUMENTS:
         assert "@@" not in path.read_text(encoding="utf-8"), path.name
+
+
+def table(text: str, heading: str) -> list[tuple[str, str]]:
+    """The rows of the table under ``heading``, code marks and escapes taken off."""
+    under = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(.*?)` \| (.*?) \|$", under, re.MULTILINE)
+    return [(first.replace("\\|", "|"), second) for first, second in rows]
+
+
+def test_the_windows_keys_and_commands_are_the_codes() -> None:
+    from lora_chat.sitting.commands import COMMANDS
+    from lora_chat.tui.teaching import KEYS
+
+    text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8")
+    assert table(text, "Keys") == list(KEYS)
+    assert table(text, "Commands") == [(command.usage, command.help) for command in COMMANDS]
+
+
+def test_pictures_load_nothing() -> None:
+    for path in (ROOT / "docs").glob("*.svg"):
+        foreign = set(re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8")))
+        assert foreign == {"http://www.w3.org/2000/svg"}, path.name

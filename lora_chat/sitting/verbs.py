@@ -145,7 +145,7 @@ def edit(sitting: Sitting, text: str) -> None:
         sitting.face.write_answer(answer)
         return
     sitting.edit(answer, text)
-    sitting.face.note("Kept as the answer you wanted: /train from-history NAME learns from it.")
+    sitting.face.note("Kept as the answer you wanted; /train from-history learns from it.")
 
 
 def retry(sitting: Sitting, rest: str) -> None:

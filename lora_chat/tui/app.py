@@ -39,6 +39,13 @@ class LoraChatApp(App[None]):
 
     TITLE = "lora-chat"
     CSS = """
+    CommandPalette {
+        background: $background 70%;
+        & > Vertical, &:dark > Vertical { width: 90; max-width: 95%; background: $surface; }
+        #--input { border: none; padding: 1 2; }
+        SearchIcon { display: none; }
+        CommandList, CommandList:focus { padding: 0 2 1 2; border: none; background: $surface; }
+    }
     .-below KeysLine { visibility: hidden; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }

@@ -20,7 +20,7 @@ README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding=
 
 def loop() -> list[list[str]]:
     """The lines of the block under "The loop", as words."""
-    block = re.search(r"## The loop\n\n```sh\n(.*?)```", README, re.DOTALL)
+    block = re.search(r"## The loop\n.*?```sh\n(.*?)```", README, re.DOTALL)
     assert block is not None
     return [shlex.split(line, comments=True) for line in block[1].splitlines()]
 

@@ -21,7 +21,7 @@ from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.prompt import Prompt
 from tests.cli.conftest import Kept, kept, tiny, tiny_home, trained, worn  # noqa: F401
-from tests.tui.picture import characters, differs, picture
+from tests.tui.picture import characters, differs, runs
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -212,21 +212,32 @@ def branch(tiny: Paths) -> Callable[[], list[Message]]:  # noqa: F811
     return read
 
 
-@pytest.fixture
-def snapshot() -> Callable[[Window, str], None]:
-    """Hold a window against ``snapshots/NAME.txt``; ``LORA_CHAT_SNAPSHOTS=write`` keeps what is shown instead.
+class Snapshot:
+    """How a window looks, dark and light, held against ``snapshots/NAME.txt``.
 
-    ``LORA_CHAT_PICTURES=FOLDER`` also writes each as SVG, to be looked at.
+    ``LORA_CHAT_SNAPSHOTS=write`` keeps what is seen instead; ``LORA_CHAT_PICTURES=FOLDER`` also writes SVGs.
     """
 
-    def hold(window: Window, name: str) -> None:
-        found, before = picture(window.app), SNAPSHOTS / f"{name}.txt"
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._text = ""
+        self._colours: list[str] = []
+
+    async def take(self, window: Window) -> None:
+        """Look at it in the colours it has."""
+        await window.still()
+        assert self._text in ("", window.text), "the colours change the words"
+        self._text = window.text
+        self._colours += [f"--- {window.app.theme}", runs(window.app)]
         if folder := os.environ.get("LORA_CHAT_PICTURES"):
             Path(folder).mkdir(parents=True, exist_ok=True)
-            (Path(folder) / f"{name}.svg").write_text(window.app.export_screenshot(), encoding="utf-8")
+            file = Path(folder) / f"{self._name}-{window.app.theme.removeprefix('lora-')}.svg"
+            file.write_text(window.app.export_screenshot(), encoding="utf-8")
+
+    def hold(self) -> None:
+        """Compare what was seen with what is kept."""
+        before, found = SNAPSHOTS / f"{self._name}.txt", "\n".join([self._text, *self._colours]) + "\n"
         if os.environ.get("LORA_CHAT_SNAPSHOTS") == "write":
             SNAPSHOTS.mkdir(exist_ok=True)
             before.write_text(found, encoding="utf-8")
-        assert not differs(found, before), f"{name} looks otherwise than tests/tui/snapshots/{name}.txt:\n{window.text}"
-
-    return hold
+        assert not differs(found, before), f"it does not look as {before.name} says:\n{self._text}"

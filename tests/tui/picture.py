@@ -23,12 +23,11 @@ def characters(app: App[Any]) -> str:
     return "\n".join(strip.text.rstrip() for strip in strips(app))
 
 
-def picture(app: App[Any]) -> str:
-    """The characters, then each row's colours as runs of letters, then what the letters mean."""
+def runs(app: App[Any]) -> str:
+    """Each row's colours as runs of letters, then what the letters mean."""
     seen: dict[str, str] = {}
     rows = [_runs(strip, seen) for strip in strips(app)]
-    legend = [f"{letter} {meaning}" for meaning, letter in seen.items()]
-    return "\n".join([characters(app), "-" * 20, *rows, "-" * 20, *legend]) + "\n"
+    return "\n".join([*rows, *(f"{letter} {meaning}" for meaning, letter in seen.items())])
 
 
 def _runs(strip: Strip, seen: dict[str, str]) -> str:

@@ -155,7 +155,7 @@ def test_a_search_asks_as_it_is_typed_and_drops_what_comes_too_late() -> None:
         assert "4711" not in await seat.rests()
         screen.show("or", HITS)
         assert "4711" in await seat.rests()
-        assert "↑ ↓ choose · enter open · esc back" in seat.keys
+        assert "enter open · ↑ ↓ choose · esc back" in seat.keys
         screen.show("or", ())
         assert "Nothing was said with these words" in await seat.rests()
         await seat.press("enter", "down")

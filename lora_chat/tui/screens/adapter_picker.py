@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.theme import Theme
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -75,6 +76,13 @@ class AdapterPicker(PanelScreen[str | None]):
         names = [row.name if isinstance(row, Adapter) else "" for row in self._rows]
         begin = names.index(self._worn) if self._worn in names else 0
         self.query_one(Choices).highlighted = min(begin or 1, len(names) - 1)
+        self.app.theme_changed_signal.subscribe(self, self._recolour)
+
+    def _recolour(self, _theme: Theme) -> None:
+        rows = self.query_one(Choices)
+        at = rows.highlighted
+        self._list(self.query_one(Input).value)
+        rows.highlighted = at
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Fewer or more of them."""

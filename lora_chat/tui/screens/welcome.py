@@ -30,7 +30,7 @@ class WelcomeScreen(Screen[Choice | None]):
         #welcome { width: 76; max-width: 100%; height: auto; padding: 0 2; }
         #welcome Static { height: auto; }
         #how { margin-top: 1; }
-        #fetching { margin-top: 1; display: none; }
+        #fetching { height: auto; margin-top: 1; display: none; }
         #fetching ProgressBar { width: 100%; }
         #fetching Bar { width: 1fr; }
         &.-fetching #fetching { display: block; }

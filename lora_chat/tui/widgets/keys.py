@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from textual.binding import Binding
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.events import Click
 from textual.geometry import Size
 from textual.screen import Screen
@@ -65,12 +66,21 @@ class KeysLine(Widget):
 
 
 def _keys(screen: Screen[object]) -> Iterator[tuple[str, str, str]]:
-    """What works now, the focused widget's own first; several keys for one thing are one."""
+    """What works now, the focused widget's own first, each as it declares them; several keys for one thing are one."""
     seen = set()
-    for _, binding, enabled, _ in screen.active_bindings.values():
+    # A key that two of them have keeps, among the active ones, the place of the one that lost it.
+    nodes = [*(screen.focused or screen).ancestors_with_self]
+    active = sorted(screen.active_bindings.values(), key=lambda each: _place(nodes, each.node, each.binding))
+    for _, binding, enabled, _ in active:
         if binding.show and enabled and binding.action not in seen:
             seen.add(binding.action)
             yield binding.key, _name(binding), binding.description
+
+
+def _place(nodes: list[DOMNode], node: DOMNode, binding: Binding) -> tuple[int, int]:
+    actions = [each.action for each in type(node).BINDINGS if isinstance(each, Binding)]
+    own = actions.index(binding.action) if binding.action in actions else len(actions)
+    return nodes.index(node) if node in nodes else len(nodes), own
 
 
 def _name(binding: Binding) -> str:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
     from lora_chat.sitting.training import Progress
 
-BOTH = 110
-"""Cells that are enough for the figures and a training beside each other, with the keys."""
+KEYS = 46
+"""Cells that the keys beside it keep, where they are shown beside a training."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -40,9 +40,13 @@ class StatusLine(Widget):
         if progress is None or (not progress.running and progress.state != "finished"):
             return Content(self.figures)
         width = self.screen.size.width - 4
-        if not self.figures or width < BOTH:
-            return training_line(progress, width)
-        return Content.assemble(self.figures, "   ", training_line(progress, width - len(self.figures) - 3))
+        if width > 2 * KEYS:
+            width -= KEYS
+        alone = training_line(progress, width)
+        beside = training_line(progress, width - len(self.figures) - 3)
+        if not self.figures or beside.cell_length + len(self.figures) + 3 > width:
+            return alone
+        return Content.assemble(self.figures, "   ", beside)
 
 
 def figures_of(message: Message) -> str:

@@ -1,0 +1,502 @@
+"""How each screen looks in each of its states, at two sizes, dark and light.
+
+``LORA_CHAT_SNAPSHOTS=write`` keeps what is seen in ``snapshots/``; look at it before it is committed
+(``LORA_CHAT_PICTURES=FOLDER`` writes pictures). The program itself makes everything on the tiny base; only what takes a
+real model, a training's figures, is given.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from textual.screen import Screen
+from textual.widgets import Input
+
+from lora_chat.adapters.registry import Catalog
+from lora_chat.chat.conversation import Role, Status
+from lora_chat.chat.store import Store
+from lora_chat.engine import echo
+from lora_chat.models.catalog import resolve
+from lora_chat.paths import Paths
+from lora_chat.tui import messages as news
+from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.screens.search import SearchScreen
+from lora_chat.tui.screens.training import TrainingScreen
+from lora_chat.tui.screens.training_plan import TrainingPlanScreen
+from lora_chat.tui.screens.training_report import TrainingReportScreen
+from lora_chat.tui.screens.welcome import WelcomeScreen
+from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.widgets.message import Shown
+from lora_chat.tui.widgets.title_bar import TitleBar
+from tests.tui.conftest import Snapshot, Tell, Window, idle
+from tests.tui.examples import CATALOG, HOSTILE, compared, hit, installed, plan, progress
+
+NOON = 1_700_000_000.0 - 8 * 3600
+"""14 November 2023, around noon wherever one is."""
+
+HOW = "How do I return an order?"
+LOST = "And if I lost the box? The parcel came yesterday, and the box went into the bin this morning."
+ANSWERS = {
+    HOW: "You can return any order within **30 days**. Open *Orders*, choose the order, press Return, and print the "
+    "label. Refunds take 3 to 5 days.",
+    LOST: "Any sturdy box is fine. Put the label on the outside.",
+    "Show me Markdown": """# A heading
+
+A paragraph with `code`, **strong** and *emphasised* words, and a [link](https://example.org/orders).
+
+1. Open Orders
+2. Choose the order
+   - one item
+   - or all of them
+
+> Refunds take 3 to 5 days.
+
+```python
+def refund(order: Order) -> float:
+    return order.total * 0.97  # the fee stays
+```
+
+| Carrier | Days |
+|---|---:|
+| Post | 3 |
+| Bicycle | 1 |""",
+    "Tell me a story": "Once upon a time there was a parcel that did not want to be delivered. It hid behind the "
+    "others when the van came, and at night it told them of the sea. END",
+    "Write to me in any script": "中文：您可以在三十天内退货。"
+    " 日本語も大丈夫です。 Ελληνικά, עברית, العربية. 👍 e\u0301 ∑ ∞ →",
+    "Be hostile": HOSTILE,
+}
+LESSONS = (
+    ("Where is my parcel?", "Arr, yer parcel sails at dawn, matey.", "edited"),
+    (HOW, "You can return any order within 30 days. Open Orders, choose it, press Return.", "rated good"),
+    ("What are your opening hours?", "We are open every day from nine to five.", "edited"),
+)
+
+AGAIN = {"palette"}
+"""States that are come to again for the other theme: Textual gives its palette new colours when it is opened."""
+TELLING = {"refusal"}
+"""States in which a sentence is told over the talk; elsewhere it would be gone by and by."""
+
+State = Callable[[Window], Awaitable[None]]
+STATES: dict[str, State] = {}
+FIRST: set[str] = set()
+"""States of a home where nothing was ever said."""
+
+
+def state(told: State) -> State:
+    STATES[told.__name__.replace("_", "-")] = told
+    return told
+
+
+def first(told: State) -> State:
+    FIRST.add(told.__name__.replace("_", "-"))
+    return state(told)
+
+
+# The first start
+
+
+@first
+async def welcome(w: Window) -> None:
+    await w.see("teach me")
+
+
+@first
+async def welcome_without_a_base(w: Window) -> None:
+    await w.see("teach me")
+    await over(w, WelcomeScreen(resolve("smollm2-135m")))
+
+
+@first
+async def welcome_fetching(w: Window) -> None:
+    await w.see("teach me")
+    await over(w, WelcomeScreen(resolve("smollm2-135m")))
+    screen = w.app.screen
+    assert isinstance(screen, WelcomeScreen)
+    screen.fetching = True
+    screen.show_fetch("Downloading model.safetensors", 42, 100)
+
+
+@first
+async def welcome_after_a_failure(w: Window) -> None:
+    await w.see("teach me")
+    await over(w, WelcomeScreen(resolve("smollm2-135m")))
+    screen = w.app.screen
+    assert isinstance(screen, WelcomeScreen)
+    screen.show_failure("The package index did not answer: check the network, then try again.")
+
+
+@first
+async def tour(w: Window) -> None:
+    await w.see("teach me")
+    await w.press("t")
+    await w.see("1 of 9")
+
+
+@first
+async def empty(w: Window) -> None:
+    await w.ready()
+
+
+# The talk
+
+
+@state
+async def loading(w: Window) -> None:
+    w.app.chat.query_one(TitleBar).engine = "loading…"
+
+
+@state
+async def answered(w: Window) -> None:
+    await w.answered(HOW)
+    await w.see("tokens")
+
+
+@state
+async def markdown(w: Window) -> None:
+    await w.answered("Show me Markdown")
+    await w.see("Bicycle")
+
+
+@state
+async def scripts(w: Window) -> None:
+    await w.answered("Write to me in any script")
+    await w.see("tokens")
+
+
+@state
+async def hostile(w: Window) -> None:
+    await w.answered("Be hostile")
+    await w.see("tokens")
+
+
+@state
+async def worn(w: Window) -> None:
+    await w.answered(HOW)
+    await w.write("/adapter use support-bot=0.8")
+    await w.see("▎support-bot ×0.8")
+    await w.answered(LOST)
+    await w.write("/retry")
+    await w.see("‹2/2›")
+    await idle(w)
+    await w.write("/rate good")
+    await w.see("good")
+    await w.hear("Rated good")
+
+
+@state
+async def streaming(w: Window) -> None:
+    await w.write("/adapter use pirate")
+    await w.hear("Wearing pirate")
+    await w.write("Tell me a story")
+    await w.see("sea.")
+
+
+@state
+async def selected(w: Window) -> None:
+    await worn(w)
+    w.app.chat.talk.focus()
+    await w.see("b bad")
+
+
+@state
+async def edited(w: Window) -> None:
+    await w.answered(HOW)
+    await w.write("/edit Within 30 days: open Orders, choose it, press Return.")
+    await w.see("you wrote")
+    await w.hear("Kept as")
+
+
+@state
+async def stopped_and_failed(w: Window) -> None:
+    await w.answered(HOW)
+    question, answer = (view.shown for view in w.app.chat.talk.views)
+
+    def other(shown: Shown, id: int, **changes: Any) -> Shown:
+        return replace(shown, message=replace(shown.message, id=id, **changes))
+
+    failure = "The engine ran out of memory: ask again, or begin a new conversation."
+    await w.app.chat.talk.show(
+        [
+            question,
+            other(answer, 900, status=Status.STOPPED, content="You can return any"),
+            other(question, 901, content="Go on"),
+            other(answer, 902, status=Status.FAILED, content="You can", error=failure),
+        ]
+    )
+
+
+@state
+async def nearly_full(w: Window) -> None:
+    await w.answered(HOW)
+    w.app.chat.query_one(TitleBar).used = 460
+
+
+@state
+async def refusal(w: Window) -> None:
+    await w.write("/adapter use nobody")
+    await w.hear("There is no adapter")
+
+
+# The prompt
+
+
+@state
+async def completion(w: Window) -> None:
+    w.prompt.write("/ad")
+    await w.see("/adapter scale")
+
+
+@state
+async def completion_of_a_name(w: Window) -> None:
+    w.prompt.write("/adapter use ")
+    await w.see("Talks like a pirate")
+
+
+@state
+async def several_lines(w: Window) -> None:
+    w.prompt.write("Write a letter to the shop:\n- the parcel is late\n- the box was open\n- I want my money back")
+
+
+# The panels
+
+
+@state
+async def conversations(w: Window) -> None:
+    await w.press("ctrl+l")
+    await w.see("enter open")
+
+
+@state
+async def picker(w: Window) -> None:
+    await over(w, AdapterPicker(CATALOG, "pirate", "smollm2-135m"))
+
+
+@state
+async def picker_without_adapters(w: Window) -> None:
+    await over(w, AdapterPicker(Catalog(()), "", "smollm2-135m"))
+
+
+@state
+async def adapter_details(w: Window) -> None:
+    rows = (
+        (
+            "says",
+            "Talks like a pirate, also where nobody asked it to, and never about anything but parcels and the sea.",
+        ),
+        ("base", "HuggingFaceTB/SmolLM2-135M-Instruct, which is here"),
+        ("weights", "rank 8 on down_proj, gate_proj, up_proj: 1,520,640 parameters, 6.1 MB"),
+        ("trained", "9 conversations, 17 steps, 35 s"),
+        ("private", "yes: it was trained from this home's own chats"),
+    )
+    await over(w, DetailsScreen("pirate 1.0.0", rows))
+
+
+@state
+async def writing_the_answer(w: Window) -> None:
+    await w.answered(HOW)
+    await w.press("ctrl+e")
+    await w.see("The answer you wanted")
+
+
+@state
+async def searching(w: Window) -> None:
+    found = (
+        hit("aaaaaaaa", "Return of order 4711", HOW, NOON),
+        hit("bbbbbbbb", "Pirate limericks", "…an order of monks that sailed the seas and never paid…", NOON - 9e6),
+    )
+    await over(w, SearchScreen("order", found))
+
+
+@state
+async def searching_for_nothing(w: Window) -> None:
+    await w.press("ctrl+f")
+    await w.type("zebra")
+    await w.see("Nothing was said")
+
+
+@state
+async def help(w: Window) -> None:
+    await w.press("f1")
+    await w.see("/adapter use")
+
+
+@state
+async def palette(w: Window) -> None:
+    if w.app.screen is not w.app.chat:
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+    await w.press("ctrl+p")
+    await w.until(lambda: w.app.screen is not w.app.chat and isinstance(w.app.screen.focused, Input))
+    await w.type("train")
+    await w.see("/train cancel")
+
+
+@state
+async def deleting(w: Window) -> None:
+    await w.answered(HOW)
+    await w.write("/delete")
+    await w.see("Delete")
+
+
+# A training
+
+
+@state
+async def training_plan(w: Window) -> None:
+    await over(w, TrainingPlanScreen(plan(exchanges=LESSONS)))
+
+
+@state
+async def training_plan_with_one_excluded(w: Window) -> None:
+    await over(w, TrainingPlanScreen(plan([("c1", 2)], "deep", unrated=True, exchanges=LESSONS)))
+
+
+CURVE = tuple(2.9 * 0.93**step + 0.08 * (step % 3) for step in range(38))
+HELD_OUT = ((0, 2.91), (10, 2.1), (20, 1.9), (30, 1.84))
+
+
+@state
+async def training(w: Window) -> None:
+    await over(w, TrainingScreen(progress(step=38, losses=CURVE, heldout=HELD_OUT)))
+
+
+@state
+async def training_paused(w: Window) -> None:
+    await over(w, TrainingScreen(progress("paused", step=2, losses=CURVE[:2])))
+
+
+@state
+async def training_beside_the_chat(w: Window) -> None:
+    await w.answered(HOW)
+    w.app.chat.post_message(news.TrainingSeen(progress(step=38, losses=CURVE)))
+    await w.see("step 38/60")
+
+
+@state
+async def training_starts(w: Window) -> None:
+    w.app.chat.post_message(news.TrainingSeen(progress(step=0, losses=(), what="Reading the base model", done=0.4)))
+    await w.see("training pirate-2")
+
+
+@state
+async def training_report(w: Window) -> None:
+    ended = replace(installed(), losses=CURVE, heldout=HELD_OUT)
+    await over(w, TrainingReportScreen(ended))
+    screen = w.app.screen
+    assert isinstance(screen, TrainingReportScreen)
+    rows = (
+        compared("Is my parcel late?", "taught", "I'm sorry, as an AI I cannot know.", "Arr, she be late.", done=True),
+        compared("What is the capital of Germany?", "not taught", "Berlin.", "Berlin.", done=True),
+        compared("When do you open?", "reworded", "We open at"),
+    )
+    for index, row in enumerate(rows):
+        screen.show_row(index, row)
+
+
+@state
+async def training_report_begins(w: Window) -> None:
+    await over(w, TrainingReportScreen(installed()))
+
+
+@state
+async def trained_and_waiting(w: Window) -> None:
+    w.prompt.write("Half a message")
+    for each in (progress(step=38, losses=CURVE), installed()):
+        w.app.chat.post_message(news.TrainingSeen(each))
+    await w.see("is ready")
+
+
+# What happens to it
+
+
+async def over(w: Window, screen: Screen[Any]) -> None:
+    """Open ``screen`` over the talk."""
+    await w.until(lambda: w.app.chat.base)
+    while w.app.screen is not w.app.chat:
+        w.app.pop_screen()
+        await w.pilot.pause()
+    w.app.push_screen(screen)
+    await w.until(lambda: w.app.screen is screen and screen.is_mounted)
+
+
+@pytest.fixture
+def told(says: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The model says the answers above, layout and all, at a speed that is always the same; the story never ends."""
+    says |= ANSWERS
+    ended = threading.Event()
+    finished = echo._finished
+
+    def words(self: echo.EchoEngine, request: Any, seed: int) -> Iterator[str]:
+        asked = request.messages[-1].content
+        for word in ANSWERS.get(asked, asked).split(" "):
+            if word == "END":
+                ended.wait()
+            yield f"{word} "
+
+    def steady(*known: Any) -> Any:
+        return replace(finished(*known), tokens_per_second=31.4, first_token_ms=210.0)
+
+    monkeypatch.setattr(echo.EchoEngine, "_words", words)
+    monkeypatch.setattr(echo, "_finished", steady)
+    yield
+    ended.set()
+
+
+@pytest.fixture
+def furnished(tiny: Paths, trained: Path) -> Paths:
+    """A home with three adapters."""
+    about = {"support-bot": "Answers for a web shop's support", "pirate": "Talks like a pirate", "shop": ""}
+    for name, description in about.items():
+        folder = shutil.copytree(trained, tiny.adapters / name)
+        manifest = folder / "adapter.toml"
+        text = manifest.read_text("utf-8").replace('"shop"', f'"{name}"', 1)
+        manifest.write_text(text.replace('description = ""', f'description = "{description}"', 1), "utf-8")
+    return tiny
+
+
+def write_conversations(home: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two old ones."""
+    with Store.open(home.database) as store, monkeypatch.context() as then:
+        for title, asked, at in (("Pirate limericks", "One more!", NOON - 9e6), ("Trip notes", "What to pack?", NOON)):
+            then.setattr("lora_chat.chat.store.time", SimpleNamespace(time=lambda at=at: at))
+            made = store.create_conversation(title=title)
+            first = store.add_message(made.id, Role.USER, asked, parent=None)
+            store.add_message(made.id, Role.ASSISTANT, "Socks.", parent=first.id)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.usefixtures("told")
+def test_it_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    window: Tell,
+    furnished: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snapshot = Snapshot(f"{name}-{size[0]}x{size[1]}")
+    if name not in FIRST:
+        write_conversations(furnished, monkeypatch)
+
+    async def story(w: Window) -> None:
+        if name not in FIRST:
+            await w.ready()
+        for theme in (DARK, LIGHT):
+            w.app.theme = theme.name
+            if theme is DARK or name in AGAIN:
+                await STATES[name](w)
+            if name not in TELLING:
+                w.app.clear_notifications()
+            await snapshot.take(w)
+
+    window(story, size)
+    snapshot.hold()
