@@ -79,6 +79,13 @@ def save_settings(path: Path, **changes: object) -> Config:
     return load_config(path)
 
 
+def _spoken(number: float) -> str:
+    return f"{number:,}".removesuffix(".0")
+
+
+_KINDS = {str: "a text in quotes", int: "a whole number", float: "a number"}
+
+
 def _checked(name: str, value: Any, path: Path) -> Any:
     default = Config()
     kinds: dict[str, type] = {field.name: type(getattr(default, field.name)) for field in fields(Config)}
@@ -88,10 +95,12 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
-        raise RefusedError(f'The setting "{name}" in {path} must be a {kind.__name__}, not {value!r}.')
+        raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {value!r}.')
     if name == "theme" and value not in THEMES:
         raise RefusedError(f'The setting "theme" in {path} must be {" or ".join(THEMES)}, not {value!r}.')
     low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
     if isinstance(value, int | float) and not low <= value <= high:
-        raise RefusedError(f'The setting "{name}" in {path} must lie between {low:g} and {high:g}, not {value!r}.')
+        raise RefusedError(
+            f'The setting "{name}" in {path} must lie between {_spoken(low)} and {_spoken(high)}, not {_spoken(value)}.'
+        )
     return value

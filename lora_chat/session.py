@@ -79,7 +79,8 @@ class Session:
         """Say ``text`` and make the answer.
 
         Raises:
-            RefusedError: there is nothing to say, or the engine refuses; the reply's row then says why.
+            RefusedError: there is nothing to say, or the engine refuses, as what is too long for the context; what was
+                said is kept beside the branch, which goes on from where it was.
             EngineError: the engine failed; the partial answer is kept.
         """
         if not text.strip():
@@ -111,6 +112,7 @@ class Session:
         sampling: Sampling,
         cancel: threading.Event | None,
     ) -> Iterator[TurnEvent]:
+        before = conversation.head
         request = Request(
             messages=self.messages(conversation, prompt, wearing),
             adapter=wearing.worn if wearing else None,
@@ -128,7 +130,12 @@ class Session:
             scale=wearing.scale if wearing else None,
             sampling=json.dumps(asdict(sampling)),
         )
-        yield from self._stream(Started(prompt, reply), request, cancel)
+        try:
+            yield from self._stream(Started(prompt, reply), request, cancel)
+        except RefusedError:
+            if not self.store.message(reply.id).content:
+                self.store.update_conversation(conversation.id, head=before)
+            raise
 
     def _stream(self, started: Started, request: Request, cancel: threading.Event | None) -> Iterator[TurnEvent]:
         reply, text, flushed = started.reply, "", time.monotonic()

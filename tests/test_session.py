@@ -158,6 +158,31 @@ def test_an_engine_that_ends_without_a_word_fails(store: Store, path: Path) -> N
     assert kept(path, conversation)[1].status is Status.FAILED
 
 
+def test_what_is_refused_stands_beside_the_branch_which_goes_on_as_before(store: Store) -> None:
+    conversation = store.create_conversation()
+    send(session_of(store, said("Yes.")), conversation)
+    conversation = store.conversation(conversation.id)
+    before = store.branch(conversation.id)
+    too_long = session_of(store, failing(RefusedError("It has 67,927 tokens and the base takes 8,192.")))
+    with pytest.raises(RefusedError, match="67,927"):
+        send(too_long, conversation, "word " * 9)
+    assert store.branch(conversation.id) == before
+    kept = store.messages(conversation.id)
+    assert [message.status for message in kept[-2:]] == [Status.DONE, Status.FAILED], "nothing is lost"
+    with pytest.raises(RefusedError):
+        list(too_long.retry(store.conversation(conversation.id), None, GREEDY))
+    assert store.branch(conversation.id) == before
+    send(session_of(store, said("Still here.")), store.conversation(conversation.id), "Hello?")
+    assert [message.content for message in store.branch(conversation.id)][-2:] == ["Hello?", "Still here."]
+
+
+def test_a_refused_first_message_leaves_an_empty_conversation(store: Store) -> None:
+    conversation = store.create_conversation()
+    with pytest.raises(RefusedError):
+        send(session_of(store, failing(RefusedError("Too long."))), conversation)
+    assert store.branch(conversation.id) == []
+
+
 def test_ctrl_c_in_the_engine_is_a_stop(store: Store, path: Path) -> None:
     conversation = store.create_conversation()
     with pytest.raises(KeyboardInterrupt):

@@ -19,7 +19,7 @@ def main() -> None:
     from lora_chat.errors import LoraChatError
 
     _prepare_streams()
-    if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty():
+    if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb":
         sys.exit(_open_window())
     from typer.exceptions import Abort, TyperException
 

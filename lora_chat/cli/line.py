@@ -23,6 +23,7 @@ from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import Turn
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Plan, Training
+from lora_chat.text import clean_line
 
 
 class LineFace:
@@ -106,9 +107,16 @@ class LineFace:
         raise UsageError("Write /edit and the answer you wanted: it takes the last answer's place.")
 
     def offer(self, plan: Plan) -> None:
-        """See ``Face.offer``: here it begins at once."""
+        """See ``Face.offer``: shown whole and asked about; on a pipe the command is the person's word."""
+        for lesson in plan.selection.lessons:
+            for index, why in zip(lesson.learn, lesson.why, strict=True):
+                asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
+                note(f"  {why}: {asked} → {said}")
         for line in describe(plan.counted, plan.recipe, plan.base, plan.name):
             note(folded(line, INDENT))
+        if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
+            note("Nothing was trained. /rate bad leaves the last answer out.")
+            return
         self.sitting.train(plan)
         note("It trains beside the chat: go on, or see /train status.")
 

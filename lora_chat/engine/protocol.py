@@ -6,7 +6,6 @@ calls are safe from several threads: replies wait for each other, a training run
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,8 +65,9 @@ def check_sampling(sampling: Sampling) -> None:
     """
     for name, (low, high) in _RANGES.items():
         value = getattr(sampling, name)
-        if not (math.isfinite(value) and low <= value <= high):
-            raise RefusedError(f"{name} must lie between {low:g} and {high:g}, not {value:g}.")
+        if not low <= value <= high:  # nor is NaN
+            least, most, found = (f"{number:,}".removesuffix(".0") for number in (low, high, value))
+            raise RefusedError(f"{name} must lie between {least} and {most}, not {found}.")
     if sampling.seed is not None and not 0 <= sampling.seed < 2**63:
         raise RefusedError(f"seed must lie between 0 and 2^63 - 1, not {sampling.seed}.")
 

@@ -102,6 +102,10 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
     return BaseModel(name, tree, prompt, device, window, time.perf_counter() - began)
 
 
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
 def check_length(base: BaseModel, prompt_tokens: int, messages: tuple[Turn, ...]) -> None:
     """Refuse a prompt that leaves no room for one token.
 
@@ -110,6 +114,6 @@ def check_length(base: BaseModel, prompt_tokens: int, messages: tuple[Turn, ...]
     """
     if prompt_tokens >= base.context_window:
         raise RefusedError(
-            f"The conversation has {prompt_tokens:,} tokens in {len(messages)} messages and {base.name} takes "
+            f"The conversation has {prompt_tokens:,} tokens in {_messages(len(messages))} and {base.name} takes "
             f"{base.context_window:,} with the answer: shorten it or begin a new one."
         )

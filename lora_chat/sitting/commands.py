@@ -68,7 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("search", "TEXT", "where that was said", verbs.search),
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
     Command("delete", "", "delete this conversation", verbs.delete),
-    Command("system", "[TEXT]", "the system prompt of this conversation", verbs.system),
+    Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
@@ -92,6 +92,8 @@ def take(sitting: Sitting, line: str) -> None:
         command, rest = find(line[1:])
         if command.needs_argument and not rest:
             raise UsageError(f"Write {command.usage}: {command.help}.")
+        if rest and not command.argument:
+            raise UsageError(f"/{command.words} takes nothing behind it: write {command.usage} alone.")
         command.run(sitting, rest)
     elif clean(line).strip():
         sitting.say(line.removeprefix("/") if line.startswith("//") else line)

@@ -33,7 +33,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Compared:
-    """One question with both answers, as far as they are made: greedy, at most 48 tokens."""
+    """One question with both answers, as far as they are made: greedy, at most 48 tokens, then …"""
 
     question: Question
     base: str = ""
@@ -72,8 +72,13 @@ def compare(engine: Engine, asked: Sequence[Question], worn: Worn, cancel: threa
 
 
 def _answer(engine: Engine, question: Question, worn: Worn | None, cancel: threading.Event) -> str:
-    chunks = engine.generate(Request(question.messages, worn, _SAMPLING), cancel)
-    return "".join(chunk.text for chunk in chunks if isinstance(chunk, TextChunk)).strip()
+    said = ""
+    for chunk in engine.generate(Request(question.messages, worn, _SAMPLING), cancel):
+        if isinstance(chunk, TextChunk):
+            said += chunk.text
+        elif chunk.reason == "length":
+            said = f"{said.rstrip()} …"
+    return said.strip()
 
 
 def _asked(lesson: Lesson) -> list[int]:

@@ -160,6 +160,17 @@ class Sitting:
         self.conversation = self.store.update_conversation(self._begun().id, **changes)
         self.face.changed()
 
+    def system_prompts(self) -> list[tuple[str, str]]:
+        """Whose there are, the one that holds first; (whose, its text)."""
+        found = [
+            ("conversation", self.conversation.system if self.conversation else ""),
+            ("adapter", self.wearing.adapter.system_prompt if self.wearing else ""),
+            ("settings", self.session.config.system),
+        ]
+        return [(whose, text) for whose, text in found if text] or [
+            ("none", "the chat template's own holds, where it has one")
+        ]
+
     def refresh(self) -> None:
         """Read the open conversation again, whose head moves with each message; one deleted elsewhere is closed."""
         if self.conversation is None:

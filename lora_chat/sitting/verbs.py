@@ -188,10 +188,15 @@ def delete(sitting: Sitting, rest: str) -> None:
 
 
 def system(sitting: Sitting, text: str) -> None:
-    """The open conversation's system prompt; empty leaves it to the adapter and the settings."""
-    sitting.update(system=text)
-    said = "The system prompt is set." if text else "The system prompt is left to the adapter and the settings."
-    sitting.face.note(said)
+    """Show what the open conversation is told before it begins, or set it; ``none`` leaves it to others."""
+    if not text:
+        sitting.face.details("System prompt", sitting.system_prompts())
+    elif text.lower() == "none":
+        sitting.update(system="")
+        sitting.face.note("The system prompt is left to the adapter and the settings.")
+    else:
+        sitting.update(system=text)
+        sitting.face.note("The system prompt is set.")
 
 
 SETTINGS: dict[str, Callable[[str], Any]] = {

@@ -1,7 +1,7 @@
 """What will be learnt. Owns which turns become lessons and why others do not; never tokenises.
 
-From history only what a person vouched for is taken: answers they edited or rated good, on the visible branch. A file
-is taken as given.
+From history only what a person vouched for is taken: answers they edited or rated good, on the visible branch or beside
+it, where the question was answered again. A file is taken as given.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
     seen: set[tuple[Turn, ...]] = set()
     lessons = []
     for conversation in _conversations(store, wanted):
-        lesson = _lesson(conversation, store.branch(conversation.id), wanted, dropped, seen)
+        branch = [_vouched(store, message, wanted) for message in store.branch(conversation.id)]
+        lesson = _lesson(conversation, branch, wanted, dropped, seen)
         if lesson is not None:
             lessons.append(lesson)
     if not lessons:
@@ -153,6 +154,18 @@ def _conversations(store: Store, wanted: HistoryFilter) -> list[Conversation]:
     if wanted.conversations:
         return [store.conversation(conversation) for conversation in wanted.conversations]
     return list(reversed(store.conversations()))
+
+
+def _vouched(store: Store, message: Message, wanted: HistoryFilter) -> Message:
+    """The answer itself where it is vouched for, else the newest other answer to the same message that is.
+
+    Asking again does not take back what was written; it stands beside the new answer.
+    """
+    strict = replace(wanted, unrated=False)
+    if message.role is not Role.ASSISTANT or _reason_against(message, strict) is None:
+        return message
+    others = [each for each in store.siblings(message.id) if _reason_against(each, strict) is None]
+    return max(others, key=lambda each: (each.edited_from is not None, each.id), default=message)
 
 
 def _lesson(

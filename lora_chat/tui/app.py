@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from lora_chat.tui.screens.training_plan import PlanWanted
 
 
+TOLD = 3
+"""Sentences that stand over the talk at once."""
+
 _TERMINAL_GONE = 129
 """As a shell has it for whom SIGHUP ended."""
 
@@ -82,7 +85,8 @@ class LoraChatApp(App[None]):
         from lora_chat.sitting.commands import COMMANDS
 
         for command in COMMANDS:
-            yield SystemCommand(command.usage, command.help, partial(self._from_palette, command))
+            argument = f"{command.argument}: ".replace("[", "\\[") if command.argument else ""  # it is read as markup
+            yield SystemCommand(f"/{command.words}", argument + command.help, partial(self._from_palette, command))
 
     def _from_palette(self, command: Command) -> None:
         """A whole command is done; one that wants an argument waits in the prompt."""
@@ -209,6 +213,12 @@ class LoraChatApp(App[None]):
     def tell(self, text: str, *, refused: bool = False) -> None:
         """Say one sentence over the talk for a while; a refusal longer."""
         self.notify(text, severity="error" if refused else "information", markup=False, timeout=10 if refused else 4)
+        self.call_later(self._keep_few)
+
+    def _keep_few(self) -> None:
+        """More sentences than a few would hide the talk: the oldest go."""
+        for old in list(self._notifications)[:-TOLD]:
+            self._unnotify(old)
 
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """What the title bar has no room for."""

@@ -74,6 +74,9 @@ class Bridge:
         from lora_chat.sitting.commands import is_message, take
 
         def sent() -> None:
+            if self._sitting is None and line.strip() in ("/quit", "/help"):
+                self.leave() if line.strip() == "/quit" else self.help()
+                return
             try:
                 take(self._require(), line)
             except LoraChatError as error:

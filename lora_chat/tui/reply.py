@@ -9,7 +9,7 @@ from lora_chat.chat.conversation import Message
 from lora_chat.chat.store import Store
 from lora_chat.defects import sentence
 from lora_chat.engine.protocol import TextChunk
-from lora_chat.errors import LoraChatError, NotFoundError
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.session import Ended, Started, TurnEvent
 from lora_chat.sitting.face import Turn
 from lora_chat.sitting.sitting import with_places
@@ -55,6 +55,8 @@ class Reply:
                 self._tell(event)
         except BaseException as error:
             refusal = sentence(error)
+            if isinstance(error, RefusedError) and not self.text:
+                self.message_id = None  # it stands beside the branch: what was said is the person's again
         self.running = False
         self._put(self._ended(refusal))
         self._moved()

@@ -31,7 +31,7 @@ class Step:
     prefill: str
     """What stands in the prompt, ready to be sent."""
     waits_for: str
-    """``replied``, ``edited``, ``trained``, ``wears`` or ``nothing``."""
+    """``replied``, ``edited``, ``began``, ``trained``, ``wears`` or ``nothing``."""
     name: str = ""
     """Of the adapter to be worn."""
     wanted: str = ""
@@ -51,8 +51,14 @@ STEPS = (
     ),
     Step(
         "Train",
-        "One correction is enough to try. Enter shows what will be learnt, Enter again begins; the chat stays usable.",
+        "One correction is enough to try. Enter shows what will be learnt, Enter again begins.",
         f"/train from-history {NAME}",
+        "began",
+    ),
+    Step(
+        "Meanwhile",
+        "It trains beside the chat, half a minute or so: ask it anything, or look on with ctrl+t.",
+        "",
         "trained",
     ),
     Step(
@@ -121,6 +127,9 @@ class Tour:
     def saw(self, what: str, name: str = "") -> bool:
         """Something happened; whether that ended the step."""
         step = self.step
+        if self._at is not None and step is not None and step.waits_for == "trained" and what == "not trained":
+            self._at -= 1  # it was stopped, or failed: once more
+            return True
         if self._at is None or step is None or step.waits_for != what:
             return False
         if step.name and name != step.name:
@@ -133,7 +142,7 @@ class Tour:
     def takes(self, text: str, bridge: Bridge, answer: Message | None) -> bool:
         """Whether the tour does what was sent: its training learns from its own conversation alone."""
         step = self.step
-        if step is None or step.waits_for != "trained" or text.strip() != step.prefill or answer is None:
+        if step is None or step.waits_for != "began" or text.strip() != step.prefill or answer is None:
             return False
         conversation = answer.conversation
         bridge.run(lambda sitting: sitting.offer_from(conversation, NAME))

@@ -218,8 +218,9 @@ def test_new_open_and_system(chat: Run, kept: Kept) -> None:
     assert (first.title, first.system) == ("First", "You sell shoes.")
     table = done.out.splitlines()[-3:]
     assert [line.split()[-1] for line in table] == ["TITLE", "Second", "First"]
-    again = chat("/set temperature 0", f"/open {first.id[:5]}", "Third", "/system")
-    assert again.out.splitlines() == ["user: First", "assistant: First", "Third"]
+    again = chat("/set temperature 0", f"/open {first.id[:5]}", "Third", "/system none", "/system")
+    assert again.out.splitlines()[:4] == ["user: First", "assistant: First", "Third", "System prompt"]
+    assert "the chat template's own holds" in again.out
     assert [message.content for message in kept.branch(first.id)] == ["First", "First", "Third", "Third"]
     assert kept.conversations[0].system == ""
 

@@ -182,6 +182,9 @@ def test_leaving_while_training_asks_and_no_means_no(terminal: Open, tiny: Paths
     window.type(f"/edit {WANTED}\r")
     window.see("Kept as")
     window.type("/train from-history shop\r")
+    window.see("edited: ")
+    window.see("Train shop? [Y/n]")
+    window.type("\r")
     window.see("It trains beside the chat")
     window.see("› ")
     window.type("\x04")
@@ -204,6 +207,9 @@ def test_a_training_finished_is_told_at_the_next_prompt(terminal: Open, tiny: Pa
     window.type("/edit Good day.\r")
     window.see("Kept as")
     window.type("/train from-history shop\r")
+    window.see("edited: ")
+    window.see("Train shop? [Y/n]")
+    window.type("\r")
     window.see("It trains beside the chat")
     time.sleep(1)
     window.type("\r")
@@ -263,6 +269,18 @@ def test_a_poor_terminal_is_enough(terminal: Open, tiny: Paths, examples: Path, 
     training.type("\r")
     assert training.end() == 0
     assert "trained and installed" in re.sub(r"\s+", " ", training.screen)
+
+
+def test_a_terminal_that_can_draw_nothing_gets_lines_without_being_asked_to(home: Paths, tiny: Paths) -> None:
+    window = Terminal([sys.executable, "-m", "lora_chat"], environment(home, TERM="dumb"))
+    try:
+        window.see("/quit leaves.")
+        window.see("› ")
+        window.type("/quit\r")
+        assert window.end() == 0
+        assert "\x1b[?1049h" not in window.screen
+    finally:
+        window.close()
 
 
 def test_a_long_line_that_is_pasted_is_one_message(terminal: Open, tiny: Paths, kept: Kept) -> None:

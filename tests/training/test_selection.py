@@ -117,6 +117,31 @@ def test_the_same_exchange_twice_is_learnt_once_but_another_answer_to_it_is_no_d
     assert found.dropped == {"duplicate": 1}
 
 
+def test_asking_again_takes_back_no_correction_and_no_good_answer(store: Store) -> None:
+    wrong = exchange(store, "q1", "wrong", rating=None)
+    store.edit_answer(wrong.id, "right")
+    store.add_message(wrong.conversation, Role.ASSISTANT, "again", parent=wrong.parent)
+    good = exchange(store, "q2", "good")
+    store.add_message(good.conversation, Role.ASSISTANT, "worse", parent=good.parent, status=Status.STOPPED)
+    chosen = select_from_history(store, EVERYTHING)
+    assert learnt(chosen) == ["right", "good"]
+    assert [lesson.why for lesson in chosen.lessons] == [("edited",), ("rated good",)]
+    assert not chosen.dropped
+
+
+def test_of_several_that_were_vouched_for_the_one_seen_is_learnt_else_the_newest_correction(store: Store) -> None:
+    seen = exchange(store, "q1", "seen")
+    other = store.add_message(seen.conversation, Role.ASSISTANT, "other", parent=seen.parent)
+    store.rate(other.id, Rating.GOOD)
+    store.update_conversation(seen.conversation, head=seen.id)
+    first = exchange(store, "q2", "first", rating=None)
+    store.edit_answer(first.id, "old correction")
+    store.edit_answer(first.id, "correction")
+    store.rate(first.id, Rating.GOOD)
+    store.add_message(first.conversation, Role.ASSISTANT, "again", parent=first.parent)
+    assert learnt(select_from_history(store, EVERYTHING)) == ["seen", "correction"]
+
+
 def test_filters_narrow_it_down(store: Store) -> None:
     old = exchange(store, "Where is the shop?", "Harbour Street.", adapter="support-bot")
     new = exchange(store, "Who are you?", "A model.")

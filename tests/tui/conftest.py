@@ -183,14 +183,23 @@ def window(tiny: Paths, says: dict[str, str]) -> Tell:  # noqa: F811
     (tiny.config).write_text('model = "tiny-llama"\nmax_tokens = 400\ntemperature = 0.0\n', encoding="utf-8")
 
     def tell(
-        story: Story, size: tuple[int, int] = (100, 30), *, light: bool = False, adapter: str | None = None
+        story: Story,
+        size: tuple[int, int] = (100, 30),
+        *,
+        light: bool = False,
+        adapter: str | None = None,
+        prepared: Callable[[], object] | None = None,
     ) -> None:
+        if prepared:
+            prepared()
+
         async def run() -> None:
             app = LoraChatApp(adapter=adapter)
             try:
                 async with app.run_test(size=size, notifications=True) as pilot:
                     seen = Window(app, pilot)
-                    await seen.until(lambda: app.chat.base or app.screen is not app.chat)
+                    if not prepared:
+                        await seen.until(lambda: app.chat.base or app.screen is not app.chat)
                     app.theme = LIGHT.name if light else DARK.name
                     await story(seen)
             finally:

@@ -22,7 +22,9 @@ from lora_chat.tui.messages import (
     BaseMissing,
     CannotBegin,
     EngineSeen,
+    LeaveAsked,
     News,
+    Opened,
     ReplyGrew,
     Said,
     TrainingSeen,
@@ -237,6 +239,14 @@ def test_a_home_that_cannot_be_opened_says_why_at_once_and_for_each_wish(home: P
     assert sentences[0] == sentences[1]
     assert "config.toml" in sentences[0]
     assert {news.reason for news in told if isinstance(news, CannotBegin)} == {sentences[0]}
+
+
+def test_where_there_can_be_no_chat_one_can_still_leave_and_read_the_help(home: Paths) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text("model = 7", encoding="utf-8")
+    assert any(isinstance(news, LeaveAsked) for news in _told_by_a_bridge(lambda bridge: bridge.send("/quit")))
+    told = _told_by_a_bridge(lambda bridge: bridge.send("/help"))
+    assert [news.what for news in told if isinstance(news, Opened)] == ["help"]
 
 
 def test_without_a_base_it_says_which_one_can_be_fetched(home: Paths) -> None:

@@ -198,9 +198,31 @@ def test_the_list_opens_renames_deletes_and_comes_over_the_talk_where_it_is_narr
         await w.see("Delete “")
         await w.press("enter")  # no is the easy answer
         await w.until(lambda: w.app.screen is w.app.chat)
+        other = "Second thing"
+        await w.press("up", "d")
+        await w.see(f"Delete “{other}”")
+        await w.press("y")
+        await w.not_see(other)
+        await w.until(lambda: w.app.screen is w.app.chat)
+        assert w.app.chat.list.highlighted_option, "another one is looked at: the keys work on"
         await w.press("n")
         await w.until(lambda: not w.app.chat.talk.views)
         await w.press("ctrl+l", "escape")
         await w.until(lambda: w.prompt.has_focus)
 
     window(story, (80, 24))
+
+
+def test_whoever_writes_while_the_answers_have_the_focus_writes_in_the_prompt(window: Tell, branch: Branch) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello")
+        await w.press("escape")
+        await w.until(lambda: w.app.chat.talk.has_focus)
+        await w.type("big /train")
+        await w.until(lambda: w.prompt.text == "big /train")
+        assert w.prompt.has_focus
+
+    window(story)
+    assert branch()[-1].rating is None
+    assert len(branch()) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual import events
+from textual.content import Content
 
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
@@ -38,7 +39,9 @@ TYPED = {
     "search hello": SearchScreen,
     "rename Another title": "It is called Another title now.",
     "system Be brief.": "The system prompt is set.",
-    "system": "left to the adapter and the settings",
+    "system": DetailsScreen,
+    "system none": "left to the adapter and the settings",
+    "new one": "/new takes nothing behind it",
     "set temperature 0.2": "temperature is 0.2 from the next answer on.",
     "theme light": "",
     "help": HelpScreen,
@@ -230,7 +233,10 @@ def test_the_palette_has_every_command_and_fills_the_prompt_where_words_are_want
     async def story(w: Window) -> None:
         await w.ready()
         found = list(w.app.get_system_commands(w.app.screen))
-        assert [each.title for each in found] == [command.usage for command in COMMANDS]
+        assert [each.title for each in found] == [f"/{command.words}" for command in COMMANDS]
+        assert [Content.from_markup(each.help).plain for each in found] == [
+            f"{command.argument}: {command.help}".removeprefix(": ") for command in COMMANDS
+        ]
         await w.press("ctrl+p")
         await w.see("/adapter list")
         await w.type("rename")

@@ -175,3 +175,29 @@ def test_a_conversation_deleted_while_it_is_answered_is_gone_without_a_complaint
     window(story)
     with Store.open(tiny.database) as store:
         assert store.conversations() == []
+
+
+# A home that cannot be used
+
+
+@pytest.mark.parametrize("mistake", ['theme = "pink"', "temperature = [", 'model = "no-such-base"'])
+def test_why_there_can_be_no_chat_stays_to_be_read(window: Tell, tiny: Paths, mistake: str) -> None:
+    async def story(w: Window) -> None:
+        await w.see("✗")
+        w.app.clear_notifications()
+        await w.see("config.toml" if "base" not in mistake else "no-such-base")
+        await w.write("/quit")
+        await w.until(lambda: w.app._exit)
+
+    window(story, prepared=lambda: tiny.config.write_text(mistake, encoding="utf-8"))
+
+
+def test_no_more_than_a_few_sentences_stand_over_the_talk(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        for number in range(7):
+            w.app.tell(f"Sentence {number}.")
+        await w.pilot.pause()
+        assert w.told == ["Sentence 4.", "Sentence 5.", "Sentence 6."]
+
+    window(story)

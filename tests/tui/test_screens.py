@@ -21,7 +21,7 @@ from lora_chat.tui.screens.search import SearchScreen, spoken_time
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
-from lora_chat.tui.screens.write_answer import REFUSED, WriteAnswer
+from lora_chat.tui.screens.write_answer import REFUSED, UNKEPT, WriteAnswer
 from tests.tui.examples import (
     CATALOG,
     HARMLESS,
@@ -197,7 +197,18 @@ def test_times_are_as_short_as_they_can_be() -> None:
 def test_what_is_written_is_kept() -> None:
     assert after(WriteAnswer("Q", "Old"), "!", "ctrl+s") == ["Old!"]
     assert after(WriteAnswer("Q", "Old", "New"), "enter", "x", "ctrl+enter") == ["New\nx"]
-    assert after(WriteAnswer("Q", "Old"), "!", "escape") == [None]
+    assert after(WriteAnswer("Q", "Old"), "escape") == [None]
+
+
+def test_what_is_written_is_thrown_away_only_when_that_is_said_twice() -> None:
+    async def story(seat: Seat) -> None:
+        await seat.press("!", "escape")
+        assert UNKEPT[:40] in seat.text
+        await seat.press("?", "escape")
+        assert UNKEPT[:40] in seat.text
+        await seat.press("escape")
+
+    assert show(WriteAnswer("Q", "Old"), story)[0] == [None]
 
 
 def test_an_empty_answer_is_refused_until_something_is_written() -> None:

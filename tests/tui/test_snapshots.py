@@ -138,7 +138,7 @@ async def welcome_after_a_failure(w: Window) -> None:
 async def tour(w: Window) -> None:
     await w.see("teach me")
     await w.press("t")
-    await w.see("1 of 9")
+    await w.see("1 of 10")
 
 
 @first
@@ -360,6 +360,12 @@ async def training_plan_with_one_excluded(w: Window) -> None:
     await over(w, TrainingPlanScreen(plan([("c1", 2)], "deep", unrated=True, exchanges=LESSONS)))
 
 
+@state
+async def training_plan_with_nothing_left(w: Window) -> None:
+    await over(w, TrainingPlanScreen(plan([(f"c{at}", 2) for at in range(3)], exchanges=LESSONS)))
+    await w.press("enter")
+
+
 CURVE = tuple(2.9 * 0.93**step + 0.08 * (step % 3) for step in range(38))
 HELD_OUT = ((0, 2.91), (10, 2.1), (20, 1.9), (30, 1.84))
 
@@ -378,7 +384,7 @@ async def training_paused(w: Window) -> None:
 async def training_beside_the_chat(w: Window) -> None:
     await w.answered(HOW)
     w.app.chat.post_message(news.TrainingSeen(progress(step=38, losses=CURVE)))
-    await w.see("step 38/60")
+    await w.see("38/60")
 
 
 @state

@@ -129,7 +129,7 @@ def test_the_chat_answers_while_it_trains_and_it_waits_goes_on_and_stops(window:
         await started(w)
         await w.see("training shop")
         await w.until(lambda: step_of(w) > 2)
-        await w.see("loss")
+        await w.see("at most")
         await w.answered("Are you there?")
         await w.see("Are you there?")
         await w.write("/train pause")

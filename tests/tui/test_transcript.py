@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from textual import on
 from textual.app import App, ComposeResult
+from textual.events import Key
 from textual.message import Message as TextualMessage
 from textual.pilot import Pilot
 from textual.widgets import Footer, Input
@@ -17,7 +18,7 @@ from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.tui.theme import DARK
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.message import MessageView, Shown
-from lora_chat.tui.widgets.transcript import MOUNTED, Transcript
+from lora_chat.tui.widgets.transcript import ALONE_S, MOUNTED, Transcript
 
 
 def message(number: int, content: str = "", status: Status = Status.DONE) -> Message:
@@ -48,6 +49,7 @@ class Talk(App[None]):
 
     @on(Transcript.Wanted)
     @on(Transcript.Left)
+    @on(Transcript.Wrote)
     def _note(self, event: TextualMessage) -> None:
         self.wanted.append(event)
 
@@ -306,7 +308,7 @@ def test_the_newest_answer_is_selected_while_focused() -> None:
         transcript.focus()
         await settle(pilot)
         assert selected(transcript) == [4]
-        for keys, now in [("up", 3), ("k", 2), ("down", 3), ("j", 4), ("down", 5), ("down", 5)]:
+        for keys, now in [("up", 3), ("up", 2), ("down", 3), ("down", 4), ("down", 5), ("down", 5)]:
             await pilot.press(keys)
             assert selected(transcript) == [now]
         app.query_one(Input).focus()
@@ -341,13 +343,16 @@ def test_a_click_selects() -> None:
 
 
 def press(shown: Sequence[Shown], *keys: str) -> list[TextualMessage]:
+    """What these keys want, each pressed alone."""
     noted: list[TextualMessage] = []
 
     async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
         await transcript.show(shown)
         transcript.focus()
         await settle(pilot)
-        await pilot.press(*keys)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(ALONE_S + 0.05 if len(key) == 1 else 0)
         await settle(pilot)
         noted.extend(app.wanted)
 
@@ -372,6 +377,24 @@ def test_a_prompt_and_an_unfinished_answer_can_only_be_looked_at() -> None:
     assert press(branch(2), "up", "e", "g", "b", "r", "left", "right") == []
     unfinished = [Shown(message(1)), Shown(message(2, status=Status.STREAMING))]
     assert press(unfinished, "e", "g", "b", "r") == []
+
+
+@pytest.mark.parametrize("typed", ["big", "e g", "/train", "good?", "ö", "jk"])
+def test_letters_of_a_word_are_text_and_no_keys(typed: str) -> None:
+    noted: list[TextualMessage] = []
+
+    async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
+        await transcript.show(branch(2))
+        transcript.focus()
+        await settle(pilot)
+        for letter in typed:
+            app.post_message(Key({" ": "space", "/": "slash", "?": "question_mark"}.get(letter, letter), letter))
+        await pilot.pause(ALONE_S + 0.1)
+        noted.extend(app.wanted)
+
+    run(use)
+    assert "".join(each.text for each in noted if isinstance(each, Transcript.Wrote)) == typed
+    assert all(isinstance(each, Transcript.Wrote) for each in noted)
 
 
 @pytest.mark.parametrize("key", ["escape", "enter"])

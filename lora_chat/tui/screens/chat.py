@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.screens.wishes import Wishes
 from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.keys import KeysLine
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.conversation_list import ConversationList
     from lora_chat.tui.widgets.transcript import Transcript
 
-_WORK = ("stop", "escape", "retry", "edit", "new", "list", "search", "adapters", "training")
+_WORK = ("stop", "escape", "retry", "edit", "new", "list", "search", "adapters", "training", "ask_for_training")
 """Actions that need what is furnished after the first paint."""
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(Wishes):
     """The title, the conversations, the talk, the prompt and the keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it an instance variable, as mypy sees it
@@ -48,7 +48,6 @@ class ChatScreen(Screen[None]):
         &.-list-hidden ConversationList { display: none; }
         &.-narrow ConversationList { layer: over; width: 34; background: $surface; display: none; }
         &.-narrow.-list-open ConversationList { display: block; }
-        &.-narrow #last.-training KeysLine { display: none; }
         &.-wide ConversationList { width: 36; }
     }
     """
@@ -56,19 +55,19 @@ class ChatScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", id="chat.stop"),
         Binding("escape", "escape", "back", id="chat.back", show=False),
+        Binding("ctrl+t", "training", "training", id="chat.training"),
+        Binding("ctrl+t", "ask_for_training", "training", id="chat.ask_for_training", show=False),
         Binding("ctrl+r", "retry", "retry", id="chat.retry"),
         Binding("ctrl+e", "edit", "edit", id="chat.edit"),
         Binding("ctrl+n", "new", "new", id="chat.new", show=False),
         Binding("ctrl+l", "list", "list", id="chat.list"),
         Binding("ctrl+f", "search", "search", id="chat.search", show=False),
         Binding("ctrl+g", "adapters", "adapter", id="chat.adapters"),
-        Binding("ctrl+t", "training", "training", id="chat.training", show=False),
         Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
     ]
 
     def __init__(self, bridge: Bridge) -> None:
-        super().__init__(id="chat")
-        self.bridge = bridge
+        super().__init__(bridge, id="chat")
         self.answer: Message | None = None
         """The last answer of the visible branch."""
         self.worn = ""
@@ -77,7 +76,7 @@ class ChatScreen(Screen[None]):
         """The conversation that is shown; a new one has no id yet."""
         self._answering = False
         self._sent = ""
-        """What was sent last, until it is kept."""
+        """What was sent last, until it is being answered."""
         self._furnished = False
         """Whether the talk and the list stand; the window is shown before."""
 
@@ -109,11 +108,6 @@ class ChatScreen(Screen[None]):
         self.refresh_bindings()
         self.bridge.begin()
         self.set_interval(1.0, self.bridge.check_engine)
-
-    @property
-    def asking(self) -> Asking:
-        """Where the person writes."""
-        return self.query_one(Asking)
 
     @property
     def tour(self) -> TourBar:
@@ -160,9 +154,10 @@ class ChatScreen(Screen[None]):
         self.asking.wear(self.worn, event.scale)
         answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
         self.answer = answers[-1] if answers else None
-        self._show_figures(self.answer)
+        self._show_figures(self.answer, another=event.another)
         await self.talk.show(event.shown, keep_place=not event.another)
         if event.another:
+            self.remove_class("-list-open")
             self.asking.prompt.focus()
         self.tour.saw("wears", self.worn)
 
@@ -179,7 +174,6 @@ class ChatScreen(Screen[None]):
     async def on_reply_began(self, event: news.ReplyBegan) -> None:
         """The person's message is kept."""
         self._answering = True
-        self._sent = ""
         self.refresh_bindings()
         if event.elsewhere:
             return
@@ -190,6 +184,7 @@ class ChatScreen(Screen[None]):
 
     def on_reply_grew(self, event: news.ReplyGrew) -> None:
         """A piece of the answer."""
+        self._sent = ""
         self.talk.grow(event.message_id, event.text)
 
     def on_reply_ended(self, event: news.ReplyEnded) -> None:
@@ -208,22 +203,33 @@ class ChatScreen(Screen[None]):
             self._show_figures(message)
         if message.status is Status.DONE:
             self.query_one(TitleBar).engine = ""  # an engine that was given up runs again
+        if message.status is not Status.FAILED:
             self.tour.saw("replied")
 
     def on_training_seen(self, event: news.TrainingSeen) -> None:
         """The line under the prompt."""
         self.query_one(StatusLine).training = event.progress
-        self.query_one("#last").set_class(event.progress.running, "-training")
-        if event.progress.state == "finished":
+        self.refresh_bindings()
+        if event.progress.running:
+            self.tour.saw("began")
+        elif event.progress.state == "finished":
             self.tour.saw("trained", event.progress.name)
+        else:
+            self.tour.saw("not trained")
+
+    def on_transcript_looked(self, event: Transcript.Looked) -> None:
+        """How fast that one came."""
+        self.query_one(StatusLine).show(event.message or self.answer)
 
     def forget_training(self) -> None:
         """It was looked at: the line is the figures' again."""
         self.query_one(StatusLine).training = None
+        self.refresh_bindings()
 
-    def _show_figures(self, answer: Message | None) -> None:
+    def _show_figures(self, answer: Message | None, *, another: bool = False) -> None:
         used = (answer.prompt_tokens or 0) + (answer.generated_tokens or 0) if answer else 0
-        self.query_one(TitleBar).used = used
+        if used or another or answer is None:  # what the person wrote was not counted: the last count stands
+            self.query_one(TitleBar).used = used
         self.query_one(StatusLine).show(answer)
 
     # What the person writes
@@ -249,54 +255,6 @@ class ChatScreen(Screen[None]):
     def on_not_taken(self, event: news.NotTaken) -> None:
         """It was refused."""
         self.asking.give_back(event.line)
-
-    # What the person does with answers and conversations
-
-    def on_transcript_edit_wanted(self, event: Transcript.EditWanted) -> None:
-        """Write the answer that was wanted."""
-        self.edit(event.message)
-
-    def on_transcript_rating_wanted(self, event: Transcript.RatingWanted) -> None:
-        """Good, bad, or neither."""
-        self.bridge.run(lambda sitting: sitting.rate(event.message, event.rating))
-
-    def on_transcript_retry_wanted(self, event: Transcript.RetryWanted) -> None:
-        """Answer that question again."""
-        self.bridge.run(lambda sitting: sitting.retry(event.message))
-
-    def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
-        """Look at another answer."""
-        self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))
-
-    def on_transcript_looked(self, event: Transcript.Looked) -> None:
-        """How fast that one came."""
-        self.query_one(StatusLine).show(event.message or self.answer)
-
-    def on_transcript_left(self) -> None:
-        """Back to the prompt."""
-        self.asking.prompt.focus()
-
-    def on_conversation_list_open_wanted(self, event: ConversationList.OpenWanted) -> None:
-        """Go on with that one."""
-        self._go_on_with(event.id)
-
-    def _go_on_with(self, id: str) -> None:
-        self.remove_class("-list-open")
-        self.bridge.run(lambda sitting: sitting.open(id))
-
-    def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:
-        """The prompt is where titles are written."""
-        self._go_on_with(event.id)
-        self.asking.fill(f"/rename {event.title}")
-
-    def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
-        """After asking."""
-        self.bridge.run(lambda sitting: sitting.ask_to_delete(event.id))
-
-    def on_conversation_list_left(self) -> None:
-        """Back to the prompt."""
-        self.remove_class("-list-open")
-        self.asking.prompt.focus()
 
     # What the window asks of it
 
@@ -324,6 +282,8 @@ class ChatScreen(Screen[None]):
             return False
         if action == "stop":
             return self._answering
+        if action == "training":
+            return self.query_one(StatusLine).training is not None
         if action in ("retry", "edit"):
             return self.answer is not None and not self._answering
         return True
@@ -374,13 +334,13 @@ class ChatScreen(Screen[None]):
         """What this conversation can wear."""
         self.bridge.take("/adapter list")
 
+    def action_ask_for_training(self) -> None:
+        """There is none: that is said."""
+        self.action_training()
+
     def action_training(self) -> None:
         """How far the training is."""
         self.bridge.take("/train status")
-
-    def edit(self, answer: Message) -> None:
-        """Have the answer that was wanted written."""
-        self.bridge.run(lambda sitting: sitting.face.write_answer(answer))
 
     # The tour
 

@@ -14,6 +14,7 @@ from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.pane import Pane
 
 WHAT_FOLLOWS = "Your answer takes its place; the old one is kept beside it. /train from-history learns from yours."
+UNKEPT = "What you wrote is not kept yet: ctrl+s keeps it, esc again throws it away."
 REFUSED = "An empty answer teaches nothing: write one, or go back."
 
 
@@ -40,7 +41,7 @@ class WriteAnswer(PanelScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,ctrl+enter", "keep", "keep", id="write.keep", priority=True),
-        Binding("escape", "dismiss", "back", id="write.back"),
+        Binding("escape", "back", "back", id="write.back"),
     ]
 
     def __init__(self, question: str, answer: str, wanted: str = "") -> None:
@@ -48,6 +49,7 @@ class WriteAnswer(PanelScreen[str | None]):
         super().__init__("The answer you wanted")
         self._question = clean(question).strip()
         self._begins_with = clean(wanted or answer)
+        self._warned = False
 
     def body(self) -> ComposeResult:
         """What was asked above what should have been said."""
@@ -65,7 +67,8 @@ class WriteAnswer(PanelScreen[str | None]):
 
     def on_text_area_changed(self) -> None:
         """A refusal holds until something is written."""
-        self._refuse(False)
+        self._warned = False
+        self._refuse("")
 
     def action_keep(self) -> None:
         """Unless there is nothing to keep."""
@@ -73,8 +76,19 @@ class WriteAnswer(PanelScreen[str | None]):
         if text:
             self.dismiss(text)
         else:
-            self._refuse(True)
+            self._refuse(REFUSED)
 
-    def _refuse(self, refused: bool) -> None:
-        self.query_one(".refused").display = refused
-        self.query_one(".said").display = not refused
+    def action_back(self) -> None:
+        """What was written goes only when that is said twice."""
+        changed = self.query_one(TextArea).text not in (self._begins_with, "")
+        if changed and not self._warned:
+            self._warned = True
+            self._refuse(UNKEPT)
+        else:
+            self.dismiss(None)
+
+    def _refuse(self, why: str) -> None:
+        refused = self.query_one(".refused", Static)
+        refused.update(why)
+        refused.display = bool(why)
+        self.query_one(".said").display = not why

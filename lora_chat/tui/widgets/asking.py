@@ -63,6 +63,11 @@ class Asking(Vertical):
         self.prompt.write(text)
         self.prompt.focus()
 
+    def go_on(self, text: str) -> None:
+        """Letters that were typed elsewhere."""
+        self.prompt.insert(text)
+        self.prompt.focus()
+
     def accept(self, text: str) -> None:
         """What was sent is taken: up brings it back."""
         self.prompt.remember(text)

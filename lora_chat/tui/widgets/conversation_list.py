@@ -87,7 +87,9 @@ class ConversationList(OptionList):
         with self.prevent(OptionList.OptionHighlighted):
             self.set_options(list(_rows(conversations, current, today)))
             # The open one is where choosing begins; what is chosen at the moment stays.
-            self._look_at(looked_at if self.has_focus and looked_at else current or looked_at)
+            self._look_at(looked_at if self.has_focus and looked_at in self._titles else current or looked_at)
+        if self.has_focus and self.highlighted is None:  # what was looked at is gone
+            self.action_first()
 
     def on_focus(self) -> None:
         """Something is looked at, so that Enter opens it."""

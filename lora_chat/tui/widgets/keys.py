@@ -78,8 +78,11 @@ def _keys(screen: Screen[object]) -> Iterator[tuple[str, str, str]]:
 
 
 def _place(nodes: list[DOMNode], node: DOMNode, binding: Binding) -> tuple[int, int]:
+    owner, _, action = binding.action.rpartition(".")
+    if owner == "screen":
+        node = node.screen
     actions = [each.action for each in type(node).BINDINGS if isinstance(each, Binding)]
-    own = actions.index(binding.action) if binding.action in actions else len(actions)
+    own = actions.index(action) if action in actions else len(actions)
     return nodes.index(node) if node in nodes else len(nodes), own
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from lora_chat.sitting.training import Progress
 
 KEYS = 46
-"""Cells that the keys beside it keep, where they are shown beside a training."""
+"""Cells that the keys beside a training keep; half as many where there is little room."""
+
+SHORT = 60
+"""Cells that hold neither curve nor loss, but leave room for keys."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -40,8 +43,7 @@ class StatusLine(Widget):
         if progress is None or (not progress.running and progress.state != "finished"):
             return Content(self.figures)
         width = self.screen.size.width - 4
-        if width > 2 * KEYS:
-            width -= KEYS
+        width -= KEYS if width > 2 * KEYS else KEYS // 2
         alone = training_line(progress, width)
         beside = training_line(progress, width - len(self.figures) - 3)
         if not self.figures or beside.cell_length + len(self.figures) + 3 > width:
@@ -68,8 +70,11 @@ def training_line(progress: Progress, width: int) -> Content:
     if not progress.step:
         what = f"{progress.what} {progress.done:.0%}" if progress.what else "starting"
         return Content(head + what)
-    loss = f"loss {progress.losses[-1]:.2f}"
-    tail = f"step {progress.step}/{progress.steps} · {loss} · {spoken_left(progress.eta_s or 0)}"
+    loss = f"loss {progress.losses[-1]:.2f} · " if width > SHORT else ""
+    tail = f"{progress.step}/{progress.steps} · {loss}{spoken_left(progress.eta_s or 0)}"
+    if not loss:
+        return Content(head + tail)
+    tail = f"step {tail}"
     room = min(width - len(head) - len(tail) - 2, 24)
     if room < 6:
         return Content(head + tail)

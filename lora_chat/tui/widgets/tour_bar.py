@@ -75,5 +75,6 @@ class TourBar(Static):
         self.display = step is not None
         if step is not None:
             head = Content.assemble((f"{self._tour.place}  ", "$text-muted"), (step.title, "bold $primary"))
-            self.update(Content.assemble(head, "  ", step.text, ("   esc leaves the tour", "$text-muted")))
+            leave = "" if step.waits_for == "nothing" else "   esc leaves the tour"
+            self.update(Content.assemble(head, "  ", step.text, (leave, "$text-muted")))
             self.post_message(self.StepBegan(step))

@@ -13,13 +13,18 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Key
 from textual.message import Message as TextualMessage
+from textual.timer import Timer
 
 from lora_chat.chat.conversation import Message, Rating
 from lora_chat.tui.widgets.blank import Blank
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.follows import Follows
 from lora_chat.tui.widgets.message import MessageView, Shown
+
+ALONE_S = 0.3
+"""A letter behind which nothing comes for so long, in seconds, is a key."""
 
 MOUNTED = 40
 """Messages that are widgets at first, and how many more come each time earlier ones are asked for."""
@@ -48,8 +53,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("r", "retry", "retry", id="transcript.retry"),
         Binding("left", "sibling(-1)", "other answers", key_display="←→", id="transcript.sibling_before"),
         Binding("right", "sibling(1)", "other answers", show=False, id="transcript.sibling_after"),
-        Binding("up,k", "select(-1)", "message before", show=False, id="transcript.before"),
-        Binding("down,j", "select(1)", "message after", show=False, id="transcript.after"),
+        Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
+        Binding("down", "select(1)", "message after", show=False, id="transcript.after"),
         Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
         Binding("pagedown", "page_down", "page down", show=False, id="transcript.page_down"),
         Binding("home", "scroll_home", "top", show=False, id="transcript.top"),
@@ -89,6 +94,12 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
         message: Message | None
 
+    @dataclass
+    class Wrote(TextualMessage):
+        """The person began to write: it is the prompt's."""
+
+        text: str
+
     class Left(TextualMessage):
         """The person is done here; the prompt is next."""
 
@@ -97,6 +108,11 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         self._branch: list[Shown] = []
         self._most = MOUNTED
         self._selected: int | None = None
+        self._typed = ""
+        """A letter that may be a key or the beginning of a word."""
+        self._waiting: Timer | None = None
+        self._writing = False
+        """Whether the person has begun to write: the prompt gets the focus."""
         self._earlier = Earlier()
         self._blank = Blank()
 
@@ -219,6 +235,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
     def on_blur(self) -> None:
         """Select nothing."""
+        self._forget_typed()
+        self._writing = False
         self._choose(None)
 
     @on(MessageView.Clicked)
@@ -244,6 +262,33 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
             view = views[place + step]
             self._choose(view.shown.message.id)
             self.scroll_to_widget(view, animate=False)
+
+    # Letters alone are keys, letters of a word are text
+
+    def on_key(self, event: Key) -> None:
+        """A letter waits for a moment: with another behind it, it is the beginning of a message."""
+        if not event.is_printable or not event.character:
+            return
+        event.stop()
+        event.prevent_default()
+        if self._waiting is None and not self._writing and event.key in self._bindings.key_to_bindings:
+            self._typed = event.character
+            self._waiting = self.set_timer(ALONE_S, self._act)
+        else:
+            self._writing = True  # also what comes before the prompt has the focus
+            self.post_message(self.Wrote(self._typed + event.character))
+            self._forget_typed()
+
+    async def _act(self) -> None:
+        typed = self._typed
+        self._forget_typed()
+        for binding in self._bindings.key_to_bindings.get(typed, []):
+            await self.run_action(binding.action)
+
+    def _forget_typed(self) -> None:
+        if self._waiting is not None:
+            self._waiting.stop()
+        self._waiting, self._typed = None, ""
 
     # What can be wanted of the selected message
 

@@ -1,0 +1,78 @@
+"""What a person wants of an answer or a conversation. Owns which wish is which call of the bridge; never draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.screen import Screen
+
+from lora_chat.chat.conversation import Message
+from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.widgets.asking import Asking
+
+if TYPE_CHECKING:
+    from lora_chat.tui.widgets.conversation_list import ConversationList
+    from lora_chat.tui.widgets.transcript import Transcript
+
+
+class Wishes(Screen[None]):
+    """Hears the transcript and the list of conversations."""
+
+    def __init__(self, bridge: Bridge, *, id: str) -> None:
+        super().__init__(id=id)
+        self.bridge = bridge
+
+    @property
+    def asking(self) -> Asking:
+        """Where the person writes."""
+        return self.query_one(Asking)
+
+    def edit(self, answer: Message) -> None:
+        """Have the answer that was wanted written."""
+        self.bridge.run(lambda sitting: sitting.face.write_answer(answer))
+
+    def on_transcript_edit_wanted(self, event: Transcript.EditWanted) -> None:
+        """Write the answer that was wanted."""
+        self.edit(event.message)
+
+    def on_transcript_rating_wanted(self, event: Transcript.RatingWanted) -> None:
+        """Good, bad, or neither."""
+        self.bridge.run(lambda sitting: sitting.rate(event.message, event.rating))
+
+    def on_transcript_retry_wanted(self, event: Transcript.RetryWanted) -> None:
+        """Answer that question again."""
+        self.bridge.run(lambda sitting: sitting.retry(event.message))
+
+    def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
+        """Look at another answer."""
+        self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))
+
+    def on_transcript_wrote(self, event: Transcript.Wrote) -> None:
+        """Whoever writes, writes in the prompt."""
+        self.asking.go_on(event.text)
+
+    def on_transcript_left(self) -> None:
+        """Back to the prompt."""
+        self.asking.prompt.focus()
+
+    def on_conversation_list_open_wanted(self, event: ConversationList.OpenWanted) -> None:
+        """Go on with that one."""
+        self._go_on_with(event.id)
+
+    def _go_on_with(self, id: str) -> None:
+        self.remove_class("-list-open")
+        self.bridge.run(lambda sitting: sitting.open(id))
+
+    def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:
+        """The prompt is where titles are written."""
+        self._go_on_with(event.id)
+        self.asking.fill(f"/rename {event.title}")
+
+    def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
+        """After asking."""
+        self.bridge.run(lambda sitting: sitting.ask_to_delete(event.id))
+
+    def on_conversation_list_left(self) -> None:
+        """Back to the prompt."""
+        self.remove_class("-list-open")
+        self.asking.prompt.focus()
