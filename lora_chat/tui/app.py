@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import constants
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -37,6 +39,15 @@ _TERMINAL_GONE = 129
 """As a shell has it for whom SIGHUP ended."""
 
 
+def _driver() -> type[Driver] | None:
+    """How the terminal is read; None leaves it to Textual."""
+    if os.name != "posix" or constants.DRIVER is not None:
+        return None
+    from lora_chat.tui.terminal import Terminal
+
+    return Terminal
+
+
 class LoraChatApp(App[None]):
     """One window on one home."""
 
@@ -60,7 +71,7 @@ class LoraChatApp(App[None]):
     ]
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
-        super().__init__()
+        super().__init__(driver_class=_driver())
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = DARK.name
@@ -109,13 +120,9 @@ class LoraChatApp(App[None]):
                 number = getattr(signal, name)
                 loop.add_signal_handler(number, self._terminated, number)
 
-        if not self.is_headless:
-            self.set_interval(1.0, self._check_terminal)
-
-    def _check_terminal(self) -> None:
-        """A terminal can go without a word to whoever does not belong to it; nobody would ever close this window."""
-        if not sys.__stdin__ or not sys.__stdin__.isatty():
-            self.exit(return_code=_TERMINAL_GONE)
+    def terminal_gone(self) -> None:
+        """It can go without a signal to whoever does not belong to it; nobody would ever close this window."""
+        self.exit(return_code=_TERMINAL_GONE)
 
     def _terminated(self, number: int) -> None:
         self.exit(return_code=128 + number)
