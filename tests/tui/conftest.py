@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -143,7 +144,10 @@ def texts(branch: Branch) -> list[str]:
 async def idle(w: Window) -> None:
     """Until nothing is being answered and the newest look at the conversation has arrived."""
     await w.until(lambda: not w.app.bridge.replying and not w.app.chat._answering)
-    await w.pilot.pause(0.1)
+    looked = threading.Event()
+    w.app.bridge.run(lambda _: looked.set())
+    await w.until(looked.is_set)
+    await w.pilot.pause(0.15)
 
 
 Tell = Callable[..., None]

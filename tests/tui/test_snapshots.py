@@ -218,6 +218,7 @@ async def edited(w: Window) -> None:
 @state
 async def stopped_and_failed(w: Window) -> None:
     await w.answered(HOW)
+    await idle(w)
     question, answer = (view.shown for view in w.app.chat.talk.views)
 
     def other(shown: Shown, id: int, **changes: Any) -> Shown:
@@ -237,6 +238,7 @@ async def stopped_and_failed(w: Window) -> None:
 @state
 async def nearly_full(w: Window) -> None:
     await w.answered(HOW)
+    await idle(w)
     w.app.chat.query_one(TitleBar).used = 460
 
 
