@@ -113,14 +113,17 @@ class _Reader:
 
     def _table(self) -> Table:
         rows: list[list[Content]] = []
+        sides: list[str] = []
         for token in self._tokens:
             if token.type == "table_close":
                 break
             if token.type == "tr_open":
                 rows.append([])
+            elif token.type == "th_open":
+                sides.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
             elif token.type == "inline":
                 rows[-1].append(_content(token.children or []))
-        return Table(rows[0], rows[1:])
+        return Table(rows[0], rows[1:], sides)
 
 
 def _hung(blocks: Sequence[Block], lead: str) -> Iterator[Block]:

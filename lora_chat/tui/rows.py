@@ -86,13 +86,15 @@ class Table:
 
     header: Sequence[Content]
     body: Sequence[Sequence[Content]]
+    sides: Sequence[str]
+    """Of each column: ``right``, ``center``, or anything for left."""
     lead: str = ""
 
     _GAP = 2
 
     def indented(self, lead: str, hang: str) -> Table:
         """The same table further in."""
-        return Table(self.header, self.body, hang + self.lead)
+        return Table(self.header, self.body, self.sides, hang + self.lead)
 
     def rows(self, width: int) -> list[Row]:
         """Every line of the table fitted into ``width`` cells."""
@@ -122,8 +124,8 @@ class Table:
         gap = Content(" " * self._GAP)
         return [
             gap.join(
-                _padded(lines[index] if index < len(lines) else Content(), width)
-                for lines, width in zip(wrapped, widths, strict=False)
+                _padded(lines[index] if index < len(lines) else Content(), width, side)
+                for lines, width, side in zip(wrapped, widths, self.sides, strict=False)
             ).rstrip()
             for index in range(max(map(len, wrapped), default=0))
         ]
@@ -133,8 +135,10 @@ Block = Row | Table
 EMPTY = Row(Content())
 
 
-def _padded(content: Content, width: int) -> Content:
-    return content.pad_right(max(0, width - content.cell_length))
+def _padded(content: Content, width: int, side: str) -> Content:
+    room = max(0, width - content.cell_length)
+    before = {"right": room, "center": room // 2}.get(side, 0)
+    return content.pad_left(before).pad_right(room - before)
 
 
 def _cells(text: str) -> int:

@@ -121,9 +121,9 @@ def test_markdown_is_calm() -> None:
         "▏ quoted",
         "▏ twice",
         "",
-        "a    bb",
+        "a     bb",
         "───  ───",
-        "1    2",
+        "1      2",
         "",
         "────────────",
         "",
@@ -143,6 +143,12 @@ def test_a_table_is_fitted_into_the_width() -> None:
     assert lines[0] == "name  what"
     assert lines[2].startswith("x     long words")
     assert " ".join(lines).count("words") == 8
+
+
+def test_columns_stand_on_the_side_they_ask_for() -> None:
+    lines = body_text("| a | right | middle |\n|---|---:|:---:|\n| x | 3 | y |\n")
+    assert lines[0] == "a    right  middle"
+    assert lines[2] == "x        3    y"
 
 
 @pytest.mark.parametrize("size", [1, 7, 40])
