@@ -112,7 +112,8 @@ class Catalog:
             if problem.path.name == name:
                 raise RefusedError(problem.reason)
         near = did_you_mean(name, by_name)
-        see = f"{near} (lora-chat adapter list shows them all)" if near else ": lora-chat adapter list shows them all"
+        where = "`lora-chat adapter list`, or /adapter in the chat, shows them all"
+        see = f"{near} ({where})" if near else f": {where}"
         raise NotFoundError(f'There is no adapter called "{shown(name)}"{see}.')
 
 

@@ -104,7 +104,7 @@ class Store:
             else []
         )
         if not found:
-            raise NotFoundError(f'No conversation "{clean_line(id, 40)}": `lora-chat history list` shows them all.')
+            raise _no_such_conversation(id)
         if len(found) > 1:
             ids = ", ".join(row["id"] for row in found[:5])
             raise RefusedError(f'"{beginning}" begins {len(found)} conversations ({ids}…): write more of the id.')
@@ -266,7 +266,7 @@ class Store:
     def _require_conversation(self, id: str) -> sqlite3.Row:
         found = self.database.rows("SELECT * FROM conversations WHERE id = ?", (clean(id),))
         if not found:
-            raise NotFoundError(f'No conversation "{clean_line(id, 40)}": `lora-chat history list` shows them all.')
+            raise _no_such_conversation(id)
         return found[0]
 
     def _answer(self, id: int, verb: str) -> Message:
@@ -303,3 +303,8 @@ class Store:
             if ended:
                 with self.database.writing() as connection:
                     connection.executemany(sql, ended)
+
+
+def _no_such_conversation(id: str) -> NotFoundError:
+    where = "`lora-chat history list`, or /open in the chat, shows them all"
+    return NotFoundError(f'No conversation "{clean_line(id, 40)}": {where}.')
