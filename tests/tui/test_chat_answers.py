@@ -226,3 +226,28 @@ def test_whoever_writes_while_the_answers_have_the_focus_writes_in_the_prompt(wi
     window(story)
     assert branch()[-1].rating is None
     assert len(branch()) == 2
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_cannot_be_sent_yet_stays_and_says_where_the_answer_is_written(
+    window: Tell, says: dict[str, str], branch: Branch
+) -> None:
+    says["Count"] = LONG
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("Count")
+        await w.see("word3")
+        await w.write("More")
+        await w.hear("An answer is still being written: esc stops it")
+        assert w.prompt.text == "More"
+        await w.press("ctrl+n")
+        await w.until(lambda: not w.app.chat.talk.views)
+        await w.press("enter")
+        await w.hear("An answer is still being written in another conversation: esc stops it")
+        await w.press("escape")
+        await idle(w)
+        await w.answered("More")
+
+    window(story)
+    assert texts(branch) == ["More", "More"]

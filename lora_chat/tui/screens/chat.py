@@ -75,6 +75,8 @@ class ChatScreen(Wishes):
         self._open: str | None = None
         """The conversation that is shown; a new one has no id yet."""
         self._answering = False
+        self._answering_in = ""
+        """The conversation of the answer that is being made."""
         self._sent = ""
         """What was sent last, until it is being answered."""
         self._furnished = False
@@ -173,7 +175,7 @@ class ChatScreen(Wishes):
 
     async def on_reply_began(self, event: news.ReplyBegan) -> None:
         """The person's message is kept."""
-        self._answering = True
+        self._answering, self._answering_in = True, event.reply.message.conversation
         self.refresh_bindings()
         if event.elsewhere:
             return
@@ -243,7 +245,8 @@ class ChatScreen(Wishes):
         from lora_chat.sitting.commands import is_message
 
         if self._answering and is_message(text):
-            self.post_message(news.Said("An answer is still being written: esc stops it, then send this."))
+            where = "" if self._answering_in == self._open else " in another conversation"
+            self.post_message(news.Said(f"An answer is still being written{where}: esc stops it, then send this."))
             self.asking.give_back(text)
             return
         self.asking.accept(text)
