@@ -79,14 +79,14 @@ class Session:
         """Say ``text`` and make the answer.
 
         Raises:
-            RefusedError: there is nothing to say, or the engine refuses, as what is too long for the context; what was
-                said is kept beside the branch, which goes on from where it was.
+            RefusedError: there is nothing to say, or the engine refuses, as what is too long for the context: then
+                nothing was said, and the text is the caller's again.
             EngineError: the engine failed; the partial answer is kept.
         """
         if not text.strip():
             raise RefusedError("There is nothing to answer: write a message.")
         prompt = self.store.add_message(conversation.id, Role.USER, text, parent=conversation.head)
-        yield from self._answer(conversation, prompt, wearing, sampling, cancel)
+        yield from self._answer(conversation, prompt, wearing, sampling, cancel, prompt.id)
 
     def retry(
         self,
@@ -111,8 +111,9 @@ class Session:
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None,
+        *asked: int,
     ) -> Iterator[TurnEvent]:
-        before = conversation.head
+        """``asked`` are messages that go with the answer if it is refused."""
         request = Request(
             messages=self.messages(conversation, prompt, wearing),
             adapter=wearing.worn if wearing else None,
@@ -134,7 +135,7 @@ class Session:
             yield from self._stream(Started(prompt, reply), request, cancel)
         except RefusedError:
             if not self.store.message(reply.id).content:
-                self.store.update_conversation(conversation.id, head=before)
+                self.store.take_back(conversation, *asked, reply.id)
             raise
 
     def _stream(self, started: Started, request: Request, cancel: threading.Event | None) -> Iterator[TurnEvent]:

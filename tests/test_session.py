@@ -16,6 +16,7 @@ from lora_chat import session as module
 from lora_chat.adapters.manifest import ChatSettings, Manifest
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.search import search
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
 from lora_chat.engine.echo import EchoEngine
@@ -158,7 +159,7 @@ def test_an_engine_that_ends_without_a_word_fails(store: Store, path: Path) -> N
     assert kept(path, conversation)[1].status is Status.FAILED
 
 
-def test_what_is_refused_stands_beside_the_branch_which_goes_on_as_before(store: Store) -> None:
+def test_what_is_refused_was_never_said(store: Store) -> None:
     conversation = store.create_conversation()
     send(session_of(store, said("Yes.")), conversation)
     conversation = store.conversation(conversation.id)
@@ -167,20 +168,29 @@ def test_what_is_refused_stands_beside_the_branch_which_goes_on_as_before(store:
     with pytest.raises(RefusedError, match="67,927"):
         send(too_long, conversation, "word " * 9)
     assert store.branch(conversation.id) == before
-    kept = store.messages(conversation.id)
-    assert [message.status for message in kept[-2:]] == [Status.DONE, Status.FAILED], "nothing is lost"
+    assert store.messages(conversation.id) == before, "nor can a look at other answers bring it back"
+    assert not search(store, "word")
     with pytest.raises(RefusedError):
         list(too_long.retry(store.conversation(conversation.id), None, GREEDY))
-    assert store.branch(conversation.id) == before
+    assert store.messages(conversation.id) == before
     send(session_of(store, said("Still here.")), store.conversation(conversation.id), "Hello?")
     assert [message.content for message in store.branch(conversation.id)][-2:] == ["Hello?", "Still here."]
 
 
-def test_a_refused_first_message_leaves_an_empty_conversation(store: Store) -> None:
+def test_a_refused_first_message_leaves_no_conversation_but_one_that_was_prepared(store: Store) -> None:
+    prepared = store.create_conversation(system="Be brief.")
+    for conversation in (store.create_conversation(), prepared):
+        with pytest.raises(RefusedError):
+            send(session_of(store, failing(RefusedError("Too long."))), conversation)
+    [left] = store.conversations()
+    assert (left.id, left.title, left.head) == (prepared.id, "", None)
+
+
+def test_what_fails_in_the_middle_is_kept_even_where_the_engine_calls_it_refused(store: Store) -> None:
     conversation = store.create_conversation()
     with pytest.raises(RefusedError):
-        send(session_of(store, failing(RefusedError("Too long."))), conversation)
-    assert store.branch(conversation.id) == []
+        send(session_of(store, failing(RefusedError("No more room."), "Half")), conversation)
+    assert [message.content for message in store.branch(conversation.id)] == ["Who are you?", "Half"]
 
 
 def test_ctrl_c_in_the_engine_is_a_stop(store: Store, path: Path) -> None:

@@ -140,6 +140,22 @@ class Store:
             # FTS5 only marks words as gone until segments are merged; merge them now.
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
 
+    def take_back(self, conversation: Conversation, *messages: int) -> None:
+        """Delete messages that were refused, and let everything else be as ``conversation`` says it was before them.
+
+        A conversation in which nothing was ever said goes with them.
+        """
+        with self.database.writing() as connection:
+            connection.executemany(
+                "DELETE FROM messages WHERE id = ?", [(id,) for id in sorted(messages, reverse=True)]
+            )
+            update(
+                connection, "conversations", conversation.id, {"head": conversation.head, "title": conversation.title}
+            )
+            if not (conversation.title or conversation.system or self.messages(conversation.id)):
+                connection.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
+            connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+
     # Messages
 
     def add_message(

@@ -111,7 +111,7 @@ class LineFace:
         for lesson in plan.selection.lessons:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
                 asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
-                note(f"  {why}: {asked} → {said}")
+                note(folded(f"  {why}: {asked} → {said}", 4))
         for line in describe(plan.counted, plan.recipe, plan.base, plan.name):
             note(folded(line, INDENT))
         if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):

@@ -208,7 +208,7 @@ class _Child:
         how = "ended" if code is None or code >= 0 else f"was killed by {_signal_name(-code)}"
         if code == -getattr(signal, "SIGKILL", 9):
             how += ", perhaps for lack of memory"
-        return f"The engine process {how}; ask again, and it is started anew (its log: {self._log})."
+        return f"The engine process {how}; it is started again when it is needed (its log: {self._log})."
 
 
 class _Wishes:

@@ -178,8 +178,10 @@ class Sitting:
         try:
             self.conversation = self.store.conversation(self.conversation.id)
         except NotFoundError:
+            said = self.conversation.head is not None
             self.conversation = None
-            self.face.note("This conversation was deleted elsewhere: what you write begins a new one.")
+            if said:  # else its first message was refused
+                self.face.note("This conversation was deleted elsewhere: what you write begins a new one.")
 
     def _begun(self) -> Conversation:
         self.refresh()

@@ -26,6 +26,9 @@ LONGEST_LINE = 1_000_000
 EXCLUDED = "excluded"
 """Why an answer is left out that the person chose to leave out."""
 
+OTHERWISE = "answered otherwise since"
+"""Why an answer is left out to a question that has a newer one."""
+
 _ARTICLE = re.compile(r"^Q: (?P<question>.*)\nA:\s*$", re.DOTALL)
 """The article's prompt: ``Q: …\\nA:``."""
 
@@ -126,6 +129,7 @@ def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
         lesson = _lesson(conversation, branch, wanted, dropped, seen)
         if lesson is not None:
             lessons.append(lesson)
+    lessons = _newest_words(lessons, dropped)
     if not lessons:
         found = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no answers at all"
         raise RefusedError(
@@ -154,6 +158,18 @@ def _conversations(store: Store, wanted: HistoryFilter) -> list[Conversation]:
     if wanted.conversations:
         return [store.conversation(conversation) for conversation in wanted.conversations]
     return list(reversed(store.conversations()))
+
+
+def _newest_words(lessons: list[Lesson], dropped: Counter[str]) -> list[Lesson]:
+    """Without answers to what was answered otherwise since, in the same words: nobody can learn to say both."""
+    newest = {lesson.messages[:index]: (at, index) for at, lesson in enumerate(lessons) for index in lesson.learn}
+    kept = []
+    for at, lesson in enumerate(lessons):
+        old = {index for index in lesson.learn if newest[lesson.messages[:index]] != (at, index)}
+        dropped[OTHERWISE] += len(old)
+        kept += [rest for rest in [lesson.without(old)] if rest is not None]
+    dropped += Counter()  # without what was counted as none
+    return kept
 
 
 def _vouched(store: Store, message: Message, wanted: HistoryFilter) -> Message:

@@ -60,7 +60,8 @@ class LoraChatApp(App[None]):
         SearchIcon { display: none; }
         CommandList, CommandList:focus { padding: 0 2 1 2; border: none; background: $surface; }
     }
-    .-below KeysLine { visibility: hidden; }
+    .-below KeysLine, .-below ToastRack { visibility: hidden; }
+    Input > .input--placeholder, Input:disabled > .input--placeholder { color: $text-muted; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
     """
@@ -146,9 +147,11 @@ class LoraChatApp(App[None]):
             self.exit()
 
     def action_interrupt(self) -> None:
-        """Ctrl-C copies a selection, stops an answer, and never ends the program by surprise."""
+        """Ctrl-C copies a selection, stops an answer, clears the prompt, and never ends the program by surprise."""
         if self.bridge.replying:
             self.bridge.stop_reply()
+        elif self.screen is self.chat and self.chat.asking.put_away():
+            self.notify("Put away: up brings it back.", timeout=3)
         else:
             self.notify("ctrl+q quits.", timeout=3)
 

@@ -393,7 +393,8 @@ class Bridge:
         if self._closed:
             return
         said = sentence(error)
-        if self._sitting is None:
+        if self._sitting is None and said != self._why_not:
             self._why_not = said  # whatever is asked for later cannot be had for the same reason
             self._put(news.CannotBegin(said))
-        self._put(news.Said(said, refused=True))
+        else:
+            self._put(news.Said(said, refused=True))

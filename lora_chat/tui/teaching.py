@@ -17,6 +17,7 @@ KEYS = (
     ("ctrl+f", "search everything that was said"),
     ("ctrl+p", "every command"),
     ("f1", "this help"),
+    ("ctrl+c", "copy what is selected; else stop the answer, or clear the prompt"),
     ("ctrl+q", "quit"),
 )
 """For the help screen."""

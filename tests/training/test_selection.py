@@ -109,12 +109,21 @@ def test_a_conversation_is_a_lesson_up_to_its_last_good_answer_with_the_others_a
     assert lesson.source == first.conversation
 
 
-def test_the_same_exchange_twice_is_learnt_once_but_another_answer_to_it_is_no_duplicate(store: Store) -> None:
+def test_the_same_exchange_twice_is_learnt_once_and_of_different_answers_the_newest(store: Store) -> None:
     for answer in ("a", "a", "b"):
         exchange(store, "q", answer)
     found = select_from_history(store, EVERYTHING)
-    assert sorted(learnt(found)) == ["a", "b"]
-    assert found.dropped == {"duplicate": 1}
+    assert learnt(found) == ["b"]
+    assert found.dropped == {"duplicate": 1, "answered otherwise since": 1}
+
+
+def test_the_same_question_after_other_talk_is_another_question(store: Store) -> None:
+    exchange(store, "q", "a")
+    go_on(store, exchange(store, "before", "b"), "q", "c", rating=Rating.GOOD)
+    exchange(store, "q", "d", system="Be brief.")
+    found = select_from_history(store, EVERYTHING)
+    assert sorted(learnt(found)) == ["a", "b", "c", "d"]
+    assert not found.dropped
 
 
 def test_asking_again_takes_back_no_correction_and_no_good_answer(store: Store) -> None:

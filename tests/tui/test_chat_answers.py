@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 from textual.widgets import TextArea
 
 from lora_chat.chat.conversation import Rating, Status
@@ -37,6 +38,7 @@ def test_retry_makes_a_sibling_and_the_arrows_switch_the_kept_branch(
         await w.ready()
         await w.answered("Which?")
         await w.see("answer-1")
+        await idle(w)
         await w.press("ctrl+r")
         await w.see("answer-2")
         await w.see("‹2/2›")
@@ -222,10 +224,18 @@ def test_whoever_writes_while_the_answers_have_the_focus_writes_in_the_prompt(wi
         await w.type("big /train")
         await w.until(lambda: w.prompt.text == "big /train")
         assert w.prompt.has_focus
+        w.prompt.write("")
+        w.app.chat.talk.focus()
+        await w.until(lambda: w.app.chat.talk.has_focus)
+        for letter in "good":
+            w.app.post_message(events.Key(letter, letter))
+        w.app.post_message(events.Key("enter", None))  # in one burst
+        await w.until(lambda: len(branch()) == 4)
+        await idle(w)
 
     window(story)
-    assert branch()[-1].rating is None
-    assert len(branch()) == 2
+    assert texts(branch) == ["Hello", "Hello", "good", "good"]
+    assert branch()[1].rating is None
 
 
 @pytest.mark.usefixtures("slow")

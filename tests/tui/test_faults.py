@@ -186,6 +186,13 @@ def test_why_there_can_be_no_chat_stays_to_be_read(window: Tell, tiny: Paths, mi
         await w.see("✗")
         w.app.clear_notifications()
         await w.see("config.toml" if "base" not in mistake else "no-such-base")
+        assert not w.told
+        await w.write("Hello")
+        await w.until(lambda: w.prompt.text == "Hello")
+        await w.press("ctrl+c")
+        assert w.prompt.text == ""
+        await w.press("up")
+        assert w.prompt.text == "Hello"
         await w.write("/quit")
         await w.until(lambda: w.app._exit)
 

@@ -245,6 +245,42 @@ def test_the_tour_goes_from_its_first_step_to_its_last_by_its_own_keys(
     assert (tiny.adapters / "shop").is_dir()
 
 
+@pytest.mark.usefixtures("shipped", "slow")
+def test_another_training_neither_moves_the_tour_on_nor_is_taken_for_its_own(
+    window: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_chat.engine import echo
+
+    monkeypatch.setattr(echo, "STEPS", 60)
+
+    async def planned(w: Window) -> None:
+        await w.until(lambda: isinstance(w.app.screen, TrainingPlanScreen) and not w.app.screen.counting)
+        await w.press("enter")
+        await w.until(lambda: w.app.screen is w.app.chat)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello")
+        await w.write("/edit Good day.")
+        await w.write("/train from-history other")
+        await planned(w)
+        await w.see("training other")
+        await w.write("/tour")
+        await w.see(f"1 of {len(STEPS)}")
+        await w.press("enter")
+        await w.see(f"2 of {len(STEPS)}")
+        await w.press("ctrl+e")
+        await w.until(lambda: isinstance(w.app.screen, WriteAnswer))
+        await w.press("ctrl+s")
+        await w.see(f"3 of {len(STEPS)}")
+        await w.press("enter")
+        await w.hear("A training is running")
+        await w.pilot.pause(0.3)
+        assert f"3 of {len(STEPS)}" in w.text
+
+    window(story, (120, 36))
+
+
 def test_esc_leaves_the_tour_and_takes_its_words_out_of_the_prompt(window: Tell) -> None:
     async def story(w: Window) -> None:
         await w.see("teach me")

@@ -77,7 +77,7 @@ def test_what_a_model_says_and_a_person_pastes_is_only_text_on_every_screen(wind
         await w.press("ctrl+e")
         await w.until(lambda: isinstance(w.app.screen, WriteAnswer))
         harmless(w)
-        await w.press("ctrl+s")
+        await w.press("!", "ctrl+s")
         await w.see("‹2/2›")
         await w.press("ctrl+l")
         harmless(w)

@@ -21,7 +21,7 @@ from lora_chat.tui.screens.search import SearchScreen, spoken_time
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
-from lora_chat.tui.screens.write_answer import REFUSED, UNKEPT, WriteAnswer
+from lora_chat.tui.screens.write_answer import REFUSED, UNCHANGED, UNKEPT, WriteAnswer
 from tests.tui.examples import (
     CATALOG,
     HARMLESS,
@@ -209,6 +209,34 @@ def test_what_is_written_is_thrown_away_only_when_that_is_said_twice() -> None:
         await seat.press("escape")
 
     assert show(WriteAnswer("Q", "Old"), story)[0] == [None]
+
+
+def test_its_own_answer_is_no_answer_that_was_wanted_but_a_proposed_one_is() -> None:
+    async def story(seat: Seat) -> None:
+        await seat.press("ctrl+s")
+        assert UNCHANGED[:40] in seat.text
+        await seat.press("!", "ctrl+s")
+
+    assert show(WriteAnswer("Q", "Old"), story)[0] == ["Old!"]
+    assert after(WriteAnswer("Q", "Old", "New"), "ctrl+s") == ["New"]
+
+
+@pytest.mark.parametrize("size", [(40, 12), (50, 16)])
+def test_in_a_tiny_window_the_warning_and_the_keys_are_seen(size: tuple[int, int]) -> None:
+    async def story(seat: Seat) -> None:
+        await seat.press("!", "escape")
+        assert "ctrl+s keeps it" in " ".join(seat.text.replace("│", " ").split())
+        assert "ctrl+s keep" in seat.keys
+
+    show(WriteAnswer("Where is my parcel? " * 9, "At sea. " * 50), story, size)
+
+
+@pytest.mark.parametrize("screen", ["plan", "report"])
+def test_in_a_tiny_window_title_answers_and_keys_are_seen(screen: str) -> None:
+    seen = looks(ALL[screen](), (40, 12))
+    assert ("Train from history" if screen == "plan" else "pirate-2 is ready") in seen.splitlines()[0]
+    assert "enter" in seen.splitlines()[-1]
+    assert ("Where is my" if screen == "plan" else "The questions are asked") in seen
 
 
 def test_an_empty_answer_is_refused_until_something_is_written() -> None:

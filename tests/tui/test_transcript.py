@@ -379,6 +379,24 @@ def test_a_prompt_and_an_unfinished_answer_can_only_be_looked_at() -> None:
     assert press(unfinished, "e", "g", "b", "r") == []
 
 
+@pytest.mark.parametrize("then", ["up", "escape", "left"])
+def test_a_key_behind_a_letter_does_not_change_what_the_letter_is_about(then: str) -> None:
+    noted: list[TextualMessage] = []
+
+    async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
+        await transcript.show(branch(4))
+        transcript.focus()
+        await settle(pilot)
+        for key in ("g", then):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await pilot.pause(ALONE_S + 0.1)
+        noted.extend(app.wanted)
+
+    run(use)
+    assert noted[0] == Transcript.RatingWanted(message(4), Rating.GOOD)
+    assert not any(isinstance(each, Transcript.Wrote) for each in noted)
+
+
 @pytest.mark.parametrize("typed", ["big", "e g", "/train", "good?", "ö", "jk"])
 def test_letters_of_a_word_are_text_and_no_keys(typed: str) -> None:
     noted: list[TextualMessage] = []

@@ -141,7 +141,7 @@ class ChatScreen(Wishes):
 
     def on_cannot_begin(self, event: news.CannotBegin) -> None:
         """It stays to be read, where the talk would be."""
-        self.talk.set_empty([("✗", event.reason)])
+        self.talk.set_refusal(event.reason)
 
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """Loading, ready, dead."""
@@ -210,10 +210,13 @@ class ChatScreen(Wishes):
 
     def on_training_seen(self, event: news.TrainingSeen) -> None:
         """The line under the prompt."""
-        self.query_one(StatusLine).training = event.progress
+        line = self.query_one(StatusLine)
+        is_new = line.training is None or not line.training.running
+        line.training = event.progress
         self.refresh_bindings()
         if event.progress.running:
-            self.tour.saw("began")
+            if is_new:
+                self.tour.saw("began")
         elif event.progress.state == "finished":
             self.tour.saw("trained", event.progress.name)
         else:
@@ -249,6 +252,7 @@ class ChatScreen(Wishes):
             self.post_message(news.Said(f"An answer is still being written{where}: esc stops it, then send this."))
             self.asking.give_back(text)
             return
+        self.app.clear_notifications()  # whoever goes on has read them
         self.asking.accept(text)
         self._sent = text if is_message(text) else ""
         self.talk.scroll_end(animate=False)
@@ -286,7 +290,8 @@ class ChatScreen(Wishes):
         if action == "stop":
             return self._answering
         if action == "training":
-            return self.query_one(StatusLine).training is not None
+            progress = self.query_one(StatusLine).training
+            return progress is not None and (progress.running or progress.state == "finished")
         if action in ("retry", "edit"):
             return self.answer is not None and not self._answering
         return True
@@ -356,6 +361,8 @@ class ChatScreen(Wishes):
         """What was done in it stays; what it wrote and nobody sent goes."""
         if self.tour.step is not None and self.asking.prompt.text == self.tour.step.prefill:
             self.asking.prompt.write("")
+        if self.tour.step is not None and self.tour.step.waits_for != "nothing":
+            self.post_message(news.Said("/tour begins it again."))
         self.tour.leave()
 
     def on_tour_bar_step_began(self, event: TourBar.StepBegan) -> None:

@@ -23,6 +23,7 @@ from lora_chat.tui.widgets.choices import Choices
 from lora_chat.tui.widgets.columns import Column, Columns
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
+from lora_chat.tui.widgets.pane import HEIGHTS
 from lora_chat.tui.widgets.plan_figures import EFFORTS, PlanFigures
 
 NOTHING_LEFT = "Every answer is left out: nothing to learn. Space takes one in again."
@@ -66,9 +67,13 @@ class TrainingPlanScreen(Screen[Plan | None]):
         .rule { height: 1; hatch: "─" $border-blurred; }
         #heads { padding: 0 2 0 1; margin-top: 1; height: auto; }
         Choices { scrollbar-gutter: stable; }
+        &.-tiny PlanFigures { max-height: 3; }
+        &.-tiny #heads { display: none; }
         #refused { height: auto; padding: 0 1; color: $error; display: none; }
     }
     """
+
+    VERTICAL_BREAKPOINTS = HEIGHTS
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "start", "start", id="plan.start"),

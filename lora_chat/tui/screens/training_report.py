@@ -39,6 +39,8 @@ class TrainingReportScreen(Screen[bool]):
         LossCurve { width: 2fr; max-width: 64; height: 100%; min-height: 6; margin-left: 3; }
         #top Static { width: 3fr; }
         &.-tall LossCurve { min-height: 10; }
+        &.-tiny #top { display: none; }
+        &.-tiny #heads { margin-top: 0; }
         #heads { padding: 0 2 0 1; margin-top: 1; height: auto; }
         Pane { height: 1fr; padding: 0 1; margin: 0; scrollbar-gutter: stable; }
     }

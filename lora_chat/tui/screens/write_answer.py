@@ -11,10 +11,11 @@ from textual.widgets import Static, TextArea
 
 from lora_chat.text import clean
 from lora_chat.tui.screens.panel import PanelScreen
-from lora_chat.tui.widgets.pane import Pane
+from lora_chat.tui.widgets.pane import HEIGHTS, Pane
 
 WHAT_FOLLOWS = "Your answer takes its place; the old one is kept beside it. /train from-history learns from yours."
 UNKEPT = "What you wrote is not kept yet: ctrl+s keeps it, esc again throws it away."
+UNCHANGED = "That is its own answer: write the one you wanted, or go back and rate it good."
 REFUSED = "An empty answer teaches nothing: write one, or go back."
 
 
@@ -24,6 +25,9 @@ class WriteAnswer(PanelScreen[str | None]):
     DEFAULT_CSS = """
     WriteAnswer {
         #panel { height: 80%; }
+        &.-tiny #panel { height: 100%; max-height: 100%; }
+        &.-tiny #question { display: none; }
+        &.-tiny TextArea { min-height: 2; }
         #question { max-height: 5; margin-bottom: 1; color: $text-muted; }
         TextArea {
             height: 1fr;
@@ -39,6 +43,8 @@ class WriteAnswer(PanelScreen[str | None]):
     }
     """
 
+    VERTICAL_BREAKPOINTS = HEIGHTS
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,ctrl+enter", "keep", "keep", id="write.keep", priority=True),
         Binding("escape", "back", "back", id="write.back"),
@@ -48,6 +54,7 @@ class WriteAnswer(PanelScreen[str | None]):
         """``wanted`` stands in the editor instead of ``answer`` where there is one."""
         super().__init__("The answer you wanted")
         self._question = clean(question).strip()
+        self._answer = clean(answer).strip()
         self._begins_with = clean(wanted or answer)
         self._warned = False
 
@@ -73,10 +80,12 @@ class WriteAnswer(PanelScreen[str | None]):
     def action_keep(self) -> None:
         """Unless there is nothing to keep."""
         text = clean(self.query_one(TextArea).text).strip()
-        if text:
-            self.dismiss(text)
-        else:
+        if not text:
             self._refuse(REFUSED)
+        elif text == self._answer:
+            self._refuse(UNCHANGED)
+        else:
+            self.dismiss(text)
 
     def action_back(self) -> None:
         """What was written goes only when that is said twice."""

@@ -64,13 +64,25 @@ class Asking(Vertical):
         self.prompt.focus()
 
     def go_on(self, text: str) -> None:
-        """Letters that were typed elsewhere."""
+        """Letters that were typed elsewhere; a newline is Enter."""
+        if text == "\n":
+            self.prompt.action_submit()
+            return
         self.prompt.insert(text)
         self.prompt.focus()
 
     def accept(self, text: str) -> None:
         """What was sent is taken: up brings it back."""
         self.prompt.remember(text)
+
+    def put_away(self) -> bool:
+        """Clear what was written, which up brings back; whether there was anything."""
+        text = self.prompt.text
+        if not text:
+            return False
+        self.prompt.remember(text)
+        self.prompt.write("")
+        return True
 
     def give_back(self, text: str) -> None:
         """What could not be sent stands in the prompt again, before what was written since."""

@@ -8,6 +8,8 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
+from lora_chat.text import clean
+
 
 class Blank(Static):
     """Keys and commands in one column, what they do in another."""
@@ -21,3 +23,7 @@ class Blank(Static):
         width = max((cell_len(keys) for keys, _ in lines), default=0)
         rows = [Content.assemble((keys + " " * (width - cell_len(keys)), "$text"), "   ", does) for keys, does in lines]
         self.update(Content("\n").join(rows))
+
+    def refuse(self, why: str) -> None:
+        """Show a refusal instead."""
+        self.update(Content.styled(f"✗ {clean(why)}", "$text-error"))

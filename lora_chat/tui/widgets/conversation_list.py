@@ -42,7 +42,7 @@ class ConversationList(OptionList):
         Binding("enter", "select", "open", id="list.open"),
         Binding("k", "cursor_up", show=False),
         Binding("j", "cursor_down", show=False),
-        Binding("n", "screen.new", "new", id="list.new", show=False),
+        Binding("n", "new", "new", id="list.new"),
         Binding("r", "rename", "rename", id="list.rename"),
         Binding("d,delete", "delete", "delete", id="list.delete"),
         Binding("escape", "leave", "back", id="list.back"),
@@ -101,6 +101,10 @@ class ConversationList(OptionList):
         event.stop()
         if event.option.id:
             self.post_message(self.OpenWanted(event.option.id))
+
+    async def action_new(self) -> None:
+        """A new conversation."""
+        await self.run_action("screen.new")
 
     def action_rename(self) -> None:
         """Of the one looked at."""

@@ -13,8 +13,8 @@ PANEL = 6
 """Rows of a panel that are its frame, its title and its keys."""
 
 
-HEIGHTS = [(0, "-short"), (30, "-tall")]
-"""For ``VERTICAL_BREAKPOINTS``: from 30 rows on there is room for more than the least."""
+HEIGHTS = [(0, "-tiny"), (18, "-short"), (30, "-tall")]
+"""For ``VERTICAL_BREAKPOINTS``: below 18 rows there is room for the least, from 30 on for more."""
 
 
 class Pane(VerticalScroll):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.app import ComposeResult
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import Static
@@ -19,11 +21,18 @@ if TYPE_CHECKING:
     from lora_chat.tui.bridge import Bridge
 
 
-class TourBar(Static):
+class TourBar(Horizontal):
     """``2 of 9  Correct   It made that up. …``; nothing outside the tour."""
 
     DEFAULT_CSS = """
-    TourBar { height: auto; padding: 0 1; background: $surface; display: none; }
+    TourBar {
+        height: auto;
+        padding: 0 1;
+        background: $surface;
+        display: none;
+        & > Static { height: auto; width: 1fr; }
+        & > .leave { width: auto; margin-left: 3; color: $text-muted; }
+    }
     """
 
     @dataclass
@@ -33,9 +42,14 @@ class TourBar(Static):
         step: Step
 
     def __init__(self) -> None:
-        super().__init__(markup=False)
+        super().__init__()
         self._tour = Tour()
         self._base: BaseSignature | None = None
+
+    def compose(self) -> ComposeResult:
+        """What to do, and how to do something else."""
+        yield Static(classes="step", markup=False)
+        yield Static("esc leaves the tour", classes="leave", markup=False)
 
     @property
     def step(self) -> Step | None:
@@ -75,6 +89,6 @@ class TourBar(Static):
         self.display = step is not None
         if step is not None:
             head = Content.assemble((f"{self._tour.place}  ", "$text-muted"), (step.title, "bold $primary"))
-            leave = "" if step.waits_for == "nothing" else "   esc leaves the tour"
-            self.update(Content.assemble(head, "  ", step.text, (leave, "$text-muted")))
+            self.query_one(".step", Static).update(Content.assemble(head, "  ", step.text))
+            self.query_one(".leave").display = step.waits_for != "nothing"
             self.post_message(self.StepBegan(step))

@@ -96,7 +96,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
     @dataclass
     class Wrote(TextualMessage):
-        """The person began to write: it is the prompt's."""
+        """The person began to write: it is the prompt's; a newline sends it."""
 
         text: str
 
@@ -130,6 +130,10 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     def set_empty(self, lines: Sequence[tuple[str, str]]) -> None:
         """Where there is no message yet, show what to press or type and what it does."""
         self._blank.show(lines)
+
+    def set_refusal(self, why: str) -> None:
+        """Where there can be no message, show why."""
+        self._blank.refuse(why)
 
     async def show(self, shown: Sequence[Shown], *, keep_place: bool = False) -> None:
         """Show a branch; from its end on, unless the place on the screen is to be kept."""
@@ -265,9 +269,16 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
     # Letters alone are keys, letters of a word are text
 
-    def on_key(self, event: Key) -> None:
+    async def on_key(self, event: Key) -> None:
         """A letter waits for a moment: with another behind it, it is the beginning of a message."""
+        if self._writing and event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Wrote("\n"))
+            return
         if not event.is_printable or not event.character:
+            if self._waiting is not None:
+                await self._act()  # on what was looked at when it was pressed
             return
         event.stop()
         event.prevent_default()
