@@ -46,4 +46,5 @@ def _quiet_and_offline() -> None:
     quiet = engine_environment(dict(os.environ))
     quiet.pop("LD_PRELOAD", None)
     os.environ.update(quiet)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    for library in ("transformers", "torch", "peft"):  # what they will change is no news for who chats
+        warnings.filterwarnings("ignore", category=FutureWarning, module=library)

@@ -36,7 +36,7 @@ from lora_chat.engine.reply_text import ReplyText
 from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
 from lora_chat.models.attach import count_modules, lora_layers
-from lora_chat.models.base_model import BaseModel, check_length, load_base_model
+from lora_chat.models.base_model import BaseModel, cache_keyword, check_length, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked
 from lora_chat.text import clean_line
@@ -248,6 +248,7 @@ class _Reply:
     def _forward(self, tree: Any, cache: DynamicCache, ids: list[int]) -> torch.Tensor:
         """Logits of the token after ``ids``, (vocab,)."""
         with torch.inference_mode():
-            out = tree(input_ids=self._base.tensor(ids), past_key_values=cache, use_cache=True, logits_to_keep=1)
+            named = {cache_keyword(type(tree)): cache}
+            out = tree(input_ids=self._base.tensor(ids), **named, use_cache=True, logits_to_keep=1)
             logits: torch.Tensor = out.logits[0, -1]
         return logits

@@ -6,6 +6,7 @@ Everything that runs does so on a twin tree (``attach.twin``) over the same tens
 from __future__ import annotations
 
 import hashlib
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,11 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
 
 def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count} messages"
+
+
+def cache_keyword(kind: Any) -> str:
+    """What a model calls its cache of keys and values: ``past_key_values``, ``cache`` from transformers 5.24 on."""
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
 def check_length(base: BaseModel, prompt_tokens: int, messages: tuple[Turn, ...]) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
-from lora_chat.models.base_model import check_length, load_base_model
+from lora_chat.models.base_model import cache_keyword, check_length, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked, find_layers, watch_layers
 
@@ -85,7 +85,7 @@ def test_a_prompt_must_leave_room_for_one_token(tiny_llama: InstalledBase) -> No
     base = load_base_model(tiny_llama.name, tiny_llama.folder)
     messages = (Turn(Role.USER, "Hello"),)
     check_length(base, 511, messages)
-    with pytest.raises(RefusedError, match="512 tokens in 1 messages"):
+    with pytest.raises(RefusedError, match="512 tokens in 1 message"):
         check_length(base, 512, messages)
 
 
@@ -129,3 +129,13 @@ def test_the_layers_are_the_longest_list_of_modules_or_the_tree_itself(tiny_llam
     assert find_layers(tree) == list(tree.model.layers)
     alone = torch.nn.Linear(2, 2)
     assert find_layers(alone) == [alone]
+
+
+def test_the_cache_is_passed_by_the_name_that_the_models_class_has() -> None:
+    class Old:
+        def forward(self, input_ids: object, past_key_values: object = None) -> None: ...
+
+    class New:
+        def forward(self, input_ids: object, cache: object = None) -> None: ...
+
+    assert (cache_keyword(Old), cache_keyword(New)) == ("past_key_values", "cache")

@@ -115,9 +115,15 @@ def test_a_killed_download_goes_on_where_it_ended(hub: FakeHub, paths: Paths, nu
     part = _files(paths) / "model.safetensors.part"
     while not (part.exists() and part.stat().st_size >= 8_192):
         assert child.poll() is None
-    child.send_signal(getattr(signal, number))
     with child:
-        child.communicate(timeout=10)
+        for _ in range(5):
+            child.send_signal(getattr(signal, number))
+            try:
+                child.communicate(timeout=5)
+                break
+            except subprocess.TimeoutExpired:
+                pass  # CPython misses one that comes between its last look and the read that blocks
+    assert child.returncode
     hub.go_on.set()
     assert not (_files(paths) / "model.safetensors").exists()
     there = part.stat().st_size
