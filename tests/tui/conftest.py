@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import TextArea
+from textual.widgets import Input, TextArea
 
 from lora_chat.chat.conversation import Message, Status
 from lora_chat.chat.store import Store
@@ -122,9 +122,11 @@ class Window:
 
     async def still(self) -> None:
         """Until nothing moves any more."""
-        for area in self.app.screen.query(TextArea):
-            area.cursor_blink = False
-            area._cursor_visible = True
+        for screen in self.app.screen_stack:  # a cursor below a panel blinks too
+            for written in [*screen.query(Input), *screen.query(TextArea)]:
+                written.cursor_blink = False
+                written._cursor_visible = True
+                written.refresh()
         before = ""
         while (now := self.text) != before:
             before = now
