@@ -19,7 +19,7 @@ def main() -> None:
     from lora_chat.errors import LoraChatError
 
     _prepare_streams()
-    if len(sys.argv) == 1 and sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb":
+    if len(sys.argv) == 1 and can_draw():
         sys.exit(_open_window())
     from typer.exceptions import Abort, TyperException
 
@@ -43,6 +43,11 @@ def main() -> None:
     except Exception as error:
         code = _report_defect(error)
     sys.exit(code)
+
+
+def can_draw() -> bool:
+    """Whether a window can be opened here: a terminal at both ends, and one that can do more than print."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 def _open_window() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -40,17 +39,14 @@ def start(
 
         answer(f"lora-chat {__version__}")
         return
+    from lora_chat.cli import can_draw
+
     if plain or not can_draw():
         _line_chat(model, adapter, yes=yes)
         return
     from lora_chat.tui.app import run
 
     raise typer.Exit(run(model, adapter))
-
-
-def can_draw() -> bool:
-    """Whether a window can be opened here: a terminal at both ends, and one that can do more than print."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"
 
 
 def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:

@@ -56,7 +56,7 @@ class Reply:
         except BaseException as error:
             refusal = sentence(error)
             if isinstance(error, RefusedError) and not self.text:
-                self.message_id = None  # it stands beside the branch: what was said is the person's again
+                self.message_id = None  # it was taken back: the text is the person's again
         self.running = False
         self._put(self._ended(refusal))
         self._moved()
