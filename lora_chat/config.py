@@ -8,9 +8,12 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from lora_chat.errors import RefusedError, did_you_mean
+
+Precision = Literal["auto", "fp32", "int8", "int4"]
+"""What the base's weights are read in while decoding."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,15 @@ class Config:
     """Divides the logits of tokens already seen (CTRL, arXiv:1909.05858); 1 is off."""
     max_tokens: int = 512
     """Longest reply, in tokens."""
+    precision: Precision = "auto"
+    """What the base decodes in: fp32, int8, int4, or auto: the smallest that is measured to be as good on this base."""
     theme: str = "dark"
     """Colours of the terminal UI: dark or light."""
 
 
 THEMES = ("dark", "light")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS}
 
 
 _LIMITS: dict[str, tuple[float, float]] = {
@@ -96,8 +103,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {value!r}.')
-    if name == "theme" and value not in THEMES:
-        raise RefusedError(f'The setting "theme" in {path} must be {" or ".join(THEMES)}, not {value!r}.')
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise RefusedError(f'The setting "{name}" in {path} must be {" or ".join(_CHOICES[name])}, not {value!r}.')
     low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
     if isinstance(value, int | float) and not low <= value <= high:
         raise RefusedError(

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lora_chat.adapters.registry import Catalog, discover
+from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
-from lora_chat.config import Config, load_config
-from lora_chat.engine.factory import general_answers, open_local_for, open_process
+from lora_chat.config import Config, Precision, load_config
+from lora_chat.engine.factory import open_local_for, open_process
+from lora_chat.engine.kept import kept_for
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
@@ -23,9 +25,6 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
 from lora_chat.session import Session, Wearing
 from lora_chat.text import clean_line
-
-LARGEST_SCALE = 16.0
-"""As ``models.attach.MAX_SCALE``, which is torch's side: refused here before a model is loaded."""
 
 
 @dataclass
@@ -73,17 +72,18 @@ class Services:
             raise RefusedError(f'"{clean_line(written, 40)}" is not a scale: write {name}=0.8, for example.')
         return Wearing(adapter, chosen)
 
-    def engine_here(self, base: InstalledBase) -> Engine:
-        """An engine in this process, for one command."""
-        return self._open.enter_context(closing(open_local_for(base, self.paths)))
+    def engine_here(self, base: InstalledBase, precision: Precision | None = None) -> Engine:
+        """An engine in this process, for one command; by default in the precision that the settings name."""
+        engine = open_local_for(base, self.paths, precision or self.config.precision)
+        return self._open.enter_context(closing(engine))
 
     def engine_beside(self, base: InstalledBase) -> ProcessEngine:
         """An engine in a process of its own, for a chat."""
-        return self._open.enter_context(closing(open_process(base, self.paths)))
+        return self._open.enter_context(closing(open_process(base, self.paths, self.config.precision)))
 
     def has_general_answers(self, base: InstalledBase) -> bool:
         """Whether the base's own answers to general questions are made; the first training makes them."""
-        return general_answers(base, self.paths).is_file()
+        return kept_for(base, self.paths).general_answers.is_file()
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""

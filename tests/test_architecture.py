@@ -12,19 +12,47 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "lora_chat"
 
-LAYERS = ["cli", "tui", "sitting", "services", "session", "plugins", "engine", "training", "models", "adapters", "chat"]
+LAYERS = [
+    "cli",
+    "tui",
+    "sitting",
+    "services",
+    "session",
+    "plugins",
+    "engine",
+    "training",
+    "decoder",
+    "models",
+    "adapters",
+    "chat",
+]
 """From the top; a module may import from its own layer and from below."""
 
 GROUND = ["config", "defects", "files", "paths", "text", "errors"]
 """Below all of them; any of the layers may import these."""
 
-HEAVY = {"torch", "transformers", "peft", "datasets", "accelerate"}
+HEAVY = {"numba", "torch", "transformers", "peft", "datasets", "accelerate"}
 
 TORCH_MODULES = {
     "models/convert.py",
     "models/base_model.py",
     "models/attach.py",
+    "models/tensors.py",
     "models/watch.py",
+    "decoder/compiled.py",
+    "decoder/fast.py",
+    "decoder/intrinsics.py",
+    "decoder/kernels.py",
+    "decoder/keys_values.py",
+    "decoder/lora.py",
+    "decoder/packing.py",
+    "decoder/parts.py",
+    "decoder/protocol.py",
+    "decoder/quality.py",
+    "decoder/quantise.py",
+    "decoder/rotary.py",
+    "decoder/step.py",
+    "decoder/weights.py",
     "training/dataset.py",
     "training/forward.py",
     "training/rehearsal.py",
@@ -32,7 +60,8 @@ TORCH_MODULES = {
     "training/trainer.py",
     "engine/decode.py",
     "engine/floor.py",
-    "engine/wardrobe.py",
+    "engine/general.py",
+    "engine/loaded.py",
     "engine/local.py",
 }
 """Modules that may import the heavy libraries, and be imported only by each other or inside the doors' functions."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.config import Precision
+
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.store import Store
@@ -33,6 +35,7 @@ def ask(
     top_k: Annotated[int | None, typer.Option(help="Keep this many likeliest tokens; 0 keeps all.")] = None,
     repetition_penalty: Annotated[float | None, typer.Option(help="1 is off.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Longest answer.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Decode in this; auto is as good and fastest.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
     conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Go on with this one.")] = None,
@@ -69,10 +72,10 @@ def ask(
             services.paths, model or (current.model if current else "") or services.config.model, yes=yes
         )
         if batch is not None:
-            answer_batch(batch, services, base, adapter, system, wishes)
+            answer_batch(batch, services, base.name, services.engine_here(base, precision), adapter, system, wishes)
             return
         assert text is not None
-        session = services.session(services.engine_here(base), base, save=not no_save)
+        session = services.session(services.engine_here(base, precision), base, save=not no_save)
         if no_save and current is not None:
             current = _copied(services.store.branch(current.id), session.store, current)
         current = _conversation(session.store, current, system, base.name, wearing)

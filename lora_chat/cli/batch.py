@@ -12,7 +12,7 @@ from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.text import clean
 
 if TYPE_CHECKING:
-    from lora_chat.models.installed import InstalledBase
+    from lora_chat.engine.protocol import Engine
     from lora_chat.services import Services
     from lora_chat.session import Wearing
 
@@ -31,7 +31,8 @@ class Question:
 def answer_batch(
     path: Path,
     services: Services,
-    base: InstalledBase,
+    base: str,
+    engine: Engine,
     adapter: str | None,
     system: str | None,
     wishes: dict[str, Any],
@@ -49,7 +50,6 @@ def answer_batch(
     from lora_chat.session import choose_sampling
 
     questions = _read(path, services, adapter, system)
-    engine = services.engine_here(base)
     with cancelled_by_ctrl_c() as cancel:
         for question in questions:
             asked = wishes | ({"seed": question.seed} if question.seed is not None else {})
@@ -61,7 +61,7 @@ def answer_batch(
                     if not isinstance(chunk, Finished):
                         text += chunk.text
                         continue
-                    answer_json(answer_facts(clean(text).strip(), question.wearing, base.name, chunk))
+                    answer_json(answer_facts(clean(text).strip(), question.wearing, base, chunk))
                     if chunk.reason == "cancelled":
                         raise Interrupted("Stopped; the answers so far are printed.")
             except RefusedError as error:  # a prompt too long, an adapter that does not fit: only the engine can tell

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from lora_chat.engine.protocol import Sampling
 
+_OFTEN_ENOUGH = 128
+"""Most likely tokens that are looked at first: sorting all of a vocabulary takes as long as computing the token."""
 
-def choose(logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """Choose the next token id from ``logits`` (vocab,), given the ids ``seen`` so far (seq,).
+
+def choose(logits: torch.Tensor, seen: Sequence[int], sampling: Sampling, generator: torch.Generator) -> int:
+    """Choose the next token id from ``logits`` (vocab,), given the ids ``seen`` so far.
 
     Order as in transformers: repetition penalty, temperature, top-k, top-p. Always on the CPU in fp32 and from the
-    reply's own generator: the default generator is shared by all threads.
+    reply's own generator: the default generator is shared by all threads. ``logits`` is not changed.
     """
     scores = logits.float().cpu()
     if sampling.repetition_penalty != 1.0:
-        scores = _penalised(scores, seen, sampling.repetition_penalty)
+        scores = _penalised(scores, torch.tensor(seen, dtype=torch.long), sampling.repetition_penalty)
     if sampling.temperature == 0:
         return int(scores.argmax())
     scores = scores / sampling.temperature
@@ -23,7 +28,7 @@ def choose(logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling, generat
         scores = scores.masked_fill(scores < scores.topk(sampling.top_k).values[-1], -torch.inf)
     probabilities = scores.softmax(-1)
     if sampling.top_p < 1.0:
-        probabilities = _nucleus(probabilities, sampling.top_p)
+        return _from_nucleus(probabilities, sampling.top_p, generator)
     return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
@@ -34,11 +39,11 @@ def _penalised(scores: torch.Tensor, seen: torch.Tensor, penalty: float) -> torc
     return scores.index_copy(0, at, torch.where(found > 0, found / penalty, found * penalty))
 
 
-def _nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Keep the fewest most likely tokens whose share reaches ``top_p``, always one (arXiv:1904.09751)."""
-    ordered, order = probabilities.sort(descending=True)
-    ordered[(ordered.cumsum(0) - ordered) >= top_p] = 0.0
-    if top_p == 0:
-        ordered[1:] = 0.0
-        ordered[0] = 1.0
-    return torch.zeros_like(probabilities).scatter(0, order, ordered)
+def _from_nucleus(probabilities: torch.Tensor, top_p: float, generator: torch.Generator) -> int:
+    """One of the fewest most likely tokens whose share reaches ``top_p``, always one (arXiv:1904.09751)."""
+    ordered, order = probabilities.topk(min(_OFTEN_ENOUGH, probabilities.numel()))
+    if float(ordered.sum()) < top_p:  # a flat distribution: all of it has to be sorted
+        ordered, order = probabilities.sort(descending=True)
+    kept = (ordered.cumsum(0) - ordered) < top_p
+    kept[0] = True
+    return int(order[int(torch.multinomial(ordered * kept, 1, generator=generator))])

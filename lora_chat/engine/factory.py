@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lora_chat.config import Precision
+from lora_chat.engine.kept import Kept, kept_for
 from lora_chat.engine.process import ProcessEngine, engine_environment
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
@@ -13,30 +14,23 @@ from lora_chat.paths import Paths
 if TYPE_CHECKING:
     from lora_chat.engine.local import LocalEngine
 
-GENERAL_ANSWERS = "general-answers.safetensors"
 
-
-def open_local(base: InstalledBase, general_answers: Path) -> LocalEngine:
+def open_local(base: InstalledBase, kept: Kept, precision: Precision = "auto") -> LocalEngine:
     """The engine in this process: for one-shot commands, and inside the engine process."""
     _quiet_and_offline()
     from lora_chat.engine.local import LocalEngine
 
-    return LocalEngine(base, general_answers)
+    return LocalEngine(base, kept, precision)
 
 
-def open_local_for(base: InstalledBase, paths: Paths) -> LocalEngine:
+def open_local_for(base: InstalledBase, paths: Paths, precision: Precision = "auto") -> LocalEngine:
     """The same, with its files where ``paths`` has them."""
-    return open_local(base, general_answers(base, paths))
+    return open_local(base, kept_for(base, paths), precision)
 
 
-def open_process(base: InstalledBase, paths: Paths) -> ProcessEngine:
+def open_process(base: InstalledBase, paths: Paths, precision: Precision = "auto") -> ProcessEngine:
     """The engine in a process of its own: for everything a person looks at meanwhile."""
-    return ProcessEngine(base, general_answers(base, paths), paths.logs)
-
-
-def general_answers(base: InstalledBase, paths: Paths) -> Path:
-    """Where the base's own answers to general questions are kept: beside its record, a cache like the base itself."""
-    return paths.models / base.name / GENERAL_ANSWERS
+    return ProcessEngine(base, kept_for(base, paths), paths.logs, precision)
 
 
 def _quiet_and_offline() -> None:

@@ -1,4 +1,4 @@
-"""The engine in this process, on transformers and PEFT. Owns the loaded base and the decoding loop; never saves.
+"""The engine in this process. Owns the loaded base and the loop of a reply; never saves.
 
 Replies wait for each other. A training runs beside them on its thread; before its next layer it waits while one runs,
 and while it is paused.
@@ -12,15 +12,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from lora_chat.chat.conversation import Turn
+from lora_chat.config import Precision
+from lora_chat.decoder.protocol import Check, Context
 from lora_chat.engine.background import run_in_background
 from lora_chat.engine.decode import choose
 from lora_chat.engine.floor import Floor
+from lora_chat.engine.kept import Kept
+from lora_chat.engine.loaded import Loaded
 from lora_chat.engine.protocol import (
     BaseInfo,
     Chunk,
@@ -33,16 +35,13 @@ from lora_chat.engine.protocol import (
     check_sampling,
 )
 from lora_chat.engine.reply_text import ReplyText
-from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
-from lora_chat.models.attach import count_modules, lora_layers
-from lora_chat.models.base_model import BaseModel, cache_keyword, check_length, load_base_model
+from lora_chat.models.base_model import check_length
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked
 from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
 from lora_chat.training.pauses import Pauses
-from lora_chat.training.trainer import train
 
 PREFILL_CHUNK = 512
 """Prompt tokens per forward: bounds the memory of a long prompt and how long one layer of it takes."""
@@ -53,42 +52,44 @@ PROBE = "The quick brown fox jumps over the lazy dog."
 class LocalEngine:
     """``Engine`` on one base model, in this process."""
 
-    def __init__(self, base: InstalledBase, general_answers: Path, device: torch.device | None = None) -> None:
-        """``general_answers`` is the file that keeps the base's own answers, which trainings rehearse."""
+    def __init__(
+        self, base: InstalledBase, kept: Kept, precision: Precision = "auto", device: torch.device | None = None
+    ) -> None:
         self._installed = base
-        self._general_answers = general_answers
+        self._kept = kept
+        self._precision: Precision = precision
         self._device = device
         self._loading = threading.Lock()
-        self._loaded: tuple[BaseModel, Wardrobe] | None = None
+        self._loaded: Loaded | None = None
         self._floor = Floor()
         self._training = threading.Lock()
         self._closed = threading.Event()
 
     def load(self) -> BaseInfo:
         """See ``Engine.load``."""
-        base, _ = self._load()
+        loaded = self._load()
         return BaseInfo(
-            name=base.name,
-            architecture=type(base.tree).__name__,
-            parameters=base.parameters,
-            context_window=base.context_window,
-            device=str(base.device),
-            dtype=str(base.tree.dtype).removeprefix("torch."),
+            name=self._installed.name,
+            architecture=self._installed.signature.architecture,
+            parameters=self._installed.parameters,
+            context_window=loaded.context_window,
+            device=str(loaded.device),
+            decoding=loaded.decoder.path,
             threads=torch.get_num_threads(),
-            load_seconds=base.load_seconds,
+            load_seconds=loaded.load_seconds,
         )
 
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
         """See ``Engine.generate``."""
         began = time.perf_counter()
         check_sampling(request.sampling)
-        base, wardrobe = self._load()
-        ids = base.prompt.encode_prompt(request.messages)
-        check_length(base, len(ids), request.messages)
-        reply = _Reply(base, request, ids, began)
+        loaded = self._load()
+        ids = loaded.prompt.encode_prompt(request.messages)
+        check_length(self._installed.name, loaded.context_window, len(ids), len(request.messages))
+        reply = _Reply(loaded, request, ids, began, self._check_reply)
         try:
             with self._floor.take(cancel):
-                yield from reply.decode(wardrobe.tree(request.adapter))
+                yield from reply.make()
         except StopAsked:
             reply.reason = "cancelled"
         except LoraChatError:
@@ -101,28 +102,30 @@ class LocalEngine:
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""
-        base, wardrobe = self._load()
-        ids = base.tensor(base.prompt.tokenizer.encode(PROBE, add_special_tokens=False).ids)
-        with self._floor.take(None), torch.inference_mode():
-            bare = wardrobe.tree(None)(input_ids=ids).logits.float()
-            worn = wardrobe.tree(adapter)
-            dressed = worn(input_ids=ids).logits.float()
+        loaded = self._load()
+        ids = loaded.prompt.tokenizer.encode(PROBE, add_special_tokens=False).ids
+        with self._floor.take(None):
+            dressed = loaded.wardrobe.dress(adapter)
+            bare = loaded.decoder.begin(None, 1.0).extend(ids, self._check_reply, every=True).float()
+            worn = (
+                loaded.decoder.begin(dressed.outfit, adapter.scale).extend(ids, self._check_reply, every=True).float()
+            )
         return Probe(
-            effect=float((dressed - bare).abs().max()),
-            finite=bool(dressed.isfinite().all()),
-            modules_matched=len(lora_layers(worn)),
-            modules_total=count_modules(base.tree),
+            effect=float((worn - bare).abs().max()),
+            finite=bool(worn.isfinite().all()),
+            modules_matched=dressed.modules,
+            modules_total=len(self._installed.signature.modules),
         )
 
     def count_tokens(self, messages: tuple[Turn, ...]) -> int:
         """See ``Engine.count_tokens``."""
-        return len(self._load()[0].prompt.encode_prompt(messages))
+        return len(self._load().prompt.encode_prompt(messages))
 
     def train(
         self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
-        base, _ = self._load()
+        base = self._load().base_model()
         stop = cancel or threading.Event()
         pauses = Pauses(pause)
 
@@ -133,7 +136,9 @@ class LocalEngine:
             self._floor.check_training(stop)
 
         def run() -> Iterator[TrainingEvent]:
-            return train(base, self._installed.signature, job, self._general_answers, check, pauses.now)
+            from lora_chat.training.trainer import train  # brings transformers and PEFT, which replies do without
+
+            return train(base, self._installed.signature, job, self._kept.general_answers, check, pauses.now)
 
         with self._one_training():
             try:
@@ -148,19 +153,20 @@ class LocalEngine:
         """See ``Engine.close``."""
         self._closed.set()
         with self._loading:
+            if self._loaded is not None:
+                self._loaded.close()
             self._loaded = None
 
     def checksum(self) -> str:
-        """sha256 of the base's weights as they are now."""
-        return self._load()[0].checksum()
+        """sha256 of the weights that replies are made with, as they are now."""
+        return self._load().decoder.checksum()
 
-    def _load(self) -> tuple[BaseModel, Wardrobe]:
+    def _load(self) -> Loaded:
         if self._closed.is_set():
             raise EngineError("The engine was closed: start lora-chat again.")
         with self._loading:
             if self._loaded is None:
-                base = load_base_model(self._installed.name, self._installed.folder, self._device)
-                self._loaded = base, Wardrobe(base, self._installed.signature, self._check_reply)
+                self._loaded = Loaded(self._installed, self._kept, self._precision, self._device)
             return self._loaded
 
     def _check_reply(self) -> None:
@@ -181,33 +187,64 @@ class LocalEngine:
 class _Reply:
     """One reply in the making."""
 
-    def __init__(self, base: BaseModel, request: Request, ids: list[int], began: float) -> None:
-        self._base = base
+    def __init__(self, loaded: Loaded, request: Request, ids: list[int], began: float, check: Check) -> None:
+        self._loaded = loaded
         self._request = request
         self._ids = ids
         self._began = began
+        self._check = check
         self._seed = secrets.randbits(32) if request.sampling.seed is None else request.sampling.seed
         self._generator = torch.Generator().manual_seed(self._seed)
-        self._text = ReplyText(base.prompt, (*base.prompt.stop, *request.sampling.stop))
-        self._generated: list[int] = []
+        self._text = ReplyText(loaded.prompt, (*loaded.prompt.stop, *request.sampling.stop))
+        self._seen = list(ids)
+        self._generated = 0
+        self._cached = 0
         self._first_at: float | None = None
         self._last_at = began
         self.reason: FinishReason = "length"
 
-    def decode(self, tree: Any) -> Iterator[Chunk]:
-        """Run ``tree`` token by token, yielding text; ``reason`` then says why it ended.
+    def make(self) -> Iterator[Chunk]:
+        """Read the prompt as far as it is new and generate, yielding text; ``reason`` then says why it ended.
 
         Raises:
-            StopAsked: by the tree's own check, inside a forward.
+            StopAsked: by the check, before a layer of the prompt or before a token.
         """
-        cache = DynamicCache(config=tree.config)
-        limit = min(self._request.sampling.max_tokens, self._base.context_window - len(self._ids))
-        logits = self._prefill(tree, cache)
+        adapter, decoder = self._request.adapter, self._loaded.decoder
+        dressed = None if adapter is None else self._loaded.wardrobe.dress(adapter)
+        key = None if adapter is None or dressed is None else (dressed.identity, adapter.scale)
+
+        def begin() -> Context:
+            return decoder.begin(dressed and dressed.outfit, adapter.scale if adapter else 1.0)
+
+        context = self._loaded.prompts.take(key, self._ids, begin)
+        self._cached = len(context.ids)
+        try:
+            yield from self._decode(context)
+        finally:
+            self._loaded.prompts.give(key, context)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The text held back, then the figures."""
+        if tail := self._text.finish():
+            yield TextChunk(tail)
+        first, count = self._first_at, self._generated
+        yield Finished(
+            reason=self.reason,
+            prompt_tokens=len(self._ids),
+            cached_tokens=self._cached,
+            generated_tokens=count,
+            first_token_ms=None if first is None else (first - self._began) * 1000,
+            tokens_per_second=None if first is None or count < 2 else (count - 1) / max(self._last_at - first, 1e-9),
+            seed=self._seed,
+        )
+
+    def _decode(self, context: Context) -> Iterator[Chunk]:
+        limit = min(self._request.sampling.max_tokens, self._loaded.context_window - len(self._ids))
+        logits = self._read_prompt(context)
         while True:
-            seen = torch.tensor(self._ids + self._generated)
-            token = choose(logits, seen, self._request.sampling, self._generator)
+            token = choose(logits, self._seen, self._request.sampling, self._generator)
             self._count(token)
-            if token in self._base.prompt.end_ids:
+            if token in self._loaded.prompt.end_ids:
                 self.reason = "stop"
                 return
             if piece := self._text.add(token):
@@ -215,40 +252,18 @@ class _Reply:
             if self._text.stopped:
                 self.reason = "stop"
                 return
-            if len(self._generated) >= limit:
+            if self._generated >= limit:
                 return
-            logits = self._forward(tree, cache, [token])
+            logits = context.extend([token], self._check)
 
-    def finish(self) -> Iterator[Chunk]:
-        """The text held back, then the figures."""
-        if tail := self._text.finish():
-            yield TextChunk(tail)
-        first, count = self._first_at, len(self._generated)
-        yield Finished(
-            reason=self.reason,
-            prompt_tokens=len(self._ids),
-            cached_tokens=0,
-            generated_tokens=count,
-            first_token_ms=None if first is None else (first - self._began) * 1000,
-            tokens_per_second=None if first is None or count < 2 else (count - 1) / max(self._last_at - first, 1e-9),
-            seed=self._seed,
-        )
+    def _read_prompt(self, context: Context) -> torch.Tensor:
+        logits = torch.empty(0)
+        for start in range(self._cached, len(self._ids), PREFILL_CHUNK):
+            logits = context.extend(self._ids[start : start + PREFILL_CHUNK], self._check)
+        return logits
 
     def _count(self, token: int) -> None:
-        self._generated.append(token)
+        self._generated += 1
+        self._seen.append(token)
         self._last_at = time.perf_counter()
         self._first_at = self._first_at or self._last_at
-
-    def _prefill(self, tree: Any, cache: DynamicCache) -> torch.Tensor:
-        logits = torch.empty(0)
-        for start in range(0, len(self._ids), PREFILL_CHUNK):
-            logits = self._forward(tree, cache, self._ids[start : start + PREFILL_CHUNK])
-        return logits
-
-    def _forward(self, tree: Any, cache: DynamicCache, ids: list[int]) -> torch.Tensor:
-        """Logits of the token after ``ids``, (vocab,)."""
-        with torch.inference_mode():
-            named = {cache_keyword(type(tree)): cache}
-            out = tree(input_ids=self._base.tensor(ids), **named, use_cache=True, logits_to_keep=1)
-            logits: torch.Tensor = out.logits[0, -1]
-        return logits

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from lora_chat.chat.conversation import Turn
+from lora_chat.config import Precision
 from lora_chat.engine import wire
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.protocol import BaseInfo, Chunk, Finished, Probe, Request, TextChunk, Worn
 from lora_chat.errors import EngineError
 from lora_chat.models.installed import InstalledBase
@@ -37,8 +39,8 @@ _POLL_S = 0.02
 class ProcessEngine:
     """``Engine`` whose work happens in a spawned ``lora_chat.engine.worker``."""
 
-    def __init__(self, base: InstalledBase, general_answers: Path, logs: Path) -> None:
-        self._setup = wire.Setup(base, general_answers)
+    def __init__(self, base: InstalledBase, kept: Kept, logs: Path, precision: Precision = "auto") -> None:
+        self._setup = wire.Setup(base, kept, precision)
         self._log = logs / "engine.log"
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -103,7 +105,7 @@ class ProcessEngine:
     ) -> Iterator[wire.Item]:
         """Send one call and yield its items; leaving early cancels it and waits for its end, so nothing runs unseen."""
         child, number = self._running(), next(self._numbers)
-        answers = child.ask(number, call)
+        answers = child.ask(wire.Asked(number, call, cancelled=cancel is not None and cancel.is_set()))
         wishes = _Wishes(child, number, cancel, pause)
         ended = False
         try:
@@ -151,12 +153,12 @@ class _Child:
         """Whether it can still be asked."""
         return not self._death and self.process.poll() is None
 
-    def ask(self, number: int, call: wire.Call) -> queue.SimpleQueue[wire.Told]:
+    def ask(self, asked: wire.Asked) -> queue.SimpleQueue[wire.Told]:
         """Send a call; its answers come through the queue, an error for a process that died included."""
         answers: queue.SimpleQueue[wire.Told] = queue.SimpleQueue()
-        self._answers[number] = answers
-        if self._death or not self.send(wire.Asked(number, call)):
-            answers.put(wire.Told(number, error=self._death or self._epitaph(), kind="EngineError"))
+        self._answers[asked.number] = answers
+        if self._death or not self.send(asked):
+            answers.put(wire.Told(asked.number, error=self._death or self._epitaph(), kind="EngineError"))
         return answers
 
     def forget(self, number: int) -> None:

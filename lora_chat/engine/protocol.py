@@ -117,7 +117,8 @@ class BaseInfo:
     context_window: int
     """In tokens."""
     device: str
-    dtype: str
+    decoding: str
+    """Which path replies take and in what precision, in a few words."""
     threads: int
     load_seconds: float
 

@@ -1,61 +1,64 @@
-"""What the base can wear right now. Owns the module trees that reply; never writes to the base.
-
-A worn adapter is a tree of its own over the shared weights, not a mode of one tree: taking it off is running another
-tree, so the base comes back bit for bit and two conversations cannot mix. (While one thread called PEFT's
-``set_adapter``, 56 of 122 forwards in another matched neither adapter.)
-"""
+"""What the base can wear right now. Owns the adapters that were read and checked lately; never computes with one."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import load_verified
 from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.engine.protocol import Worn
 from lora_chat.errors import NotFoundError
-from lora_chat.models.attach import set_scale, twin, wear
-from lora_chat.models.base_model import BaseModel
-from lora_chat.models.watch import Check, watch_layers
+
+if TYPE_CHECKING:
+    from lora_chat.decoder.protocol import Decoder
 
 RESIDENT = 8
-"""Trees kept for adapters worn lately; each costs its LoRA weights in fp32, 6 to 20 MB on the default base."""
+"""Adapters kept that were worn lately; each costs its LoRA weights in fp32, 6 to 20 MB on the default base."""
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """One adapter ready to be worn."""
+
+    identity: tuple[Any, ...]
+    """Of the very files it was read from."""
+    outfit: Any
+    """What the decoder made of it."""
+    modules: int
+    """Of the base that it changes."""
 
 
 class Wardrobe:
-    """The trees of one base. Not safe for two threads at once: who calls has the floor."""
+    """The adapters of one base. Not safe for two threads at once: who calls has the floor."""
 
-    def __init__(self, base: BaseModel, signature: BaseSignature, check: Check) -> None:
-        self._base = base
+    def __init__(self, decoder: Decoder, signature: BaseSignature) -> None:
+        self._decoder = decoder
         self._signature = signature
-        self._check = check
-        self._bare = twin(base.tree)
-        watch_layers(self._bare, check)
-        self._worn: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._dressed: OrderedDict[tuple[Any, ...], Dressed] = OrderedDict()
 
-    def tree(self, adapter: Worn | None) -> Any:
-        """The transformers model that replies wearing ``adapter`` at its scale; the bare base for None.
+    def __len__(self) -> int:
+        return len(self._dressed)
+
+    def dress(self, adapter: Worn) -> Dressed:
+        """``adapter`` ready to be worn, read and checked anew whenever its files changed.
 
         Raises:
             NotFoundError: the adapter's folder is gone.
             RefusedError: it is damaged, was edited, or does not fit.
         """
-        if adapter is None:
-            return self._bare
         key = _identity(adapter)
-        worn = self._worn.pop(key, None) or self._put_on(adapter)
-        self._worn[key] = worn
-        while len(self._worn) > RESIDENT:
-            self._worn.popitem(last=False)
-        set_scale(worn, adapter.scale)
-        return worn.get_base_model()
+        dressed = self._dressed.pop(key, None) or self._read(adapter, key)
+        self._dressed[key] = dressed
+        while len(self._dressed) > RESIDENT:
+            self._dressed.popitem(last=False)
+        return dressed
 
-    def _put_on(self, adapter: Worn) -> Any:
+    def _read(self, adapter: Worn, identity: tuple[Any, ...]) -> Dressed:
         checked = load_verified(adapter.folder, self._signature, adapter.sha256)
-        worn = wear(self._base.tree, checked, f"a{checked.sha256[:16]}")
-        watch_layers(worn.get_base_model(), self._check)
-        return worn
+        return Dressed(identity, self._decoder.dress(checked), len(checked.layout.modules))
 
 
 def _identity(adapter: Worn) -> tuple[Any, ...]:

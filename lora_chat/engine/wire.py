@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lora_chat import errors
 from lora_chat.chat.conversation import Turn
+from lora_chat.config import Precision
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.protocol import BaseInfo, Finished, Probe, Request, TextChunk, Worn
 from lora_chat.errors import EngineError, LoraChatError
 from lora_chat.models.installed import InstalledBase
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setup:
-    """The first line the program sends: which base, and where its general answers are kept."""
+    """The first line the program sends: which base, where what it makes once is kept, and what to decode in."""
 
     base: InstalledBase
-    general_answers: Path
+    kept: Kept
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Asked:
 
     number: int
     call: Call
+    cancelled: bool = False
+    """Whether the call's cancel was set before it was sent: a message of its own could come after the answer."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def main() -> None:
             case wire.Pause(paused):
                 worker.pause(asked.number, paused)
             case call:
-                worker.start(asked.number, call)
+                worker.start(asked.number, call, cancelled=asked.cancelled)
     # Not sys.exit: a native thread in the middle of a matrix product would keep the process for seconds.
     os._exit(0)
 
@@ -63,9 +63,11 @@ class _Worker:
         self._engine: object | None = None
         self._wishes: dict[int, _Wishes] = {}
 
-    def start(self, number: int, call: wire.Call) -> None:
+    def start(self, number: int, call: wire.Call, *, cancelled: bool) -> None:
         """Answer ``call`` on a thread of its own."""
         wishes = self._wishes[number] = _Wishes()
+        if cancelled:
+            wishes.cancel.set()
         threading.Thread(target=self._answer, args=(number, call, wishes), name=f"call-{number}", daemon=True).start()
 
     def cancel(self, number: int) -> None:
@@ -113,7 +115,7 @@ class _Worker:
 
         with self._making:
             if self._engine is None:
-                self._engine = open_local(self._setup.base, self._setup.general_answers)
+                self._engine = open_local(self._setup.base, self._setup.kept, self._setup.precision)
             return self._engine
 
     def _send(self, told: wire.Told) -> None:

@@ -18,12 +18,11 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from lora_chat.adapters.reading import shown
+from lora_chat.adapters.scale import check_scale
 from lora_chat.adapters.verify import VerifiedAdapter
-from lora_chat.adapters.weights import LoraLayout, ModuleLora, TensorView
+from lora_chat.adapters.weights import LoraLayout, ModuleLora
 from lora_chat.errors import RefusedError
-
-MAX_SCALE = 16.0
-_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+from lora_chat.models.tensors import read_tensor
 
 
 def twin(base: nn.Module) -> Any:
@@ -80,8 +79,7 @@ def set_scale(worn: PeftModel, scale: float) -> None:
     Raises:
         RefusedError: not a number within ±16.
     """
-    if not math.isfinite(scale) or abs(scale) > MAX_SCALE:
-        raise RefusedError(f"An adapter's scale must lie between -{MAX_SCALE:g} and {MAX_SCALE:g}, not {scale!r}.")
+    check_scale(scale)
     for layer in lora_layers(worn).values():
         for name, alpha in layer.lora_alpha.items():
             rank = layer.r[name]
@@ -140,10 +138,3 @@ def _fill_layer(layer: LoraLayer, module: ModuleLora, data: bytes, name: str) ->
         side.weight = nn.Parameter(read_tensor(data, view).to(weight.device), requires_grad=False)
     if layer.scaling[name] != module.scaling:
         raise RefusedError(f'"{module.a.name}" would be scaled by {layer.scaling[name]}, not by {module.scaling}.')
-
-
-def read_tensor(data: bytes, view: TensorView) -> torch.Tensor:
-    """One tensor in fp32 from a safetensors file's bytes; half precision is widened, as PEFT does when it loads."""
-    # The copy is aligned and writable; the bytes are neither.
-    piece = bytearray(memoryview(data)[view.start : view.stop])
-    return torch.frombuffer(piece, dtype=_DTYPES[view.dtype]).reshape(view.shape).to(torch.float32)

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from lora_chat.chat.conversation import Turn
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
 from lora_chat.text import clean_line
@@ -112,14 +111,14 @@ def cache_keyword(kind: Any) -> str:
     return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"
 
 
-def check_length(base: BaseModel, prompt_tokens: int, messages: tuple[Turn, ...]) -> None:
-    """Refuse a prompt that leaves no room for one token.
+def check_length(name: str, window: int, prompt_tokens: int, messages: int) -> None:
+    """Refuse a prompt that leaves no room for one token in the base ``name``'s ``window``.
 
     Raises:
         RefusedError: with the numbers.
     """
-    if prompt_tokens >= base.context_window:
+    if prompt_tokens >= window:
         raise RefusedError(
-            f"The conversation has {prompt_tokens:,} tokens in {_messages(len(messages))} and {base.name} takes "
-            f"{base.context_window:,} with the answer: shorten it or begin a new one."
+            f"The conversation has {prompt_tokens:,} tokens in {_messages(messages)} and {name} takes "
+            f"{window:,} with the answer: shorten it or begin a new one."
         )

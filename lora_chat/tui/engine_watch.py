@@ -49,7 +49,7 @@ class EngineWatch:
         self._put(EngineSeen("loading"))
         try:
             info = self._engine.load()
-            self._put(EngineSeen("ready", f"{info.device}, {info.dtype}, {info.load_seconds:.1f} s"))
+            self._put(EngineSeen("ready", f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"))
         except LoraChatError as error:
             self._put(EngineSeen("failed", str(error)))
         except Exception as error:  # a thread would print its traceback over the window

@@ -220,13 +220,6 @@ def test_a_scale_that_is_none_is_refused(run: Run, worn: str, scale: str) -> Non
     assert done.out == ""
 
 
-def test_the_bound_of_a_scale_is_the_engines() -> None:
-    from lora_chat.models.attach import MAX_SCALE
-    from lora_chat.services import LARGEST_SCALE
-
-    assert LARGEST_SCALE == MAX_SCALE
-
-
 def test_a_damaged_adapter_is_refused_before_anything_is_asked(run: Run, worn: str, tiny: Paths, kept: Kept) -> None:
     weights = tiny.adapters / "shop" / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-8])

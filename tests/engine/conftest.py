@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import LoraChatError
 from lora_chat.models.installed import InstalledBase
@@ -137,6 +138,7 @@ def adapters(tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def general_answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tiny Llama's own answers are kept, so that one test alone makes them."""
-    return tmp_path_factory.mktemp("general") / "general-answers.safetensors"
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Where the tiny Llama's own answers and packed weights are kept, so that one test alone makes them."""
+    folder = tmp_path_factory.mktemp("kept")
+    return Kept(folder, folder)

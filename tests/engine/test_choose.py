@@ -40,7 +40,7 @@ def reference(logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling) -> t
 def drawn(logits: torch.Tensor, seen: torch.Tensor, sampling: Sampling, times: int, seed: int = 0) -> torch.Tensor:
     """How often each token was chosen, (vocab,)."""
     generator = torch.Generator().manual_seed(seed)
-    chosen = [choose(logits, seen, sampling, generator) for _ in range(times)]
+    chosen = [choose(logits, seen.tolist(), sampling, generator) for _ in range(times)]
     return torch.bincount(torch.tensor(chosen), minlength=len(logits)).float() / times
 
 
@@ -81,7 +81,7 @@ def test_what_is_chosen_is_what_transformers_could_have_chosen(
 ) -> None:
     scores, before = torch.tensor(logits), torch.tensor(seen, dtype=torch.long)
     sampling = Sampling(temperature, top_p, top_k, penalty)
-    token = choose(scores, before, sampling, torch.Generator().manual_seed(seed))
+    token = choose(scores, seen, sampling, torch.Generator().manual_seed(seed))
     # A hair of top_p aside: transformers sums from the other end, so that a token exactly at the edge may differ.
     wider = replace(sampling, top_p=min(1.0, top_p + 1e-4))
     expected = reference(scores, before, wider)
@@ -95,7 +95,7 @@ def test_what_is_chosen_is_what_transformers_could_have_chosen(
 def test_greedy_top_k_1_and_top_p_0_all_take_the_likeliest(logits: list[float], seed: int) -> None:
     scores = torch.tensor(logits)
     for sampling in (replace(HOT, temperature=0), replace(HOT, top_k=1), replace(HOT, top_p=0.0)):
-        token = choose(scores, NOTHING, sampling, torch.Generator().manual_seed(seed))
+        token = choose(scores, [], sampling, torch.Generator().manual_seed(seed))
         assert logits[token] == pytest.approx(max(logits), abs=1e-4)  # closer ones have the same share in fp32
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from lora_chat.adapters.verify import load_verified
 from lora_chat.engine.echo import EchoEngine
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
@@ -36,20 +37,20 @@ from tests.engine.conftest import (
 KINDS = ["local", "process", "echo"]
 
 
-def make(kind: str, base: InstalledBase, general_answers: Path, logs: Path) -> Engine:
+def make(kind: str, base: InstalledBase, kept: Kept, logs: Path) -> Engine:
     if kind == "local":
-        return LocalEngine(base, general_answers)
-    return EchoEngine(base, delay=0.002) if kind == "echo" else ProcessEngine(base, general_answers, logs)
+        return LocalEngine(base, kept)
+    return EchoEngine(base, delay=0.002) if kind == "echo" else ProcessEngine(base, kept, logs)
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def engine(
     request: pytest.FixtureRequest,
     tiny_llama: InstalledBase,
-    general_answers: Path,
+    kept: Kept,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Engine]:
-    engine = make(request.param, tiny_llama, general_answers, tmp_path_factory.mktemp("logs"))
+    engine = make(request.param, tiny_llama, kept, tmp_path_factory.mktemp("logs"))
     yield engine
     engine.close()
 
@@ -352,9 +353,9 @@ def test_a_folder_that_is_no_job_is_refused(engine: Engine, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_after_close_every_call_says_that_the_engine_was_closed(
-    kind: str, tiny_llama: InstalledBase, adapters: list[Worn], general_answers: Path, tmp_path: Path
+    kind: str, tiny_llama: InstalledBase, adapters: list[Worn], kept: Kept, tmp_path: Path
 ) -> None:
-    engine = make(kind, tiny_llama, general_answers, tmp_path)
+    engine = make(kind, tiny_llama, kept, tmp_path)
     engine.close()
     engine.close()
     calls = (

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lora_chat.engine.factory import general_answers, open_local, open_local_for, open_process
+from lora_chat.engine.factory import open_local, open_local_for, open_process
+from lora_chat.engine.kept import Kept, kept_for
 from lora_chat.engine.local import LocalEngine
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
@@ -18,17 +19,17 @@ def test_an_engine_in_this_process_takes_it_offline(
 ) -> None:
     mine = {"PATH": os.environ["PATH"], "LD_PRELOAD": "/lib/mine.so"}
     monkeypatch.setattr(os, "environ", mine)
-    assert isinstance(open_local(tiny_llama, tmp_path / "general"), LocalEngine)
+    assert isinstance(open_local(tiny_llama, Kept(tmp_path, tmp_path)), LocalEngine)
     assert mine["HF_HUB_OFFLINE"] == mine["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert mine["LD_PRELOAD"] == "/lib/mine.so"  # it would only reach programs started from here
 
 
-def test_general_answers_are_a_cache_beside_the_base(
+def test_what_is_made_once_is_a_cache_beside_the_base(
     tiny_llama: InstalledBase, home: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    place = home.models / "tiny-llama" / "general-answers.safetensors"
-    assert general_answers(tiny_llama, home) == place
-    assert open_local_for(tiny_llama, home)._general_answers == place
-    assert open_process(tiny_llama, home)._setup.general_answers == place
+    place = home.models / "tiny-llama"
+    assert kept_for(tiny_llama, home).folder == place
+    assert open_local_for(tiny_llama, home)._kept.folder == place
+    assert open_process(tiny_llama, home)._setup.kept.general_answers == place / "general-answers.safetensors"
     assert not home.models.exists()

@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 import torch
 
+from lora_chat.decoder.fast import FastDecoder
 from lora_chat.engine import local
+from lora_chat.engine.general import GeneralDecoder
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.protocol import Chunk, Request, TextChunk, Worn
 from lora_chat.errors import EngineError, RefusedError, TrainingError
@@ -39,8 +42,8 @@ from tests.engine.conftest import (
 
 
 @pytest.fixture
-def engine(tiny_llama: InstalledBase, general_answers: Path) -> Iterator[LocalEngine]:
-    engine = LocalEngine(tiny_llama, general_answers)
+def engine(tiny_llama: InstalledBase, kept: Kept) -> Iterator[LocalEngine]:
+    engine = LocalEngine(tiny_llama, kept)
     engine.load()
     yield engine
     engine.close()
@@ -53,7 +56,7 @@ def test_the_reply_is_token_for_token_that_of_transformers_and_plain_peft(
 ) -> None:
     base: InstalledBase = request.getfixturevalue(name)
     adapter = make_adapter(tmp_path / "red", base, 1) if worn else None
-    engine = LocalEngine(base, tmp_path / "general")
+    engine = LocalEngine(base, Kept(tmp_path, tmp_path), "fp32")
     prompt = load_base_model(base.name, base.folder).prompt
     ids = prompt.encode_prompt(user(QUESTION))
     model = plain(base, adapter)
@@ -66,16 +69,20 @@ def test_the_reply_is_token_for_token_that_of_transformers_and_plain_peft(
     assert finish(iter(chunks)).generated_tokens == len(expected)
 
 
-@pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
-def test_the_logits_are_those_of_plain_peft(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "tolerance"), [("tiny_llama", 1e-5), ("tiny_opt", 0.0)])
+def test_the_logits_are_those_of_plain_peft(
+    name: str, tolerance: float, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     base: InstalledBase = request.getfixturevalue(name)
     adapter = make_adapter(tmp_path / "red", base, 1)
-    _, wardrobe = LocalEngine(base, tmp_path / "general")._load()
-    ids = torch.arange(3, 40)[None]
-    with torch.inference_mode():
-        for worn in (None, adapter):
-            found, expected = wardrobe.tree(worn)(input_ids=ids).logits, plain(base, worn)(input_ids=ids).logits
-            assert torch.equal(found, expected)
+    loaded = LocalEngine(base, Kept(tmp_path, tmp_path), "fp32")._load()
+    ids = list(range(3, 40))
+    for worn in (None, adapter):
+        outfit = None if worn is None else loaded.wardrobe.dress(worn).outfit
+        found = loaded.decoder.begin(outfit, 1.0).extend(ids, lambda: None, every=True)
+        with torch.inference_mode():
+            expected = plain(base, worn)(input_ids=torch.tensor([ids])).logits[0]
+        assert (found - expected).abs().max() <= tolerance
 
 
 def plain(base: InstalledBase, adapter: Worn | None) -> Any:
@@ -94,12 +101,13 @@ def test_a_prompt_read_in_pieces_gets_the_same_reply(engine: LocalEngine, monkey
 
 
 def test_nothing_writes_to_the_base(engine: LocalEngine, adapters: list[Worn], tmp_path: Path) -> None:
-    before = engine.checksum()
+    tree = engine._load().base_model()
+    before = engine.checksum(), tree.checksum()
     for adapter in (*adapters, replace(adapters[0], scale=-3.0)):
         ask(engine, adapter=adapter)
         engine.probe(adapter)
     assert isinstance(list(engine.train(make_job(tmp_path)))[-1], Trained)
-    assert engine.checksum() == before
+    assert (engine.checksum(), tree.checksum()) == before
 
 
 @pytest.mark.parametrize("scale", [17.0, float("nan"), float("-inf")])
@@ -129,15 +137,39 @@ def test_200_replies_of_three_threads_over_three_adapters_beside_a_training_do_n
 # Stopping: counted in layers, since seconds on a busy machine prove nothing. One layer takes some 30 ms at most.
 
 
-def test_a_cancel_inside_the_prefill_ends_it_before_the_next_layer(engine: LocalEngine) -> None:
-    ran, cancel = [], threading.Event()
+def test_a_cancel_inside_the_prefill_ends_it_before_the_next_tokens(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, cancel = engine._load().decoder, threading.Event()
+    assert isinstance(decoder, FastDecoder)
+    stepper, ran = decoder._stepper, []
+    read = stepper.step
+
+    def step(ids: Any, *others: Any) -> torch.Tensor:
+        ran.append(len(ids))
+        cancel.set()
+        return read(ids, *others)
+
+    monkeypatch.setattr(stepper, "step", step)
+    question = user(QUESTION * 4)
+    [done] = list(engine.generate(Request(question, None, GREEDY), cancel))
+    assert finish(iter([done])).reason == "cancelled"
+    assert ran == [stepper.most]
+    assert engine.count_tokens(question) > stepper.most
+
+
+def test_a_cancel_inside_the_general_paths_prefill_ends_it_before_the_next_layer(
+    tiny_opt: InstalledBase, tmp_path: Path
+) -> None:
+    engine, ran, cancel = LocalEngine(tiny_opt, Kept(tmp_path, tmp_path)), [], threading.Event()
 
     def note(index: int) -> None:
         ran.append(index)
         cancel.set()
 
-    _, wardrobe = engine._load()
-    with hooked(find_layers(wardrobe.tree(None)), note):
+    decoder = engine._load().decoder
+    assert isinstance(decoder, GeneralDecoder)
+    with hooked(find_layers(decoder._bare), note):
         [done] = list(engine.generate(Request(user(QUESTION), None, GREEDY), cancel))
     assert finish(iter([done])).reason == "cancelled"
     assert ran == [0]
@@ -296,25 +328,31 @@ def test_closing_ends_a_running_reply_and_a_running_training(engine: LocalEngine
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("a kernel\nfailed"), ValueError("odd")])
-@pytest.mark.parametrize("layer_run", [1, 9])
-def test_an_error_in_a_layer_is_the_engines_failure_and_what_was_said_stays(
-    engine: LocalEngine, error: Exception, layer_run: int
+@pytest.mark.parametrize("call", [1, 9])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
+def test_an_error_in_a_forward_is_the_engines_failure_and_what_was_said_stays(
+    name: str, error: Exception, call: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
+    engine = LocalEngine(request.getfixturevalue(name), Kept(tmp_path, tmp_path))
     whole = ask(engine)
-    runs = itertools.count(1)
+    engine._load().prompts.forget()
+    decoder: Any = engine._load().decoder
+    runs, read = itertools.count(1), decoder.read
 
-    def fail(_index: int) -> None:
-        if next(runs) == layer_run:
+    def fail(*asked: Any, **named: Any) -> torch.Tensor:
+        if next(runs) == call:
             raise error
+        logits: torch.Tensor = read(*asked, **named)
+        return logits
 
-    _, wardrobe = engine._load()
+    decoder.read = fail
     chunks: list[Chunk] = []
-    with hooked(find_layers(wardrobe.tree(None)), fail), pytest.raises(EngineError) as caught:
+    with pytest.raises(EngineError) as caught:
         chunks.extend(engine.generate(Request(user(QUESTION), None, GREEDY)))
     said = text_of(iter(chunks))
     assert is_one_sentence(caught.value)
     assert whole.startswith(said)
-    assert bool(said) == (layer_run > 2)
+    assert bool(said) == (call > 2)
     assert ask(engine) == whole
 
 
@@ -339,5 +377,4 @@ def test_more_adapters_than_stay_resident_are_all_worn(
     many = [make_adapter(tmp_path / f"a{seed}", tiny_llama, seed) for seed in range(11)]
     first = [ask(engine, adapter=adapter, sampling=short) for adapter in many]
     assert [ask(engine, adapter=adapter, sampling=short) for adapter in many] == first
-    _, wardrobe = engine._load()
-    assert len(wardrobe._worn) == 8
+    assert len(engine._load().wardrobe) == 8

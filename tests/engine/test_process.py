@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from lora_chat.engine import process, wire
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.process import ProcessEngine, engine_environment
 from lora_chat.engine.protocol import Chunk, Request, TextChunk, Worn
 from lora_chat.errors import EngineError
@@ -37,8 +38,8 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and process group
 
 
 @pytest.fixture
-def engine(tiny_llama: InstalledBase, general_answers: Path, tmp_path: Path) -> Iterator[ProcessEngine]:
-    engine = ProcessEngine(tiny_llama, general_answers, tmp_path / "logs")
+def engine(tiny_llama: InstalledBase, kept: Kept, tmp_path: Path) -> Iterator[ProcessEngine]:
+    engine = ProcessEngine(tiny_llama, kept, tmp_path / "logs")
     yield engine
     engine.close()
 
@@ -148,10 +149,8 @@ def test_closing_ends_the_child_and_one_that_hangs_is_killed(
 
 
 @posix
-def test_the_child_ends_when_the_program_is_killed(
-    tiny_llama: InstalledBase, general_answers: Path, tmp_path: Path
-) -> None:
-    setup = wire.write(wire.Setup(tiny_llama, general_answers)).decode()
+def test_the_child_ends_when_the_program_is_killed(tiny_llama: InstalledBase, kept: Kept, tmp_path: Path) -> None:
+    setup = wire.write(wire.Setup(tiny_llama, kept)).decode()
     program = f"""
 import sys
 from pathlib import Path
@@ -162,7 +161,7 @@ from lora_chat.engine.protocol import Request
 from dataclasses import replace
 
 setup = wire.read_setup({setup!r}.encode())
-engine = ProcessEngine(setup.base, setup.general_answers, Path({str(tmp_path)!r}))
+engine = ProcessEngine(setup.base, setup.kept, Path({str(tmp_path)!r}))
 for chunk in engine.generate(Request(user(QUESTION), None, replace(GREEDY, max_tokens=400))):
     print(engine.pid, flush=True)
     sys.stdin.readline()
@@ -178,10 +177,8 @@ for chunk in engine.generate(Request(user(QUESTION), None, replace(GREEDY, max_t
 
 
 @posix
-def test_ctrl_c_in_the_terminal_does_not_reach_the_child(
-    tiny_llama: InstalledBase, general_answers: Path, tmp_path: Path
-) -> None:
-    setup = wire.write(wire.Setup(tiny_llama, general_answers)).decode()
+def test_ctrl_c_in_the_terminal_does_not_reach_the_child(tiny_llama: InstalledBase, kept: Kept, tmp_path: Path) -> None:
+    setup = wire.write(wire.Setup(tiny_llama, kept)).decode()
     program = f"""
 import signal, sys, time
 from pathlib import Path
@@ -191,7 +188,7 @@ from lora_chat.engine.process import ProcessEngine
 interrupts = []
 signal.signal(signal.SIGINT, lambda *_: interrupts.append(1))
 setup = wire.read_setup({setup!r}.encode())
-engine = ProcessEngine(setup.base, setup.general_answers, Path({str(tmp_path)!r}))
+engine = ProcessEngine(setup.base, setup.kept, Path({str(tmp_path)!r}))
 engine._running()
 print("ready", flush=True)
 while not interrupts:

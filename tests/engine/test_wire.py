@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lora_chat import errors
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine import wire
+from lora_chat.engine.kept import Kept
 from lora_chat.engine.protocol import BaseInfo, Finished, Probe, Request, Sampling, TextChunk, Worn
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import (
@@ -102,7 +103,7 @@ def test_an_item_arrives_as_it_was_sent(number: int, item: wire.Item) -> None:
 
 
 def test_the_setup_arrives_as_it_was_sent(tiny_llama: InstalledBase) -> None:
-    setup = wire.Setup(tiny_llama, Path("/somewhere/é"))
+    setup = wire.Setup(tiny_llama, Kept(Path("/somewhere/é"), Path("/else")), "int8")
     assert wire.read_setup(wire.write(setup)) == setup
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.models.base_model import cache_keyword, check_length, load_base_model
 from lora_chat.models.installed import InstalledBase
@@ -82,11 +81,9 @@ def test_code_that_lies_beside_the_weights_is_not_run(folder: Path, tmp_path: Pa
 
 
 def test_a_prompt_must_leave_room_for_one_token(tiny_llama: InstalledBase) -> None:
-    base = load_base_model(tiny_llama.name, tiny_llama.folder)
-    messages = (Turn(Role.USER, "Hello"),)
-    check_length(base, 511, messages)
+    check_length(tiny_llama.name, 512, 511, 1)
     with pytest.raises(RefusedError, match="512 tokens in 1 message"):
-        check_length(base, 512, messages)
+        check_length(tiny_llama.name, 512, 512, 1)
 
 
 # Watching the layers

@@ -180,12 +180,13 @@ def test_it_ends_once_every_answer_is_learnt_and_the_rate_fell(teacher: Trainer)
 
 
 def test_what_was_learnt_is_said_greedily(teacher: Trainer, teachable: InstalledBase) -> None:
+    from lora_chat.engine.kept import Kept
     from lora_chat.engine.local import LocalEngine
     from lora_chat.engine.protocol import Request, Sampling, TextChunk, Worn
 
     done = trained(teacher.events(**LEARN))
     adapter = load_verified(Path(done.folder), teachable.signature)
-    engine = LocalEngine(teachable, teacher.general)
+    engine = LocalEngine(teachable, Kept(teacher.general.parent, teacher.general.parent))
     for each in LESSONS:
         request = Request(each.messages[:1], Worn("x", Path(done.folder), adapter.sha256), Sampling(temperature=0))
         chunks = engine.generate(request)

@@ -180,7 +180,7 @@ class Mortal:
         if self.error is not None:
             raise self.error
         self.state = "running"
-        return cast(BaseInfo, SimpleNamespace(device="cpu", dtype="float32", load_seconds=0.1))
+        return cast(BaseInfo, SimpleNamespace(device="cpu", decoding="fast path, int4", load_seconds=0.1))
 
 
 def watched() -> tuple[Mortal, EngineWatch, list[EngineSeen]]:

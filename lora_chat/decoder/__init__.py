@@ -1,0 +1,1 @@
+"""The fast path: one token of a Llama-shaped base, with an adapter on, as fast as the machine reads its weights."""

@@ -1,0 +1,142 @@
+"""The fast path as the engine sees it. Owns putting its parts together; the arithmetic is theirs. [torch]"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lora_chat.adapters.verify import VerifiedAdapter
+from lora_chat.config import Precision
+from lora_chat.decoder.compiled import load_kernel
+from lora_chat.decoder.keys_values import KeysValues
+from lora_chat.decoder.lora import AtScale, Outfit
+from lora_chat.decoder.packing import Form, Packing
+from lora_chat.decoder.parts import arrange
+from lora_chat.decoder.protocol import Check, Context
+from lora_chat.decoder.quality import TEXT, measure
+from lora_chat.decoder.rotary import Rotary
+from lora_chat.decoder.shape import Shape, UnknownShape, read_shape
+from lora_chat.decoder.step import Stepper
+from lora_chat.decoder.weights import map_weights
+from lora_chat.models.installed import weight_files
+
+
+class FastDecoder:
+    """``Decoder`` for a Llama-shaped base on the CPU."""
+
+    def __init__(self, shape: Shape, stepper: Stepper, precision: Precision) -> None:
+        self.path = f"fast path, {precision}"
+        self.shape = shape
+        self._stepper = stepper
+
+    def dress(self, adapter: VerifiedAdapter) -> Outfit:
+        """See ``Decoder.dress``."""
+        return Outfit(adapter, self.shape)
+
+    def begin(self, outfit: Any, scale: float) -> Context:
+        """See ``Decoder.begin``."""
+        return FastContext(self, None if outfit is None else outfit.at(scale), KeysValues(self.shape), [])
+
+    def read(
+        self, ids: Sequence[int], kept: KeysValues, worn: AtScale | None, check: Check, *, every: bool
+    ) -> torch.Tensor:
+        """Logits after the last of ``ids``, or after each."""
+        return _read(self._stepper, ids, kept, worn, check, every=every)
+
+    def checksum(self) -> str:
+        """See ``Decoder.checksum``."""
+        digest = hashlib.sha256()
+        for tensor in self._stepper.weights():
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """See ``Decoder.close``."""
+        self._stepper.close()
+
+
+class FastContext:
+    """``Context`` of a ``FastDecoder``."""
+
+    def __init__(self, decoder: FastDecoder, worn: AtScale | None, kept: KeysValues, ids: list[int]) -> None:
+        self.ids = ids
+        self._decoder = decoder
+        self._worn = worn
+        self._kept = kept
+
+    @property
+    def bytes(self) -> int:
+        """See ``Context.bytes``."""
+        return self._kept.bytes
+
+    def extend(self, ids: Sequence[int], check: Check, *, every: bool = False) -> torch.Tensor:
+        """See ``Context.extend``."""
+        logits = self._decoder.read(ids, self._kept, self._worn, check, every=every)
+        self.ids += ids
+        return logits
+
+    def can_cut(self, length: int) -> bool:
+        """See ``Context.can_cut``."""
+        return length <= len(self.ids)
+
+    def cut(self, length: int) -> None:
+        """See ``Context.cut``."""
+        self._kept.length = length
+        del self.ids[length:]
+
+    def copy(self, length: int) -> FastContext:
+        """See ``Context.copy``."""
+        return FastContext(self._decoder, self._worn, self._kept.copy(length), self.ids[:length])
+
+
+def open_fast(
+    folder: Path, hashed: str, kept: Path, kernels: Path, precision: Precision, encode: Callable[[str], list[int]]
+) -> FastDecoder:
+    """Load the base in ``folder``, whose weights have the hash ``hashed``, for decoding on the CPU.
+
+    ``kept`` is where its packed form is kept, ``kernels`` where compiled code is, ``encode`` the base's tokenizer.
+
+    Raises:
+        UnknownShape: the fast path does not know this base or this machine.
+    """
+    shape = read_shape(folder)
+    try:
+        weights = arrange(map_weights(weight_files(folder)), shape)
+    except (OSError, ValueError) as error:
+        raise UnknownShape(f"its weights cannot be mapped ({error})") from error
+    try:
+        kernel = load_kernel(kernels)
+    except Exception as error:  # numba and LLVM raise anything on a machine they do not know
+        raise UnknownShape(f"numba cannot compile here ({type(error).__name__}: {error})") from error
+    rotary, threads = Rotary(shape.inverse_frequencies), torch.get_num_threads()
+
+    def loss(form: Form) -> float:
+        stepper, room = Stepper(kernel, weights, shape, rotary, form, threads), KeysValues(shape)
+        with closing(stepper):
+            return measure(lambda ids: _read(stepper, ids, room, None, lambda: None, every=True), encode(TEXT))
+
+    form = Packing(weights, shape, hashed, kept).form(precision, loss)
+    return FastDecoder(shape, Stepper(kernel, weights, shape, rotary, form, threads), form.precision)
+
+
+def _read(
+    stepper: Stepper, ids: Sequence[int], kept: KeysValues, worn: AtScale | None, check: Check, *, every: bool
+) -> torch.Tensor:
+    """As ``Context.extend``, in calls that are short enough to be cancelled between them."""
+    length, found, logits = kept.length, [], torch.empty(0)
+    try:
+        for start in range(0, len(ids), stepper.most):
+            check()
+            part = ids[start : start + stepper.most]
+            logits = stepper.step(part, kept, worn, len(part) if every else 1)
+            if every:
+                found.append(logits.clone())
+    except BaseException:
+        kept.length = length
+        raise
+    return torch.cat(found) if every else logits[0]

@@ -1,0 +1,224 @@
+"""What numba has no words for. Owns the few pieces of LLVM that the kernels are built on; knows nothing of a model.
+
+Vectors of 16 float32 lanes are written out once; LLVM makes of them what the machine has (AVX-512, AVX2, NEON). A row
+of packed weights is unpacked in registers and multiplied with the inputs of one token, or of four at once.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from lora_chat.decoder.plan import BLOCK, GROUP, Kind
+
+_LANES = 16
+_vector = ir.VectorType(ir.FloatType(), _LANES)
+_int64 = ir.IntType(64)
+_int32 = ir.IntType(32)
+
+
+def _lanes(kind: ir.Type, value: int) -> ir.Constant:
+    return ir.Constant(ir.VectorType(kind, _LANES), [value] * _LANES)
+
+
+def _int(value: int) -> ir.Constant:
+    return ir.Constant(_int64, value)
+
+
+def _load(builder: Any, address: Any, kind: ir.Type, align: int) -> Any:
+    return builder.load(builder.inttoptr(address, ir.PointerType(kind)), align=align)
+
+
+def _half(builder: Any, address: Any, group: Any) -> Any:
+    """The group's float16 at ``address``, in every lane, as float32."""
+    place = builder.add(address, builder.mul(group, _int(2)))
+    return _everywhere(builder, builder.fpext(_load(builder, place, ir.HalfType(), 2), ir.FloatType()))
+
+
+def _everywhere(builder: Any, value: Any) -> Any:
+    """``value`` in every lane."""
+    undefined = ir.Constant(_vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(_int32, 0))
+    return builder.shuffle_vector(first, undefined, _lanes(_int32, 0))
+
+
+def _fma(builder: Any, left: Any, right: Any, added: Any) -> Any:
+    kind = ir.FunctionType(_vector, [_vector] * 3)
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{_LANES}f32")
+    return builder.call(function, [left, right, added])
+
+
+def _total(builder: Any, vector: Any) -> Any:
+    """Sum of the lanes."""
+    kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), _vector])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{_LANES}f32")
+    return builder.call(function, [ir.Constant(ir.FloatType(), 0.0), vector], fastmath=("reassoc",))
+
+
+# How a group of weights is read: its two halves as float32 lanes. ``row`` holds the addresses of one row's parts.
+
+
+def _read_f32(builder: Any, row: Any, group: Any) -> list[Any]:
+    place = builder.add(row[0], builder.mul(group, _int(GROUP * 4)))
+    return [_load(builder, builder.add(place, _int(half * _LANES * 4)), _vector, 4) for half in range(2)]
+
+
+def _read_int8(builder: Any, row: Any, group: Any) -> list[Any]:
+    place, scale = builder.add(row[0], builder.mul(group, _int(GROUP))), _half(builder, row[1], group)
+    found = []
+    for half in range(2):
+        packed = _load(builder, builder.add(place, _int(half * _LANES)), ir.VectorType(ir.IntType(8), _LANES), 1)
+        numbers = builder.sitofp(builder.sext(packed, ir.VectorType(_int32, _LANES)), _vector)
+        found.append(builder.fmul(numbers, scale))
+    return found
+
+
+def _read_int4(builder: Any, row: Any, group: Any) -> list[Any]:
+    byte = ir.IntType(8)
+    scale, minimum = _half(builder, row[1], group), _half(builder, row[2], group)
+    place = builder.add(row[0], builder.mul(group, _int(GROUP // 2)))
+    packed = _load(builder, place, ir.VectorType(byte, _LANES), 1)
+    nibbles = builder.and_(packed, _lanes(byte, 15)), builder.lshr(packed, _lanes(byte, 4))
+    wide = [builder.uitofp(builder.zext(each, ir.VectorType(_int32, _LANES)), _vector) for each in nibbles]
+    return [_fma(builder, each, scale, minimum) for each in wide]
+
+
+_READERS = {Kind.F32: (_read_f32, (GROUP * 4, 0, 0)), Kind.INT8: (_read_int8, (GROUP, 2, 0)),
+            Kind.INT4: (_read_int4, (GROUP // 2, 2, 2))}  # fmt: skip
+"""With the bytes that one group takes of values, scales and minima."""
+
+
+def _block(kind: Kind, rows: int, tokens: int) -> Any:
+    """An intrinsic: the products of ``rows`` packed rows with the float32 inputs of ``tokens``, kept in registers.
+
+    Its arguments are addresses (of the first row's values, scales and minima, of the first token's inputs, of the first
+    output), the number of groups in a row, and the bytes from one token's inputs and outputs to the next one's.
+    """
+    read, sizes = _READERS[kind]
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        *parts, inputs, out, groups, next_input, next_out = args
+        strides = [builder.mul(groups, _int(size)) for size in sizes]
+        places = [
+            [builder.add(part, builder.mul(stride, _int(row))) for part, stride in zip(parts, strides, strict=True)]
+            for row in range(rows)
+        ]
+        sources = [builder.add(inputs, builder.mul(next_input, _int(token))) for token in range(tokens)]
+        chains = 2 if rows * tokens == 1 else 1  # one sum alone would wait for itself
+        zero = ir.Constant(_vector, [0.0] * _LANES)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(chains)] for _ in range(rows * tokens)]
+        with cgutils.for_range(builder, groups) as loop:
+            weights = [read(builder, place, loop.index) for place in places]
+            for half in range(2):
+                offset = builder.add(builder.mul(loop.index, _int(GROUP * 4)), _int(half * _LANES * 4))
+                for token, source in enumerate(sources):
+                    values = _load(builder, builder.add(source, offset), _vector, 4)
+                    for row in range(rows):
+                        place = sums[row * tokens + token][half % chains]
+                        builder.store(_fma(builder, weights[row][half], values, builder.load(place)), place)
+        for token in range(tokens):
+            for row in range(rows):
+                made = [builder.load(place) for place in sums[row * tokens + token]]
+                total = _total(builder, made[0] if chains == 1 else builder.fadd(*made))
+                place = builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(row * 4))
+                builder.store(total, builder.inttoptr(place, ir.PointerType(ir.FloatType())))
+        return cgutils.get_null_value(_int64)
+
+    def typed(_context: Any, values: Any, scales: Any, minima: Any, inputs: Any, out: Any, groups: Any,
+              next_input: Any, next_out: Any) -> Any:  # fmt: skip
+        return types.int64(*[types.int64] * 8), generate
+
+    typed.__name__ = f"{kind.name.lower()}_{rows}_by_{tokens}"
+    return intrinsic(typed)
+
+
+def _mixture(tokens: int) -> Any:
+    """An intrinsic: 32 lanes of the rows of a float32 matrix, summed up with the weights of ``tokens``.
+
+    Its arguments are addresses (of the lanes in the first row, of the first token's weights, of the first output), the
+    number of rows, and the bytes from one row, one token's weights and one token's output to the next.
+    """
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        lanes, weights, out, rows, next_row, next_weights, next_out = args
+        zero = ir.Constant(_vector, [0.0] * _LANES)
+        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(2)] for _ in range(tokens)]
+        with cgutils.for_range(builder, rows) as loop:
+            row = builder.add(lanes, builder.mul(loop.index, next_row))
+            values = [_load(builder, builder.add(row, _int(half * _LANES * 4)), _vector, 4) for half in range(2)]
+            for token in range(tokens):
+                place = builder.add(weights, builder.mul(next_weights, _int(token)))
+                place = builder.add(place, builder.mul(loop.index, _int(4)))
+                weight = _everywhere(builder, _load(builder, place, ir.FloatType(), 4))
+                for value, total in zip(values, sums[token], strict=True):
+                    builder.store(_fma(builder, weight, value, builder.load(total)), total)
+        for token in range(tokens):
+            for half, total in enumerate(sums[token]):
+                place = builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(half * _LANES * 4))
+                builder.store(builder.load(total), builder.inttoptr(place, ir.PointerType(_vector)), align=4)
+        return cgutils.get_null_value(_int64)
+
+    def typed(_context: Any, lanes: Any, weights: Any, out: Any, rows: Any, next_row: Any, next_weights: Any,
+              next_out: Any) -> Any:  # fmt: skip
+        return types.int64(*[types.int64] * 7), generate
+
+    typed.__name__ = f"mixture_of_{tokens}"
+    return intrinsic(typed)
+
+
+ROWS, TOKENS = 2, BLOCK
+"""Of a block: eight sums are as many as keep the multipliers busy and stay in registers."""
+
+f32_one, f32_block = _block(Kind.F32, 1, 1), _block(Kind.F32, ROWS, TOKENS)
+int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
+int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
+mix_one, mix_block = _mixture(1), _mixture(TOKENS)
+
+
+@intrinsic
+def pointer(_context: Any, address: Any) -> Any:
+    """An address as numba's ``void*``, which ``carray`` takes."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def atomic_add(_context: Any, address: Any, amount: Any) -> Any:
+    """Add to the int64 at ``address`` and return what was there."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        place = builder.inttoptr(args[0], ir.PointerType(_int64))
+        return builder.atomic_rmw("add", place, args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def atomic_load(_context: Any, address: Any) -> Any:
+    """The int64 at ``address``, as the other threads left it."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.load_atomic(builder.inttoptr(args[0], ir.PointerType(_int64)), "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def offer_core(_context: Any) -> Any:
+    """Let somebody else run, where the system has a call for it."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        if platform.system() != "Windows":
+            call = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_int32, []), "sched_yield")
+            builder.call(call, [])
+        return cgutils.get_null_value(ir.IntType(64))
+
+    return types.int64(), generate

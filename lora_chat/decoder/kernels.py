@@ -1,0 +1,344 @@
+"""Tokens through the whole base, as numba compiles it. Owns the arithmetic of decoding; never allocates or locks.
+
+Written for numba (BSD, LLVM): no compiler has to be on the machine. All threads run ``step`` side by side, each on its
+share of every matrix's rows, and meet at a barrier where one needs what the others made. Weights are read once, in
+their packed form, and multiplied in float32; an adapter's two thin products are added beside its matrix, so wearing
+one costs what its few weights cost and nothing is ever merged.
+
+Imported by ``compiled.py`` alone: importing this compiles it, or reads it from numba's cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, cfunc, njit, types
+
+from lora_chat.decoder.intrinsics import (
+    ROWS,
+    TOKENS,
+    atomic_add,
+    atomic_load,
+    f32_block,
+    f32_one,
+    int4_block,
+    int4_one,
+    int8_block,
+    int8_one,
+    mix_block,
+    mix_one,
+    offer_core,
+    pointer,
+)
+from lora_chat.decoder.plan import GROUP, LARGEST_RANK, Head, Kind, Layer, Matrix
+
+_FAST = {"reassoc", "contract", "nsz", "arcp"}
+"""Sums may be reordered, which vectors need; infinities and NaN stay what they are."""
+
+_SPINS = 2_000
+"""Looks at the barrier before the core is offered to somebody else."""
+
+# Plain integers: numba freezes them into the code.
+_KIND, _VALUES, _SCALES, _MINIMA, _OUT, _IN = (int(each) for each in list(Matrix)[:6])
+_BIAS, _RANK, _A, _B, _MATRIX_SIZE = (int(each) for each in list(Matrix)[6:])
+_BLOCKS, _LAYER_SIZE, _MATRICES = int(Head.LAYER_BLOCKS), int(Layer.SIZE), int(Layer.MATRICES)
+_HEAD, _THIN = int(Head.LAST_MATRIX), LARGEST_RANK
+_INT8, _INT4 = int(Kind.INT8), int(Kind.INT4)
+
+
+@njit(fastmath=_FAST)
+def _meet(barrier: int, threads: int) -> None:
+    """Wait until all threads are here; what each wrote before is then seen by all."""
+    if threads == 1:
+        return
+    generation = barrier + 64
+    before = atomic_load(generation)
+    if atomic_add(barrier, 1) == threads - 1:
+        atomic_add(barrier, -threads)
+        atomic_add(generation, 1)
+        return
+    spins = 0
+    while atomic_load(generation) == before:
+        spins += 1
+        if spins > _SPINS:
+            offer_core()
+
+
+@njit(fastmath=_FAST)
+def _vec(address: int, size: int) -> Any:
+    return carray(pointer(address), size, np.float32)
+
+
+@njit(fastmath=_FAST)
+def _exp(x: Any) -> Any:
+    """e to the x within 2e-7 of it, in a form that vectorises; 0 below -87."""
+    x = min(max(x, np.float32(-87.0)), np.float32(88.0))
+    whole = np.floor(x * np.float32(1.4426950408889634) + np.float32(0.5))
+    rest = x - whole * np.float32(0.693359375) + whole * np.float32(2.12194440e-4)
+    power = np.float32(1.9875691500e-4)
+    power = power * rest + np.float32(1.3981999507e-3)
+    power = power * rest + np.float32(8.3334519073e-3)
+    power = power * rest + np.float32(4.1665795894e-2)
+    power = power * rest + np.float32(1.6666665459e-1)
+    power = power * rest + np.float32(5.0000001201e-1)
+    power = power * rest * rest + rest + np.float32(1.0)
+    return power * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@njit(fastmath=_FAST)
+def _norm(x: Any, weight: Any, size: int, epsilon: Any, out: Any) -> None:
+    """RMSNorm of ``x`` into ``out``."""
+    total = np.float32(0)
+    for i in range(size):
+        total += x[i] * x[i]
+    factor = np.float32(1) / np.sqrt(total / np.float32(size) + epsilon)
+    for i in range(size):
+        out[i] = weight[i] * (x[i] * factor)
+
+
+@njit(fastmath=_FAST)
+def _each(
+    kind: int, values: int, scales: int, minima: int, size: int, first: int, last: int, inputs: int, out: int
+) -> None:
+    """Rows ``first`` to ``last`` times one token's inputs."""
+    groups = size // GROUP
+    if kind == _INT4:
+        for row in range(first, last):
+            at = row * groups
+            int4_one(values + at * 16, scales + at * 2, minima + at * 2, inputs, out + row * 4, groups, 0, 0)
+    elif kind == _INT8:
+        for row in range(first, last):
+            at = row * groups
+            int8_one(values + at * 32, scales + at * 2, 0, inputs, out + row * 4, groups, 0, 0)
+    else:
+        for row in range(first, last):
+            f32_one(values + row * size * 4, 0, 0, inputs, out + row * 4, groups, 0, 0)
+
+
+@njit(fastmath=_FAST)
+def _several(
+    kind: int, values: int, scales: int, minima: int, inputs: int, out: int, groups: int, step: int, jump: int
+) -> None:
+    """A block of rows times a block of tokens."""
+    if kind == _INT4:
+        int4_block(values, scales, minima, inputs, out, groups, step, jump)
+    elif kind == _INT8:
+        int8_block(values, scales, minima, inputs, out, groups, step, jump)
+    else:
+        f32_block(values, scales, minima, inputs, out, groups, step, jump)
+
+
+@njit(fastmath=_FAST)
+def _rows(
+    kind: int, values: int, scales: int, minima: int, size: int, first: int, last: int, rows: int, inputs: int,
+    step: int, out: int, count: int,
+) -> None:  # fmt: skip
+    """Rows ``first`` to ``last`` of a matrix (rows, size) times the inputs (count, size), into out (count, rows).
+
+    ``step`` is the bytes from one token's inputs to the next one's.
+    """
+    groups, blocks = size // GROUP, count // TOKENS
+    value_step, scale_step = _bytes(kind, size), groups * 2
+    paired = last - (last - first) % ROWS if blocks else first
+    for row in range(first, paired, ROWS):
+        place, scale, minimum = values + row * value_step, scales + row * scale_step, minima + row * scale_step
+        for block in range(blocks):
+            token = block * TOKENS
+            target = out + (token * rows + row) * 4
+            _several(kind, place, scale, minimum, inputs + token * step, target, groups, step, rows * 4)
+    for token in range(count):
+        from_row = paired if token < blocks * TOKENS else first
+        _each(kind, values, scales, minima, size, from_row, last, inputs + token * step, out + token * rows * 4)
+
+
+@njit(fastmath=_FAST)
+def _bytes(kind: int, size: int) -> int:
+    """Of one row's values."""
+    if kind == _INT4:
+        return size // 2
+    return size if kind == _INT8 else size * 4
+
+
+@njit(fastmath=_FAST)
+def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, thread: int, threads: int) -> None:
+    """This thread's rows of a matrix times the tokens' inputs, its bias and the adapter worn beside it included."""
+    rows, size, rank = plan[at + _OUT], plan[at + _IN], plan[at + _RANK]
+    first, last = rows * thread // threads, rows * (thread + 1) // threads
+    _rows(plan[at + _KIND], plan[at + _VALUES], plan[at + _SCALES], plan[at + _MINIMA], size, first, last, rows,
+          inputs, size * 4, out, count)  # fmt: skip
+    if plan[at + _BIAS]:
+        bias = _vec(plan[at + _BIAS], rows)
+        for token in range(count):
+            y = _vec(out + token * rows * 4, rows)
+            for row in range(first, last):
+                y[row] += bias[row]
+    if rank:
+        _rows(0, plan[at + _A], 0, 0, size, 0, rank, rank, inputs, size * 4, thin, count)
+        for token in range(count):
+            y, factors = _vec(out + token * rows * 4, rows), _vec(thin + token * rank * 4, rank)
+            for i in range(rank):
+                column, factor = _vec(plan[at + _B] + i * rows * 4, rows), factors[i]
+                for row in range(first, last):
+                    y[row] += column[row] * factor
+
+
+@njit(fastmath=_FAST)
+def _turn(head: Any, cos: Any, sin: Any, half: int) -> None:
+    """Rotary position embedding of one head, in place; halves as in Llama's transformers form."""
+    for i in range(half):
+        low, high = head[i], head[i + half]
+        head[i] = low * cos[i] - high * sin[i]
+        head[i + half] = high * cos[i] + low * sin[i]
+
+
+@njit(fastmath=_FAST)
+def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
+    """Softmax of the first ``seen`` scores times ``scale``, in place; 0 for the rest of ``size``."""
+    largest = np.float32(-np.inf)
+    for i in range(seen):
+        largest = max(largest, scores[i] * scale)
+    total = np.float32(0)
+    for i in range(seen):
+        weight = _exp(scores[i] * scale - largest)
+        scores[i] = weight
+        total += weight
+    factor = np.float32(1) / total
+    for i in range(seen):
+        scores[i] *= factor
+    for i in range(seen, size):
+        scores[i] = np.float32(0)
+
+
+@njit(fastmath=_FAST)
+def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) -> None:
+    """One head of one token or of a block of tokens: softmax(queries · keys * scale) · values."""
+    size, heads, room = plan[Head.HEAD_DIM], plan[Head.HEADS], plan[Head.CAPACITY]
+    place = head // (heads // plan[Head.KV_HEADS]) * room * size * 4
+    keys, values = plan[at + Layer.KEYS] + place, plan[at + Layer.VALUES] + place
+    step, offset = heads * size * 4, (token * heads + head) * size * 4
+    before = plan[Head.POSITION] + token + 1
+    positions = before + count - 1
+    _rows(0, keys, 0, 0, size, 0, positions, room, plan[Head.Q] + offset, step, scores, count)
+    scale = _vec(plan[Head.SETTINGS], 2)[1]
+    for i in range(count):
+        _weigh(_vec(scores + i * room * 4, positions), before + i, positions, scale)
+    for lanes in range(0, size * 4, GROUP * 4):
+        out = plan[Head.ATTENDED] + offset + lanes
+        if count == TOKENS:
+            mix_block(values + lanes, scores, out, positions, size * 4, room * 4, step)
+        else:
+            mix_one(values + lanes, scores, out, positions, size * 4, room * 4, step)
+
+
+@njit(fastmath=_FAST)
+def _prepare_heads(plan: Any, at: int, count: int, thread: int, threads: int) -> None:
+    """Norm and turn this thread's heads of the queries and keys, and keep keys and values in the cache."""
+    size, heads, kv_heads = plan[Head.HEAD_DIM], plan[Head.HEADS], plan[Head.KV_HEADS]
+    epsilon = _vec(plan[Head.SETTINGS], 2)[0]
+    norm_q, norm_k = plan[at + Layer.NORM_Q], plan[at + Layer.NORM_K]
+    room = plan[Head.CAPACITY]
+    for token in range(count):
+        turn = token * (size // 2) * 4
+        cos, sin = _vec(plan[Head.COS] + turn, size // 2), _vec(plan[Head.SIN] + turn, size // 2)
+        for head in range(heads * thread // threads, heads * (thread + 1) // threads):
+            query = _vec(plan[Head.Q] + (token * heads + head) * size * 4, size)
+            if norm_q:
+                _norm(query, _vec(norm_q, size), size, epsilon, query)
+            _turn(query, cos, sin, size // 2)
+        for head in range(kv_heads * thread // threads, kv_heads * (thread + 1) // threads):
+            key = _vec(plan[Head.K] + (token * kv_heads + head) * size * 4, size)
+            value = _vec(plan[Head.V] + (token * kv_heads + head) * size * 4, size)
+            if norm_k:
+                _norm(key, _vec(norm_k, size), size, epsilon, key)
+            _turn(key, cos, sin, size // 2)
+            place = (head * room + plan[Head.POSITION] + token) * size * 4
+            kept_key = _vec(plan[at + Layer.KEYS] + place, size)
+            kept_value = _vec(plan[at + Layer.VALUES] + place, size)
+            for i in range(size):
+                kept_key[i] = key[i]
+                kept_value[i] = value[i]
+
+
+@njit(fastmath=_FAST)
+def _attention(plan: Any, at: int, scores: int, count: int, thread: int, threads: int) -> None:
+    """This thread's share of the heads of all tokens."""
+    heads, blocks = plan[Head.HEADS], count // TOKENS
+    for index in range(heads * blocks * thread // threads, heads * blocks * (thread + 1) // threads):
+        # Heads first: each thread's share then looks back as far.
+        _attend(plan, at, index // blocks, index % blocks * TOKENS, TOKENS, scores)
+    rest = count - blocks * TOKENS
+    for index in range(heads * rest * thread // threads, heads * rest * (thread + 1) // threads):
+        _attend(plan, at, index // rest, blocks * TOKENS + index % rest, 1, scores)
+
+
+@njit(fastmath=_FAST)
+def _add(plan: Any, made: int, count: int, thread: int, threads: int) -> None:
+    """Add this thread's rows of what a matrix made to the residual stream."""
+    rows = plan[Head.HIDDEN]
+    for token in range(count):
+        x, y = _vec(plan[Head.X] + token * rows * 4, rows), _vec(made + token * rows * 4, rows)
+        for row in range(rows * thread // threads, rows * (thread + 1) // threads):
+            x[row] += y[row]
+
+
+@njit(fastmath=_FAST)
+def _gate(plan: Any, count: int, thread: int, threads: int) -> None:
+    """silu(gate) * up, this thread's rows, into gate."""
+    rows = plan[Head.INTERMEDIATE]
+    for token in range(count):
+        gate, up = _vec(plan[Head.GATE] + token * rows * 4, rows), _vec(plan[Head.UP] + token * rows * 4, rows)
+        for row in range(rows * thread // threads, rows * (thread + 1) // threads):
+            gate[row] = gate[row] / (np.float32(1) + _exp(-gate[row])) * up[row]
+
+
+@njit(fastmath=_FAST)
+def _norm_tokens(plan: Any, weight: int, first: int, count: int, thread: int, threads: int) -> None:
+    """RMSNorm of this thread's share of the tokens from ``first`` on, into the inputs of the next matrices."""
+    hidden, epsilon = plan[Head.HIDDEN], _vec(plan[Head.SETTINGS], 2)[0]
+    for token in range(first + count * thread // threads, first + count * (thread + 1) // threads):
+        x, normed = plan[Head.X] + token * hidden * 4, plan[Head.NORMED] + token * hidden * 4
+        _norm(_vec(x, hidden), _vec(weight, hidden), hidden, epsilon, _vec(normed, hidden))
+
+
+@cfunc(types.void(types.int64, types.int64), fastmath=_FAST, cache=True)
+def step(address: int, thread: int) -> None:
+    """Read the plan's tokens: this thread's part of it, side by side with the others'."""
+    head = carray(pointer(address), _BLOCKS, np.int64)
+    plan = carray(pointer(address), _BLOCKS + head[Head.LAYERS] * _LAYER_SIZE, np.int64)
+    threads, count, barrier = plan[Head.THREADS], plan[Head.COUNT], plan[Head.BARRIER]
+    thin = plan[Head.SCRATCH] + thread * plan[Head.SCRATCH_SIZE] * 4
+    scores = thin + count * _THIN * 4
+    normed, q, k, v = plan[Head.NORMED], plan[Head.Q], plan[Head.K], plan[Head.V]
+    attended, gate, up, made = plan[Head.ATTENDED], plan[Head.GATE], plan[Head.UP], plan[Head.MADE]
+    for layer in range(plan[Head.LAYERS]):
+        at = _BLOCKS + layer * _LAYER_SIZE
+        matrix = at + _MATRICES
+        _norm_tokens(plan, plan[at + Layer.NORM_1], 0, count, thread, threads)
+        _meet(barrier, threads)
+        _multiply(plan, matrix, normed, q, thin, count, thread, threads)
+        _multiply(plan, matrix + _MATRIX_SIZE, normed, k, thin, count, thread, threads)
+        _multiply(plan, matrix + 2 * _MATRIX_SIZE, normed, v, thin, count, thread, threads)
+        _meet(barrier, threads)
+        _prepare_heads(plan, at, count, thread, threads)
+        _meet(barrier, threads)
+        _attention(plan, at, scores, count, thread, threads)
+        _meet(barrier, threads)
+        _multiply(plan, matrix + 3 * _MATRIX_SIZE, attended, made, thin, count, thread, threads)
+        _add(plan, made, count, thread, threads)
+        _meet(barrier, threads)
+        _norm_tokens(plan, plan[at + Layer.NORM_2], 0, count, thread, threads)
+        _meet(barrier, threads)
+        _multiply(plan, matrix + 4 * _MATRIX_SIZE, normed, gate, thin, count, thread, threads)
+        _multiply(plan, matrix + 5 * _MATRIX_SIZE, normed, up, thin, count, thread, threads)
+        _gate(plan, count, thread, threads)
+        _meet(barrier, threads)
+        _multiply(plan, matrix + 6 * _MATRIX_SIZE, gate, made, thin, count, thread, threads)
+        _add(plan, made, count, thread, threads)
+        _meet(barrier, threads)
+    asked = plan[Head.ASKED]  # the logits of this many tokens at the end
+    _norm_tokens(plan, plan[Head.LAST_NORM], count - asked, asked, thread, threads)
+    _meet(barrier, threads)
+    last = normed + (count - asked) * plan[Head.HIDDEN] * 4
+    _multiply(plan, _HEAD, last, plan[Head.LOGITS], thin, asked, thread, threads)
+    _meet(barrier, threads)

@@ -1,0 +1,52 @@
+"""Keys and values of one run of tokens. Owns their memory, which grows by doubling; never makes one. [torch]"""
+
+from __future__ import annotations
+
+import torch
+
+from lora_chat.decoder.shape import Shape
+
+_FIRST_ROOM = 256
+
+
+class KeysValues:
+    """Room for the keys and values of ``room`` positions, of which ``length`` are filled."""
+
+    def __init__(self, shape: Shape, room: int = _FIRST_ROOM) -> None:
+        self._shape = shape
+        self.length = 0
+        self.keys = self._empty(room)
+        self.values = self._empty(room)
+
+    @property
+    def room(self) -> int:
+        """Positions."""
+        return int(self.keys.shape[2])
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all the room."""
+        return self.keys.nbytes + self.values.nbytes
+
+    def reserve(self, positions: int) -> None:
+        """Make room for ``positions`` in all, and some more where that moves everything."""
+        if positions <= self.room:
+            return
+        room = max(positions, min(2 * self.room, self._shape.context_window))
+        for name in ("keys", "values"):
+            larger = self._empty(room)
+            larger[:, :, : self.length] = getattr(self, name)[:, :, : self.length]
+            setattr(self, name, larger)
+
+    def copy(self, length: int) -> KeysValues:
+        """The first ``length`` positions again, with room for as many as an answer may have."""
+        other = KeysValues(self._shape, max(_FIRST_ROOM, min(length + _FIRST_ROOM, self._shape.context_window)))
+        other.keys[:, :, :length] = self.keys[:, :, :length]
+        other.values[:, :, :length] = self.values[:, :, :length]
+        other.length = length
+        return other
+
+    def _empty(self, room: int) -> torch.Tensor:
+        """(layers, kv_heads, room, head_dim), float32."""
+        shape = self._shape
+        return torch.empty(shape.layers, shape.kv_heads, room, shape.head_dim)

@@ -1,0 +1,172 @@
+"""Which packed form a base is decoded in, and its file. Owns the choice and the cache beside the base. [torch]
+
+``auto`` is the smallest form that passes the quality gate on this very base: int4, else int8, else float32. What was
+packed and measured is kept for these weights; without room on the disk it is packed again at each start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from lora_chat.config import Precision
+from lora_chat.decoder.parts import Weights
+from lora_chat.decoder.plan import MATRICES, Kind
+from lora_chat.decoder.quality import BOUND
+from lora_chat.decoder.quantise import Packed, pack_int4, pack_int8, unpack
+from lora_chat.decoder.shape import Shape
+from lora_chat.decoder.weights import map_file
+from lora_chat.errors import LoraChatError
+from lora_chat.files import write_durably
+
+VERDICT = "decoding.json"
+_SCHEMA = "1"
+_KINDS: dict[Precision, Kind] = {"fp32": Kind.F32, "int8": Kind.INT8, "int4": Kind.INT4}
+
+Measure = Callable[["Form"], float]
+"""The loss of a base decoded in a form, nats per token."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A base's matrices in one precision."""
+
+    precision: Precision
+    """Never ``auto``."""
+    layers: tuple[tuple[Packed, ...], ...]
+    """Of each layer the seven matrices."""
+    head: Packed
+
+    @property
+    def bytes(self) -> int:
+        """Read for each token."""
+        return self.head.bytes + sum(matrix.bytes for layer in self.layers for matrix in layer)
+
+
+@dataclass
+class Verdict:
+    """What was measured on a base, in ``decoding.json``."""
+
+    weights: str
+    """The base's hash that it was measured for."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Of each precision that was tried, nats per token."""
+    schema: str = _SCHEMA
+
+    def passes(self, precision: Precision) -> bool:
+        """Whether it was measured and is near enough to float32."""
+        return self.losses.get(precision, float("inf")) <= self.losses.get("fp32", 0.0) * BOUND
+
+
+class Packing:
+    """One base's packed forms."""
+
+    def __init__(self, weights: Weights, shape: Shape, hashed: str, folder: Path) -> None:
+        """``hashed`` is the weights' hash, ``folder`` where the forms are kept."""
+        self._weights = weights
+        self._shape = shape
+        self._hashed = hashed
+        self._folder = folder
+
+    def form(self, wanted: Precision, measure: Measure) -> Form:
+        """The base in the precision ``wanted``; ``auto`` chooses by ``measure``, once for these weights."""
+        if wanted != "auto":
+            return self._read_or_make(wanted)
+        verdict = read_verdict(self._folder, self._hashed) or Verdict(self._hashed)
+        for precision in ("int4", "int8"):
+            form = None
+            if precision not in verdict.losses:
+                form = self._read_or_make(precision)
+                self._judge(form, verdict, measure)
+            if verdict.passes(precision):
+                return form or self._read_or_make(precision)
+        return self._read_or_make("fp32")
+
+    def _judge(self, form: Form, verdict: Verdict, measure: Measure) -> None:
+        """Measure ``form``; what stands for exactly the same weights need not be."""
+        if "fp32" not in verdict.losses:
+            verdict.losses["fp32"] = measure(self._read_or_make("fp32"))
+        verdict.losses[form.precision] = verdict.losses["fp32"] if self._is_exact(form) else measure(form)
+        with suppress(OSError, LoraChatError):  # a cache
+            write_durably(self._folder / VERDICT, json.dumps(asdict(verdict), indent=1).encode())
+
+    def _is_exact(self, form: Form) -> bool:
+        pairs = [(form.head, self._weights.head)]
+        for packed, layer in zip(form.layers, self._weights.layers, strict=True):
+            pairs += zip(packed, layer.matrices, strict=True)
+        return all(torch.equal(unpack(packed), matrix) for packed, matrix in pairs)
+
+    def _read_or_make(self, precision: Precision) -> Form:
+        if precision == "fp32":
+            layers = tuple(tuple(Packed(Kind.F32, each) for each in layer.matrices) for layer in self._weights.layers)
+            return Form(precision, layers, Packed(Kind.F32, self._weights.head))
+        path = self._folder / f"packed-{precision}.safetensors"
+        if (form := self._read(path, precision)) is None:
+            form = self._make(precision)
+            with suppress(OSError, LoraChatError):  # a cache
+                write_durably(path, save(_tensors(form), self._metadata(precision)))
+                form = self._read(path, precision) or form  # mapped, so that the memory is the file's
+        return form
+
+    def _make(self, precision: Precision) -> Form:
+        pack = pack_int4 if precision == "int4" else pack_int8
+        layers = tuple(tuple(pack(matrix) for matrix in layer.matrices) for layer in self._weights.layers)
+        return Form(precision, layers, pack_int8(self._weights.head))
+
+    def _metadata(self, precision: Precision) -> dict[str, str]:
+        return {"schema": _SCHEMA, "weights": self._hashed, "precision": precision}
+
+    def _read(self, path: Path, precision: Precision) -> Form | None:
+        """What was kept for these very weights; None where there is nothing, or nothing usable."""
+        try:
+            tensors, metadata = map_file(path)
+            if metadata != self._metadata(precision):
+                return None
+            layers = tuple(
+                tuple(_packed(tensors, f"{index}.{name}", _KINDS[precision]) for name in MATRICES)
+                for index in range(self._shape.layers)
+            )
+            form = Form(precision, layers, _packed(tensors, "head", Kind.INT8))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return form if self._fits(form) else None
+
+    def _fits(self, form: Form) -> bool:
+        """The kernels believe in sizes, so they are held against the base's."""
+        pairs = [(form.head, self._weights.head)]
+        for packed, layer in zip(form.layers, self._weights.layers, strict=True):
+            pairs += zip(packed, layer.matrices, strict=True)
+        return all(packed.stands_for(tuple(matrix.shape)) for packed, matrix in pairs)
+
+
+def read_verdict(folder: Path, hashed: str) -> Verdict | None:
+    """What was measured on the base kept in ``folder``; None when nothing was, for these weights."""
+    try:
+        found = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
+        verdict = Verdict(found["weights"], {str(k): float(v) for k, v in found["losses"].items()}, found["schema"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return verdict if (verdict.weights, verdict.schema) == (hashed, _SCHEMA) else None
+
+
+def _tensors(form: Form) -> dict[str, torch.Tensor]:
+    found = _parts("head", form.head)
+    for index, layer in enumerate(form.layers):
+        for name, matrix in zip(MATRICES, layer, strict=True):
+            found |= _parts(f"{index}.{name}", matrix)
+    return found
+
+
+def _parts(name: str, packed: Packed) -> dict[str, torch.Tensor]:
+    parts = {"values": packed.values, "scales": packed.scales, "minima": packed.minima}
+    return {f"{name}.{part}": tensor.contiguous() for part, tensor in parts.items() if tensor is not None}
+
+
+def _packed(tensors: dict[str, torch.Tensor], name: str, kind: Kind) -> Packed:
+    return Packed(kind, tensors[f"{name}.values"], tensors[f"{name}.scales"], tensors.get(f"{name}.minima"))

@@ -1,0 +1,77 @@
+"""A base's weights, mapped. Owns the tensors of its safetensors files by name; never writes one.
+
+The pages belong to the file: two programs share them, and the machine may drop and read them again. The mapping is
+private, so that nothing done to a tensor could reach the file. [torch]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_DTYPES = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+}
+
+
+def map_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Every tensor of the safetensors file ``path`` as a view of its pages, and the file's metadata.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no safetensors file, or holds what a base's weights are not.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 2 <= length <= min(size - 8, 1 << 27):
+            raise ValueError(f"{path} is no safetensors file")
+        header = json.loads(file.read(length))
+    metadata = header.pop("__metadata__", {})
+    # Not shared: the pages are the file's until somebody writes, and then the writer's own.
+    storage: Any = torch.UntypedStorage.from_file(str(path), False, size)
+    return dict(_views(storage, header, 8 + length, size)), metadata
+
+
+def _views(
+    storage: torch.UntypedStorage, header: Mapping[str, Any], start: int, size: int
+) -> Iterator[tuple[str, torch.Tensor]]:
+    for name, entry in header.items():
+        if (dtype := _DTYPES.get(entry["dtype"])) is None:
+            raise ValueError(f'"{name}" is {entry["dtype"]}')
+        begin, end = (start + int(each) for each in entry["data_offsets"])
+        shape = [int(each) for each in entry["shape"]]
+        if not start <= begin <= end <= size or (end - begin) != math.prod(shape) * dtype.itemsize:
+            raise ValueError(f'"{name}" does not lie where the header says')
+        if begin % dtype.itemsize:  # only files of foreign hand: a copy is aligned
+            aligned = _at(storage, torch.uint8, begin, [end - begin]).clone()
+            yield name, aligned.view(dtype).view(shape)
+        else:
+            yield name, _at(storage, dtype, begin // dtype.itemsize, shape)
+
+
+def _at(storage: torch.UntypedStorage, dtype: torch.dtype, offset: int, shape: list[int]) -> torch.Tensor:
+    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    return torch.empty(0, dtype=dtype).set_(storage, offset, shape, strides)
+
+
+def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:
+    """The tensors of all ``files``; half precision is widened to float32, which takes memory of its own.
+
+    Raises:
+        OSError, ValueError: as ``map_file``.
+    """
+    found: dict[str, torch.Tensor] = {}
+    for path in files:
+        tensors, _ = map_file(path)
+        found |= {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    return found

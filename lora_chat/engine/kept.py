@@ -1,0 +1,29 @@
+"""What an engine keeps between starts. Owns those files' places; they are a cache, made again when gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where one base's engine keeps what is made once."""
+
+    folder: Path
+    """The base's own: its packed weights, its answers to general questions."""
+    kernels: Path
+    """Compiled code, for all bases; readable by its owner alone, as code must be."""
+
+    @property
+    def general_answers(self) -> Path:
+        """The base's own answers to general questions, which trainings rehearse."""
+        return self.folder / "general-answers.safetensors"
+
+
+def kept_for(base: InstalledBase, paths: Paths) -> Kept:
+    """Beside the base's record, a cache like the base itself."""
+    return Kept(paths.models / base.name, paths.models / ".kernels")

@@ -1,0 +1,102 @@
+"""One base in memory, ready to answer. Owns which way of decoding it gets and why; never makes a reply. [torch]
+
+The fast path needs neither transformers nor PEFT: they are imported, and transformers' own module tree is loaded over
+the same mapped weights, when the first training begins, or where the fast path does not know the base.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import torch
+
+from lora_chat.config import Precision
+from lora_chat.decoder.fast import open_fast
+from lora_chat.decoder.protocol import Decoder
+from lora_chat.decoder.shape import UnknownShape
+from lora_chat.engine.kept import Kept
+from lora_chat.engine.prompt_cache import PromptCache
+from lora_chat.engine.wardrobe import Wardrobe
+from lora_chat.errors import RefusedError
+from lora_chat.models.base_model import BaseModel, load_base_model, pick_device
+from lora_chat.models.installed import InstalledBase
+from lora_chat.models.prompt import PromptFormat, load_prompt_format
+from lora_chat.text import clean_line
+
+POSITIONS = 4096
+"""The prompt cache's memory, in positions of the base: 190 MB on the default one."""
+
+_GENERAL_BUDGET = 256 << 20
+
+
+class Loaded:
+    """A base, its prompt format, its decoder and what goes with it."""
+
+    def __init__(
+        self, installed: InstalledBase, kept: Kept, precision: Precision, device: torch.device | None = None
+    ) -> None:
+        """Load it.
+
+        Raises:
+            EngineError: it cannot be loaded, naming it and why.
+        """
+        began = time.perf_counter()
+        self.installed = installed
+        self.device = device or pick_device()
+        self._tree_loading = threading.Lock()
+        with ThreadPoolExecutor(1) as beside:  # the tokenizer is read in compiled code, side by side with the weights
+            reading = beside.submit(load_prompt_format, installed.folder)
+            self.decoder, budget = self._open_decoder(
+                kept, precision, lambda text: reading.result().tokenizer.encode(text, add_special_tokens=False).ids
+            )
+            self.prompt: PromptFormat = reading.result()
+        self.wardrobe = Wardrobe(self.decoder, installed.signature)
+        self.prompts = PromptCache(budget)
+        self.load_seconds = time.perf_counter() - began
+
+    @property
+    def context_window(self) -> int:
+        """In tokens."""
+        return self.installed.context_window or 2048
+
+    def base_model(self) -> BaseModel:
+        """transformers' form of the base, for trainings and for the general path; loaded at the first call."""
+        with self._tree_loading:
+            return self._base_model
+
+    def close(self) -> None:
+        """Free it."""
+        self.prompts.forget()
+        self.decoder.close()
+
+    @cached_property
+    def _base_model(self) -> BaseModel:
+        return load_base_model(self.installed.name, self.installed.folder, self.device)
+
+    def _open_decoder(
+        self, kept: Kept, precision: Precision, encode: Callable[[str], list[int]]
+    ) -> tuple[Decoder, int]:
+        """The decoder, and the bytes its contexts may take at rest."""
+        base = self.installed
+        try:
+            if self.device.type != "cpu":
+                raise UnknownShape(f"it knows the CPU, and this is {self.device.type}")
+            hashed = base.signature.weights
+            fast = open_fast(base.folder, hashed, kept.folder, kept.kernels, precision, encode)
+        except UnknownShape as why:
+            if precision not in ("auto", "fp32"):
+                raise RefusedError(
+                    f"{base.name} cannot decode in {precision}: the fast path does not take it, as "
+                    f"{clean_line(str(why), 200)}; leave the precision at auto."
+                ) from why
+            return self._open_general(str(why)), _GENERAL_BUDGET
+        return fast, POSITIONS * fast.shape.cache_bytes
+
+    def _open_general(self, why: str) -> Decoder:
+        from lora_chat.engine.general import GeneralDecoder
+
+        return GeneralDecoder(self.base_model(), clean_line(why, 200))
