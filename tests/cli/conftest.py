@@ -180,6 +180,6 @@ def says(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     from lora_chat.services import Services
 
     script: dict[str, str] = {}
-    monkeypatch.setattr(Services, "engine_here", lambda self, base: EchoEngine(base, script))
+    monkeypatch.setattr(Services, "engine_here", lambda self, base, precision=None: EchoEngine(base, script))
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: EchoEngine(base, script))
     return script

@@ -25,7 +25,7 @@ from lora_chat.cli import main
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.services import Services
 delay = float(sys.argv.pop())
-Services.engine_beside = Services.engine_here = lambda self, base: EchoEngine(base, delay=delay)
+Services.engine_beside = Services.engine_here = lambda self, base, precision=None: EchoEngine(base, delay=delay)
 main()
 """
 """The program with the scripted engine, which takes its time for each word and each training step."""
