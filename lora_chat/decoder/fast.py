@@ -31,12 +31,13 @@ class FastDecoder:
 
     def __init__(self, shape: Shape, stepper: Stepper, precision: Precision) -> None:
         self.path = f"fast path, {precision}"
+        self.precision: Precision = precision
         self.shape = shape
         self._stepper = stepper
 
     def dress(self, adapter: VerifiedAdapter) -> Outfit:
         """See ``Decoder.dress``."""
-        return Outfit(adapter, self.shape)
+        return Outfit(adapter, self.shape, packed=self.precision != "fp32")
 
     def begin(self, outfit: Any, scale: float) -> Context:
         """See ``Decoder.begin``."""
@@ -139,4 +140,4 @@ def _read(
     except BaseException:
         kept.length = length
         raise
-    return torch.cat(found) if every else logits[0]
+    return torch.cat(found) if every else logits[0].clone()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -20,6 +20,7 @@ _LANES = 16
 _vector = ir.VectorType(ir.FloatType(), _LANES)
 _int64 = ir.IntType(64)
 _int32 = ir.IntType(32)
+_wide = ir.VectorType(_int32, _LANES)
 
 
 def _lanes(kind: ir.Type, value: int) -> ir.Constant:
@@ -68,12 +69,22 @@ def _read_f32(builder: Any, row: Any, group: Any) -> list[Any]:
     return [_load(builder, builder.add(place, _int(half * _LANES * 4)), _vector, 4) for half in range(2)]
 
 
+def _read_bf16(builder: Any, row: Any, group: Any) -> list[Any]:
+    place = builder.add(row[0], builder.mul(group, _int(GROUP * 2)))
+    found = []
+    for half in range(2):
+        kind = ir.VectorType(ir.IntType(16), _LANES)
+        upper = builder.zext(_load(builder, builder.add(place, _int(half * _LANES * 2)), kind, 2), _wide)
+        found.append(builder.bitcast(builder.shl(upper, _lanes(_int32, 16)), _vector))
+    return found
+
+
 def _read_int8(builder: Any, row: Any, group: Any) -> list[Any]:
     place, scale = builder.add(row[0], builder.mul(group, _int(GROUP))), _half(builder, row[1], group)
     found = []
     for half in range(2):
         packed = _load(builder, builder.add(place, _int(half * _LANES)), ir.VectorType(ir.IntType(8), _LANES), 1)
-        numbers = builder.sitofp(builder.sext(packed, ir.VectorType(_int32, _LANES)), _vector)
+        numbers = builder.sitofp(builder.sext(packed, _wide), _vector)
         found.append(builder.fmul(numbers, scale))
     return found
 
@@ -84,12 +95,16 @@ def _read_int4(builder: Any, row: Any, group: Any) -> list[Any]:
     place = builder.add(row[0], builder.mul(group, _int(GROUP // 2)))
     packed = _load(builder, place, ir.VectorType(byte, _LANES), 1)
     nibbles = builder.and_(packed, _lanes(byte, 15)), builder.lshr(packed, _lanes(byte, 4))
-    wide = [builder.uitofp(builder.zext(each, ir.VectorType(_int32, _LANES)), _vector) for each in nibbles]
+    wide = [builder.uitofp(builder.zext(each, _wide), _vector) for each in nibbles]
     return [_fma(builder, each, scale, minimum) for each in wide]
 
 
-_READERS = {Kind.F32: (_read_f32, (GROUP * 4, 0, 0)), Kind.INT8: (_read_int8, (GROUP, 2, 0)),
-            Kind.INT4: (_read_int4, (GROUP // 2, 2, 2))}  # fmt: skip
+_READERS = {
+    Kind.F32: (_read_f32, (GROUP * 4, 0, 0)),
+    Kind.BF16: (_read_bf16, (GROUP * 2, 0, 0)),
+    Kind.INT8: (_read_int8, (GROUP, 2, 0)),
+    Kind.INT4: (_read_int4, (GROUP // 2, 2, 2)),
+}
 """With the bytes that one group takes of values, scales and minima."""
 
 
@@ -137,29 +152,39 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
     return intrinsic(typed)
 
 
-def _mixture(tokens: int) -> Any:
-    """An intrinsic: 32 lanes of the rows of a float32 matrix, summed up with the weights of ``tokens``.
+def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
+    """An intrinsic: 32 lanes of a matrix's rows, summed up with the weights of ``tokens``, or added to what is there.
 
     Its arguments are addresses (of the lanes in the first row, of the first token's weights, of the first output), the
     number of rows, and the bytes from one row, one token's weights and one token's output to the next.
     """
+    read, _ = _READERS[kind]
 
     def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
         lanes, weights, out, rows, next_row, next_weights, next_out = args
         zero = ir.Constant(_vector, [0.0] * _LANES)
-        sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(2)] for _ in range(tokens)]
+        targets = [
+            [
+                builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(half * _LANES * 4))
+                for half in (0, 1)
+            ]
+            for token in range(tokens)
+        ]
+        sums = [
+            [cgutils.alloca_once_value(builder, _load(builder, each, _vector, 4) if added else zero) for each in pair]
+            for pair in targets
+        ]
         with cgutils.for_range(builder, rows) as loop:
             row = builder.add(lanes, builder.mul(loop.index, next_row))
-            values = [_load(builder, builder.add(row, _int(half * _LANES * 4)), _vector, 4) for half in range(2)]
+            values = read(builder, [row, row, row], _int(0))
             for token in range(tokens):
                 place = builder.add(weights, builder.mul(next_weights, _int(token)))
                 place = builder.add(place, builder.mul(loop.index, _int(4)))
                 weight = _everywhere(builder, _load(builder, place, ir.FloatType(), 4))
                 for value, total in zip(values, sums[token], strict=True):
                     builder.store(_fma(builder, weight, value, builder.load(total)), total)
-        for token in range(tokens):
-            for half, total in enumerate(sums[token]):
-                place = builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(half * _LANES * 4))
+        for pair, made in zip(targets, sums, strict=True):
+            for place, total in zip(pair, made, strict=True):
                 builder.store(builder.load(total), builder.inttoptr(place, ir.PointerType(_vector)), align=4)
         return cgutils.get_null_value(_int64)
 
@@ -167,17 +192,20 @@ def _mixture(tokens: int) -> Any:
               next_out: Any) -> Any:  # fmt: skip
         return types.int64(*[types.int64] * 7), generate
 
-    typed.__name__ = f"mixture_of_{tokens}"
+    typed.__name__ = f"{kind.name.lower()}_{'added' if added else 'mixed'}_for_{tokens}"
     return intrinsic(typed)
 
 
-ROWS, TOKENS = 2, BLOCK
-"""Of a block: eight sums are as many as keep the multipliers busy and stay in registers."""
+ROWS, TOKENS = 2, BLOCK if "+avx512f" in binding.get_host_cpu_features().flatten().split(",") else BLOCK // 2
+"""Of a block: as many sums as keep the multipliers busy and stay in the registers that there are."""
 
 f32_one, f32_block = _block(Kind.F32, 1, 1), _block(Kind.F32, ROWS, TOKENS)
+bf16_one, bf16_block = _block(Kind.BF16, 1, 1), _block(Kind.BF16, ROWS, TOKENS)
 int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
 int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
-mix_one, mix_block = _mixture(1), _mixture(TOKENS)
+mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
+add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
+add_bf16_one, add_bf16_block = _mixture(Kind.BF16, 1, added=True), _mixture(Kind.BF16, TOKENS, added=True)
 
 
 @intrinsic

@@ -5,7 +5,7 @@ share of every matrix's rows, and meet at a barrier where one needs what the oth
 their packed form, and multiplied in float32; an adapter's two thin products are added beside its matrix, so wearing
 one costs what its few weights cost and nothing is ever merged.
 
-Imported by ``compiled.py`` alone: importing this compiles it, or reads it from numba's cache.
+Imported by ``compiled.py`` alone, and only where there is nothing compiled yet: importing this compiles it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,14 @@ from numba import carray, cfunc, njit, types
 from lora_chat.decoder.intrinsics import (
     ROWS,
     TOKENS,
+    add_bf16_block,
+    add_bf16_one,
+    add_f32_block,
+    add_f32_one,
     atomic_add,
     atomic_load,
+    bf16_block,
+    bf16_one,
     f32_block,
     f32_one,
     int4_block,
@@ -33,21 +39,21 @@ from lora_chat.decoder.intrinsics import (
 )
 from lora_chat.decoder.plan import GROUP, LARGEST_RANK, Head, Kind, Layer, Matrix
 
-_FAST = {"reassoc", "contract", "nsz", "arcp"}
-"""Sums may be reordered, which vectors need; infinities and NaN stay what they are."""
+_OPTIONS: Any = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy"}
+"""Sums may be reordered, which vectors need; infinities and NaN stay what they are, and nothing is ever raised."""
 
 _SPINS = 2_000
 """Looks at the barrier before the core is offered to somebody else."""
 
 # Plain integers: numba freezes them into the code.
 _KIND, _VALUES, _SCALES, _MINIMA, _OUT, _IN = (int(each) for each in list(Matrix)[:6])
-_BIAS, _RANK, _A, _B, _MATRIX_SIZE = (int(each) for each in list(Matrix)[6:])
+_BIAS, _RANK, _A, _A_SCALES, _B, _THIN_KIND, _MATRIX_SIZE = (int(each) for each in list(Matrix)[6:])
 _BLOCKS, _LAYER_SIZE, _MATRICES = int(Head.LAYER_BLOCKS), int(Layer.SIZE), int(Layer.MATRICES)
 _HEAD, _THIN = int(Head.LAST_MATRIX), LARGEST_RANK
-_INT8, _INT4 = int(Kind.INT8), int(Kind.INT4)
+_F32, _INT8, _INT4, _BF16 = int(Kind.F32), int(Kind.INT8), int(Kind.INT4), int(Kind.BF16)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _meet(barrier: int, threads: int) -> None:
     """Wait until all threads are here; what each wrote before is then seen by all."""
     if threads == 1:
@@ -65,12 +71,12 @@ def _meet(barrier: int, threads: int) -> None:
             offer_core()
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _vec(address: int, size: int) -> Any:
     return carray(pointer(address), size, np.float32)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _exp(x: Any) -> Any:
     """e to the x within 2e-7 of it, in a form that vectorises; 0 below -87."""
     x = min(max(x, np.float32(-87.0)), np.float32(88.0))
@@ -86,7 +92,7 @@ def _exp(x: Any) -> Any:
     return power * np.int32((np.int32(whole) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _norm(x: Any, weight: Any, size: int, epsilon: Any, out: Any) -> None:
     """RMSNorm of ``x`` into ``out``."""
     total = np.float32(0)
@@ -97,7 +103,7 @@ def _norm(x: Any, weight: Any, size: int, epsilon: Any, out: Any) -> None:
         out[i] = weight[i] * (x[i] * factor)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _each(
     kind: int, values: int, scales: int, minima: int, size: int, first: int, last: int, inputs: int, out: int
 ) -> None:
@@ -111,12 +117,15 @@ def _each(
         for row in range(first, last):
             at = row * groups
             int8_one(values + at * 32, scales + at * 2, 0, inputs, out + row * 4, groups, 0, 0)
+    elif kind == _BF16:
+        for row in range(first, last):
+            bf16_one(values + row * size * 2, 0, 0, inputs, out + row * 4, groups, 0, 0)
     else:
         for row in range(first, last):
             f32_one(values + row * size * 4, 0, 0, inputs, out + row * 4, groups, 0, 0)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _several(
     kind: int, values: int, scales: int, minima: int, inputs: int, out: int, groups: int, step: int, jump: int
 ) -> None:
@@ -125,11 +134,13 @@ def _several(
         int4_block(values, scales, minima, inputs, out, groups, step, jump)
     elif kind == _INT8:
         int8_block(values, scales, minima, inputs, out, groups, step, jump)
+    elif kind == _BF16:
+        bf16_block(values, scales, minima, inputs, out, groups, step, jump)
     else:
         f32_block(values, scales, minima, inputs, out, groups, step, jump)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _rows(
     kind: int, values: int, scales: int, minima: int, size: int, first: int, last: int, rows: int, inputs: int,
     step: int, out: int, count: int,
@@ -138,33 +149,46 @@ def _rows(
 
     ``step`` is the bytes from one token's inputs to the next one's.
     """
-    groups, blocks = size // GROUP, count // TOKENS
+    groups, blocks = size // GROUP, _blocks(count)
     value_step, scale_step = _bytes(kind, size), groups * 2
     paired = last - (last - first) % ROWS if blocks else first
     for row in range(first, paired, ROWS):
         place, scale, minimum = values + row * value_step, scales + row * scale_step, minima + row * scale_step
         for block in range(blocks):
-            token = block * TOKENS
+            token = min(block * TOKENS, count - TOKENS)
             target = out + (token * rows + row) * 4
             _several(kind, place, scale, minimum, inputs + token * step, target, groups, step, rows * 4)
-    for token in range(count):
-        from_row = paired if token < blocks * TOKENS else first
-        _each(kind, values, scales, minima, size, from_row, last, inputs + token * step, out + token * rows * 4)
+    for token in range(count if paired < last else 0):
+        _each(kind, values, scales, minima, size, paired, last, inputs + token * step, out + token * rows * 4)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
+def _blocks(count: int) -> int:
+    """Blocks of tokens that hold ``count``, the last one shifted back to end with it; 0 where one does not fit."""
+    return 0 if count < TOKENS else (count + TOKENS - 1) // TOKENS
+
+
+@njit(**_OPTIONS)
 def _bytes(kind: int, size: int) -> int:
     """Of one row's values."""
     if kind == _INT4:
         return size // 2
+    if kind == _BF16:
+        return size * 2
     return size if kind == _INT8 else size * 4
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
+def _first_row(rows: int, thread: int, threads: int) -> int:
+    """Where a thread's share of rows begins: by 32, as an adapter's product is made; the last thread takes the rest."""
+    return rows if thread == threads else rows // GROUP * thread // threads * GROUP
+
+
+@njit(**_OPTIONS)
 def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, thread: int, threads: int) -> None:
     """This thread's rows of a matrix times the tokens' inputs, its bias and the adapter worn beside it included."""
     rows, size, rank = plan[at + _OUT], plan[at + _IN], plan[at + _RANK]
-    first, last = rows * thread // threads, rows * (thread + 1) // threads
+    first, last = _first_row(rows, thread, threads), _first_row(rows, thread + 1, threads)
     _rows(plan[at + _KIND], plan[at + _VALUES], plan[at + _SCALES], plan[at + _MINIMA], size, first, last, rows,
           inputs, size * 4, out, count)  # fmt: skip
     if plan[at + _BIAS]:
@@ -174,16 +198,33 @@ def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, 
             for row in range(first, last):
                 y[row] += bias[row]
     if rank:
-        _rows(0, plan[at + _A], 0, 0, size, 0, rank, rank, inputs, size * 4, thin, count)
-        for token in range(count):
-            y, factors = _vec(out + token * rows * 4, rows), _vec(thin + token * rank * 4, rank)
-            for i in range(rank):
-                column, factor = _vec(plan[at + _B] + i * rows * 4, rows), factors[i]
-                for row in range(first, last):
-                    y[row] += column[row] * factor
+        kind = plan[at + _THIN_KIND]
+        _rows(kind, plan[at + _A], plan[at + _A_SCALES], 0, size, 0, rank, rank, inputs, size * 4, thin, count)
+        _add_thin(kind, plan[at + _B], thin, rank, rows, first, last, out, count)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
+def _add_thin(kind: int, b: int, thin: int, rank: int, rows: int, first: int, last: int, out: int, count: int) -> None:
+    """Add an adapter's product to rows ``first`` to ``last``: ``thin`` (count, rank) times its ``b`` (rank, rows)."""
+    wide = rows * (4 if kind == _F32 else 2)
+    whole = count - count % TOKENS  # what is added may not be added twice, so the rest goes one by one
+    for row in range(first, last, GROUP):
+        lanes = b + row * (4 if kind == _F32 else 2)
+        for token in range(0, whole, TOKENS):
+            weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
+            if kind == _F32:
+                add_f32_block(lanes, weights, target, rank, wide, rank * 4, rows * 4)
+            else:
+                add_bf16_block(lanes, weights, target, rank, wide, rank * 4, rows * 4)
+        for token in range(whole, count):
+            weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
+            if kind == _F32:
+                add_f32_one(lanes, weights, target, rank, wide, 0, 0)
+            else:
+                add_bf16_one(lanes, weights, target, rank, wide, 0, 0)
+
+
+@njit(**_OPTIONS)
 def _turn(head: Any, cos: Any, sin: Any, half: int) -> None:
     """Rotary position embedding of one head, in place; halves as in Llama's transformers form."""
     for i in range(half):
@@ -192,7 +233,7 @@ def _turn(head: Any, cos: Any, sin: Any, half: int) -> None:
         head[i + half] = high * cos[i] + low * sin[i]
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
     """Softmax of the first ``seen`` scores times ``scale``, in place; 0 for the rest of ``size``."""
     largest = np.float32(-np.inf)
@@ -210,7 +251,7 @@ def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
         scores[i] = np.float32(0)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) -> None:
     """One head of one token or of a block of tokens: softmax(queries · keys * scale) · values."""
     size, heads, room = plan[Head.HEAD_DIM], plan[Head.HEADS], plan[Head.CAPACITY]
@@ -231,7 +272,7 @@ def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) 
             mix_one(values + lanes, scores, out, positions, size * 4, room * 4, step)
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _prepare_heads(plan: Any, at: int, count: int, thread: int, threads: int) -> None:
     """Norm and turn this thread's heads of the queries and keys, and keep keys and values in the cache."""
     size, heads, kv_heads = plan[Head.HEAD_DIM], plan[Head.HEADS], plan[Head.KV_HEADS]
@@ -260,39 +301,41 @@ def _prepare_heads(plan: Any, at: int, count: int, thread: int, threads: int) ->
                 kept_value[i] = value[i]
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _attention(plan: Any, at: int, scores: int, count: int, thread: int, threads: int) -> None:
-    """This thread's share of the heads of all tokens."""
-    heads, blocks = plan[Head.HEADS], count // TOKENS
-    for index in range(heads * blocks * thread // threads, heads * blocks * (thread + 1) // threads):
+    """This thread's share of the heads of all tokens; of tokens that two blocks share both make the same."""
+    heads, blocks = plan[Head.HEADS], _blocks(count)
+    units = blocks if blocks else count
+    for index in range(heads * units * thread // threads, heads * units * (thread + 1) // threads):
         # Heads first: each thread's share then looks back as far.
-        _attend(plan, at, index // blocks, index % blocks * TOKENS, TOKENS, scores)
-    rest = count - blocks * TOKENS
-    for index in range(heads * rest * thread // threads, heads * rest * (thread + 1) // threads):
-        _attend(plan, at, index // rest, blocks * TOKENS + index % rest, 1, scores)
+        head, unit = index // units, index % units
+        if blocks:
+            _attend(plan, at, head, min(unit * TOKENS, count - TOKENS), TOKENS, scores)
+        else:
+            _attend(plan, at, head, unit, 1, scores)
 
 
-@njit(fastmath=_FAST)
-def _add(plan: Any, made: int, count: int, thread: int, threads: int) -> None:
+@njit(**_OPTIONS)
+def _add_made(plan: Any, made: int, count: int, thread: int, threads: int) -> None:
     """Add this thread's rows of what a matrix made to the residual stream."""
     rows = plan[Head.HIDDEN]
     for token in range(count):
         x, y = _vec(plan[Head.X] + token * rows * 4, rows), _vec(made + token * rows * 4, rows)
-        for row in range(rows * thread // threads, rows * (thread + 1) // threads):
+        for row in range(_first_row(rows, thread, threads), _first_row(rows, thread + 1, threads)):
             x[row] += y[row]
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _gate(plan: Any, count: int, thread: int, threads: int) -> None:
     """silu(gate) * up, this thread's rows, into gate."""
     rows = plan[Head.INTERMEDIATE]
     for token in range(count):
         gate, up = _vec(plan[Head.GATE] + token * rows * 4, rows), _vec(plan[Head.UP] + token * rows * 4, rows)
-        for row in range(rows * thread // threads, rows * (thread + 1) // threads):
+        for row in range(_first_row(rows, thread, threads), _first_row(rows, thread + 1, threads)):
             gate[row] = gate[row] / (np.float32(1) + _exp(-gate[row])) * up[row]
 
 
-@njit(fastmath=_FAST)
+@njit(**_OPTIONS)
 def _norm_tokens(plan: Any, weight: int, first: int, count: int, thread: int, threads: int) -> None:
     """RMSNorm of this thread's share of the tokens from ``first`` on, into the inputs of the next matrices."""
     hidden, epsilon = plan[Head.HIDDEN], _vec(plan[Head.SETTINGS], 2)[0]
@@ -301,7 +344,7 @@ def _norm_tokens(plan: Any, weight: int, first: int, count: int, thread: int, th
         _norm(_vec(x, hidden), _vec(weight, hidden), hidden, epsilon, _vec(normed, hidden))
 
 
-@cfunc(types.void(types.int64, types.int64), fastmath=_FAST, cache=True)
+@cfunc(types.void(types.int64, types.int64), **_OPTIONS)
 def step(address: int, thread: int) -> None:
     """Read the plan's tokens: this thread's part of it, side by side with the others'."""
     head = carray(pointer(address), _BLOCKS, np.int64)
@@ -325,7 +368,7 @@ def step(address: int, thread: int) -> None:
         _attention(plan, at, scores, count, thread, threads)
         _meet(barrier, threads)
         _multiply(plan, matrix + 3 * _MATRIX_SIZE, attended, made, thin, count, thread, threads)
-        _add(plan, made, count, thread, threads)
+        _add_made(plan, made, count, thread, threads)
         _meet(barrier, threads)
         _norm_tokens(plan, plan[at + Layer.NORM_2], 0, count, thread, threads)
         _meet(barrier, threads)
@@ -334,7 +377,7 @@ def step(address: int, thread: int) -> None:
         _gate(plan, count, thread, threads)
         _meet(barrier, threads)
         _multiply(plan, matrix + 6 * _MATRIX_SIZE, gate, made, thin, count, thread, threads)
-        _add(plan, made, count, thread, threads)
+        _add_made(plan, made, count, thread, threads)
         _meet(barrier, threads)
     asked = plan[Head.ASKED]  # the logits of this many tokens at the end
     _norm_tokens(plan, plan[Head.LAST_NORM], count - asked, asked, thread, threads)

@@ -33,14 +33,14 @@ class KeysValues:
         if positions <= self.room:
             return
         room = max(positions, min(2 * self.room, self._shape.context_window))
-        for name in ("keys", "values"):
-            larger = self._empty(room)
-            larger[:, :, : self.length] = getattr(self, name)[:, :, : self.length]
-            setattr(self, name, larger)
+        keys, values = self._empty(room), self._empty(room)  # both or, where memory ends, none
+        keys[:, :, : self.length] = self.keys[:, :, : self.length]
+        values[:, :, : self.length] = self.values[:, :, : self.length]
+        self.keys, self.values = keys, values
 
     def copy(self, length: int) -> KeysValues:
         """The first ``length`` positions again, with room for as many as an answer may have."""
-        other = KeysValues(self._shape, max(_FIRST_ROOM, min(length + _FIRST_ROOM, self._shape.context_window)))
+        other = KeysValues(self._shape, max(_FIRST_ROOM, length, min(length + _FIRST_ROOM, self._shape.context_window)))
         other.keys[:, :, :length] = self.keys[:, :, :length]
         other.values[:, :, :length] = self.values[:, :, :length]
         other.length = length

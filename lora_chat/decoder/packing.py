@@ -7,7 +7,7 @@ packed and measured is kept for these weights; without room on the disk it is pa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from lora_chat.config import Precision
 from lora_chat.decoder.parts import Weights
 from lora_chat.decoder.plan import MATRICES, Kind
 from lora_chat.decoder.quality import BOUND
-from lora_chat.decoder.quantise import Packed, pack_int4, pack_int8, unpack
+from lora_chat.decoder.quantise import Packed, as_stored, pack_int4, pack_int8, unpack
 from lora_chat.decoder.shape import Shape
 from lora_chat.decoder.weights import map_file
 from lora_chat.errors import LoraChatError
@@ -97,15 +97,18 @@ class Packing:
             write_durably(self._folder / VERDICT, json.dumps(asdict(verdict), indent=1).encode())
 
     def _is_exact(self, form: Form) -> bool:
-        pairs = [(form.head, self._weights.head)]
+        return all(torch.equal(unpack(packed), matrix.float()) for packed, matrix in self._pairs(form))
+
+    def _pairs(self, form: Form) -> Iterator[tuple[Packed, torch.Tensor]]:
+        """Each matrix in its form and as it is stored."""
         for packed, layer in zip(form.layers, self._weights.layers, strict=True):
-            pairs += zip(packed, layer.matrices, strict=True)
-        return all(torch.equal(unpack(packed), matrix) for packed, matrix in pairs)
+            yield from zip(packed, layer.matrices, strict=True)
+        yield form.head, self._weights.head
 
     def _read_or_make(self, precision: Precision) -> Form:
         if precision == "fp32":
-            layers = tuple(tuple(Packed(Kind.F32, each) for each in layer.matrices) for layer in self._weights.layers)
-            return Form(precision, layers, Packed(Kind.F32, self._weights.head))
+            layers = tuple(tuple(map(as_stored, layer.matrices)) for layer in self._weights.layers)
+            return Form(precision, layers, as_stored(self._weights.head))
         path = self._folder / f"packed-{precision}.safetensors"
         if (form := self._read(path, precision)) is None:
             form = self._make(precision)
@@ -139,10 +142,7 @@ class Packing:
 
     def _fits(self, form: Form) -> bool:
         """The kernels believe in sizes, so they are held against the base's."""
-        pairs = [(form.head, self._weights.head)]
-        for packed, layer in zip(form.layers, self._weights.layers, strict=True):
-            pairs += zip(packed, layer.matrices, strict=True)
-        return all(packed.stands_for(tuple(matrix.shape)) for packed, matrix in pairs)
+        return all(packed.stands_for(tuple(matrix.shape)) for packed, matrix in self._pairs(form))
 
 
 def read_verdict(folder: Path, hashed: str) -> Verdict | None:
@@ -150,7 +150,7 @@ def read_verdict(folder: Path, hashed: str) -> Verdict | None:
     try:
         found = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
         verdict = Verdict(found["weights"], {str(k): float(v) for k, v in found["losses"].items()}, found["schema"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
     return verdict if (verdict.weights, verdict.schema) == (hashed, _SCHEMA) else None
 

@@ -12,7 +12,7 @@ from lora_chat.decoder.shape import Shape, UnknownShape
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One layer in float32; matrices are (out, in)."""
+    """One layer. Matrices are (out, in), float32 or bfloat16; the rest is float32."""
 
     matrices: tuple[torch.Tensor, ...]
     """In the plan's order."""
@@ -25,7 +25,7 @@ class LayerWeights:
 
 @dataclass(frozen=True)
 class Weights:
-    """A base in float32."""
+    """A base as it is stored."""
 
     embedding: torch.Tensor
     """(vocab, hidden)."""
@@ -45,9 +45,9 @@ def arrange(tensors: dict[str, torch.Tensor], shape: Shape) -> Weights:
 
     def take(name: str, *size: int) -> torch.Tensor:
         tensor = left.pop(name, None)
-        if tensor is None or tuple(tensor.shape) != size:
+        if tensor is None or tuple(tensor.shape) != size or tensor.dtype not in (torch.float32, torch.bfloat16):
             raise UnknownShape(f'"{name}" is not there as {size}')
-        return tensor
+        return tensor if len(size) == 2 else tensor.float()
 
     hidden, inner = shape.hidden, shape.intermediate
     wide, narrow = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
@@ -69,9 +69,10 @@ def arrange(tensors: dict[str, torch.Tensor], shape: Shape) -> Weights:
         )
 
     embedding = take("model.embed_tokens.weight", shape.vocabulary, hidden)
-    if shape.tied:
+    tied = "lm_head.weight" not in left if shape.tied is None else shape.tied
+    if tied:
         left.pop("lm_head.weight", None)
-    head = embedding if shape.tied else take("lm_head.weight", shape.vocabulary, hidden)
+    head = embedding if tied else take("lm_head.weight", shape.vocabulary, hidden)
     found = Weights(embedding, head, take("model.norm.weight", hidden), tuple(map(layer, range(shape.layers))))
     left = {name: tensor for name, tensor in left.items() if not name.endswith("rotary_emb.inv_freq")}
     if left:

@@ -12,8 +12,8 @@ GROUP = 32
 """Weights that share a scale in the quantised kinds."""
 
 
-BLOCK = 4
-"""Tokens that are read together; more would not stay in registers."""
+BLOCK = 8
+"""Most tokens whose products are made together: more would not stay in registers."""
 
 LARGEST_RANK = 256
 """Of an adapter, as adapters are accepted."""
@@ -28,6 +28,8 @@ class Kind(IntEnum):
     """int8, and a float16 scale for each group."""
     INT4 = 2
     """Two to a byte (the group's first half low), and a float16 scale and minimum for each group."""
+    BF16 = 3
+    """bfloat16, as many bases come: exactly the same numbers as in float32, in half the memory."""
 
 
 class Head(IntEnum):
@@ -74,7 +76,7 @@ class Head(IntEnum):
     LAST_NORM = 27
     LAST_MATRIX = 28
     """A matrix block: the output head."""
-    LAYER_BLOCKS = 38
+    LAYER_BLOCKS = 40
     """Where the first layer's block begins."""
 
 
@@ -92,10 +94,12 @@ class Matrix(IntEnum):
     RANK = 7
     """Of the adapter worn beside it; 0: none."""
     A = 8
-    """(rank, in)."""
-    B = 9
-    """(rank, out): transposed, and times the adapter's scaling."""
-    SIZE = 10
+    """(rank, in), of the kind THIN_KIND."""
+    A_SCALES = 9
+    B = 10
+    """(rank, out): transposed, and times the adapter's scaling; float32 with an A of float32, else bfloat16."""
+    THIN_KIND = 11
+    SIZE = 12
 
 
 class Layer(IntEnum):
@@ -111,7 +115,7 @@ class Layer(IntEnum):
     """0: none."""
     MATRICES = 6
     """The blocks of q, k, v, o, gate, up, down."""
-    SIZE = 76
+    SIZE = 90
 
 
 MATRICES = (

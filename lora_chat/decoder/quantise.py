@@ -26,7 +26,7 @@ class Packed:
 
     kind: Kind
     values: torch.Tensor
-    """float32 (out, in), int8 (out, in), or uint8 (out, in / 2): of each group the first half low, the second high."""
+    """(out, in), or for int4 uint8 (out, in / 2): of each group the first half low, the second high."""
     scales: torch.Tensor | None = None
     """float16 (out, in / 32)."""
     minima: torch.Tensor | None = None
@@ -53,34 +53,50 @@ class Packed:
         grouped = (out, wide // GROUP)
         sizes = {
             Kind.F32: ((out, wide), None, None),
+            Kind.BF16: ((out, wide), None, None),
             Kind.INT8: ((out, wide), grouped, None),
             Kind.INT4: ((out, wide // 2), grouped, grouped),
         }
         found = (self.values, self.scales, self.minima)
-        dtypes = {Kind.F32: torch.float32, Kind.INT8: torch.int8, Kind.INT4: torch.uint8}
+        dtypes = {Kind.F32: torch.float32, Kind.BF16: torch.bfloat16, Kind.INT8: torch.int8, Kind.INT4: torch.uint8}
         return tuple(None if each is None else tuple(each.shape) for each in found) == sizes[self.kind] and (
             self.values.dtype == dtypes[self.kind]
             and all(each is None or each.dtype == torch.float16 for each in found[1:])
         )
 
 
+def as_stored(weight: torch.Tensor) -> Packed:
+    """``weight`` (out, in) itself."""
+    return Packed(Kind.BF16 if weight.dtype == torch.bfloat16 else Kind.F32, weight)
+
+
 def pack_int8(weight: torch.Tensor) -> Packed:
     """Pack ``weight`` (out, in) in 8 bits, symmetrically."""
-    groups = weight.float().unflatten(1, (-1, GROUP))
-    scales = (groups.abs().amax(-1) / 127).half()
-    steps = scales.float().clamp_min(1e-12)[..., None]
-    values = (groups / steps).round_().clamp_(-127, 127).to(torch.int8)
-    return Packed(Kind.INT8, values.flatten(1), scales)
+    values, scales = (torch.cat(each) for each in zip(*map(_pack_rows_int8, _parts(weight)), strict=True))
+    return Packed(Kind.INT8, values, scales)
 
 
 def pack_int4(weight: torch.Tensor) -> Packed:
     """Pack ``weight`` (out, in) in 4 bits, with the scale and minimum that miss each group's weights least."""
-    parts = [_pack_rows(rows) for rows in weight.split(max(1, _AT_ONCE // int(weight.shape[1])))]
-    values, scales, minima = (torch.cat(each) for each in zip(*parts, strict=True))
+    packed = zip(*map(_pack_rows_int4, _parts(weight)), strict=True)
+    values, scales, minima = (torch.cat(each) for each in packed)
     return Packed(Kind.INT4, values, scales, minima)
 
 
-def _pack_rows(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _parts(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    parts: tuple[torch.Tensor, ...] = torch.split(weight, max(1, _AT_ONCE // int(weight.shape[1])))
+    return parts
+
+
+def _pack_rows_int8(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    groups = weight.float().unflatten(1, (-1, GROUP))
+    scales = (groups.abs().amax(-1) / 127).half()
+    steps = scales.float().clamp_min(1e-12)[..., None]
+    values = (groups / steps).round_().clamp_(-127, 127).to(torch.int8)
+    return values.flatten(1), scales
+
+
+def _pack_rows_int4(weight: torch.Tensor) -> tuple[torch.Tensor, ...]:
     groups = weight.float().unflatten(1, (-1, GROUP))
     low, high = groups.amin(-1), groups.amax(-1)
     best = _rounded(groups, low, high)

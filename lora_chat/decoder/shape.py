@@ -39,8 +39,8 @@ class Shape:
     """Of the rotary embedding, radians per position, (head_dim / 2,)."""
     context_window: int
     """In tokens."""
-    tied: bool
-    """Whether the output head is the embedding."""
+    tied: bool | None
+    """Whether the output head is the embedding; None where only the weights can tell."""
     bias: bool
     """Whether query, key and value have one."""
     head_norms: bool
@@ -60,11 +60,11 @@ def read_shape(folder: Path) -> Shape:
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UnknownShape(f"its config.json cannot be read ({error})") from error
     try:
         return _shape(config)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise UnknownShape(f"its config.json is unusual ({error!r})") from error
 
 
@@ -79,9 +79,12 @@ def _shape(config: dict[str, Any]) -> Shape:
     if heads % kv_heads:
         raise UnknownShape(f"{heads} heads do not share {kv_heads}")
     inner = int(config["intermediate_size"])
+    window = int(config.get("max_position_embeddings") or 2048)
+    sizes = (heads, kv_heads, int(config["num_hidden_layers"]), int(config["vocab_size"]), window)
+    if min(hidden, size, inner, *sizes) <= 0:
+        raise UnknownShape("one of its sizes is not positive")
     if any(each % GROUP for each in (hidden, size, heads * size, inner)):
         raise UnknownShape(f"its sizes do not divide by {GROUP}")
-    window = int(config.get("max_position_embeddings") or 2048)
     return Shape(
         layers=int(config["num_hidden_layers"]),
         hidden=hidden,
@@ -93,7 +96,7 @@ def _shape(config: dict[str, Any]) -> Shape:
         epsilon=float(config["rms_norm_eps"]),
         inverse_frequencies=_inverse_frequencies(config, size),
         context_window=window,
-        tied=bool(config.get("tie_word_embeddings", kind != "llama")),
+        tied=config.get("tie_word_embeddings"),
         bias=_KNOWN[kind] or bool(config.get("attention_bias")),
         head_norms=kind == "qwen3",
     )
@@ -104,7 +107,7 @@ def _refuse_extras(config: dict[str, Any]) -> None:
         raise UnknownShape(f"its activation is {config['hidden_act']}")
     if config.get("mlp_bias") or (config.get("attention_bias") and config["model_type"] != "qwen2"):
         raise UnknownShape("its output or MLP has biases")
-    if config.get("use_sliding_window") or (config["model_type"] == "mistral" and config.get("sliding_window")):
+    if config.get("use_sliding_window") or (config["model_type"] == "mistral" and config.get("sliding_window", 4096)):
         raise UnknownShape("its attention looks back a limited way")
     if any(each != "full_attention" for each in config.get("layer_types") or []):
         raise UnknownShape("its layers attend in different ways")
@@ -117,6 +120,8 @@ def _inverse_frequencies(config: dict[str, Any], size: int) -> tuple[float, ...]
     theta = float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0)
     if float(rope.get("partial_rotary_factor") or config.get("partial_rotary_factor") or 1.0) != 1.0:
         raise UnknownShape("its positions turn a part of each head only")
+    if not 1e-6 < theta < math.inf:
+        raise UnknownShape(f"its positions turn by {theta}")
     plain = [theta ** (-i / size) for i in range(0, size, 2)]
     match rope.get("rope_type", rope.get("type", "default")):
         case "default":

@@ -4,15 +4,15 @@ allocates per token. [torch]
 
 from __future__ import annotations
 
-import ctypes
 import math
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
+from lora_chat.decoder.compiled import Kernel
 from lora_chat.decoder.keys_values import KeysValues
 from lora_chat.decoder.lora import AtScale
 from lora_chat.decoder.packing import Form
@@ -21,15 +21,13 @@ from lora_chat.decoder.plan import BLOCK, LARGEST_RANK, MATRICES, Head, Layer, M
 from lora_chat.decoder.quantise import Packed
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import Shape
+from lora_chat.models.watch import StopAsked
 
 _WORK = 6_000_000_000
 """Multiplications that one call is given."""
 
 _LEAST, _MOST = 8, 128
 """Tokens that one call reads: a large base's weights must be read for several, a small one's buffers end somewhere."""
-
-Kernel = Callable[[int, int], None]
-"""``step(address of the plan, thread)``; gives the interpreter lock away while it runs."""
 
 
 class Stepper:
@@ -75,7 +73,7 @@ class Stepper:
         if worn is not self._worn:
             self._matrices[:, :, Matrix.RANK : Matrix.SIZE] = 0 if worn is None else worn.table
             self._worn = worn
-        torch.index_select(self._embedding, 0, torch.tensor(ids), out=self._x[:count])
+        self._x[:count] = self._embedding[torch.tensor(ids)]
         self._crew.run(self._plan.ctypes.data)
         kept.length += count
         return self._logits[:asked]
@@ -185,26 +183,32 @@ class _Crew:
     def __init__(self, kernel: Kernel, threads: int) -> None:
         self.threads = threads
         self._kernel = kernel
+        self._running = threading.Lock()
+        self._dismissed = False
         self._calls: list[queue.SimpleQueue[int | None]] = [queue.SimpleQueue() for _ in range(threads - 1)]
         for index, calls in enumerate(self._calls, 1):
             threading.Thread(target=self._serve, args=(index, calls), name=f"decode-{index}", daemon=True).start()
 
     def run(self, plan: int) -> None:
-        """Run the step to its end."""
-        for calls in self._calls:
-            calls.put(plan)
-        self._kernel(plan, 0)
+        """Run the step to its end.
+
+        Raises:
+            StopAsked: the crew was dismissed; alone, a step would wait at its first barrier for ever.
+        """
+        with self._running:
+            if self._dismissed:
+                raise StopAsked
+            for calls in self._calls:
+                calls.put(plan)
+            self._kernel(plan, 0)
 
     def close(self) -> None:
-        """End the threads."""
-        for calls in self._calls:
-            calls.put(None)
+        """End the threads, after the step that runs."""
+        with self._running:
+            self._dismissed = True
+            for calls in self._calls:
+                calls.put(None)
 
     def _serve(self, index: int, calls: queue.SimpleQueue[int | None]) -> None:
         while (plan := calls.get()) is not None:
             self._kernel(plan, index)
-
-
-def as_kernel(address: int) -> Kernel:
-    """The compiled function at ``address``; ctypes gives the interpreter lock away while it runs."""
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(address)

@@ -35,23 +35,33 @@ def map_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(size - 8, 1 << 27):
             raise ValueError(f"{path} is no safetensors file")
-        header = json.loads(file.read(length))
-    metadata = header.pop("__metadata__", {})
+        head = file.read(length)
     # Not shared: the pages are the file's until somebody writes, and then the writer's own.
     storage: Any = torch.UntypedStorage.from_file(str(path), False, size)
-    return dict(_views(storage, header, 8 + length, size)), metadata
+    try:
+        header = json.loads(head)
+        metadata = header.pop("__metadata__", {})
+        return dict(_views(storage, header, 8 + length, size)), metadata
+    except (AttributeError, TypeError, KeyError, OverflowError, RuntimeError) as error:  # RecursionError is one
+        raise ValueError(f"{path} has a header that cannot be read ({error!r})") from error
 
 
 def _views(
     storage: torch.UntypedStorage, header: Mapping[str, Any], start: int, size: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    for name, entry in header.items():
+    free = start
+    for name, entry in sorted(header.items(), key=lambda each: each[1]["data_offsets"]):
         if (dtype := _DTYPES.get(entry["dtype"])) is None:
             raise ValueError(f'"{name}" is {entry["dtype"]}')
         begin, end = (start + int(each) for each in entry["data_offsets"])
         shape = [int(each) for each in entry["shape"]]
-        if not start <= begin <= end <= size or (end - begin) != math.prod(shape) * dtype.itemsize:
+        if (
+            not free <= begin <= end <= size
+            or min(shape, default=0) < 0
+            or (end - begin) != math.prod(shape) * dtype.itemsize
+        ):
             raise ValueError(f'"{name}" does not lie where the header says')
+        free = end
         if begin % dtype.itemsize:  # only files of foreign hand: a copy is aligned
             aligned = _at(storage, torch.uint8, begin, [end - begin]).clone()
             yield name, aligned.view(dtype).view(shape)
@@ -65,7 +75,7 @@ def _at(storage: torch.UntypedStorage, dtype: torch.dtype, offset: int, shape: l
 
 
 def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:
-    """The tensors of all ``files``; half precision is widened to float32, which takes memory of its own.
+    """The tensors of all ``files``, as they are stored; float16 is widened to float32, which takes memory of its own.
 
     Raises:
         OSError, ValueError: as ``map_file``.
@@ -73,5 +83,5 @@ def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     for path in files:
         tensors, _ = map_file(path)
-        found |= {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        found |= {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
     return found

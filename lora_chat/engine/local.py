@@ -221,7 +221,8 @@ class _Reply:
         try:
             yield from self._decode(context)
         finally:
-            self._loaded.prompts.give(key, context)
+            if context.ids:
+                self._loaded.prompts.give(key, context)
 
     def finish(self) -> Iterator[Chunk]:
         """The text held back, then the figures."""
