@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from lora_chat.config import Config
+    from lora_chat.models.installed import InstalledBase
     from lora_chat.paths import Paths
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -71,7 +72,8 @@ def _checks() -> Iterator[Check]:
 
     yield Check("lora-chat", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
     yield from _packages()
-    yield _hardware()
+    hardware, device = _hardware()
+    yield hardware
     paths = find_paths(os.environ)
     config = Config()
     try:
@@ -81,7 +83,7 @@ def _checks() -> Iterator[Check]:
         yield Check("settings", "problem", str(error))
     yield _home(paths)
     yield _store(paths)
-    yield from _models(paths, config)
+    yield from _models(paths, config, device)
     yield from _adapters(paths)
 
 
@@ -93,15 +95,15 @@ def _packages() -> Iterator[Check]:
             yield Check(name, "problem", f"{name} is not installed: install lora-chat again.")
 
 
-def _hardware() -> Check:
-    """Threads and accelerator, as torch sees them: this is what loads it."""
+def _hardware() -> tuple[Check, str]:
+    """Threads and accelerator, as torch sees them: this is what loads it. And the accelerator alone."""
     try:
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return Check("hardware", "ok", f"{device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores")
+        return Check("hardware", "ok", f"{device}, {torch.get_num_threads()} threads of {os.cpu_count()} cores"), device
     except Exception as error:  # a broken native library raises anything
-        return Check("hardware", "problem", f"torch cannot be imported ({error}): install it again.")
+        return Check("hardware", "problem", f"torch cannot be imported ({error}): install it again."), "cpu"
 
 
 def _home(paths: Paths) -> Check:
@@ -131,17 +133,40 @@ def _store(paths: Paths) -> Check:
     return Check("chats", "ok", f"{count} conversations, SQLite {sqlite3.sqlite_version}")
 
 
-def _models(paths: Paths, config: Config) -> Iterator[Check]:
+def _models(paths: Paths, config: Config, device: str) -> Iterator[Check]:
     from lora_chat.models.installed import list_bases
 
     bases, problems = list_bases(paths.models)
     for base in bases:
         known = base.signature.architecture
-        yield Check(f"model {base.name}", "ok", f"{known}, {base.parameters:,} parameters, general decoding path")
+        how = _decoding(base, paths, config, device)
+        yield Check(f"model {base.name}", "ok", f"{known}, {base.parameters:,} parameters, {how}")
     for problem in problems:
         yield Check(f"model {problem.path.name}", "problem", problem.reason)
     if not any(base.name == config.model or base.signature.is_called(config.model) for base in bases):
         yield Check("model", "note", f"{config.model} is not here: run `lora-chat model pull {config.model}`")
+
+
+def _decoding(base: InstalledBase, paths: Paths, config: Config, device: str) -> str:
+    """Which path its replies take, in what precision, and why not the other."""
+    from lora_chat.decoder.shape import UnknownShape, read_shape
+    from lora_chat.decoder.verdict import read_verdict
+    from lora_chat.engine.kept import kept_for
+    from lora_chat.text import clean_line
+
+    try:
+        if device != "cpu":
+            raise UnknownShape(f"the fast one knows the CPU, and this is {device}")
+        read_shape(base.folder)
+    except UnknownShape as why:
+        return f"general path ({clean_line(str(why), 200)})"
+    if config.precision != "auto":
+        return f"fast path, {config.precision}"
+    verdict = read_verdict(kept_for(base, paths).folder, base.signature.weights)
+    if verdict is None or verdict.chosen is None:
+        return "fast path; what auto means is measured when it is first loaded"
+    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in sorted(verdict.losses.items()))
+    return f"fast path, auto is {verdict.chosen} (loss: {losses})"
 
 
 def _adapters(paths: Paths) -> Iterator[Check]:

@@ -140,4 +140,5 @@ def _read(
     except BaseException:
         kept.length = length
         raise
-    return torch.cat(found) if every else logits[0].clone()
+    # Copied by numpy: torch would wake its OpenMP team, which then spins beside the next step.
+    return torch.cat(found) if every else torch.from_numpy(logits[0].numpy().copy())

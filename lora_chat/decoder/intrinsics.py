@@ -155,13 +155,14 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
 def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
     """An intrinsic: 32 lanes of a matrix's rows, summed up with the weights of ``tokens``, or added to what is there.
 
-    Its arguments are addresses (of the lanes in the first row, of the first token's weights, of the first output), the
-    number of rows, and the bytes from one row, one token's weights and one token's output to the next.
+    Its arguments are addresses (of the lanes in the first row and of their scale, of the first token's weights, of the
+    first output), the number of rows, and the bytes from one row, one scale, one token's weights and one token's output
+    to the next.
     """
     read, _ = _READERS[kind]
 
     def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        lanes, weights, out, rows, next_row, next_weights, next_out = args
+        lanes, scales, weights, out, rows, next_row, next_scale, next_weights, next_out = args
         zero = ir.Constant(_vector, [0.0] * _LANES)
         targets = [
             [
@@ -176,7 +177,8 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
         ]
         with cgutils.for_range(builder, rows) as loop:
             row = builder.add(lanes, builder.mul(loop.index, next_row))
-            values = read(builder, [row, row, row], _int(0))
+            scale = builder.add(scales, builder.mul(loop.index, next_scale))
+            values = read(builder, [row, scale], _int(0))
             for token in range(tokens):
                 place = builder.add(weights, builder.mul(next_weights, _int(token)))
                 place = builder.add(place, builder.mul(loop.index, _int(4)))
@@ -188,9 +190,19 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
                 builder.store(builder.load(total), builder.inttoptr(place, ir.PointerType(_vector)), align=4)
         return cgutils.get_null_value(_int64)
 
-    def typed(_context: Any, lanes: Any, weights: Any, out: Any, rows: Any, next_row: Any, next_weights: Any,
-              next_out: Any) -> Any:  # fmt: skip
-        return types.int64(*[types.int64] * 7), generate
+    def typed(
+        _context: Any,
+        lanes: Any,
+        scales: Any,
+        weights: Any,
+        out: Any,
+        rows: Any,
+        next_row: Any,
+        next_scale: Any,
+        next_weights: Any,
+        next_out: Any,
+    ) -> Any:  # fmt: skip
+        return types.int64(*[types.int64] * 9), generate
 
     typed.__name__ = f"{kind.name.lower()}_{'added' if added else 'mixed'}_for_{tokens}"
     return intrinsic(typed)
@@ -205,7 +217,7 @@ int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
 int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
 mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
-add_bf16_one, add_bf16_block = _mixture(Kind.BF16, 1, added=True), _mixture(Kind.BF16, TOKENS, added=True)
+add_int8_one, add_int8_block = _mixture(Kind.INT8, 1, added=True), _mixture(Kind.INT8, TOKENS, added=True)
 
 
 @intrinsic

@@ -18,10 +18,10 @@ from numba import carray, cfunc, njit, types
 from lora_chat.decoder.intrinsics import (
     ROWS,
     TOKENS,
-    add_bf16_block,
-    add_bf16_one,
     add_f32_block,
     add_f32_one,
+    add_int8_block,
+    add_int8_one,
     atomic_add,
     atomic_load,
     bf16_block,
@@ -47,7 +47,7 @@ _SPINS = 2_000
 
 # Plain integers: numba freezes them into the code.
 _KIND, _VALUES, _SCALES, _MINIMA, _OUT, _IN = (int(each) for each in list(Matrix)[:6])
-_BIAS, _RANK, _A, _A_SCALES, _B, _THIN_KIND, _MATRIX_SIZE = (int(each) for each in list(Matrix)[6:])
+_BIAS, _RANK, _A, _A_SCALES, _B, _B_SCALES, _THIN_KIND, _MATRIX_SIZE = (int(each) for each in list(Matrix)[6:])
 _BLOCKS, _LAYER_SIZE, _MATRICES = int(Head.LAYER_BLOCKS), int(Layer.SIZE), int(Layer.MATRICES)
 _HEAD, _THIN = int(Head.LAST_MATRIX), LARGEST_RANK
 _F32, _INT8, _INT4, _BF16 = int(Kind.F32), int(Kind.INT8), int(Kind.INT4), int(Kind.BF16)
@@ -198,30 +198,32 @@ def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, 
             for row in range(first, last):
                 y[row] += bias[row]
     if rank:
-        kind = plan[at + _THIN_KIND]
+        kind, b, scales = plan[at + _THIN_KIND], plan[at + _B], plan[at + _B_SCALES]
         _rows(kind, plan[at + _A], plan[at + _A_SCALES], 0, size, 0, rank, rank, inputs, size * 4, thin, count)
-        _add_thin(kind, plan[at + _B], thin, rank, rows, first, last, out, count)
+        _add_thin(kind, b, scales, thin, rank, rows, first, last, out, count)
 
 
 @njit(**_OPTIONS)
-def _add_thin(kind: int, b: int, thin: int, rank: int, rows: int, first: int, last: int, out: int, count: int) -> None:
+def _add_thin(
+    kind: int, b: int, scales: int, thin: int, rank: int, rows: int, first: int, last: int, out: int, count: int
+) -> None:
     """Add an adapter's product to rows ``first`` to ``last``: ``thin`` (count, rank) times its ``b`` (rank, rows)."""
-    wide = rows * (4 if kind == _F32 else 2)
+    wide, steps = _bytes(kind, rows), rows // GROUP * 2
     whole = count - count % TOKENS  # what is added may not be added twice, so the rest goes one by one
     for row in range(first, last, GROUP):
-        lanes = b + row * (4 if kind == _F32 else 2)
+        lanes, scale = b + _bytes(kind, row), scales + row // GROUP * 2
         for token in range(0, whole, TOKENS):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
-                add_f32_block(lanes, weights, target, rank, wide, rank * 4, rows * 4)
+                add_f32_block(lanes, 0, weights, target, rank, wide, 0, rank * 4, rows * 4)
             else:
-                add_bf16_block(lanes, weights, target, rank, wide, rank * 4, rows * 4)
+                add_int8_block(lanes, scale, weights, target, rank, wide, steps, rank * 4, rows * 4)
         for token in range(whole, count):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
-                add_f32_one(lanes, weights, target, rank, wide, 0, 0)
+                add_f32_one(lanes, 0, weights, target, rank, wide, 0, 0, 0)
             else:
-                add_bf16_one(lanes, weights, target, rank, wide, 0, 0)
+                add_int8_one(lanes, scale, weights, target, rank, wide, steps, 0, 0)
 
 
 @njit(**_OPTIONS)
@@ -267,9 +269,9 @@ def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) 
     for lanes in range(0, size * 4, GROUP * 4):
         out = plan[Head.ATTENDED] + offset + lanes
         if count == TOKENS:
-            mix_block(values + lanes, scores, out, positions, size * 4, room * 4, step)
+            mix_block(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
         else:
-            mix_one(values + lanes, scores, out, positions, size * 4, room * 4, step)
+            mix_one(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
 
 
 @njit(**_OPTIONS)

@@ -28,7 +28,7 @@ class AtScale:
     """An adapter at one scale."""
 
     table: np.ndarray
-    """For the kernels, int64 (layers, 7, 5): the last places of each matrix's block."""
+    """For the kernels, int64 (layers, 7, 6): the last places of each matrix's block."""
     arena: torch.Tensor
     """What the table's addresses point into."""
 
@@ -36,8 +36,8 @@ class AtScale:
 class Outfit:
     """An adapter ready to be worn at any scale. The last scales' factors are kept.
 
-    Beside float32 weights its factors are float32 too, as PEFT has them. Beside packed weights A is packed in 8 bits
-    and B is bfloat16, which is finer than the weights are and costs a third of the reading.
+    Beside float32 weights its factors are float32 too, as PEFT has them. Beside packed weights they are
+    packed in 8 bits, which is finer than the weights are and costs a quarter of the reading.
     """
 
     def __init__(self, adapter: VerifiedAdapter, shape: Shape, *, packed: bool) -> None:
@@ -49,6 +49,7 @@ class Outfit:
         }
         self._parts: dict[tuple[int, int], tuple[Packed, torch.Tensor, float]] = {}
         self._layers = shape.layers
+        self._pack = pack_int8 if packed else as_stored
         data = adapter.files.weights
         for name, module in adapter.layout.modules.items():
             if name not in places or module.rank > LARGEST_RANK:
@@ -56,22 +57,20 @@ class Outfit:
                     f'The adapter "{shown(adapter.files.name)}" does not fit the loaded base at "{shown(name, 100)}".'
                 )
             a, b = read_tensor(data, module.a).contiguous(), read_tensor(data, module.b).T
-            self._parts[places[name]] = pack_int8(a) if packed else as_stored(a), b, module.scaling
+            self._parts[places[name]] = self._pack(a), b, module.scaling
         self._parts = dict(sorted(self._parts.items()))  # as the kernels come by
-        self._packed = packed
         self.at = lru_cache(maxsize=2)(self._at)
 
     def _at(self, scale: float) -> AtScale:
         check_scale(scale)
-        rows: list[list[torch.Tensor]] = []
-        for a, b, scaling in self._parts.values():
-            scaled = (b * (scaling * scale)).to(torch.bfloat16 if self._packed else torch.float32)
-            rows.append([*a.parts, scaled])
-        arena, addresses = _in_a_row([each for parts in rows for each in parts])
+        factors = [(a, self._pack(b * (scaling * scale))) for a, b, scaling in self._parts.values()]
+        arena, addresses = _in_a_row([part for pair in factors for factor in pair for part in factor.parts])
         table = np.zeros((self._layers, len(MATRICES), Matrix.SIZE - Matrix.RANK), dtype=np.int64)
-        for place, (a, _, _) in self._parts.items():
-            values, scales = next(addresses), 0 if a.scales is None else next(addresses)
-            table[place] = a.out, values, scales, next(addresses), a.kind
+        for place, pair in zip(self._parts, factors, strict=True):
+            (a, a_scales), (b, b_scales) = (
+                (next(addresses), 0 if each.scales is None else next(addresses)) for each in pair
+            )
+            table[place] = pair[0].out, a, a_scales, b, b_scales, pair[0].kind
         return AtScale(table, arena)
 
 

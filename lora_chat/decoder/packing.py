@@ -6,10 +6,9 @@ packed and measured is kept for these weights; without room on the disk it is pa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,14 +17,13 @@ from safetensors.torch import save
 from lora_chat.config import Precision
 from lora_chat.decoder.parts import Weights
 from lora_chat.decoder.plan import MATRICES, Kind
-from lora_chat.decoder.quality import BOUND
 from lora_chat.decoder.quantise import Packed, as_stored, pack_int4, pack_int8, unpack
 from lora_chat.decoder.shape import Shape
+from lora_chat.decoder.verdict import TRIED, Verdict, read_verdict
 from lora_chat.decoder.weights import map_file
 from lora_chat.errors import LoraChatError
 from lora_chat.files import write_durably
 
-VERDICT = "decoding.json"
 _SCHEMA = "1"
 _KINDS: dict[Precision, Kind] = {"fp32": Kind.F32, "int8": Kind.INT8, "int4": Kind.INT4}
 
@@ -49,21 +47,6 @@ class Form:
         return self.head.bytes + sum(matrix.bytes for layer in self.layers for matrix in layer)
 
 
-@dataclass
-class Verdict:
-    """What was measured on a base, in ``decoding.json``."""
-
-    weights: str
-    """The base's hash that it was measured for."""
-    losses: dict[str, float] = field(default_factory=dict)
-    """Of each precision that was tried, nats per token."""
-    schema: str = _SCHEMA
-
-    def passes(self, precision: Precision) -> bool:
-        """Whether it was measured and is near enough to float32."""
-        return self.losses.get(precision, float("inf")) <= self.losses.get("fp32", 0.0) * BOUND
-
-
 class Packing:
     """One base's packed forms."""
 
@@ -79,7 +62,7 @@ class Packing:
         if wanted != "auto":
             return self._read_or_make(wanted)
         verdict = read_verdict(self._folder, self._hashed) or Verdict(self._hashed)
-        for precision in ("int4", "int8"):
+        for precision in TRIED:
             form = None
             if precision not in verdict.losses:
                 form = self._read_or_make(precision)
@@ -94,7 +77,7 @@ class Packing:
             verdict.losses["fp32"] = measure(self._read_or_make("fp32"))
         verdict.losses[form.precision] = verdict.losses["fp32"] if self._is_exact(form) else measure(form)
         with suppress(OSError, LoraChatError):  # a cache
-            write_durably(self._folder / VERDICT, json.dumps(asdict(verdict), indent=1).encode())
+            verdict.write(self._folder)
 
     def _is_exact(self, form: Form) -> bool:
         return all(torch.equal(unpack(packed), matrix.float()) for packed, matrix in self._pairs(form))
@@ -143,16 +126,6 @@ class Packing:
     def _fits(self, form: Form) -> bool:
         """The kernels believe in sizes, so they are held against the base's."""
         return all(packed.stands_for(tuple(matrix.shape)) for packed, matrix in self._pairs(form))
-
-
-def read_verdict(folder: Path, hashed: str) -> Verdict | None:
-    """What was measured on the base kept in ``folder``; None when nothing was, for these weights."""
-    try:
-        found = json.loads((folder / VERDICT).read_text(encoding="utf-8"))
-        verdict = Verdict(found["weights"], {str(k): float(v) for k, v in found["losses"].items()}, found["schema"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return None
-    return verdict if (verdict.weights, verdict.schema) == (hashed, _SCHEMA) else None
 
 
 def _tensors(form: Form) -> dict[str, torch.Tensor]:

@@ -76,7 +76,7 @@ class Head(IntEnum):
     LAST_NORM = 27
     LAST_MATRIX = 28
     """A matrix block: the output head."""
-    LAYER_BLOCKS = 40
+    LAYER_BLOCKS = 41
     """Where the first layer's block begins."""
 
 
@@ -97,9 +97,10 @@ class Matrix(IntEnum):
     """(rank, in), of the kind THIN_KIND."""
     A_SCALES = 9
     B = 10
-    """(rank, out): transposed, and times the adapter's scaling; float32 with an A of float32, else bfloat16."""
-    THIN_KIND = 11
-    SIZE = 12
+    """(rank, out), of the same kind: transposed, and times the adapter's scaling."""
+    B_SCALES = 11
+    THIN_KIND = 12
+    SIZE = 13
 
 
 class Layer(IntEnum):
@@ -115,7 +116,7 @@ class Layer(IntEnum):
     """0: none."""
     MATRICES = 6
     """The blocks of q, k, v, o, gate, up, down."""
-    SIZE = 90
+    SIZE = 97
 
 
 MATRICES = (

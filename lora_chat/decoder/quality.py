@@ -1,4 +1,4 @@
-"""Is a quantised base still the base? Owns the text it is measured on and the bound; never chooses. [torch]
+"""Is a quantised base still the base? Owns the text and the measure; never chooses. [torch]
 
 The measure is the teacher-forced loss, in nats per token, on fixed text that no base was trained on: it was written
 for this file.
@@ -10,9 +10,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch.nn import functional
-
-BOUND = 1.01
-"""A precision passes when its loss is at most this many times that of float32."""
 
 LONGEST = 512
 """Tokens that are read."""

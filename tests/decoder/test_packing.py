@@ -12,11 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from lora_chat.config import Precision
-from lora_chat.decoder.packing import VERDICT, Form, Packing, read_verdict
+from lora_chat.decoder.packing import Form, Packing
 from lora_chat.decoder.parts import LayerWeights, Weights
 from lora_chat.decoder.plan import Kind
 from lora_chat.decoder.quantise import Packed, pack_int4, pack_int8, unpack
 from lora_chat.decoder.shape import Shape
+from lora_chat.decoder.verdict import VERDICT, read_verdict
 from lora_chat.models.installed import InstalledBase
 from tests.decoder.conftest import Open, never
 
