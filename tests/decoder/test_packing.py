@@ -342,7 +342,8 @@ def test_a_full_disk_costs_the_cache_alone(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lora_chat.decoder.packing.write_durably", full)
+    for module in ("packing", "verdict"):
+        monkeypatch.setattr(f"lora_chat.decoder.{module}.write_durably", full)
     assert packing(tmp_path).form(wanted, Losses(fp32=2.0, int8=2.0, int4=2.0)).precision == "int4"
     assert list(tmp_path.iterdir()) == []
 
