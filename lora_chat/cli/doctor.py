@@ -152,6 +152,8 @@ def _decoding(base: InstalledBase, paths: Paths, config: Config, device: str) ->
     from lora_chat.decoder.shape import UnknownShape, read_shape
     from lora_chat.decoder.verdict import read_verdict
     from lora_chat.engine.kept import kept_for
+    from lora_chat.errors import LoraChatError
+    from lora_chat.models.installed import weights_key
     from lora_chat.text import clean_line
 
     try:
@@ -162,7 +164,10 @@ def _decoding(base: InstalledBase, paths: Paths, config: Config, device: str) ->
         return f"general path ({clean_line(str(why), 200)})"
     if config.precision != "auto":
         return f"fast path, {config.precision}"
-    verdict = read_verdict(kept_for(base, paths).folder, base.signature.weights)
+    try:
+        verdict = read_verdict(kept_for(base, paths).folder, weights_key(base))
+    except LoraChatError as error:
+        return clean_line(str(error), 200)
     if verdict is None or verdict.chosen is None:
         return "fast path; what auto means is measured when it is first loaded"
     losses = ", ".join(f"{name} {loss:.3f}" for name, loss in sorted(verdict.losses.items()))

@@ -23,7 +23,7 @@ from lora_chat.engine.prompt_cache import PromptCache
 from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import RefusedError
 from lora_chat.models.base_model import BaseModel, load_base_model, pick_device
-from lora_chat.models.installed import InstalledBase
+from lora_chat.models.installed import InstalledBase, weights_key
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
 from lora_chat.text import clean_line
 
@@ -85,8 +85,9 @@ class Loaded:
         try:
             if self.device.type != "cpu":
                 raise UnknownShape(f"it knows the CPU, and this is {self.device.type}")
-            hashed = base.signature.weights
-            fast = open_fast(base.folder, hashed, kept.folder, kept.kernels, precision, encode)
+            fast = open_fast(base.folder, weights_key(base), kept.folder, kept.kernels, precision, encode)
+        except RefusedError as error:  # its files are damaged, which the general path says best
+            return self._open_general(str(error)), _GENERAL_BUDGET
         except UnknownShape as why:
             if precision not in ("auto", "fp32"):
                 raise RefusedError(

@@ -153,6 +153,19 @@ def weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def weights_key(base: InstalledBase) -> str:
+    """What things made of a base's weights are kept for: their hash, and that nobody wrote to the files since.
+
+    A folder of the person's own is used where it lies, and may be trained on further.
+
+    Raises:
+        RefusedError: as ``weight_files``.
+    """
+    files = [file.stat() for file in weight_files(base.folder)]
+    stamps = repr([(each.st_size, each.st_mtime_ns) for each in files])
+    return f"{base.signature.weights} {hashlib.sha256(stamps.encode()).hexdigest()[:16]}"
+
+
 def sign(folder: Path, described: Described, lineage: str, aliases: tuple[str, ...]) -> BaseSignature:
     """Hash what lies in ``folder`` into a signature; reads every weight once."""
     return BaseSignature(

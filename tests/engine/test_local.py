@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lora_chat.decoder.fast import FastDecoder
 from lora_chat.engine import local
@@ -98,6 +100,36 @@ def test_a_prompt_read_in_pieces_gets_the_same_reply(engine: LocalEngine, monkey
     for tokens in (1, 2, 7):
         monkeypatch.setattr(local, "PREFILL_CHUNK", tokens)
         assert ask(engine) == whole
+
+
+def test_a_base_whose_weights_are_gone_is_the_engines_failure(tiny_llama: InstalledBase, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_llama.folder, folder)
+    (folder / "model.safetensors").unlink()
+    engine = LocalEngine(replace(tiny_llama, folder=folder), Kept(tmp_path, tmp_path), "int4")
+    with pytest.raises(EngineError, match="lora-chat model pull tiny-llama") as caught:
+        engine.load()
+    assert is_one_sentence(caught.value)
+
+
+def test_weights_that_changed_where_they_lie_are_packed_again(tiny_llama: InstalledBase, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_llama.folder, folder)
+    base, kept = replace(tiny_llama, folder=folder), Kept(tmp_path, tmp_path)
+    before = LocalEngine(base, kept, "int4").checksum()
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: tensor.flip(0) for name, tensor in weights.items()}, folder / "model.safetensors")
+    after = LocalEngine(base, kept, "int4").checksum()
+    assert before != after == LocalEngine(base, Kept(tmp_path / "new", tmp_path), "int4").checksum()
+
+
+def test_a_precision_that_the_general_path_has_not_is_refused(tiny_opt: InstalledBase, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match="opt is not one of") as caught:
+        LocalEngine(tiny_opt, Kept(tmp_path, tmp_path), "int8").load()
+    assert is_one_sentence(caught.value)
+    assert (
+        LocalEngine(tiny_opt, Kept(tmp_path, tmp_path), "fp32").load().decoding.startswith("general path (opt is not")
+    )
 
 
 def test_nothing_writes_to_the_base(engine: LocalEngine, adapters: list[Worn], tmp_path: Path) -> None:
