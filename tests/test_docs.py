@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import fields
@@ -113,3 +114,37 @@ def test_pictures_load_nothing() -> None:
     for path in (ROOT / "docs").glob("*.svg"):
         foreign = set(re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8")))
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
+
+
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_figures_on_decoding_are_the_benchmarks(path: Path) -> None:
+    text = (ROOT / "docs" / "decoding.md").read_text(encoding="utf-8")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["machine"] in text
+    if path.stem == "quality":
+        for precision, row in result["rows"].items():
+            assert f"| {precision} | {row['text_loss']:.4f} | {row['heldout_loss']:.4f} |" in text
+        return
+    for row in result["rows"]:
+        name = f"| {row['peer']} {row['precision']} |"
+        if path.stem == "first_token":
+            cold, turn = row["events"]["cold"]["first_ms"], row["events"]["turn N"]["first_ms"]
+            assert f"{name} {row['context']:,} | {cold:,.0f} | {turn:,.0f} |" in text
+        else:
+            adapter = "on" if row["adapter"] else "off"
+            assert f"{name} {adapter} | {row['ms_per_token']:.2f} |" in text
+
+
+def test_the_readmes_figures_on_decoding_are_the_benchmarks() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "decode.json").read_text(encoding="utf-8"))
+    figures = {(row["peer"], row["precision"], row["adapter"]): row["ms_per_token"] for row in result["rows"]}
+
+    def both(peer: str, precision: str, digits: int) -> str:
+        off, on = (figures[peer, precision, adapter] for adapter in (False, True))
+        return f"{off:.{digits}f} and {on:.{digits}f} ms a token |"
+
+    for words in (both("lora-chat", "auto", 1), both("llama.cpp", "q4_1", 1), both("transformers", "fp32", 0)):
+        assert words in README
