@@ -207,23 +207,23 @@ def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, 
 def _add_thin(
     kind: int, b: int, scales: int, thin: int, rank: int, rows: int, first: int, last: int, out: int, count: int
 ) -> None:
-    """Add an adapter's product to rows ``first`` to ``last``: ``thin`` (count, rank) times its ``b`` (rank, rows)."""
-    wide, steps = _bytes(kind, rows), rows // GROUP * 2
+    """Add an adapter's product to rows ``first`` to ``last``: ``thin`` (count, rank) times its ``b``."""
+    wide = _bytes(kind, GROUP)
     whole = count - count % TOKENS  # what is added may not be added twice, so the rest goes one by one
     for row in range(first, last, GROUP):
-        lanes, scale = b + _bytes(kind, row), scales + row // GROUP * 2
+        lanes, scale = b + row // GROUP * rank * wide, scales + row // GROUP * rank * 2
         for token in range(0, whole, TOKENS):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
                 add_f32_block(lanes, 0, weights, target, rank, wide, 0, rank * 4, rows * 4)
             else:
-                add_int8_block(lanes, scale, weights, target, rank, wide, steps, rank * 4, rows * 4)
+                add_int8_block(lanes, scale, weights, target, rank, wide, 2, rank * 4, rows * 4)
         for token in range(whole, count):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
                 add_f32_one(lanes, 0, weights, target, rank, wide, 0, 0, 0)
             else:
-                add_int8_one(lanes, scale, weights, target, rank, wide, steps, 0, 0)
+                add_int8_one(lanes, scale, weights, target, rank, wide, 2, 0, 0)
 
 
 @njit(**_OPTIONS)

@@ -13,7 +13,7 @@ import torch
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.scale import check_scale
 from lora_chat.adapters.verify import VerifiedAdapter
-from lora_chat.decoder.plan import LARGEST_RANK, MATRICES, Matrix
+from lora_chat.decoder.plan import GROUP, LARGEST_RANK, MATRICES, Matrix
 from lora_chat.decoder.quantise import Packed, as_stored, pack_int8
 from lora_chat.decoder.shape import Shape
 from lora_chat.errors import RefusedError
@@ -63,7 +63,7 @@ class Outfit:
 
     def _at(self, scale: float) -> AtScale:
         check_scale(scale)
-        factors = [(a, self._pack(b * (scaling * scale))) for a, b, scaling in self._parts.values()]
+        factors = [(a, _as_read(self._pack(b * (scaling * scale)))) for a, b, scaling in self._parts.values()]
         arena, addresses = _in_a_row([part for pair in factors for factor in pair for part in factor.parts])
         table = np.zeros((self._layers, len(MATRICES), Matrix.SIZE - Matrix.RANK), dtype=np.int64)
         for place, pair in zip(self._parts, factors, strict=True):
@@ -72,6 +72,12 @@ class Outfit:
             )
             table[place] = pair[0].out, a, a_scales, b, b_scales, pair[0].kind
         return AtScale(table, arena)
+
+
+def _as_read(b: Packed) -> Packed:
+    """``b`` (rank, out) as the kernels come by it: for each 32 outputs all its rows, (out / 32, rank, 32)."""
+    values = b.values.unflatten(1, (-1, GROUP)).transpose(0, 1).contiguous()
+    return Packed(b.kind, values, None if b.scales is None else b.scales.T.contiguous())
 
 
 def _in_a_row(tensors: list[torch.Tensor]) -> tuple[torch.Tensor, Iterator[int]]:

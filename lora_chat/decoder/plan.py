@@ -97,7 +97,7 @@ class Matrix(IntEnum):
     """(rank, in), of the kind THIN_KIND."""
     A_SCALES = 9
     B = 10
-    """(rank, out), of the same kind: transposed, and times the adapter's scaling."""
+    """(out / 32, rank, 32), of the same kind: as it is read, row by row of the output; times the adapter's scaling."""
     B_SCALES = 11
     THIN_KIND = 12
     SIZE = 13
