@@ -124,7 +124,7 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
             for row in range(rows)
         ]
         sources = [builder.add(inputs, builder.mul(next_input, _int(token))) for token in range(tokens)]
-        chains = 2 if rows * tokens == 1 else 1  # one sum alone would wait for itself
+        chains = 2 if tokens == 1 else 1  # one sum alone would wait for itself
         zero = ir.Constant(_vector, [0.0] * _LANES)
         sums = [[cgutils.alloca_once_value(builder, zero) for _ in range(chains)] for _ in range(rows * tokens)]
         with cgutils.for_range(builder, groups) as loop:
@@ -211,10 +211,14 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
 ROWS, TOKENS = 2, BLOCK if "+avx512f" in binding.get_host_cpu_features().flatten().split(",") else BLOCK // 2
 """Of a block: as many sums as keep the multipliers busy and stay in the registers that there are."""
 
+FEW = 4
+"""Rows that are multiplied with one token's inputs side by side."""
+
 f32_one, f32_block = _block(Kind.F32, 1, 1), _block(Kind.F32, ROWS, TOKENS)
 bf16_one, bf16_block = _block(Kind.BF16, 1, 1), _block(Kind.BF16, ROWS, TOKENS)
 int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
 int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
+f32_few, bf16_few = _block(Kind.F32, FEW, 1), _block(Kind.BF16, FEW, 1)
 mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
 add_int8_one, add_int8_block = _mixture(Kind.INT8, 1, added=True), _mixture(Kind.INT8, TOKENS, added=True)

@@ -15,28 +15,8 @@ from typing import Any
 import numpy as np
 from numba import carray, cfunc, njit, types
 
-from lora_chat.decoder.intrinsics import (
-    ROWS,
-    TOKENS,
-    add_f32_block,
-    add_f32_one,
-    add_int8_block,
-    add_int8_one,
-    atomic_add,
-    atomic_load,
-    bf16_block,
-    bf16_one,
-    f32_block,
-    f32_one,
-    int4_block,
-    int4_one,
-    int8_block,
-    int8_one,
-    mix_block,
-    mix_one,
-    offer_core,
-    pointer,
-)
+from lora_chat.decoder import intrinsics as llvm
+from lora_chat.decoder.intrinsics import FEW, ROWS, TOKENS
 from lora_chat.decoder.plan import GROUP, LARGEST_RANK, Head, Kind, Layer, Matrix
 
 _OPTIONS: Any = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy"}
@@ -44,6 +24,9 @@ _OPTIONS: Any = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_mode
 
 _SPINS = 2_000
 """Looks at the barrier before the core is offered to somebody else."""
+
+_LONG = 8
+"""Groups from which on rows are worth multiplying together."""
 
 # Plain integers: numba freezes them into the code.
 _KIND, _VALUES, _SCALES, _MINIMA, _OUT, _IN = (int(each) for each in list(Matrix)[:6])
@@ -59,21 +42,21 @@ def _meet(barrier: int, threads: int) -> None:
     if threads == 1:
         return
     generation = barrier + 64
-    before = atomic_load(generation)
-    if atomic_add(barrier, 1) == threads - 1:
-        atomic_add(barrier, -threads)
-        atomic_add(generation, 1)
+    before = llvm.atomic_load(generation)
+    if llvm.atomic_add(barrier, 1) == threads - 1:
+        llvm.atomic_add(barrier, -threads)
+        llvm.atomic_add(generation, 1)
         return
     spins = 0
-    while atomic_load(generation) == before:
+    while llvm.atomic_load(generation) == before:
         spins += 1
         if spins > _SPINS:
-            offer_core()
+            llvm.offer_core()
 
 
 @njit(**_OPTIONS)
 def _vec(address: int, size: int) -> Any:
-    return carray(pointer(address), size, np.float32)
+    return carray(llvm.pointer(address), size, np.float32)
 
 
 @njit(**_OPTIONS)
@@ -107,22 +90,31 @@ def _norm(x: Any, weight: Any, size: int, epsilon: Any, out: Any) -> None:
 def _each(
     kind: int, values: int, scales: int, minima: int, size: int, first: int, last: int, inputs: int, out: int
 ) -> None:
-    """Rows ``first`` to ``last`` times one token's inputs."""
+    """Rows ``first`` to ``last`` times one token's inputs.
+
+    Long rows that need no unpacking go four at a time, so that their sums do not wait for themselves; unpacked ones
+    have enough to do, and were slower together.
+    """
     groups = size // GROUP
+    together = last - (last - first) % FEW if groups >= _LONG else first
     if kind == _INT4:
         for row in range(first, last):
             at = row * groups
-            int4_one(values + at * 16, scales + at * 2, minima + at * 2, inputs, out + row * 4, groups, 0, 0)
+            llvm.int4_one(values + at * 16, scales + at * 2, minima + at * 2, inputs, out + row * 4, groups, 0, 0)
     elif kind == _INT8:
         for row in range(first, last):
             at = row * groups
-            int8_one(values + at * 32, scales + at * 2, 0, inputs, out + row * 4, groups, 0, 0)
+            llvm.int8_one(values + at * 32, scales + at * 2, 0, inputs, out + row * 4, groups, 0, 0)
     elif kind == _BF16:
-        for row in range(first, last):
-            bf16_one(values + row * size * 2, 0, 0, inputs, out + row * 4, groups, 0, 0)
+        for row in range(first, together, FEW):
+            llvm.bf16_few(values + row * size * 2, 0, 0, inputs, out + row * 4, groups, 0, 0)
+        for row in range(together, last):
+            llvm.bf16_one(values + row * size * 2, 0, 0, inputs, out + row * 4, groups, 0, 0)
     else:
-        for row in range(first, last):
-            f32_one(values + row * size * 4, 0, 0, inputs, out + row * 4, groups, 0, 0)
+        for row in range(first, together, FEW):
+            llvm.f32_few(values + row * size * 4, 0, 0, inputs, out + row * 4, groups, 0, 0)
+        for row in range(together, last):
+            llvm.f32_one(values + row * size * 4, 0, 0, inputs, out + row * 4, groups, 0, 0)
 
 
 @njit(**_OPTIONS)
@@ -131,13 +123,13 @@ def _several(
 ) -> None:
     """A block of rows times a block of tokens."""
     if kind == _INT4:
-        int4_block(values, scales, minima, inputs, out, groups, step, jump)
+        llvm.int4_block(values, scales, minima, inputs, out, groups, step, jump)
     elif kind == _INT8:
-        int8_block(values, scales, minima, inputs, out, groups, step, jump)
+        llvm.int8_block(values, scales, minima, inputs, out, groups, step, jump)
     elif kind == _BF16:
-        bf16_block(values, scales, minima, inputs, out, groups, step, jump)
+        llvm.bf16_block(values, scales, minima, inputs, out, groups, step, jump)
     else:
-        f32_block(values, scales, minima, inputs, out, groups, step, jump)
+        llvm.f32_block(values, scales, minima, inputs, out, groups, step, jump)
 
 
 @njit(**_OPTIONS)
@@ -199,7 +191,8 @@ def _multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, 
                 y[row] += bias[row]
     if rank:
         kind, b, scales = plan[at + _THIN_KIND], plan[at + _B], plan[at + _B_SCALES]
-        _rows(kind, plan[at + _A], plan[at + _A_SCALES], 0, size, 0, rank, rank, inputs, size * 4, thin, count)
+        a, a_scales = plan[at + _A], plan[at + _A_SCALES]
+        _rows(kind, a, a_scales, 0, size, 0, rank, rank, inputs, size * 4, thin, count)
         _add_thin(kind, b, scales, thin, rank, rows, first, last, out, count)
 
 
@@ -215,15 +208,15 @@ def _add_thin(
         for token in range(0, whole, TOKENS):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
-                add_f32_block(lanes, 0, weights, target, rank, wide, 0, rank * 4, rows * 4)
+                llvm.add_f32_block(lanes, 0, weights, target, rank, wide, 0, rank * 4, rows * 4)
             else:
-                add_int8_block(lanes, scale, weights, target, rank, wide, 2, rank * 4, rows * 4)
+                llvm.add_int8_block(lanes, scale, weights, target, rank, wide, 2, rank * 4, rows * 4)
         for token in range(whole, count):
             weights, target = thin + token * rank * 4, out + (token * rows + row) * 4
             if kind == _F32:
-                add_f32_one(lanes, 0, weights, target, rank, wide, 0, 0, 0)
+                llvm.add_f32_one(lanes, 0, weights, target, rank, wide, 0, 0, 0)
             else:
-                add_int8_one(lanes, scale, weights, target, rank, wide, 2, 0, 0)
+                llvm.add_int8_one(lanes, scale, weights, target, rank, wide, 2, 0, 0)
 
 
 @njit(**_OPTIONS)
@@ -269,9 +262,9 @@ def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) 
     for lanes in range(0, size * 4, GROUP * 4):
         out = plan[Head.ATTENDED] + offset + lanes
         if count == TOKENS:
-            mix_block(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
+            llvm.mix_block(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
         else:
-            mix_one(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
+            llvm.mix_one(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
 
 
 @njit(**_OPTIONS)
@@ -349,8 +342,8 @@ def _norm_tokens(plan: Any, weight: int, first: int, count: int, thread: int, th
 @cfunc(types.void(types.int64, types.int64), **_OPTIONS)
 def step(address: int, thread: int) -> None:
     """Read the plan's tokens: this thread's part of it, side by side with the others'."""
-    head = carray(pointer(address), _BLOCKS, np.int64)
-    plan = carray(pointer(address), _BLOCKS + head[Head.LAYERS] * _LAYER_SIZE, np.int64)
+    head = carray(llvm.pointer(address), _BLOCKS, np.int64)
+    plan = carray(llvm.pointer(address), _BLOCKS + head[Head.LAYERS] * _LAYER_SIZE, np.int64)
     threads, count, barrier = plan[Head.THREADS], plan[Head.COUNT], plan[Head.BARRIER]
     thin = plan[Head.SCRATCH] + thread * plan[Head.SCRATCH_SIZE] * 4
     scores = thin + count * _THIN * 4
