@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-PACKAGES = ("torch", "transformers", "peft", "datasets", "textual", "pip")
+PACKAGES = ("torch", "numba", "transformers", "peft", "datasets", "textual", "pip")
 
 
 @dataclass(frozen=True)
