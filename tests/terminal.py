@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import fcntl
 import os
 import pty
@@ -128,6 +129,15 @@ class Window(Terminal):
     def see(self, text: str, seconds: float = 30) -> None:
         """Wait until ``text`` stands on the screen."""
         self._until(lambda: text in self.shown, seconds, repr(text))
+
+    def open_with(self, key: str, text: str) -> None:
+        """Press ``key`` until it is heard: one that comes while the window is still arranging itself can be lost."""
+        for _ in range(4):
+            self.type(key)
+            with contextlib.suppress(AssertionError):
+                self.see(text, 8)
+                return
+        self.see(text, 8)
 
     def not_see(self, text: str, seconds: float = 30) -> None:
         """Wait until ``text`` does not stand on the screen."""

@@ -98,8 +98,7 @@ def test_chat_switch_train_wear_quit_and_find_everything_again(terminal: Open) -
     again.not_see("Search everything")
     again.type("\x0c")  # ctrl+l: the list
     again.see("enter open")
-    again.type("\r")  # the newest conversation
-    again.see("▎shop ›")
+    again.open_with("\r", "▎shop ›")  # the newest conversation
     again.see("12 Harbour Street")
     again.see("enter send")
     again.type("\x0c")

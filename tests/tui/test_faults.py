@@ -21,6 +21,7 @@ from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.title_bar import TitleBar
+from tests.conftest import place
 from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
@@ -67,13 +68,13 @@ def test_a_defect_in_the_window_ends_it_with_one_sentence_and_without_a_tracebac
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 def test_a_killed_engine_is_told_started_again_and_answers_again(
-    tiny: Paths, tiny_llama: InstalledBase, branch: Branch, monkeypatch: pytest.MonkeyPatch
+    tiny: Paths, tiny_opt: InstalledBase, branch: Branch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncio
 
-    (tiny.config).write_text(
-        'model = "tiny-llama"\nmax_tokens = 400\ntemperature = 2.0\ntop_p = 1.0\n', encoding="utf-8"
-    )
+    place(tiny_opt, tiny)  # on the general path: the fast one has said all before anybody can stop it
+
+    (tiny.config).write_text('model = "tiny-opt"\nmax_tokens = 200\ntemperature = 2.0\ntop_p = 1.0\n', encoding="utf-8")
 
     async def run() -> None:
         app = LoraChatApp()
@@ -119,7 +120,7 @@ def test_a_killed_engine_is_told_started_again_and_answers_again(
 
 
 def _stop_in_the_middle(bridge: Bridge, engine: int) -> None:
-    """Freeze the engine as soon as there is a piece of an answer: the tiny model says 900 tokens a second."""
+    """Freeze the engine as soon as there is a piece of an answer: the tiny OPT says 500 tokens a second."""
     while bridge._reply is None or not bridge._reply.text:
         time.sleep(0.001)
     os.kill(engine, signal.SIGSTOP)
