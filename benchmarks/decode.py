@@ -15,7 +15,6 @@ Owns this table; never runs two programs at once.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -185,15 +184,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """As a table."""
     lines = [
-        result["machine"],
-        ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+        *trial.heading(result),
         f"{result['shape']}: prompt of {result['prompt_tokens']} tokens, {result['tokens']} new ones, greedy; "
         f"median of {result['rounds']}; x is how many times as fast as the first row",
         f"{'':18} {'adapter':>7} {'ms/token':>9} {'x':>6} {'wall s':>8} {'x':>6} {'first ms':>9} {'peak MB':>8} "
         f"{'tokens':>6} {'same text':>10}",
         *(_line(row) for row in result["rows"]),
         *(f"{name:52} {shown(value, 3)}" for name, value in result["ratios"].items()),
-        f"other processes had at most {result['busy_elsewhere']:.0%} of the cores during a run",
+        trial.busy_line(result),
         *_paths(result["rows"]),
         *_own_counts(result["rows"]),
         *_conversion_lines(result["conversion"]),
@@ -258,10 +256,8 @@ def main() -> None:
         worker(options)
         return
     options.tokens = options.tokens or (128 if options.shape == EMBEDDED else 32)
-    result = measure(options)
+    trial.keep(result := measure(options), options.out)
     show(result)
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -185,14 +185,13 @@ def ratios(lines: list[dict[str, Any]]) -> dict[str, float | None]:
 def show(result: dict[str, Any]) -> None:
     """As a table."""
     lines = [
-        result["machine"],
-        ", ".join(f"{name} {version}" for name, version in result["versions"].items()),
+        *trial.heading(result),
         f"{result['shape']}, {'wearing an adapter' if result['adapter'] else 'bare'}: ms to the first token; "
         f"median of {result['rounds']}",
         f"{'':18} {'context':>7} {'cold':>8} {'turn N':>8} {'prompt':>7} {'cached':>7} {'retry':>8} {'return':>8} "
         f"{'cached':>7} {'peak MB':>8}",
         *(_line(row) for row in result["rows"]),
-        f"other processes had at most {result['busy_elsewhere']:.0%} of the cores during a run",
+        trial.busy_line(result),
         *(f"{name:52} {shown(value, 2)}" for name, value in result["ratios"].items()),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -220,10 +219,8 @@ def main() -> None:
     if options.worker:
         worker(options)
         return
-    result = measure(options)
+    trial.keep(result := measure(options), options.out)
     show(result)
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from trial import machine
+from trial import keep, machine
 
 ADAPTER = Path(__file__).parent.parent / "adapters" / "support-bot"
 PRECISIONS = ("fp32", "int8", "int4")
@@ -38,8 +38,7 @@ def main() -> None:
             f"{precision:10} {row['text_loss']:11.4f} {row['heldout_loss']:9.4f} "
             f"{row['same_worn']:10.1%} {row['same_bare']:10.1%}"
         )
-    if options.out:
-        options.out.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    keep({"machine": machine(), "rows": rows}, options.out)
 
 
 def measure() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -170,6 +170,22 @@ def ratio(over: float | None, under: float | None) -> float | None:
     return round(over / under, 3) if over is not None and under else None
 
 
+def keep(result: dict[str, Any], out: Path | None) -> None:
+    """Write ``result`` as JSON, where that was asked for."""
+    if out:
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def heading(result: dict[str, Any]) -> list[str]:
+    """What every table begins with."""
+    return [result["machine"], ", ".join(f"{name} {version}" for name, version in result["versions"].items())]
+
+
+def busy_line(result: dict[str, Any]) -> str:
+    """How much to trust the table."""
+    return f"other processes had at most {result['busy_elsewhere']:.0%} of the cores during a run"
+
+
 def machine() -> str:
     """In one line."""
     return f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

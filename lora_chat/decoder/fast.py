@@ -17,13 +17,14 @@ from lora_chat.decoder.keys_values import KeysValues
 from lora_chat.decoder.lora import AtScale, Outfit
 from lora_chat.decoder.packing import Form, Packing
 from lora_chat.decoder.parts import arrange
-from lora_chat.decoder.protocol import Check, Context
+from lora_chat.decoder.protocol import Context
 from lora_chat.decoder.quality import TEXT, measure
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import Shape, UnknownShape, read_shape
 from lora_chat.decoder.step import Stepper
 from lora_chat.decoder.weights import map_weights
 from lora_chat.models.installed import weight_files
+from lora_chat.models.watch import Check
 
 
 class FastDecoder:

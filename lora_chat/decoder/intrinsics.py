@@ -1,7 +1,7 @@
 """What numba has no words for. Owns the few pieces of LLVM that the kernels are built on; knows nothing of a model.
 
 Vectors of 16 float32 lanes are written out once; LLVM makes of them what the machine has (AVX-512, AVX2, NEON). A row
-of packed weights is unpacked in registers and multiplied with the inputs of one token, or of four at once.
+of packed weights is unpacked in registers and multiplied with the inputs of one token, or of several at once.
 """
 
 from __future__ import annotations

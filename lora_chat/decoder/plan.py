@@ -11,7 +11,6 @@ from enum import IntEnum
 GROUP = 32
 """Weights that share a scale in the quantised kinds."""
 
-
 BLOCK = 8
 """Most tokens whose products are made together: more would not stay in registers."""
 
@@ -30,6 +29,43 @@ class Kind(IntEnum):
     """Two to a byte (the group's first half low), and a float16 scale and minimum for each group."""
     BF16 = 3
     """bfloat16, as many bases come: exactly the same numbers as in float32, in half the memory."""
+
+
+MATRICES = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+"""Of one layer, in the plan's order; these are the modules' names below the layer."""
+
+_IN_A_LAYER = len(MATRICES)
+
+
+class Matrix(IntEnum):
+    """Places in the block of one matrix."""
+
+    KIND = 0
+    VALUES = 1
+    SCALES = 2
+    MINIMA = 3
+    OUT = 4
+    IN = 5
+    BIAS = 6
+    """0: none."""
+    RANK = 7
+    """Of the adapter worn beside it; 0: none."""
+    A = 8
+    """(rank, in), of the kind THIN_KIND."""
+    A_SCALES = 9
+    B = 10
+    """(out / 32, rank, 32), of the same kind: as it is read, row by row of the output; times the adapter's scaling."""
+    B_SCALES = 11
+    THIN_KIND = 12
+    SIZE = 13
 
 
 class Head(IntEnum):
@@ -76,31 +112,8 @@ class Head(IntEnum):
     LAST_NORM = 27
     LAST_MATRIX = 28
     """A matrix block: the output head."""
-    LAYER_BLOCKS = 41
+    LAYER_BLOCKS = LAST_MATRIX + Matrix.SIZE
     """Where the first layer's block begins."""
-
-
-class Matrix(IntEnum):
-    """Places in the block of one matrix."""
-
-    KIND = 0
-    VALUES = 1
-    SCALES = 2
-    MINIMA = 3
-    OUT = 4
-    IN = 5
-    BIAS = 6
-    """0: none."""
-    RANK = 7
-    """Of the adapter worn beside it; 0: none."""
-    A = 8
-    """(rank, in), of the kind THIN_KIND."""
-    A_SCALES = 9
-    B = 10
-    """(out / 32, rank, 32), of the same kind: as it is read, row by row of the output; times the adapter's scaling."""
-    B_SCALES = 11
-    THIN_KIND = 12
-    SIZE = 13
 
 
 class Layer(IntEnum):
@@ -116,16 +129,4 @@ class Layer(IntEnum):
     """0: none."""
     MATRICES = 6
     """The blocks of q, k, v, o, gate, up, down."""
-    SIZE = 97
-
-
-MATRICES = (
-    "self_attn.q_proj",
-    "self_attn.k_proj",
-    "self_attn.v_proj",
-    "self_attn.o_proj",
-    "mlp.gate_proj",
-    "mlp.up_proj",
-    "mlp.down_proj",
-)
-"""Of one layer, in the plan's order; these are the modules' names below the layer."""
+    SIZE = MATRICES + _IN_A_LAYER * Matrix.SIZE

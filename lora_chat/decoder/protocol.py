@@ -5,15 +5,13 @@ The engine asks for contexts and extends them; which path does it, it does not k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 
 from lora_chat.adapters.verify import VerifiedAdapter
-
-Check = Callable[[], None]
-"""Called before each layer of a long forward; may raise to end it."""
+from lora_chat.models.watch import Check
 
 
 class Context(Protocol):
@@ -29,7 +27,7 @@ class Context(Protocol):
     def extend(self, ids: Sequence[int], check: Check, *, every: bool = False) -> torch.Tensor:
         """Append ``ids`` and return the logits of what comes next, (vocab,); with ``every`` after each, (len, vocab).
 
-        What ``check`` raises leaves the context as it was.
+        ``check`` is called every 100 ms or so; what it raises leaves the context as it was.
         """
 
     def can_cut(self, length: int) -> bool:

@@ -97,7 +97,7 @@ def _shape(config: dict[str, Any]) -> Shape:
         inverse_frequencies=_inverse_frequencies(config, size),
         context_window=window,
         tied=config.get("tie_word_embeddings"),
-        bias=_KNOWN[kind] or bool(config.get("attention_bias")),
+        bias=_KNOWN[kind],
         head_norms=kind == "qwen3",
     )
 

@@ -18,10 +18,10 @@ from transformers.cache_utils import DynamicLayer
 
 from lora_chat.adapters.scale import check_scale
 from lora_chat.adapters.verify import VerifiedAdapter
-from lora_chat.decoder.protocol import Check, Context
+from lora_chat.decoder.protocol import Context
 from lora_chat.models.attach import set_scale, twin, wear
 from lora_chat.models.base_model import BaseModel, cache_keyword
-from lora_chat.models.watch import watch_layers
+from lora_chat.models.watch import Check, watch_layers
 
 
 class GeneralDecoder:

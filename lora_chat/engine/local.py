@@ -17,7 +17,7 @@ import torch
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.config import Precision
-from lora_chat.decoder.protocol import Check, Context
+from lora_chat.decoder.protocol import Context
 from lora_chat.engine.background import run_in_background
 from lora_chat.engine.decode import choose
 from lora_chat.engine.floor import Floor
@@ -38,7 +38,7 @@ from lora_chat.engine.reply_text import ReplyText
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
 from lora_chat.models.base_model import check_length
 from lora_chat.models.installed import InstalledBase
-from lora_chat.models.watch import StopAsked
+from lora_chat.models.watch import Check, StopAsked
 from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
 from lora_chat.training.pauses import Pauses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -104,18 +105,15 @@ def test_giving_up_outliers_misses_less_than_the_whole_span_does() -> None:
 
 
 @pytest.mark.parametrize("spread", [1e-3, 0.05, 1.0, 30.0])
-def test_weights_out_of_q4_1_blocks_are_kept_exactly(spread: float) -> None:
+@pytest.mark.parametrize(
+    ("kind", "pack"), [(GGMLQuantizationType.Q4_1, pack_int4), (GGMLQuantizationType.Q8_0, pack_int8)], ids=str
+)
+def test_weights_out_of_llama_cpps_blocks_are_kept_exactly(
+    kind: GGMLQuantizationType, pack: Callable[[torch.Tensor], Packed], spread: float
+) -> None:
     weight = (random(40, 256) * spread).numpy()
-    once = torch.from_numpy(dequantize(quantize(weight, GGMLQuantizationType.Q4_1), GGMLQuantizationType.Q4_1))
-    assert torch.equal(unpack(pack_int4(once)), once)
-    assert not torch.equal(once, torch.from_numpy(weight))
-
-
-@pytest.mark.parametrize("spread", [1e-3, 0.05, 1.0, 30.0])
-def test_weights_out_of_q8_0_blocks_are_kept_exactly(spread: float) -> None:
-    weight = (random(40, 256) * spread).numpy()
-    once = torch.from_numpy(dequantize(quantize(weight, GGMLQuantizationType.Q8_0), GGMLQuantizationType.Q8_0))
-    assert torch.equal(unpack(pack_int8(once)), once)
+    once = torch.from_numpy(dequantize(quantize(weight, kind), kind))
+    assert torch.equal(unpack(pack(once)), once)
     assert not torch.equal(once, torch.from_numpy(weight))
 
 

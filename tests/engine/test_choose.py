@@ -119,6 +119,14 @@ def test_drawing_leaves_the_generator_that_all_threads_share_alone() -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_no_numbers_choose_nothing(wrong: float, temperature: float) -> None:
+    logits = torch.tensor([0.0, wrong, 1.0])
+    with pytest.raises(ValueError, match="not finite"):
+        choose(logits, [], replace(HOT, temperature=temperature), torch.Generator())
+
+
 def test_half_precision_logits_are_drawn_from_in_full_precision() -> None:
     logits = torch.tensor([0.0, 10.0, 10.0]).bfloat16()
     assert drawn(logits, NOTHING, HOT, 500)[0] < 0.01

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_chat.decoder.protocol import Check, Context
+from lora_chat.decoder.protocol import Context
 from lora_chat.engine.prompt_cache import PromptCache
+from lora_chat.models.watch import Check
 
 
 class FakeContext:
