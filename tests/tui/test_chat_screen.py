@@ -111,6 +111,7 @@ def test_two_messages_in_one_burst_lose_neither(window: Tell, branch: Branch) ->
         if w.prompt.text:
             await w.press("enter")
         await w.until(lambda: len(branch()) == 4)
+        await idle(w)
 
     window(story)
     assert texts(branch) == ["one", "one", "two", "two"]
