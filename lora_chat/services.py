@@ -87,7 +87,7 @@ class Services:
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""
-        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name)
+        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name, base.window)
 
 
 def open_services(environ: Mapping[str, str] | None = None) -> Services:

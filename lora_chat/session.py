@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lora_chat.adapters.registry import Adapter
-from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.context import Context, fit, start_of
+from lora_chat.chat.conversation import Conversation, Message, Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn, check_sampling
@@ -53,9 +54,27 @@ class Ended:
 
     reply: Message
     finished: Finished
+    left_out: int = 0
+    """The conversation's oldest messages that were not in the prompt, as they no longer fit."""
 
 
-TurnEvent = Started | TextChunk | Ended
+@dataclass(frozen=True)
+class LeftOut:
+    """The conversation outgrew the window: from this answer on its oldest messages are not in the prompt."""
+
+    reply: Message
+    """Its ``context_start`` is the first message that is."""
+    messages: int
+    """How many are not."""
+
+    @property
+    def sentence(self) -> str:
+        """What the person is told."""
+        what = "oldest message is" if self.messages == 1 else f"{self.messages:,} oldest messages are"
+        return f"The context was full: the {what} no longer read."
+
+
+TurnEvent = Started | LeftOut | TextChunk | Ended
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,8 @@ class Session:
     config: Config
     base: str
     """The base model's name, kept with each reply."""
+    window: int
+    """Tokens that a conversation and its answer may take together."""
 
     def send(
         self,
@@ -79,8 +100,8 @@ class Session:
         """Say ``text`` and make the answer.
 
         Raises:
-            RefusedError: there is nothing to say, or the engine refuses, as what is too long for the context: then
-                nothing was said, and the text is the caller's again.
+            RefusedError: there is nothing to say, it is too long for the context, or the engine refuses: then nothing
+                was said, and the text is the caller's again.
             EngineError: the engine failed; the partial answer is kept.
         """
         if not text.strip():
@@ -114,11 +135,6 @@ class Session:
         *asked: int,
     ) -> Iterator[TurnEvent]:
         """``asked`` are messages that go with the answer if it is refused."""
-        request = Request(
-            messages=self.messages(conversation, prompt, wearing),
-            adapter=wearing.worn if wearing else None,
-            sampling=sampling,
-        )
         reply = self.store.add_message(
             conversation.id,
             Role.ASSISTANT,
@@ -132,17 +148,31 @@ class Session:
             sampling=json.dumps(asdict(sampling)),
         )
         try:
-            yield from self._stream(Started(prompt, reply), request, cancel)
+            yield from self._stream(Started(prompt, reply), conversation, wearing, sampling, cancel)
         except RefusedError:
             if not self.store.message(reply.id).content:
                 self.store.take_back(conversation, *asked, reply.id)
             raise
 
-    def _stream(self, started: Started, request: Request, cancel: threading.Event | None) -> Iterator[TurnEvent]:
+    def _stream(
+        self,
+        started: Started,
+        conversation: Conversation,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None,
+    ) -> Iterator[TurnEvent]:
         reply, text, flushed = started.reply, "", time.monotonic()
         finished: Finished | None = None
         try:
             yield started
+            branch = self.store.branch(conversation.id, started.prompt.id)
+            context = self._fit(branch, conversation, wearing, sampling)
+            if context.start is not None:
+                reply = self.store.update_message(reply.id, context_start=context.start)
+            if context.start != start_of(branch, self.base):
+                yield LeftOut(reply, context.left_out)
+            request = Request(context.messages, wearing.worn if wearing else None, sampling)
             with closing(self._generated(request, cancel)) as chunks:
                 for chunk in chunks:
                     if isinstance(chunk, Finished):
@@ -167,7 +197,7 @@ class Session:
                 reply.id, content=text.strip(), status=Status.FAILED, finish_reason="error", error=said
             )
             raise
-        yield Ended(self._finish(request, reply, text, finished), finished)
+        yield Ended(self._finish(request, reply, text, finished), finished, context.left_out)
 
     def _generated(self, request: Request, cancel: threading.Event | None) -> Generator[Chunk, None, None]:
         """The engine's chunks; closing it closes them, so that the engine is free before the row says so."""
@@ -188,14 +218,40 @@ class Session:
             tokens_per_second=finished.tokens_per_second,
         )
 
-    def messages(self, conversation: Conversation, prompt: Message, wearing: Wearing | None) -> tuple[Turn, ...]:
-        """What the engine is given: a system prompt, if anyone wants one, and the branch up to ``prompt``.
+    def system(self, conversation: Conversation | None, wearing: Wearing | None) -> str:
+        """The system prompt that holds: the conversation's own, else the adapter's, else that of the settings."""
+        own = conversation.system if conversation else ""
+        return own or (wearing.adapter.system_prompt if wearing else "") or self.config.system
 
-        The conversation's own system prompt comes before the adapter's, the adapter's before the settings'.
+    def prefill(
+        self,
+        conversation: Conversation | None,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None = None,
+    ) -> int:
+        """Have the engine read what the next prompt begins with, before that is written; returns its tokens.
+
+        Raises:
+            RefusedError: the last message alone is too long; else as ``Engine.prepare``.
         """
-        system = conversation.system or (wearing.adapter.system_prompt if wearing else "") or self.config.system
-        said = [message.turn for message in self.store.branch(conversation.id, prompt.id) if message.content]
-        return (Turn(Role.SYSTEM, system), *said) if system else tuple(said)
+        context = self.context(conversation, wearing, sampling)
+        return self.engine.prepare(context.messages, wearing.worn if wearing else None, cancel)
+
+    def context(self, conversation: Conversation | None, wearing: Wearing | None, sampling: Sampling) -> Context:
+        """What of the visible branch goes into the next prompt, as far as that is known before it is written.
+
+        Raises:
+            RefusedError: the last message alone is too long.
+        """
+        branch = self.store.branch(conversation.id) if conversation else []
+        return self._fit(branch, conversation, wearing, sampling)
+
+    def _fit(
+        self, branch: list[Message], conversation: Conversation | None, wearing: Wearing | None, sampling: Sampling
+    ) -> Context:
+        system = self.system(conversation, wearing)
+        return fit(branch, system, self.base, self.window, sampling.max_tokens, self.engine.count_tokens)
 
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:

@@ -26,6 +26,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.session import Ended, Session, Started, TurnEvent, Wearing, choose_sampling
 
 GREEDY = Sampling(temperature=0)
+WINDOW = 512
 DONE = Finished("stop", 9, 2, 3, 5.0, 30.0, 77)
 
 Script = Callable[[Request, threading.Event | None], Iterator[Chunk]]
@@ -37,6 +38,9 @@ class ScriptedEngine:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.asked: list[Request] = []
+
+    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+        return sum(len(turn.content.split()) for turn in messages)
 
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
         self.asked.append(request)
@@ -71,7 +75,7 @@ def failing(error: BaseException, *pieces: str) -> Script:
 
 
 def session_of(store: Store, script: Script, config: Config | None = None) -> Session:
-    return Session(store, ScriptedEngine(script), config or Config(), "tiny")  # type: ignore[arg-type]
+    return Session(store, ScriptedEngine(script), config or Config(), "tiny", WINDOW)  # type: ignore[arg-type]
 
 
 def send(session: Session, conversation: Conversation, text: str = "Who are you?") -> list[TurnEvent]:
@@ -202,7 +206,7 @@ def test_ctrl_c_in_the_engine_is_a_stop(store: Store, path: Path) -> None:
 
 def test_a_stopped_reply_keeps_what_was_said(store: Store, tiny_llama: InstalledBase, path: Path) -> None:
     conversation, cancel = store.create_conversation(), threading.Event()
-    session = Session(store, EchoEngine(tiny_llama, delay=0.001), Config(), "tiny")
+    session = Session(store, EchoEngine(tiny_llama, delay=0.001), Config(), "tiny", WINDOW)
     for event in session.send(conversation, "one two three four five", None, GREEDY, cancel):
         if isinstance(event, TextChunk):
             cancel.set()

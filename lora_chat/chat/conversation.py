@@ -76,6 +76,8 @@ class Message:
     rating: Rating | None = None
     edited_from: int | None = None
     """The answer that this one, written by the person, replaces."""
+    context_start: int | None = None
+    """The first message of the branch that an answer's prompt held; None where it held them all."""
 
     @property
     def turn(self) -> Turn:

@@ -89,6 +89,7 @@ MIGRATIONS: Sequence[Migration] = (
         " INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', old.id, old.content);"
         " INSERT INTO messages_fts (rowid, content) VALUES (new.id, new.content); END",
     ),
+    ("ALTER TABLE messages ADD COLUMN context_start INTEGER",),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""
 
@@ -139,7 +140,7 @@ def _step(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migra
     version = version_of(connection, path, len(migrations))
     if version == len(migrations):
         return
-    if version:
+    if version and connection.execute("SELECT EXISTS (SELECT 1 FROM conversations)").fetchone()[0]:
         _back_up(path, version)
     for statement in migrations[version]:
         connection.execute(statement)

@@ -40,6 +40,7 @@ class AnswerFields(TypedDict, total=False):
     generated_tokens: int | None
     first_token_ms: float | None
     tokens_per_second: float | None
+    context_start: int | None
 
 
 class MessageFields(AnswerFields, total=False):

@@ -134,28 +134,37 @@ def _answer(
     as_json: bool,
     saved: bool,
 ) -> None:
-    from lora_chat.cli.console import answer, answer_json, stream
+    from lora_chat.cli.console import answer, answer_json, note, stream
     from lora_chat.engine.protocol import TextChunk
     from lora_chat.errors import Interrupted
-    from lora_chat.session import Ended, choose_sampling
+    from lora_chat.session import Ended, LeftOut, choose_sampling
 
     sampling = choose_sampling(session.config, wearing, **wishes)
     with cancelled_by_ctrl_c() as cancel:
         for event in session.send(conversation, text, wearing, sampling, cancel):
             if isinstance(event, TextChunk) and not as_json:
                 stream(event.text)
+            elif isinstance(event, LeftOut):
+                note(event.sentence)
             elif isinstance(event, Ended):
                 if as_json:
                     kept = {"conversation": event.reply.conversation, "message": event.reply.id} if saved else {}
-                    answer_json(answer_facts(event.reply.content, wearing, session.base, event.finished) | kept)
+                    answer_json(
+                        answer_facts(event.reply.content, wearing, session.base, event.finished, event.left_out) | kept
+                    )
                 else:
                     answer()
                 if event.finished.reason == "cancelled":
                     raise Interrupted("Stopped; what was written so far is kept.")
 
 
-def answer_facts(text: str, wearing: Wearing | None, base: str, finished: Finished) -> dict[str, Any]:
-    """The contract of ``ask --json``; ``conversation`` and ``message`` are null for what was not saved."""
+def answer_facts(
+    text: str, wearing: Wearing | None, base: str, finished: Finished, left_out: int = 0
+) -> dict[str, Any]:
+    """The contract of ``ask --json``; ``conversation`` and ``message`` are null for what was not saved.
+
+    ``left_out`` counts the conversation's oldest messages that no longer fit in the context.
+    """
     return {
         "text": text,
         "adapter": wearing.adapter.name if wearing else None,
@@ -165,6 +174,7 @@ def answer_facts(text: str, wearing: Wearing | None, base: str, finished: Finish
         "prompt_tokens": finished.prompt_tokens,
         "cached_tokens": finished.cached_tokens,
         "generated_tokens": finished.generated_tokens,
+        "left_out": left_out,
         "first_token_ms": _rounded(finished.first_token_ms),
         "tokens_per_second": _rounded(finished.tokens_per_second),
         "seed": finished.seed,

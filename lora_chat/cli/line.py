@@ -18,7 +18,7 @@ from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
-from lora_chat.session import Ended, Wearing
+from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import Turn
 from lora_chat.sitting.sitting import Sitting
@@ -76,16 +76,23 @@ class LineFace:
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
 
+    def counted(self, tokens: int) -> None:
+        """See ``Face.counted``: a line has no gauge."""
+
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; Ctrl-C keeps what there is."""
         with cancelled_by_ctrl_c() as cancel:
             for event in turn(cancel):
                 if isinstance(event, TextChunk):
                     stream(event.text)
+                elif isinstance(event, LeftOut):
+                    note(event.sentence)
                 elif isinstance(event, Ended):
                     answer()
                     note(_footer(event))
         self.sitting.refresh()
+        if is_interactive():
+            self.sitting.prefill()
 
     def choose_adapter(self, catalog: Catalog) -> None:
         """See ``Face.choose_adapter``."""

@@ -56,7 +56,7 @@ class EchoEngine:
     def load(self) -> BaseInfo:
         """See ``Engine.load``."""
         self._check_open()
-        return BaseInfo(self._base.name, "Echo", 0, self._base.context_window, "none", "text", 1, 0.0)
+        return BaseInfo(self._base.name, "Echo", 0, self._base.window, "none", "text", 1, 0.0)
 
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
         """See ``Engine.generate``."""
@@ -65,10 +65,8 @@ class EchoEngine:
         sampling = request.sampling
         check_sampling(sampling)
         prompt = self.count_tokens(request.messages)
-        if prompt >= self._base.context_window:
-            raise RefusedError(
-                f"The conversation has {prompt:,} tokens and the base takes {self._base.context_window:,}."
-            )
+        if prompt >= self._base.window:
+            raise RefusedError(f"The conversation has {prompt:,} tokens and the base takes {self._base.window:,}.")
         seed = secrets.randbits(32) if sampling.seed is None else sampling.seed
         count = 0
         first: float | None = None
@@ -96,6 +94,12 @@ class EchoEngine:
         finally:
             self._floor.release()
         yield _finished(reason, prompt, count, began, first, seed)
+
+    def prepare(
+        self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
+    ) -> int:
+        """See ``Engine.prepare``: here there is nothing to read."""
+        return self.count_tokens(messages)
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""

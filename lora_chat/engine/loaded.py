@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 
 import torch
 
+from lora_chat.chat.conversation import Turn
 from lora_chat.config import Precision
 from lora_chat.decoder.fast import open_fast
-from lora_chat.decoder.protocol import Decoder
+from lora_chat.decoder.protocol import Context, Decoder
 from lora_chat.decoder.shape import UnknownShape
 from lora_chat.engine.kept import Kept
 from lora_chat.engine.prompt_cache import PromptCache
+from lora_chat.engine.protocol import Worn
 from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import RefusedError
 from lora_chat.models.base_model import BaseModel, load_base_model, pick_device
@@ -56,17 +59,46 @@ class Loaded:
             self.prompt: PromptFormat = reading.result()
         self.wardrobe = Wardrobe(self.decoder, installed.signature)
         self.prompts = PromptCache(budget)
+        self._encoded: tuple[tuple[Turn, ...], list[int]] | None = None
         self.load_seconds = time.perf_counter() - began
 
     @property
     def context_window(self) -> int:
         """In tokens."""
-        return self.installed.context_window or 2048
+        return self.installed.window
 
     def base_model(self) -> BaseModel:
         """transformers' form of the base, for trainings and for the general path; loaded at the first call."""
         with self._tree_loading:
             return self._base_model
+
+    def encode(self, messages: tuple[Turn, ...]) -> list[int]:
+        """Token ids of the prompt that ``messages`` make: counted first, then read, encoded once."""
+        newest = self._encoded
+        if newest is None or newest[0] != messages:
+            newest = self._encoded = messages, self.prompt.encode_prompt(messages)
+        return newest[1]
+
+    @contextmanager
+    def context(self, adapter: Worn | None, ids: Sequence[int]) -> Iterator[Context]:
+        """A context that wears ``adapter`` and holds a beginning of ``ids``, kept afterwards; who calls has the floor.
+
+        Raises:
+            RefusedError: the adapter does not fit.
+            NotFoundError: its folder is gone.
+        """
+        dressed = None if adapter is None else self.wardrobe.dress(adapter)
+        key = None if adapter is None or dressed is None else (dressed.identity, adapter.scale)
+
+        def begin() -> Context:
+            return self.decoder.begin(dressed and dressed.outfit, adapter.scale if adapter else 1.0)
+
+        context = self.prompts.take(key, ids, begin)
+        try:
+            yield context
+        finally:
+            if context.ids:
+                self.prompts.give(key, context)
 
     def close(self) -> None:
         """Free it."""

@@ -46,6 +46,9 @@ from lora_chat.training.pauses import Pauses
 PREFILL_CHUNK = 512
 """Prompt tokens per forward: bounds the memory of a long prompt and how long one layer of it takes."""
 
+AHEAD_CHUNK = 128
+"""The same for what is read ahead: at most so much of it is lost when a reply wants the floor."""
+
 PROBE = "The quick brown fox jumps over the lazy dog."
 
 
@@ -84,7 +87,7 @@ class LocalEngine:
         began = time.perf_counter()
         check_sampling(request.sampling)
         loaded = self._load()
-        ids = loaded.prompt.encode_prompt(request.messages)
+        ids = loaded.encode(request.messages)
         check_length(self._installed.name, loaded.context_window, len(ids), len(request.messages))
         reply = _Reply(loaded, request, ids, began, self._check_reply)
         try:
@@ -95,10 +98,27 @@ class LocalEngine:
         except LoraChatError:
             raise
         except Exception as error:
-            raise EngineError(
-                f"The engine failed ({type(error).__name__}: {clean_line(str(error), 300)}): try again."
-            ) from error
+            raise _failure(error) from error
         yield from reply.finish()
+
+    def prepare(
+        self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
+    ) -> int:
+        """See ``Engine.prepare``."""
+        loaded = self._load()
+        ids = loaded.prompt.encode_beginning(messages)
+        if len(ids) >= loaded.context_window:
+            return len(ids)
+        try:
+            with self._floor.take(cancel, gives_way=True), loaded.context(adapter, ids) as context:
+                read(context, ids, self._check_reply, AHEAD_CHUNK)
+        except StopAsked:
+            pass  # what was read stays read
+        except LoraChatError:
+            raise
+        except Exception as error:
+            raise _failure(error) from error
+        return len(ids)
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""
@@ -119,7 +139,7 @@ class LocalEngine:
 
     def count_tokens(self, messages: tuple[Turn, ...]) -> int:
         """See ``Engine.count_tokens``."""
-        return len(self._load().prompt.encode_prompt(messages))
+        return len(self._load().encode(messages))
 
     def train(
         self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
@@ -209,20 +229,9 @@ class _Reply:
         Raises:
             StopAsked: by the check, before a layer of the prompt or before a token.
         """
-        adapter, decoder = self._request.adapter, self._loaded.decoder
-        dressed = None if adapter is None else self._loaded.wardrobe.dress(adapter)
-        key = None if adapter is None or dressed is None else (dressed.identity, adapter.scale)
-
-        def begin() -> Context:
-            return decoder.begin(dressed and dressed.outfit, adapter.scale if adapter else 1.0)
-
-        context = self._loaded.prompts.take(key, self._ids, begin)
-        self._cached = len(context.ids)
-        try:
+        with self._loaded.context(self._request.adapter, self._ids) as context:
+            self._cached = len(context.ids)
             yield from self._decode(context)
-        finally:
-            if context.ids:
-                self._loaded.prompts.give(key, context)
 
     def finish(self) -> Iterator[Chunk]:
         """The text held back, then the figures."""
@@ -241,7 +250,7 @@ class _Reply:
 
     def _decode(self, context: Context) -> Iterator[Chunk]:
         limit = min(self._request.sampling.max_tokens, self._loaded.context_window - len(self._ids))
-        logits = self._read_prompt(context)
+        logits = read(context, self._ids, self._check, PREFILL_CHUNK)
         while True:
             token = choose(logits, self._seen, self._request.sampling, self._generator)
             self._count(token)
@@ -257,14 +266,24 @@ class _Reply:
                 return
             logits = context.extend([token], self._check)
 
-    def _read_prompt(self, context: Context) -> torch.Tensor:
-        logits = torch.empty(0)
-        for start in range(self._cached, len(self._ids), PREFILL_CHUNK):
-            logits = context.extend(self._ids[start : start + PREFILL_CHUNK], self._check)
-        return logits
-
     def _count(self, token: int) -> None:
         self._generated += 1
         self._seen.append(token)
         self._last_at = time.perf_counter()
         self._first_at = self._first_at or self._last_at
+
+
+def read(context: Context, ids: list[int], check: Check, most: int) -> torch.Tensor:
+    """Extend ``context``, which holds a beginning of ``ids``, by the rest, ``most`` at a time; logits after the last.
+
+    Raises:
+        StopAsked: by the check; the parts before stay read.
+    """
+    logits = torch.empty(0)
+    for start in range(len(context.ids), len(ids), most):
+        logits = context.extend(ids[start : start + most], check)
+    return logits
+
+
+def _failure(error: Exception) -> EngineError:
+    return EngineError(f"The engine failed ({type(error).__name__}: {clean_line(str(error), 300)}): try again.")

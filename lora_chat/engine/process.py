@@ -71,6 +71,14 @@ class ProcessEngine:
             assert isinstance(item, TextChunk | Finished)
             yield item
 
+    def prepare(
+        self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
+    ) -> int:
+        """See ``Engine.prepare``; it starts no process."""
+        if self.state != "running":
+            raise EngineError("The engine is not running: the next message starts it.")
+        return self._one(wire.Prepare(messages, adapter), int, cancel)
+
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""
         return self._one(wire.ProbeAdapter(adapter), Probe)
@@ -94,8 +102,8 @@ class ProcessEngine:
             if self._child is not None:
                 self._child.end()
 
-    def _one(self, call: wire.Call, kind: type[_Answer]) -> _Answer:
-        items = list(self._call(call, None))
+    def _one(self, call: wire.Call, kind: type[_Answer], cancel: threading.Event | None = None) -> _Answer:
+        items = list(self._call(call, cancel))
         assert len(items) == 1
         assert isinstance(items[0], kind)
         return items[0]

@@ -156,6 +156,20 @@ class Engine(Protocol):
             EngineError: the engine failed; what was yielded stays valid.
         """
 
+    def prepare(
+        self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
+    ) -> int:
+        """Read ahead what the next prompt of a conversation of ``messages`` begins with; returns its tokens.
+
+        The next reply then reads only what is new. It gives way: once a reply waits, or ``cancel`` is set, it ends
+        within 250 ms, and what was read stays read. A conversation that fills the window is only counted.
+
+        Raises:
+            RefusedError: an adapter that does not fit.
+            NotFoundError: the adapter's folder is gone.
+            EngineError: the engine failed, or does not run and would have to be started for this.
+        """
+
     def probe(self, adapter: Worn) -> Probe:
         """Run one short prompt with and without ``adapter``. Raises as ``generate``."""
 

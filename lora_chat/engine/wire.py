@@ -50,6 +50,15 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Prepare:
+    """``Engine.prepare``; answered by one number."""
+
+    messages: tuple[Turn, ...]
+    adapter: Worn | None = None
+    call: Literal["prepare"] = "prepare"
+
+
+@dataclass(frozen=True)
 class ProbeAdapter:
     """``Engine.probe``; answered by one ``Probe``."""
 
@@ -88,7 +97,7 @@ class Pause:
     call: Literal["pause"] = "pause"
 
 
-Call = Load | Generate | ProbeAdapter | CountTokens | Train | Cancel | Pause
+Call = Load | Generate | Prepare | ProbeAdapter | CountTokens | Train | Cancel | Pause
 Item = TextChunk | Finished | BaseInfo | Probe | TrainingEvent | int
 
 

@@ -106,6 +106,8 @@ class _Worker:
             case wire.Generate(request):
                 for chunk in engine.generate(request, wishes.cancel):
                     self._send(wire.Told(number, chunk))
+            case wire.Prepare(messages, adapter):
+                self._send(wire.Told(number, engine.prepare(messages, adapter, wishes.cancel)))
             case wire.Train(job):
                 for event in engine.train(job, wishes.cancel, pause=wishes.pause):
                     self._send(wire.Told(number, event))

@@ -25,6 +25,8 @@ from lora_chat.text import clean_line
 SCHEMA = 1
 RECORD = "base.json"
 _TOKENIZER_FILES = ("tokenizer.model", "vocab.json", "merges.txt", "vocab.txt")
+UNNAMED_WINDOW = 2048
+"""The context window, in tokens, of a base whose configuration names none."""
 _CHUNK = 1 << 20
 
 
@@ -53,8 +55,13 @@ class InstalledBase:
     bytes: int
     parameters: int
     context_window: int
-    """In tokens."""
+    """In tokens; 0 when the configuration names none."""
     signature: BaseSignature
+
+    @property
+    def window(self) -> int:
+        """Tokens that a conversation and its answer may take together."""
+        return self.context_window or UNNAMED_WINDOW
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,17 @@ class PromptFormat:
         text, guard = self._render([_sound(turn) for turn in messages], answer_next=True)
         return self._encode(text, guard)
 
+    def encode_beginning(self, messages: Sequence[Turn]) -> list[int]:
+        """What the prompt begins with once the person has said more after ``messages``, whatever that is.
+
+        Found by saying two things: templates differ in what they write before a message, and some write earlier ones
+        anew. After a question without an answer it is its own prompt, which a retry reads.
+        """
+        if messages and messages[-1].role is Role.USER:
+            return self.encode_prompt(messages)
+        one, other = (self.encode_prompt([*messages, Turn(Role.USER, said)]) for said in ("1", "a"))
+        return one[: next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), 0)]
+
     def examples(self, messages: Sequence[Turn], learn: Sequence[int]) -> list[Example]:
         """Training sequences of one conversation: loss on the assistant turns at the indices ``learn``.
 

@@ -69,6 +69,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
     Command("delete", "", "delete this conversation", verbs.delete),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
+    Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),

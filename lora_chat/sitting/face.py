@@ -39,6 +39,9 @@ class Face(Protocol):
     def changed(self) -> None:
         """The open conversation, its branch or what it wears changed: draw it anew."""
 
+    def counted(self, tokens: int) -> None:
+        """The next prompt begins with so many tokens, and they are read."""
+
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
 

@@ -17,6 +17,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
 from lora_chat.sitting.face import Face
+from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.training import Plan, Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free
@@ -39,12 +40,14 @@ class Sitting:
         """Sampling settings that hold for this sitting."""
         self.training: Training | None = None
         """The newest one, running or ended."""
+        self._ahead = Prefill(face.counted)
 
     # Turns
 
     def say(self, text: str) -> None:
         """Have ``text`` answered; the first message begins a conversation."""
         current = self._begun()
+        self._ahead.stop()
         self._take_off_what_is_gone()
         wearing, sampling = self.wearing, self._sampling()
         self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
@@ -62,6 +65,11 @@ class Sitting:
         self._take_off_what_is_gone()
         wearing, sampling = self.wearing, self._sampling()
         self.face.play(lambda cancel: self.session.retry(current, wearing, sampling, cancel, question))
+
+    def prefill(self) -> None:
+        """Have the engine read in the background what the next prompt begins with, as far as it has not yet."""
+        conversation, wearing, sampling = self.conversation, self.wearing, self._sampling()
+        self._ahead.want(lambda cancel: self.session.prefill(conversation, wearing, sampling, cancel))
 
     def _sampling(self) -> Sampling:
         return choose_sampling(self.session.config, self.wearing, **self.wishes)
@@ -103,6 +111,7 @@ class Sitting:
         self.store.edit_answer(answer.id, text)
         self.refresh()
         self.face.changed()
+        self.prefill()
 
     def show_sibling(self, answer: Message, step: int) -> None:
         """Show the alternative ``step`` places on, with what followed it."""
@@ -112,6 +121,7 @@ class Sitting:
             leaf = self.store.newest_leaf(siblings[place].id)
             self.conversation = self.store.update_conversation(answer.conversation, head=leaf)
             self.face.changed()
+            self.prefill()
 
     # Conversations
 
@@ -119,6 +129,7 @@ class Sitting:
         """Begin a new conversation, which wears what this one wore; it is kept from its first message on."""
         self.conversation = None
         self.face.opened()
+        self.prefill()
 
     def open(self, id: str) -> None:
         """Go on with a saved conversation and what it wore; what it wore stays its choice where that is not installed.
@@ -134,6 +145,11 @@ class Sitting:
             self.face.note(f"{error} The base answers.")
         self.conversation, self.wearing = found, wearing
         self.face.opened()
+        self.prefill()
+
+    def is_open(self, id: str) -> bool:
+        """Whether that conversation is the open one."""
+        return self.conversation is not None and self.conversation.id == id
 
     def begin_plainly(self) -> None:
         """Begin a new conversation that wears nothing."""
@@ -150,7 +166,7 @@ class Sitting:
     def delete(self, id: str) -> None:
         """Delete a conversation with all of its answers; the open one is then a new one."""
         self.store.delete_conversation(id)
-        if self.conversation is not None and self.conversation.id == id:
+        if self.is_open(id):
             self.new()
         else:
             self.face.changed()
@@ -159,6 +175,7 @@ class Sitting:
         """Change the open conversation's title or system prompt; begins one where none is open."""
         self.conversation = self.store.update_conversation(self._begun().id, **changes)
         self.face.changed()
+        self.prefill()
 
     def system_prompts(self) -> list[tuple[str, str]]:
         """Whose there are, the one that holds first; (whose, its text)."""
@@ -169,6 +186,18 @@ class Sitting:
         ]
         return [(whose, text) for whose, text in found if text] or [
             ("none", "the chat template's own holds, where it has one")
+        ]
+
+    def context_facts(self) -> list[tuple[str, str]]:
+        """What the next prompt begins with, and what is free; (name, fact)."""
+        found, window = self.session.context(self.conversation, self.wearing, self._sampling()), self.session.window
+        read = len([turn for turn in found.messages if turn.role is not Role.SYSTEM])
+        left_out = f"the {found.left_out:,} oldest, which no longer fit" if found.left_out else "nothing"
+        return [
+            ("used", f"{found.tokens:,} of {window:,} tokens, {found.tokens / window:.0%}".replace("%", " %")),
+            ("messages", f"{read:,} are read"),
+            ("left out", left_out),
+            ("answer", f"at most {min(self._sampling().max_tokens, window - found.tokens):,} tokens"),
         ]
 
     def refresh(self) -> None:
@@ -207,6 +236,7 @@ class Sitting:
             name, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
             self.conversation = self.store.update_conversation(self.conversation.id, adapter=name, scale=scale)
         self.face.changed()
+        self.prefill()
 
     def _take_off_what_is_gone(self) -> None:
         """An adapter that was removed while worn: the chat goes on, on the base, and says so."""
@@ -265,7 +295,8 @@ class Sitting:
     # The end
 
     def close(self) -> None:
-        """Stop a training; what was open is closed by the services."""
+        """Stop a training and what is read ahead; what was open is closed by the services."""
+        self._ahead.stop()
         if self.training is not None:
             self.training.stop()
 

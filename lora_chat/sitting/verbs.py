@@ -199,6 +199,11 @@ def system(sitting: Sitting, text: str) -> None:
         sitting.face.note("The system prompt is set.")
 
 
+def context(sitting: Sitting, rest: str) -> None:
+    """How full the context is."""
+    sitting.face.details("Context", sitting.context_facts())
+
+
 SETTINGS: dict[str, Callable[[str], Any]] = {
     "temperature": float,
     "top_p": float,

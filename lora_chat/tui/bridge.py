@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Plan, Training
     from lora_chat.training.recipe import Effort
+    from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
 
@@ -54,7 +55,7 @@ class Bridge:
         self._sitting: Sitting | None = None
         self._watch: EngineWatch | None = None
         self._reply: Reply | None = None
-        self._comparing = threading.Event()
+        self._comparing: Comparing | None = None
         self._fetcher: threading.Thread | None = None
         self._unwanted = threading.Event()
         """Set once nobody waits for a fetch any more."""
@@ -121,19 +122,27 @@ class Bridge:
 
     def compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
         """Ask what was taught with and without ``adapter``; a comparison that runs is ended."""
-        self._comparing.set()
-        self._comparing = cancel = threading.Event()
-        threading.Thread(
-            target=self._guarded(lambda: self._compare(plan, adapter, more, cancel)), name="compare", daemon=True
-        ).start()
+        from lora_chat.tui.comparing import Comparing
+
+        self.stop_comparing()
+        self._comparing = comparing = Comparing(self._require(), self._put)
+        job = self._guarded(lambda: comparing.ask(plan, adapter, more))
+        threading.Thread(target=job, name="compare", daemon=True).start()
 
     def stop_comparing(self) -> None:
         """End the comparison."""
-        self._comparing.set()
+        if self._comparing is not None:
+            self._comparing.cancel.set()
 
     def search(self, text: str) -> None:
         """Find where ``text`` was said."""
-        self._reader.put(lambda: self._search(text))
+
+        def find() -> None:
+            from lora_chat.chat.search import search
+
+            self._put(news.HitsSeen(text, search(self._require().store, text)))
+
+        self._reader.put(find)
 
     def look_at_adapters(self) -> None:
         """See what can be worn."""
@@ -141,11 +150,7 @@ class Bridge:
 
     def fetch(self, name: str) -> None:
         """Bring a base model onto this machine, in a process of its own: converting it takes torch."""
-
-        def failed(error: BaseException) -> None:
-            self._put(news.FetchFailed(sentence(error)))
-
-        job = self._guarded(lambda: self._fetch(name), failed)
+        job = self._guarded(lambda: self._fetch(name), lambda error: self._put(news.FetchFailed(sentence(error))))
         self._fetcher = threading.Thread(target=job, name="fetch", daemon=True)
         self._fetcher.start()
 
@@ -160,7 +165,7 @@ class Bridge:
         self._outbox.close()
         for question in list(self._questions):
             question.cancel()
-        self._comparing.set()
+        self.stop_comparing()
         self._unwanted.set()
         self.stop_reply()
         if self._reply is not None:
@@ -200,7 +205,7 @@ class Bridge:
             self.note(f"{error} The base answers.")
         sitting = self._sitting = Sitting(services, base, self, wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
-        self._watch = EngineWatch(sitting.engine, self._put)
+        self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
         self._watch.load()
         self.changed()
         self.look_at_adapters()
@@ -259,6 +264,10 @@ class Bridge:
         """See ``Face.changed``."""
         self._look(another=False)
 
+    def counted(self, tokens: int) -> None:
+        """See ``Face.counted``."""
+        self._put(news.ContextCounted(tokens))
+
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; the answer comes on a thread of its own.
 
@@ -269,7 +278,8 @@ class Bridge:
             raise RefusedError("An answer is still being written: esc stops it, then write again.")
         from lora_chat.tui.reply import Reply
 
-        self._reply = Reply(turn, self._require().store, self._put, self._moved, self._is_open)
+        sitting = self._require()
+        self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
 
     def choose_adapter(self, catalog: Catalog) -> None:
@@ -326,12 +336,14 @@ class Bridge:
 
     def _moved(self) -> None:
         """An answer has begun or ended: its conversation's head, title and place in the list are others now."""
-        if not self._closed:
-            self.run(lambda _: self.changed())
 
-    def _is_open(self, conversation: str) -> bool:
-        current = self._require().conversation
-        return current is not None and current.id == conversation
+        def look(sitting: Sitting) -> None:
+            self.changed()
+            if not self.replying:
+                sitting.prefill()
+
+        if not self._closed:
+            self.run(look)
 
     def _put(self, event: news.News) -> None:
         self._outbox.put(event)
@@ -343,14 +355,16 @@ class Bridge:
 
     def _look(self, *, another: bool) -> None:
         """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
+        from lora_chat.chat.context import start_of
         from lora_chat.tui.widgets.message import Shown
 
         sitting = self._require()
         sitting.refresh()
         branch = sitting.branch_with_places()
         wearing = sitting.wearing
+        start = start_of([message for message, _, _ in branch], sitting.base.name)
         with self._reply.lock if self._reply is not None else threading.Lock():
-            shown = [Shown(self._as_far_as_it_is(message), place, of) for message, place, of in branch]
+            shown = [Shown(self._as_far_as_it_is(each), place, of, each.id == start) for each, place, of in branch]
             adapter, scale = (wearing.adapter, wearing.scale) if wearing else (None, 1.0)
             self._put(news.ViewSeen(sitting.conversation, shown, adapter, scale, another))
         self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
@@ -360,21 +374,6 @@ class Bridge:
         if reply is None or reply.message_id != message.id or not reply.running:
             return message
         return replace(message, content=reply.text)
-
-    def _search(self, text: str) -> None:
-        from lora_chat.chat.search import search
-
-        self._put(news.HitsSeen(text, search(self._require().store, text)))
-
-    def _compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]], cancel: threading.Event) -> None:
-        from lora_chat.sitting.comparison import Compared, compare, questions
-
-        sitting = self._require()
-        asked = questions(plan.selection, more)
-        for index, question in enumerate(asked):
-            self._put(news.ComparedSeen(index, Compared(question)))
-        for row in compare(sitting.engine, asked, sitting.services.wear(adapter).worn, cancel):
-            self._put(news.ComparedSeen(asked.index(row.question), row))
 
     def _guarded(
         self, job: Callable[[], object], complain: Callable[[BaseException], None] | None = None

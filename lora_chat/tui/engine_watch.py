@@ -19,9 +19,11 @@ WHILE_S = 60.0
 class EngineWatch:
     """One engine process, loaded at once and again whenever it died."""
 
-    def __init__(self, engine: Engine, put: Callable[[News], None]) -> None:
+    def __init__(self, engine: Engine, put: Callable[[News], None], ready: Callable[[], object]) -> None:
+        """``put`` reaches the screen; ``ready`` is called each time it is loaded."""
         self._engine = engine
         self._put = put
+        self._ready = ready
         self._deaths: list[float] = []
         self._loading = False
 
@@ -50,6 +52,7 @@ class EngineWatch:
         try:
             info = self._engine.load()
             self._put(EngineSeen("ready", f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"))
+            self._ready()
         except LoraChatError as error:
             self._put(EngineSeen("failed", str(error)))
         except Exception as error:  # a thread would print its traceback over the window

@@ -97,6 +97,13 @@ class ViewSeen(News):
 
 
 @dataclass
+class ContextCounted(News):
+    """What the next prompt begins with."""
+
+    tokens: int
+
+
+@dataclass
 class ConversationsSeen(News):
     """Every saved conversation, newest first."""
 

@@ -10,10 +10,10 @@ from lora_chat.chat.store import Store
 from lora_chat.defects import sentence
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.session import Ended, Started, TurnEvent
+from lora_chat.session import Ended, LeftOut, Started, TurnEvent
 from lora_chat.sitting.face import Turn
 from lora_chat.sitting.sitting import with_places
-from lora_chat.tui.messages import News, ReplyBegan, ReplyEnded, ReplyGrew
+from lora_chat.tui.messages import News, ReplyBegan, ReplyEnded, ReplyGrew, Said
 from lora_chat.tui.widgets.message import Shown
 
 
@@ -28,8 +28,8 @@ class Reply:
         moved: Callable[[], None],
         is_open: Callable[[str], bool],
     ) -> None:
-        """``put`` reaches the screen; ``moved`` is called when the conversation's head has moved and when the answer
-        has ended, however; ``is_open`` says whether the person looks at a conversation."""
+        """``put`` reaches the screen; ``moved`` is called when the conversation's head or where its context begins has
+        moved and when the answer has ended, however; ``is_open`` says whether the person looks at a conversation."""
         self.cancel = threading.Event()
         self.lock = threading.Lock()
         """Held while a piece is added and told: a look at the conversation then misses none and sees none twice."""
@@ -68,6 +68,9 @@ class Reply:
                 with self.lock:
                     self.message_id = event.reply.id
                     self._put(ReplyBegan(prompt, reply, elsewhere=not self._is_open(event.reply.conversation)))
+                self._moved()
+            case LeftOut():
+                self._put(Said(event.sentence))
                 self._moved()
             case TextChunk():
                 with self.lock:

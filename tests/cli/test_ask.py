@@ -13,9 +13,9 @@ from tests.cli.conftest import Kept, Run
 
 KEYS = [
     "text", "adapter", "scale", "model", "finish_reason", "prompt_tokens", "cached_tokens", "generated_tokens",
-    "first_token_ms", "tokens_per_second", "seed", "conversation", "message",
+    "left_out", "first_token_ms", "tokens_per_second", "seed", "conversation", "message",
 ]  # fmt: skip
-"""The contract of interface.md, and the seed that was drawn."""
+"""The contract of interface.md, the seed that was drawn, and what no longer fitted in the context."""
 
 LIVELY = ("-t", "1.5", "--seed", "3", "--max-tokens", "12")
 """The tiny Llama's greedy answers are blank: with these it says something, always the same."""

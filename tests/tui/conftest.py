@@ -149,6 +149,7 @@ async def idle(w: Window) -> None:
     looked = threading.Event()
     w.app.bridge.run(lambda _: looked.set())
     await w.until(looked.is_set)
+    await w.until(lambda: not any(thread.name == "prefill" for thread in threading.enumerate()))
     await w.pilot.pause(0.15)
 
 

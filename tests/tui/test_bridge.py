@@ -173,6 +173,7 @@ class Mortal:
     def __init__(self) -> None:
         self.state = "running"
         self.loads: list[threading.Thread] = []
+        self.readied: list[str] = []
         self.error: BaseException | None = None
 
     def load(self) -> BaseInfo:
@@ -185,7 +186,11 @@ class Mortal:
 
 def watched() -> tuple[Mortal, EngineWatch, list[EngineSeen]]:
     engine, seen = Mortal(), list[EngineSeen]()
-    return engine, EngineWatch(cast(Engine, engine), lambda news: seen.append(cast(EngineSeen, news))), seen
+
+    def ready() -> None:
+        engine.readied.append(engine.state)
+
+    return engine, EngineWatch(cast(Engine, engine), lambda news: seen.append(cast(EngineSeen, news)), ready), seen
 
 
 def settled(watch: EngineWatch) -> None:
@@ -205,6 +210,7 @@ def test_a_dead_engine_is_told_and_started_again_until_it_dies_too_often() -> No
         "failed"
     ]
     assert all(thread.daemon for thread in engine.loads)
+    assert engine.readied == ["running"] * OFTEN, "each time it can be asked again"
     assert seen[-1].said.endswith("your next message starts it.")
 
 

@@ -40,6 +40,7 @@ TYPED = {
     "rename Another title": "It is called Another title now.",
     "system Be brief.": "The system prompt is set.",
     "system": DetailsScreen,
+    "context": DetailsScreen,
     "system none": "left to the adapter and the settings",
     "new one": "/new takes nothing behind it",
     "set temperature 0.2": "temperature is 0.2 from the next answer on.",

@@ -137,7 +137,7 @@ class ChatScreen(Wishes):
         self.tour.know_base(event.base.signature)
         self.talk.set_empty(EMPTY)
         bar = self.query_one(TitleBar)
-        bar.base, bar.window = event.base.name, event.base.context_window
+        bar.base, bar.window = event.base.name, event.base.window
 
     def on_cannot_begin(self, event: news.CannotBegin) -> None:
         """It stays to be read, where the talk would be."""
@@ -162,6 +162,11 @@ class ChatScreen(Wishes):
             self.remove_class("-list-open")
             self.asking.prompt.focus()
         self.tour.saw("wears", self.worn)
+
+    def on_context_counted(self, event: news.ContextCounted) -> None:
+        """How full the context is, exactly; before the first message that is said only where it is much."""
+        bar = self.query_one(TitleBar)
+        bar.used = event.tokens if self.answer is not None or event.tokens >= bar.window / 100 else 0
 
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""

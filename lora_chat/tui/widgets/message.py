@@ -19,6 +19,9 @@ from lora_chat.text import clean, clean_line
 from lora_chat.tui.theme import accent_of
 from lora_chat.tui.widgets.body import Body
 
+CUT = "╌╌ the base reads from here on: its context was full ╌╌"
+"""The mark above the first message that is still in the prompt."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -29,6 +32,8 @@ class Shown:
     """Which sibling it is, from 1."""
     of: int = 1
     """How many siblings there are."""
+    is_first_read: bool = False
+    """Whether the base reads from here on, as what stands above no longer fits its context."""
 
     @property
     def is_answer(self) -> bool:
@@ -47,7 +52,7 @@ class Shown:
 
 
 class MessageView(Widget):
-    """A label, the text, and one quiet line on how it ended."""
+    """A label, the text, and one quiet line on how it ended; above it, where the context is cut, a mark."""
 
     DEFAULT_CSS = """
     MessageView {
@@ -59,6 +64,7 @@ class MessageView(Widget):
         &.-worn { border-left: wide $text-muted; padding: 0 1 0 1; }
         &.-selected { background: $surface; }
         & > Static { width: 1fr; height: auto; color: $text-muted; }
+        & > .cut { text-align: center; margin-bottom: 1; background: $background; }
         & > .foot { display: none; }
         & > .foot.-said { display: block; }
         & > .foot.-failed { color: $text-error; }
@@ -79,6 +85,7 @@ class MessageView(Widget):
         self._head = Head(shown)
         self._body = Body(shown.message.content, markdown=shown.is_answer, done=not shown.is_streaming)
         self._foot = Static(classes="foot", markup=False)
+        self._cut: Static | None = None
 
     def compose(self) -> ComposeResult:
         """Label, text, figures."""
@@ -133,10 +140,19 @@ class MessageView(Widget):
     def _draw(self) -> None:
         worn = self.shown.worn
         self.set_class(worn is not None, "-worn")
+        self._draw_cut()
         if worn is not None:
             self.styles.border_left = ("wide", accent_of(worn, self.app.current_theme.dark))
         self._head.show(self.shown)
         self._draw_foot()
+
+    def _draw_cut(self) -> None:
+        if self.shown.is_first_read and self._cut is None:
+            self._cut = Static(Content(CUT), classes="cut", markup=False)
+            self.mount(self._cut, before=self._head)
+        elif not self.shown.is_first_read and self._cut is not None:
+            self._cut.remove()
+            self._cut = None
 
     def _draw_foot(self) -> None:
         waits = self.shown.is_streaming and not self._body.text

@@ -25,7 +25,7 @@ class TitleBar(Widget):
     engine: reactive[str] = reactive("")
     """What the engine does while it is not ready: ``loading``."""
     used: reactive[int] = reactive(0)
-    """Tokens of the context that the last answer left filled."""
+    """Tokens of the context that are filled before the next message."""
     window: reactive[int] = reactive(0)
     """Tokens of the whole context."""
 

@@ -1,0 +1,90 @@
+"""How much of a conversation a base is given. Owns where it is cut; never counts a token or changes a message itself.
+
+A conversation that outgrows the base's window loses its oldest exchanges, so many at once that the rest takes 60 % of
+it: the following turns then begin alike, and what was read for one need not be read again for the next. The system
+prompt and the newest message always stay. Where an answer's prompt began is kept with it (``context_start``), so the
+cut stands where it is until the window is full again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lora_chat.chat.conversation import Message, Role, Turn
+from lora_chat.errors import RefusedError
+
+KEPT = 0.6
+"""The share of the window that a cut leaves filled."""
+
+LEAST_ROOM = 0.25
+"""The share of the window that is kept free for the answer, or all that it may have where that is less."""
+
+Count = Callable[[tuple[Turn, ...]], int]
+"""Tokens of the prompt that turns make."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What of a conversation goes into a prompt."""
+
+    messages: tuple[Turn, ...]
+    """The system prompt, if there is one, and what was said from ``start`` on."""
+    tokens: int
+    """Of the prompt they make; 0 where nothing was said yet."""
+    start: int | None
+    """The first message's id; None where nothing is left out."""
+    left_out: int
+    """Messages before it."""
+
+
+def start_of(branch: Sequence[Message], base: str) -> int | None:
+    """Where the prompt of the newest answer that ``base`` gave in ``branch`` began; None: at the beginning."""
+    answers = (message for message in reversed(branch) if message.role is Role.ASSISTANT and message.base == base)
+    return next((answer.context_start for answer in answers), None)
+
+
+def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_answer: int, count: Count) -> Context:
+    """What of ``branch``, whose last message is to be answered, fits in the ``window`` of ``base`` with its answer.
+
+    ``window`` and ``longest_answer`` are in tokens.
+
+    Raises:
+        RefusedError: the last message alone is too long, with the numbers.
+    """
+    said = [message for message in branch if message.content]
+    ids = [message.id for message in said]
+    start = start_of(branch, base)
+    at = ids.index(start) if start in ids else 0
+
+    def from_(place: int) -> Context:
+        turns = tuple(message.turn for message in said[place:])
+        messages = (Turn(Role.SYSTEM, system), *turns) if system else turns
+        return Context(messages, count(messages), ids[place] if place else None, place)
+
+    if not said:
+        return Context((Turn(Role.SYSTEM, system),) if system else (), 0, None, 0)
+    whole = from_(at)
+    if whole.tokens <= window - min(longest_answer, int(LEAST_ROOM * window)):
+        return whole
+    places = [place for place in range(at + 1, len(said)) if said[place].role is Role.USER]
+    cut = _first(places, lambda place: from_(place).tokens <= KEPT * window)
+    found = whole if cut is None else from_(cut)
+    if found.tokens >= window:
+        raise RefusedError(
+            f"This message makes a prompt of {found.tokens:,} tokens and {base} takes {window:,} with the answer: "
+            f"shorten it."
+        )
+    return found
+
+
+def _first(places: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+    """The first of ``places`` that fits, as all after it do; the last where none does, None where there are none."""
+    low, high = 0, len(places) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if fits(places[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return places[high] if places else None

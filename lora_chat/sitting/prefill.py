@@ -1,0 +1,41 @@
+"""The next prompt's beginning, read while the person writes. Owns that thread; never says what stood in its way.
+
+The next answer meets the same, and says it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from lora_chat.defects import record
+from lora_chat.errors import LoraChatError
+
+
+class Prefill:
+    """What is read ahead of the next answer: one thing at a time, the newest."""
+
+    def __init__(self, tell: Callable[[int], object]) -> None:
+        """``tell`` is called, on a thread, with the tokens of what was read."""
+        self._tell = tell
+        self._cancel = threading.Event()
+
+    def want(self, read: Callable[[threading.Event], int]) -> None:
+        """Have ``read`` done in place of what was wanted before; its event ends it. Returns at once."""
+        self.stop()
+        self._cancel = cancel = threading.Event()
+        threading.Thread(target=self._work, args=(read, cancel), name="prefill", daemon=True).start()
+
+    def stop(self) -> None:
+        """Nothing is wanted any more."""
+        self._cancel.set()
+
+    def _work(self, read: Callable[[threading.Event], int], cancel: threading.Event) -> None:
+        try:
+            tokens = read(cancel)
+            if not cancel.is_set():
+                self._tell(tokens)
+        except LoraChatError:
+            pass
+        except Exception as error:  # a thread would print its traceback over the window
+            record(error)

@@ -1,0 +1,30 @@
+"""Before and after, beside the chat. Owns the thread that asks; what is asked is ``sitting/comparison.py``'s."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from lora_chat.sitting.comparison import Compared, compare, questions
+from lora_chat.sitting.sitting import Sitting
+from lora_chat.sitting.training import Plan
+from lora_chat.tui.messages import ComparedSeen, News
+
+
+class Comparing:
+    """What was taught, asked with and without one adapter."""
+
+    def __init__(self, sitting: Sitting, put: Callable[[News], object]) -> None:
+        self.cancel = threading.Event()
+        """Ends it."""
+        self._sitting = sitting
+        self._put = put
+
+    def ask(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]]) -> None:
+        """Tell each question at once, then each answer as it comes. Raises as ``compare``."""
+        asked = questions(plan.selection, more)
+        for index, question in enumerate(asked):
+            self._put(ComparedSeen(index, Compared(question)))
+        worn = self._sitting.services.wear(adapter).worn
+        for row in compare(self._sitting.engine, asked, worn, self.cancel):
+            self._put(ComparedSeen(asked.index(row.question), row))
