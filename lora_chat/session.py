@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -229,13 +229,18 @@ class Session:
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None = None,
+        counted: Callable[[int], object] = lambda tokens: None,
     ) -> int:
         """Have the engine read what the next prompt begins with, before that is written; returns its tokens.
+
+        Reading a long one takes seconds: ``counted`` is told before how many there are, where something was said.
 
         Raises:
             RefusedError: the last message alone is too long; else as ``Engine.prepare``.
         """
         context = self.context(conversation, wearing, sampling)
+        if context.tokens:
+            counted(context.tokens)
         return self.engine.prepare(context.messages, wearing.worn if wearing else None, cancel)
 
     def context(self, conversation: Conversation | None, wearing: Wearing | None, sampling: Sampling) -> Context:

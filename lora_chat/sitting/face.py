@@ -40,7 +40,7 @@ class Face(Protocol):
         """The open conversation, its branch or what it wears changed: draw it anew."""
 
     def counted(self, tokens: int) -> None:
-        """The next prompt begins with so many tokens, and they are read."""
+        """The next prompt begins with so many tokens."""
 
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""

@@ -11,17 +11,20 @@ from collections.abc import Callable
 from lora_chat.defects import record
 from lora_chat.errors import LoraChatError
 
+Read = Callable[[threading.Event, Callable[[int], object]], int]
+"""Reads until its event is set; tells its tokens as soon as they are counted, and returns them."""
+
 
 class Prefill:
     """What is read ahead of the next answer: one thing at a time, the newest."""
 
     def __init__(self, tell: Callable[[int], object]) -> None:
-        """``tell`` is called, on a thread, with the tokens of what was read."""
+        """``tell`` is called, on a thread, with the tokens of what is read: once counted, and once read."""
         self._tell = tell
         self._cancel = threading.Event()
 
-    def want(self, read: Callable[[threading.Event], int]) -> None:
-        """Have ``read`` done in place of what was wanted before; its event ends it. Returns at once."""
+    def want(self, read: Read) -> None:
+        """Have ``read`` done in place of what was wanted before; returns at once."""
         self.stop()
         self._cancel = cancel = threading.Event()
         threading.Thread(target=self._work, args=(read, cancel), name="prefill", daemon=True).start()
@@ -30,11 +33,13 @@ class Prefill:
         """Nothing is wanted any more."""
         self._cancel.set()
 
-    def _work(self, read: Callable[[threading.Event], int], cancel: threading.Event) -> None:
-        try:
-            tokens = read(cancel)
+    def _work(self, read: Read, cancel: threading.Event) -> None:
+        def tell(tokens: int) -> None:
             if not cancel.is_set():
                 self._tell(tokens)
+
+        try:
+            tell(read(cancel, tell))
         except LoraChatError:
             pass
         except Exception as error:  # a thread would print its traceback over the window

@@ -69,7 +69,7 @@ class Sitting:
     def prefill(self) -> None:
         """Have the engine read in the background what the next prompt begins with, as far as it has not yet."""
         conversation, wearing, sampling = self.conversation, self.wearing, self._sampling()
-        self._ahead.want(lambda cancel: self.session.prefill(conversation, wearing, sampling, cancel))
+        self._ahead.want(lambda cancel, counted: self.session.prefill(conversation, wearing, sampling, cancel, counted))
 
     def _sampling(self) -> Sampling:
         return choose_sampling(self.session.config, self.wearing, **self.wishes)

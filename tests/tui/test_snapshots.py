@@ -243,6 +243,17 @@ async def nearly_full(w: Window) -> None:
 
 
 @state
+async def cut(w: Window) -> None:
+    await w.answered(HOW)
+    await idle(w)
+    sitting = w.app.bridge._require()
+    sitting.session = replace(sitting.session, window=60)
+    await w.answered(LOST)
+    await w.hear("The context was full: the 2 oldest messages are no longer read.")
+    await w.see("reads from here on")
+
+
+@state
 async def refusal(w: Window) -> None:
     await w.write("/adapter use nobody")
     await w.hear("There is no adapter")

@@ -19,7 +19,7 @@ from lora_chat.text import clean, clean_line
 from lora_chat.tui.theme import accent_of
 from lora_chat.tui.widgets.body import Body
 
-CUT = "╌╌ the base reads from here on: its context was full ╌╌"
+CUT = "── the base reads from here on: its context was full ──"
 """The mark above the first message that is still in the prompt."""
 
 
