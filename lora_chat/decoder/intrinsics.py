@@ -99,6 +99,9 @@ def _read_int4(builder: Any, row: Any, group: Any) -> list[Any]:
     return [_fma(builder, each, scale, minimum) for each in wide]
 
 
+_CHAINS = 4
+"""Sums that one token's mixture is made in: one alone would wait for itself."""
+
 _READERS = {
     Kind.F32: (_read_f32, (GROUP * 4, 0, 0)),
     Kind.BF16: (_read_bf16, (GROUP * 2, 0, 0)),
@@ -164,6 +167,7 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
     def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
         lanes, scales, weights, out, rows, next_row, next_scale, next_weights, next_out = args
         zero = ir.Constant(_vector, [0.0] * _LANES)
+        chains = _CHAINS if tokens == 1 and not added else 1
         targets = [
             [
                 builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(half * _LANES * 4))
@@ -171,23 +175,34 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
             ]
             for token in range(tokens)
         ]
-        sums = [
-            [cgutils.alloca_once_value(builder, _load(builder, each, _vector, 4) if added else zero) for each in pair]
-            for pair in targets
-        ]
-        with cgutils.for_range(builder, rows) as loop:
-            row = builder.add(lanes, builder.mul(loop.index, next_row))
-            scale = builder.add(scales, builder.mul(loop.index, next_scale))
+        begins = [[_load(builder, each, _vector, 4) if added else zero for each in pair] for pair in targets]
+        sums = [[[cgutils.alloca_once_value(builder, each) for each in pair] for pair in begins] for _ in range(chains)]
+
+        def mix(index: Any, chain: int) -> None:
+            row = builder.add(lanes, builder.mul(index, next_row))
+            scale = builder.add(scales, builder.mul(index, next_scale))
             values = read(builder, [row, scale], _int(0))
             for token in range(tokens):
                 place = builder.add(weights, builder.mul(next_weights, _int(token)))
-                place = builder.add(place, builder.mul(loop.index, _int(4)))
+                place = builder.add(place, builder.mul(index, _int(4)))
                 weight = _everywhere(builder, _load(builder, place, ir.FloatType(), 4))
-                for value, total in zip(values, sums[token], strict=True):
+                for value, total in zip(values, sums[chain][token], strict=True):
                     builder.store(_fma(builder, weight, value, builder.load(total)), total)
-        for pair, made in zip(targets, sums, strict=True):
-            for place, total in zip(pair, made, strict=True):
-                builder.store(builder.load(total), builder.inttoptr(place, ir.PointerType(_vector)), align=4)
+
+        together = builder.udiv(rows, _int(chains))
+        with cgutils.for_range(builder, together) as loop:
+            first = builder.mul(loop.index, _int(chains))
+            for chain in range(chains):
+                mix(builder.add(first, _int(chain)), chain)
+        if chains > 1:
+            with cgutils.for_range_slice(builder, builder.mul(together, _int(chains)), rows, _int(1)) as (index, _):
+                mix(index, 0)
+        for token, pair in enumerate(targets):
+            for half, place in enumerate(pair):
+                total = builder.load(sums[0][token][half])
+                for chain in range(1, chains):
+                    total = builder.fadd(total, builder.load(sums[chain][token][half]))
+                builder.store(total, builder.inttoptr(place, ir.PointerType(_vector)), align=4)
         return cgutils.get_null_value(_int64)
 
     def typed(

@@ -228,12 +228,19 @@ def _turn(head: Any, cos: Any, sin: Any, half: int) -> None:
         head[i + half] = high * cos[i] + low * sin[i]
 
 
-@njit(**_OPTIONS)
-def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
-    """Softmax of the first ``seen`` scores times ``scale``, in place; 0 for the rest of ``size``."""
+@njit(error_model="numpy", fastmath={"nnan", "nsz"})
+def _largest(scores: Any, seen: int) -> Any:
+    """Of the first ``seen`` scores; where one is NaN, any of them: vectors have no other way to compare."""
     largest = np.float32(-np.inf)
     for i in range(seen):
-        largest = max(largest, scores[i] * scale)
+        largest = max(largest, scores[i])
+    return largest
+
+
+@njit(**_OPTIONS)
+def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
+    """Softmax of the first ``seen`` scores times ``scale``, which is positive, in place; 0 for the rest of ``size``."""
+    largest = _largest(scores, seen) * scale
     total = np.float32(0)
     for i in range(seen):
         weight = _exp(scores[i] * scale - largest)
@@ -255,7 +262,15 @@ def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) 
     step, offset = heads * size * 4, (token * heads + head) * size * 4
     before = plan[Head.POSITION] + token + 1
     positions = before + count - 1
-    _rows(0, keys, 0, 0, size, 0, positions, room, plan[Head.Q] + offset, step, scores, count)
+    queries = plan[Head.Q] + offset
+    for first in range(
+        0, positions, GROUP
+    ):  # the last tile may be filled in part: what is made of its rest is not read
+        tile, out = keys + first * size * 4, scores + first * 4
+        if count == TOKENS:
+            llvm.mix_block(tile, 0, queries, out, size, GROUP * 4, 0, step, room * 4)
+        else:
+            llvm.mix_one(tile, 0, queries, out, size, GROUP * 4, 0, step, room * 4)
     scale = _vec(plan[Head.SETTINGS], 2)[1]
     for i in range(count):
         _weigh(_vec(scores + i * room * 4, positions), before + i, positions, scale)
@@ -288,11 +303,12 @@ def _prepare_heads(plan: Any, at: int, count: int, thread: int, threads: int) ->
             if norm_k:
                 _norm(key, _vec(norm_k, size), size, epsilon, key)
             _turn(key, cos, sin, size // 2)
-            place = (head * room + plan[Head.POSITION] + token) * size * 4
-            kept_key = _vec(plan[at + Layer.KEYS] + place, size)
-            kept_value = _vec(plan[at + Layer.VALUES] + place, size)
+            position = head * room + plan[Head.POSITION] + token
+            lane = position % GROUP
+            tile = _vec(plan[at + Layer.KEYS] + (position - lane) * size * 4, size * GROUP)
+            kept_value = _vec(plan[at + Layer.VALUES] + position * size * 4, size)
             for i in range(size):
-                kept_key[i] = key[i]
+                tile[i * GROUP + lane] = key[i]
                 kept_value[i] = value[i]
 
 
