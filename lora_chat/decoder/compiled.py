@@ -25,7 +25,7 @@ from lora_chat.paths import make_private
 Kernel = Callable[[int, int], None]
 """``step(address of the plan, thread)``; gives the interpreter lock away while it runs."""
 
-_SOURCES = ("kernels.py", "intrinsics.py", "plan.py")
+_SOURCES = ("kernels.py", "attention.py", "matrices.py", "vectors.py", "intrinsics.py", "plan.py")
 _NEVER_CALLED = (
     "NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure", "numba_gil_release",
     "numba_runtime_build_excinfo_struct", "numba_unpickle",

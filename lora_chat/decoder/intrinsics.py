@@ -233,6 +233,7 @@ f32_one, f32_block = _block(Kind.F32, 1, 1), _block(Kind.F32, ROWS, TOKENS)
 bf16_one, bf16_block = _block(Kind.BF16, 1, 1), _block(Kind.BF16, ROWS, TOKENS)
 int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
 int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
+int8_few = _block(Kind.INT8, FEW, 1)
 f32_few, bf16_few = _block(Kind.F32, FEW, 1), _block(Kind.BF16, FEW, 1)
 mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
@@ -247,6 +248,20 @@ def pointer(_context: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), generate
+
+
+@intrinsic
+def prefetch(_context: Any, address: Any) -> Any:
+    """Have the cache line at ``address`` brought near before it is read."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, _int32, _int32, _int32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        how = [ir.Constant(_int32, each) for each in (0, 2, 1)]  # to be read, into the second cache, data
+        builder.call(function, [builder.inttoptr(args[0], cgutils.voidptr_t), *how])
+        return cgutils.get_null_value(_int64)
+
+    return types.int64(types.int64), generate
 
 
 @intrinsic
