@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
 
 import torch
 
@@ -21,6 +20,7 @@ from lora_chat.decoder.fast import open_fast
 from lora_chat.decoder.protocol import Context, Decoder
 from lora_chat.decoder.shape import UnknownShape
 from lora_chat.engine.kept import Kept
+from lora_chat.engine.memory import give_back
 from lora_chat.engine.prompt_cache import PromptCache
 from lora_chat.engine.protocol import Worn
 from lora_chat.engine.wardrobe import Wardrobe
@@ -51,6 +51,8 @@ class Loaded:
         self.installed = installed
         self.device = device or pick_device()
         self._tree_loading = threading.Lock()
+        self._tree: BaseModel | None = None
+        self._is_general = False
         with ThreadPoolExecutor(1) as beside:  # the tokenizer is read in compiled code, side by side with the weights
             reading = beside.submit(load_prompt_format, installed.folder)
             self.decoder, budget = self._open_decoder(
@@ -70,7 +72,16 @@ class Loaded:
     def base_model(self) -> BaseModel:
         """transformers' form of the base, for trainings and for the general path; loaded at the first call."""
         with self._tree_loading:
-            return self._base_model
+            if self._tree is None:
+                self._tree = load_base_model(self.installed.name, self.installed.folder, self.device)
+            return self._tree
+
+    def forget_base_model(self) -> None:
+        """Free that form, unless replies are made with it; the next training loads it again, in half a second."""
+        with self._tree_loading:
+            if not self._is_general:
+                self._tree = None
+        give_back()
 
     def encode(self, messages: tuple[Turn, ...]) -> list[int]:
         """Token ids of the prompt that ``messages`` make: counted first, then read, encoded once."""
@@ -105,10 +116,6 @@ class Loaded:
         self.prompts.forget()
         self.decoder.close()
 
-    @cached_property
-    def _base_model(self) -> BaseModel:
-        return load_base_model(self.installed.name, self.installed.folder, self.device)
-
     def _open_decoder(
         self, kept: Kept, precision: Precision, encode: Callable[[str], list[int]]
     ) -> tuple[Decoder, int]:
@@ -132,4 +139,5 @@ class Loaded:
     def _open_general(self, why: str) -> Decoder:
         from lora_chat.engine.general import GeneralDecoder
 
+        self._is_general = True
         return GeneralDecoder(self.base_model(), clean_line(why, 200))

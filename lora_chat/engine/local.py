@@ -145,7 +145,7 @@ class LocalEngine:
         self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
-        base = self._load().base_model()
+        loaded = self._load()
         stop = cancel or threading.Event()
         pauses = Pauses(pause)
 
@@ -158,7 +158,8 @@ class LocalEngine:
         def run() -> Iterator[TrainingEvent]:
             from lora_chat.training.trainer import train  # brings transformers and PEFT, which replies do without
 
-            return train(base, self._installed.signature, job, self._kept.general_answers, check, pauses.now)
+            base, kept = loaded.base_model(), self._kept.general_answers
+            return train(base, self._installed.signature, job, kept, check, pauses.now)
 
         with self._one_training():
             try:
@@ -168,6 +169,8 @@ class LocalEngine:
             except Exception as error:  # no memory, no disk, a defect: the chat goes on
                 what = f"{type(error).__name__}: {clean_line(str(error), 300)}"
                 raise TrainingError(f"The training failed ({what}); nothing was installed.") from error
+            finally:
+                loaded.forget_base_model()
 
     def close(self) -> None:
         """See ``Engine.close``."""

@@ -31,6 +31,23 @@ from lora_chat.training.events import TrainingEvent
 State = Literal["stopped", "running", "died", "closed"]
 _Answer = TypeVar("_Answer")
 
+_ONE_HEAP = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {
+        "tcache_count": 0,
+        "mxfast": 0,
+        "arena_max": 1,
+        "mmap_threshold": 32 << 20,
+        "trim_threshold": 32 << 20,
+    }.items()
+)
+"""For glibc's allocator, where that is the system's: one heap, in which every freed piece is joined to its neighbours.
+
+By default the bytes that torch's alignment leaves over are kept apart, and nothing beside them can be joined: a
+training step on 800 tokens took 1,090 to 1,340 MB, and 450 to 740 MB with this, in the same time. It gives memory back
+in pieces of 32 MB: smaller ones cost a tenth of the speed.
+"""
+
 _LARGEST_LOG = 1 << 20
 _GRACE_S = 2.0
 _POLL_S = 0.02
@@ -291,6 +308,7 @@ def engine_environment(environ: dict[str, str]) -> dict[str, str]:
     silent = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
     environ = environ | offline | silent | {"TOKENIZERS_PARALLELISM": "false", "PYTHONUTF8": "1"}
     environ.setdefault("GOMP_SPINCOUNT", "10000")
+    environ.setdefault("GLIBC_TUNABLES", _ONE_HEAP)
     runtime = _intel_openmp()
     if runtime is not None and "libiomp5" not in environ.get("LD_PRELOAD", ""):
         environ["LD_PRELOAD"] = " ".join(filter(None, [str(runtime), environ.get("LD_PRELOAD", "")]))

@@ -16,7 +16,7 @@ from typing import Any
 from lora_chat.adapters.registry import Adapter
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import DatasetReady
-from lora_chat.training.recipe import Recipe, target_modules
+from lora_chat.training.recipe import LONG, Recipe, target_modules
 
 # Measured with the default base (134.5 M parameters) on two cores of an x86 server, nothing else running.
 _PACE = 225.0
@@ -28,9 +28,15 @@ _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
 _ANSWERS_TOKENS = 5_300
 """What the base's 44 general answers cost: 20 s, and 40 s at half the pace."""
-_BYTES_PER_FEATURE = 8.5
-"""Of activations, for each token and each feature that goes into or out of a linear module, logits included: 0.79 GB
-for one lesson, 1.00 GB for sixteen, where every forward is full."""
+_PROCESS = 580_000_000
+"""Bytes of the engine process without weights: Python, torch, transformers, PEFT, datasets and a short chat."""
+_BYTES_PER_PARAMETER = 4.6
+"""Of the base: in float32 to train beside, and packed for replies."""
+_BYTES_PER_FEATURE = 4
+"""Of activations, for each token and each feature that goes into or out of a linear module. With all the others: 1,363
+MB for one lesson, 1,384 to 1,416 for sixteen and 1,383 for one of 850 tokens."""
+_MADE_AGAIN = 1 / 8
+"""The part of them that is kept of a long sequence: what goes into each layer, and two layers' whole."""
 _PADDED = 1.1
 """Cells of a batch for each token in it."""
 _BYTES_PER_WEIGHT = 20
@@ -48,7 +54,7 @@ class Estimate:
 
     seconds: float
     bytes: int
-    """At its peak, beyond the loaded base."""
+    """Of the engine process at its peak, the chat and the base included."""
     basis: str
     """What the seconds rest on: ``measured in 2 earlier trainings``, or that they are a guess."""
 
@@ -147,11 +153,12 @@ def _tokens_a_lesson(counted: DatasetReady) -> float:
 
 
 def _bytes(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> int:
-    """The activations of the largest forward, and the adapter with all that trains it."""
-    # A lesson longer than the limit is a forward of its own.
+    """The process, the base, the activations of the largest forward, and the adapter with all that trains it."""
     together = _PADDED * max(_tokens_a_step(counted, recipe))
-    rows = max(_tokens_a_lesson(counted), min(recipe.microbatch_tokens, together))
+    alone = _tokens_a_lesson(counted)  # a lesson longer than the limit is a forward of its own
+    rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
     modules = base.signature.modules
     features = sum(out + into for out, into in modules.values())
     adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(base.signature, recipe.targets))
-    return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)
+    trained = rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT
+    return round(_PROCESS + base.parameters * _BYTES_PER_PARAMETER + trained)

@@ -1,20 +1,94 @@
-"""One forward pass for training. Owns getting logits only where they count; never sees a loss. [torch]
+"""One forward and backward for training. Owns that logits are made only where they count, a few at a time. [torch]
 
-The output head of a small base is a fifth of a step's work, and most positions are prompt: transformers'
-``logits_to_keep`` takes the positions at which any sequence of the batch is supervised.
+The logits of one position of a base with 49,152 tokens take 0.2 MB, and a loss makes four more of their size. So the
+positions that are supervised go through the output head 32 at a time, each piece's gradient is kept at the hidden
+states, and the layers below are run backward once. Sequences that are longer than what a batch may have keep only what
+goes into each layer, and make the rest again on the way back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 
+from lora_chat.models.watch import Check, find_layers
 from lora_chat.training.dataset import Batch
+from lora_chat.training.recipe import LONG
+
+HEAD_ROWS = 32
+"""Positions whose logits are in memory at once."""
+
+
+class Forward:
+    """A tree whose layers and output head are run apart; as one where the head alone does not make the logits."""
+
+    def __init__(self, tree: Any, check: Check) -> None:
+        """``tree`` is transformers' ``…ForCausalLM``, or PEFT's around one, and this one's from now on; ``check`` runs
+        before each piece."""
+        self.tree = tree
+        self._check = check
+        self._causal = tree.get_base_model() if hasattr(tree, "get_base_model") else tree
+        self._apart: bool | None = None
+        self._again = False
+        """Whether layers keep only what goes into them."""
+        for layer in find_layers(self._causal):
+            layer.forward = partial(self._layer, layer.forward)
+
+    def backward(
+        self, batch: Batch, sizes: Sequence[int], loss_of: Callable[[int, torch.Tensor], torch.Tensor]
+    ) -> None:
+        """Add the gradients of a sum of losses: of ``loss_of(index, logits)`` for pieces of so many positions each."""
+        hidden = self.hidden(batch)
+        pieces = [piece.detach().requires_grad_() for piece in hidden.split(list(sizes))]
+        for index, piece in enumerate(pieces):
+            self._check()
+            torch.autograd.backward(loss_of(index, self.logits(piece)))
+        torch.autograd.backward(hidden, torch.cat([_gradient(piece) for piece in pieces]))
+
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""
+        if self._apart is None:
+            self._apart = self._is_apart(batch)
+        if not self._apart:
+            return supervised_logits(self.tree, batch)
+        self._again = batch.ids.numel() > LONG
+        decoder = self._causal.get_decoder()
+        states = decoder(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state
+        found: torch.Tensor = states[:, :-1][batch.supervised]
+        return found
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits of hidden states, (len, vocab), in float32."""
+        return (self._causal.get_output_embeddings()(hidden) if self._apart else hidden).float()
+
+    def _is_apart(self, batch: Batch) -> bool:
+        """Whether the head alone makes the logits: some bases scale or cap them, and only their own code knows."""
+        with torch.no_grad():
+            whole = supervised_logits(self.tree, batch).float()
+            self._apart = True
+            try:
+                made = torch.cat([self.logits(piece) for piece in self.hidden(batch).split(HEAD_ROWS)])
+            except (AttributeError, TypeError, NotImplementedError):  # no such parts
+                return False
+        return bool(torch.allclose(whole, made, rtol=1e-4, atol=1e-4 * float(whole.abs().max())))
+
+    def _layer(self, forward: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
+        if not self._again or not torch.is_grad_enabled():
+            return forward(*inputs, **named)
+        return checkpoint(forward, *inputs, use_reentrant=False, **named)
+
+
+def in_pieces(count: int) -> list[int]:
+    """``count`` positions in pieces of ``HEAD_ROWS``, the last one shorter."""
+    return [min(HEAD_ROWS, count - start) for start in range(0, count, HEAD_ROWS)]
 
 
 def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:
-    """Logits of the predictions that count, (supervised, vocab), row by row of the batch."""
+    """Logits of the predictions that count, (supervised, vocab), row by row of the batch, all at once."""
     columns = batch.supervised.any(0).nonzero().squeeze(1)
     out = tree(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False, logits_to_keep=columns)
     logits: torch.Tensor = out.logits[batch.supervised[:, columns]]
@@ -24,3 +98,8 @@ def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:
 def supervised_targets(batch: Batch) -> torch.Tensor:
     """The ids that should be predicted there, (supervised,)."""
     return batch.ids[:, 1:][batch.supervised]
+
+
+def _gradient(piece: torch.Tensor) -> torch.Tensor:
+    assert piece.grad is not None
+    return piece.grad

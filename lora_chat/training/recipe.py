@@ -18,6 +18,10 @@ HANDFUL = 30
 """Fewer lessons than this are a handful: none is held out, and their own loss says when they are learnt."""
 
 
+LONG = 256
+"""Tokens of a sequence from which on a forward keeps only what goes into each layer, and makes the rest again."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Every number of a training. All of it is printed, stored in the job and in the adapter."""
@@ -51,8 +55,8 @@ class Recipe:
     seed: int = 0
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
-    microbatch_tokens: int = 384
-    """Tokens, padding included, per forward: bounds memory (400 tokens take 1.1 GB on the default base)."""
+    microbatch_tokens: int = 128
+    """Tokens, padding included, per forward: bounds memory. On the default base 384 take 0.5 GB more and save 2 %."""
 
     @property
     def rule(self) -> str:

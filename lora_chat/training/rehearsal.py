@@ -56,10 +56,9 @@ class Rehearsal:
     measured: tuple[Anchor, ...]
 
 
-def divergence(logits: torch.Tensor, anchors: list[Anchor]) -> torch.Tensor:
-    """Mean KL(base ‖ adapted) per position in nats, for ``logits`` (supervised, vocab) of the anchors in order."""
-    tokens = torch.cat([anchor.tokens for anchor in anchors]).to(logits.device)
-    base = torch.cat([anchor.log_probabilities for anchor in anchors]).to(logits.device)
+def divergence(logits: torch.Tensor, anchor: Anchor) -> torch.Tensor:
+    """Mean KL(base ‖ adapted) per position in nats, for ``logits`` (supervised, vocab) of the anchor."""
+    tokens, base = anchor.tokens.to(logits.device), anchor.log_probabilities.to(logits.device)
     adapted = logits.float().log_softmax(-1).gather(-1, tokens)
     kept = (base.exp() * (base - adapted)).sum(-1)
     other_base, other_adapted = _rest(base), _rest(adapted)

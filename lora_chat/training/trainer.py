@@ -33,7 +33,7 @@ from lora_chat.training.events import (
     Trained,
     TrainingEvent,
 )
-from lora_chat.training.forward import supervised_logits, supervised_targets
+from lora_chat.training.forward import Forward, in_pieces, supervised_targets
 from lora_chat.training.job import RESULT, read_job
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe, target_modules
@@ -99,12 +99,14 @@ class _Run:
     stopped_because: str = ""
     before: tuple[float | None, float] = (None, 0.0)
     tree: Any = field(init=False)
+    forward: Forward = field(init=False)
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.recipe.seed)
         self.tree = _trainable_twin(self.base, self.signature, self.recipe)
         watch_layers(self.tree.get_base_model(), self.check)
+        self.forward = Forward(self.tree, self.check)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
@@ -156,22 +158,37 @@ class _Run:
         )
 
     def _learn_batch(self, batch: Batch, supervised: int) -> tuple[float, bool]:
-        logits, targets = supervised_logits(self.tree, batch), supervised_targets(batch)
-        loss = functional.cross_entropy(logits.float(), targets, reduction="sum") / supervised
-        torch.autograd.backward(loss)
+        everything = supervised_targets(batch)
+        sizes = in_pieces(len(everything))
+        targets = everything.split(sizes)
+        total, learnt = 0.0, True
+
+        def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
+            nonlocal total, learnt
+            losses = functional.cross_entropy(logits, targets[index], reduction="none")
+            likely = (-losses.detach()).exp() >= self.recipe.learnt_probability
+            learnt = learnt and bool((likely & (logits.detach().argmax(-1) == targets[index])).all())
+            loss = losses.sum() / supervised
+            total += float(loss.detach())
+            return loss
+
+        self.forward.backward(batch, sizes, loss_of)
         self.tokens += batch.tokens
-        with torch.no_grad():
-            likeliest = logits.float().softmax(-1).max(-1)
-            sure = (likeliest.indices == targets) & (likeliest.values >= self.recipe.learnt_probability)
-        return float(loss.detach()), bool(sure.all())
+        return total, learnt
 
     def _rehearse(self) -> None:
         chosen = self._draw(self._unrehearsed, len(self.rehearsal.rehearsed), self.recipe.rehearsed)
         anchors = sorted((self.rehearsal.rehearsed[i] for i in chosen), key=lambda each: len(each.example.ids))
         for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
-            share = len(part) / len(anchors)
-            loss = divergence(supervised_logits(self.tree, batch), part)
-            torch.autograd.backward(loss * self.recipe.rehearsal_weight * share)
+            sizes = [len(anchor.tokens) for anchor in part]
+            weight = self.recipe.rehearsal_weight * len(part) / len(anchors) / sum(sizes)
+
+            def loss_of(
+                index: int, logits: torch.Tensor, part: list[Anchor] = part, weight: float = weight
+            ) -> torch.Tensor:
+                return divergence(logits, part[index]) * weight * len(logits)
+
+            self.forward.backward(batch, sizes, loss_of)
             self.tokens += batch.tokens
 
     def _draw(self, waiting: list[int], total: int, count: int) -> list[int]:
@@ -207,14 +224,13 @@ class _Run:
 
     def _mean_loss(self, examples: list[Example]) -> float:
         total, count = 0.0, 0
-        self.tree.eval()
         with torch.no_grad():
             for batch in microbatches(examples, self.recipe.microbatch_tokens, self.base.device):
                 targets = supervised_targets(batch)
-                logits = supervised_logits(self.tree, batch).float()
-                total += float(functional.cross_entropy(logits, targets, reduction="sum"))
+                sizes = in_pieces(len(targets))
+                for piece, wanted in zip(self.forward.hidden(batch).split(sizes), targets.split(sizes), strict=True):
+                    total += float(functional.cross_entropy(self.forward.logits(piece), wanted, reduction="sum"))
                 count += len(targets)
-        self.tree.train()
         return total / count
 
     def keep_best(self, loss: float) -> bool:
@@ -329,7 +345,11 @@ def _anchor_batches(
 
 
 def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:
-    """A PEFT model over the base's shared tensors whose new layers alone are trained, in fp32."""
+    """A PEFT model over the base's shared tensors whose new layers alone are trained, in fp32.
+
+    In eval mode: a base's own dropout (OPT has some) would draw from the generator that all threads share, and no job
+    would make the same bytes twice.
+    """
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
@@ -341,5 +361,4 @@ def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -
         # PEFT draws A from the default generator, which every thread shares: seed a copy of it.
         torch.manual_seed(recipe.seed)
         tree = get_peft_model(twin(base.tree), config, autocast_adapter_dtype=True)
-    tree.train()
-    return tree
+    return tree.eval()
