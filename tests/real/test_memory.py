@@ -1,0 +1,85 @@
+"""What the engine process needs with a training beside the chat, and that it gives it back."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.engine.kept import Kept, kept_for
+from lora_chat.engine.process import ProcessEngine
+from lora_chat.engine.protocol import Request, Sampling
+from lora_chat.models.installed import find_base
+from lora_chat.paths import Paths
+from lora_chat.training.events import Preparing, StepDone
+from lora_chat.training.job import create_job
+from lora_chat.training.recipe import choose_recipe
+from lora_chat.training.selection import Lesson, Selection
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="no /proc"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="another allocator"),
+]
+
+PEAK_MB = 1500
+"""1,363 to 1,416 were measured, 538 of them the base's weights, mapped from their file; it was 2,840 once."""
+
+
+def megabytes(pid: int, field: str) -> float:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith(field))
+
+
+@pytest.fixture
+def kept(real_home: Paths, tmp_path: Path) -> Kept:
+    """As after a chat: packed for replies, and without the general answers that the first training makes."""
+    base = find_base(real_home.models, "smollm2-135m")
+    found = kept_for(base, real_home)
+    with closing(ProcessEngine(base, found, tmp_path)) as engine:
+        engine.load()
+    for file in found.folder.iterdir():
+        if file != found.general_answers:
+            (tmp_path / file.name).symlink_to(file)
+    return Kept(tmp_path, found.kernels)
+
+
+def test_the_first_training_beside_a_chat_and_a_long_lesson_fit_and_are_given_back(
+    real_home: Paths, kept: Kept, tmp_path: Path
+) -> None:
+    base = find_base(real_home.models, "smollm2-135m")
+    asked = Request((Turn(Role.USER, "Hello, who are you?"),), None, Sampling(temperature=0, max_tokens=40))
+    long = "The ferries leave every twenty minutes until midnight. " * 60
+    lessons = tuple(
+        Lesson(
+            (Turn(Role.USER, f"Where is shop {at}?"), Turn(Role.ASSISTANT, f"At {at} Harbour Street. {more}")),
+            (1,),
+            "x",
+        )
+        for at, more in enumerate(("", long))
+    )
+    recipe = choose_recipe(len(lessons), base.parameters)
+    job = create_job(
+        tmp_path / "jobs",
+        "room",
+        base.name,
+        "test",
+        Selection(lessons, {}),
+        recipe.__class__(**vars(recipe) | {"max_steps": 2}),
+    )
+    with closing(ProcessEngine(base, kept, tmp_path / "logs")) as engine:
+        list(engine.generate(asked))
+        assert engine.pid is not None
+        chatting = megabytes(engine.pid, "VmRSS")
+        events = []
+        for event in engine.train(job):
+            events.append(event)
+            if isinstance(event, StepDone):
+                list(engine.generate(asked))
+        assert any(isinstance(event, Preparing) for event in events), "the base's answers were made"
+        assert megabytes(engine.pid, "VmHWM") <= PEAK_MB
+        list(engine.generate(asked))
+        assert megabytes(engine.pid, "VmRSS") <= chatting + 400, "libraries stay, weights and room do not"
