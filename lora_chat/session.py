@@ -142,6 +142,7 @@ class Session:
             parent=prompt.id,
             status=Status.STREAMING,
             base=self.base,
+            context_start=start_of(self.store.branch(conversation.id, prompt.id), self.base),  # until that is counted
             adapter=wearing.adapter.name if wearing else None,
             adapter_sha256=wearing.adapter.sha256 if wearing else None,
             scale=wearing.scale if wearing else None,
@@ -168,9 +169,8 @@ class Session:
             yield started
             branch = self.store.branch(conversation.id, started.prompt.id)
             context = self._fit(branch, conversation, wearing, sampling)
-            if context.start is not None:
+            if context.start != reply.context_start:
                 reply = self.store.update_message(reply.id, context_start=context.start)
-            if context.start != start_of(branch, self.base):
                 yield LeftOut(reply, context.left_out)
             request = Request(context.messages, wearing.worn if wearing else None, sampling)
             with closing(self._generated(request, cancel)) as chunks:
@@ -238,6 +238,8 @@ class Session:
         Raises:
             RefusedError: the last message alone is too long; else as ``Engine.prepare``.
         """
+        if getattr(self.engine, "state", "running") != "running":  # counting would start it
+            raise EngineError("The engine is not running: the next message starts it.")
         context = self.context(conversation, wearing, sampling)
         if context.tokens:
             counted(context.tokens)

@@ -47,10 +47,11 @@ def start_of(branch: Sequence[Message], base: str) -> int | None:
 def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_answer: int, count: Count) -> Context:
     """What of ``branch``, whose last message is to be answered, fits in the ``window`` of ``base`` with its answer.
 
-    ``window`` and ``longest_answer`` are in tokens.
+    Where the last message is an answer, it is what the next prompt begins with, which may then fill the window: the
+    next message is all that is left of it. ``window`` and ``longest_answer`` are in tokens.
 
     Raises:
-        RefusedError: the last message alone is too long, with the numbers.
+        RefusedError: the last message is to be answered and too long alone, with the numbers.
     """
     said = [message for message in branch if message.content]
     ids = [message.id for message in said]
@@ -70,7 +71,7 @@ def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_
     places = [place for place in range(at + 1, len(said)) if said[place].role is Role.USER]
     cut = _first(places, lambda place: from_(place).tokens <= KEPT * window)
     found = whole if cut is None else from_(cut)
-    if found.tokens >= window:
+    if found.tokens >= window and said[-1].role is Role.USER:
         raise RefusedError(
             f"This message makes a prompt of {found.tokens:,} tokens and {base} takes {window:,} with the answer: "
             f"shorten it."

@@ -98,8 +98,11 @@ class EchoEngine:
     def prepare(
         self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
     ) -> int:
-        """See ``Engine.prepare``: here there is nothing to read."""
-        return self.count_tokens(messages)
+        """See ``Engine.prepare``: here there is nothing to read but the adapter's files."""
+        tokens = self.count_tokens(messages)
+        if adapter is not None and tokens < self._base.window:
+            load_verified(adapter.folder, self._base.signature, adapter.sha256)
+        return tokens
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""

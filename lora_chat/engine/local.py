@@ -110,8 +110,10 @@ class LocalEngine:
         if len(ids) >= loaded.context_window:
             return len(ids)
         try:
-            with self._floor.take(cancel, gives_way=True), loaded.context(adapter, ids) as context:
-                read(context, ids, self._check_reply, AHEAD_CHUNK)
+            with self._floor.take(cancel, gives_way=True):
+                self._check_reply()  # before an adapter is read for nobody
+                with loaded.context(adapter, ids) as context:
+                    read(context, ids, self._check_reply, AHEAD_CHUNK)
         except StopAsked:
             pass  # what was read stays read
         except LoraChatError:

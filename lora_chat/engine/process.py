@@ -92,7 +92,7 @@ class ProcessEngine:
         self, messages: tuple[Turn, ...], adapter: Worn | None = None, cancel: threading.Event | None = None
     ) -> int:
         """See ``Engine.prepare``; it starts no process."""
-        if self.state != "running":
+        if self.state in ("stopped", "died"):
             raise EngineError("The engine is not running: the next message starts it.")
         return self._one(wire.Prepare(messages, adapter), int, cancel)
 

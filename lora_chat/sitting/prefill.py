@@ -21,6 +21,8 @@ class Prefill:
     def __init__(self, tell: Callable[[int], object]) -> None:
         """``tell`` is called, on a thread, with the tokens of what is read: once counted, and once read."""
         self._tell = tell
+        self._telling = threading.Lock()
+        """What is no longer wanted is not told after what replaced it."""
         self._cancel = threading.Event()
 
     def want(self, read: Read) -> None:
@@ -31,12 +33,14 @@ class Prefill:
 
     def stop(self) -> None:
         """Nothing is wanted any more."""
-        self._cancel.set()
+        with self._telling:
+            self._cancel.set()
 
     def _work(self, read: Read, cancel: threading.Event) -> None:
         def tell(tokens: int) -> None:
-            if not cancel.is_set():
-                self._tell(tokens)
+            with self._telling:
+                if not cancel.is_set():
+                    self._tell(tokens)
 
         try:
             tell(read(cancel, tell))

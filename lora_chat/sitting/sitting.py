@@ -197,7 +197,7 @@ class Sitting:
             ("used", f"{found.tokens:,} of {window:,} tokens, {found.tokens / window:.0%}".replace("%", " %")),
             ("messages", f"{read:,} are read"),
             ("left out", left_out),
-            ("answer", f"at most {min(self._sampling().max_tokens, window - found.tokens):,} tokens"),
+            ("answer", f"at most {max(0, min(self._sampling().max_tokens, window - found.tokens)):,} tokens"),
         ]
 
     def refresh(self) -> None:
