@@ -16,13 +16,14 @@ from lora_chat.decoder.compiled import load_kernel
 from lora_chat.decoder.keys_values import KeysValues
 from lora_chat.decoder.lora import AtScale, Outfit
 from lora_chat.decoder.packing import Form, Packing
-from lora_chat.decoder.parts import arrange
+from lora_chat.decoder.parts import Weights, arrange
 from lora_chat.decoder.protocol import Context
 from lora_chat.decoder.quality import TEXT, measure
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import Shape, UnknownShape, read_shape
 from lora_chat.decoder.step import Stepper
 from lora_chat.decoder.weights import map_weights
+from lora_chat.memory import give_back
 from lora_chat.models.installed import weight_files
 from lora_chat.models.watch import Check
 
@@ -107,10 +108,7 @@ def open_fast(
         UnknownShape: the fast path does not know this base or this machine.
     """
     shape = read_shape(folder)
-    try:
-        weights = arrange(map_weights(weight_files(folder)), shape)
-    except (OSError, ValueError) as error:
-        raise UnknownShape(f"its weights cannot be mapped ({error})") from error
+    weights = _mapped(folder, shape)
     try:
         kernel = load_kernel(kernels)
     except Exception as error:  # numba and LLVM raise anything on a machine they do not know
@@ -122,8 +120,19 @@ def open_fast(
         with closing(stepper):
             return measure(lambda ids: _read(stepper, ids, room, None, lambda: None, every=True), encode(TEXT))
 
-    form = Packing(weights, shape, hashed, kept).form(precision, loss)
+    packing = Packing(weights, shape, hashed, kept)
+    form = packing.form(precision, loss)
+    if packing.has_worked and form.precision != "fp32":
+        weights = _mapped(folder, shape)  # anew: the pages of all that was read go
+        give_back()
     return FastDecoder(shape, Stepper(kernel, weights, shape, rotary, form, threads), form.precision)
+
+
+def _mapped(folder: Path, shape: Shape) -> Weights:
+    try:
+        return arrange(map_weights(weight_files(folder)), shape)
+    except (OSError, ValueError) as error:
+        raise UnknownShape(f"its weights cannot be mapped ({error})") from error
 
 
 def _read(

@@ -56,6 +56,8 @@ class Packing:
         self._shape = shape
         self._hashed = hashed
         self._folder = folder
+        self.has_worked = False
+        """Whether something had to be packed or measured, for which all weights are read."""
 
     def form(self, wanted: Precision, measure: Measure) -> Form:
         """The base in the precision ``wanted``; ``auto`` chooses by ``measure``, once for these weights."""
@@ -73,6 +75,7 @@ class Packing:
 
     def _judge(self, form: Form, verdict: Verdict, measure: Measure) -> None:
         """Measure ``form``; what stands for exactly the same weights need not be."""
+        self.has_worked = True
         if "fp32" not in verdict.losses:
             verdict.losses["fp32"] = measure(self._read_or_make("fp32"))
         verdict.losses[form.precision] = verdict.losses["fp32"] if self._is_exact(form) else measure(form)
@@ -101,6 +104,7 @@ class Packing:
         return form
 
     def _make(self, precision: Precision) -> Form:
+        self.has_worked = True
         pack = pack_int4 if precision == "int4" else pack_int8
         layers = tuple(tuple(pack(matrix) for matrix in layer.matrices) for layer in self._weights.layers)
         return Form(precision, layers, pack_int8(self._weights.head))

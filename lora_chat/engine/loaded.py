@@ -20,11 +20,11 @@ from lora_chat.decoder.fast import open_fast
 from lora_chat.decoder.protocol import Context, Decoder
 from lora_chat.decoder.shape import UnknownShape
 from lora_chat.engine.kept import Kept
-from lora_chat.engine.memory import give_back
 from lora_chat.engine.prompt_cache import PromptCache
 from lora_chat.engine.protocol import Worn
 from lora_chat.engine.wardrobe import Wardrobe
 from lora_chat.errors import RefusedError
+from lora_chat.memory import give_back
 from lora_chat.models.base_model import BaseModel, load_base_model, pick_device
 from lora_chat.models.installed import InstalledBase, weights_key
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
