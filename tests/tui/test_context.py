@@ -377,3 +377,51 @@ def test_after_quick_changes_the_gauge_is_the_newest_conversations(
         window(story)
     finally:
         release.set()
+
+
+# What one asks about it
+
+
+def test_context_says_what_is_read_and_what_is_left_out(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        narrow(w)
+        await talked(w, 1)
+        await w.write("/context")
+        await w.see("18 of 60 tokens, 30 %")
+        assert "2 are read" in w.text
+        assert "nothing" in w.text
+        assert "at most 42 tokens" in w.text
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await talked(w, 3)
+        await w.write("/context")
+        await w.see("36 of 60 tokens, 60 %")
+        assert "4 are read" in w.text
+        assert "the 4 oldest, which no longer fit" in w.text
+
+    window(story)
+
+
+def test_context_is_told_where_the_last_answer_filled_the_window(
+    window: Tell, says: dict[str, str], told: list[str]
+) -> None:
+    says["Long?"] = " ".join(["word"] * 70)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        narrow(w)
+        await w.answered("Long?")
+        await idle(w)
+        assert used(w) == 73
+        await w.write("/context")
+        await w.see("73 of 60 tokens")
+        assert "at most 0 tokens" in w.text
+        assert told == []
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.answered("And now?")
+        await idle(w)
+        assert told == [f"{FULL}: the 2 oldest messages are no longer read."]
+
+    window(story)
