@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from textual.widgets import Static
 
-from lora_chat.chat.conversation import Message, Turn
+from lora_chat.chat.conversation import Message, Rating, Turn
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.engine.protocol import Worn
 from lora_chat.paths import Paths
@@ -423,5 +423,22 @@ def test_context_is_told_where_the_last_answer_filled_the_window(
         await w.answered("And now?")
         await idle(w)
         assert told == [f"{FULL}: the 2 oldest messages are no longer read."]
+
+    window(story)
+
+
+def test_what_changes_nothing_of_the_prompt_leaves_the_gauge_where_it_is(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await talked(w, 1)
+        w.app.bridge.run(lambda sitting: sitting.update(system=" ".join(["kind"] * 40)))
+        await idle(w)
+        assert used(w) == 18 + 41
+        w.app.bridge.run(lambda sitting: sitting.rate(sitting.last_answer(), Rating.GOOD))
+        await idle(w)
+        assert used(w) == 18 + 41
+        w.app.bridge.run(lambda _: w.app.bridge.changed())
+        await idle(w)
+        assert used(w) == 18 + 41
 
     window(story)
