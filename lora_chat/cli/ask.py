@@ -118,9 +118,12 @@ def _conversation(
 def _copied(branch: list[Message], store: Store, current: Conversation) -> Conversation:
     """The saved conversation's visible branch in the store that keeps nothing."""
     copy = store.create_conversation(system=current.system, model=current.model)
+    ids: dict[int | None, int | None] = {None: None}
     parent = None
-    for message in branch:
-        parent = store.add_message(copy.id, message.role, message.content, parent=parent).id
+    for each in branch:
+        start = ids.get(each.context_start)
+        added = store.add_message(copy.id, each.role, each.content, parent=parent, base=each.base, context_start=start)
+        parent = ids[each.id] = added.id
     return store.conversation(copy.id)
 
 

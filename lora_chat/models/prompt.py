@@ -68,13 +68,15 @@ class PromptFormat:
     def encode_beginning(self, messages: Sequence[Turn]) -> list[int]:
         """What the prompt begins with once the person has said more after ``messages``, whatever that is.
 
-        Found by saying two things: templates differ in what they write before a message, and some write earlier ones
-        anew. After a question without an answer it is its own prompt, which a retry reads.
+        Found by saying three things: templates differ in what they write before a message, some write earlier ones
+        anew, and where a message begins with a new line many tokenizers join that with the line's end before it. After
+        a question without an answer it is its own prompt, which a retry reads.
         """
         if messages and messages[-1].role is Role.USER:
             return self.encode_prompt(messages)
-        one, other = (self.encode_prompt([*messages, Turn(Role.USER, said)]) for said in ("1", "a"))
-        return one[: next((at for at, (left, right) in enumerate(zip(one, other, strict=False)) if left != right), 0)]
+        prompts = [self.encode_prompt([*messages, Turn(Role.USER, said)]) for said in ("1", "a", "\na")]
+        together = enumerate(zip(*prompts, strict=False))
+        return prompts[0][: next((at for at, tokens in together if len(set(tokens)) > 1), 0)]
 
     def examples(self, messages: Sequence[Turn], learn: Sequence[int]) -> list[Example]:
         """Training sequences of one conversation: loss on the assistant turns at the indices ``learn``.

@@ -182,6 +182,33 @@ def test_no_save_on_a_saved_conversation_reads_it_and_leaves_it_alone(run: Run, 
     assert kept.branch() == before
 
 
+def test_what_no_longer_fits_is_counted_and_told_once(run: Run, tiny: Paths, says: dict[str, str], kept: Kept) -> None:
+    """The scripted engine counts words: an exchange takes 154 of 512 tokens, and the fourth is too many."""
+    question = " ".join(["word"] * 140)
+    first = run("ask", question, "--json")
+    more = ["-c", first.json["conversation"]]
+    second, third, fourth = (run("ask", question, "--json", *more) for _ in range(3))
+    assert [done.json["left_out"] for done in (first, second, third, fourth)] == [0, 0, 0, 4]
+    assert [done.err.count("no longer read") for done in (first, second, third, fourth)] == [0, 0, 0, 1]
+    assert "The context was full: the 4 oldest messages are no longer read." in fourth.err
+    unsaved = run("ask", "short", "--json", "--no-save", *more)
+    fifth = run("ask", "short", *more)
+    assert (unsaved.json["left_out"], unsaved.err.count("no longer read")) == (4, 0)
+    assert fifth.err.count("no longer read") == 0
+    assert fifth.out == "short\n"
+    assert kept.branch()[-1].context_start == kept.branch()[4].id
+
+
+def test_a_message_too_long_for_the_window_is_refused_and_not_kept(
+    run: Run, tiny: Paths, says: dict[str, str], kept: Kept
+) -> None:
+    done = run("ask", " ".join(["word"] * 600))
+    assert done.code != 0
+    assert "601 tokens" in done.sentence
+    assert "512" in done.sentence
+    assert kept.conversations == []
+
+
 # Adapters
 
 

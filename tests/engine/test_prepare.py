@@ -114,9 +114,11 @@ def test_a_conversation_longer_than_the_window_is_counted_and_a_reply_need_not_e
     running = engine.generate(Request(user(QUESTION), None, replace(GREEDY, max_tokens=300)))
     next(running)
     with ThreadPoolExecutor(1) as other:
-        assert other.submit(engine.prepare, long).result(20) >= 512
-        assert other.submit(engine.prepare, long, unfit).result(20) >= 512
-    running.close()  # type: ignore[attr-defined]
+        ahead = [other.submit(engine.prepare, long, worn) for worn in (None, unfit)]
+        try:
+            assert all(each.result(20) >= 512 for each in ahead)
+        finally:
+            running.close()  # type: ignore[attr-defined]
     assert ask(engine)
 
 

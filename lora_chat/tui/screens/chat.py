@@ -155,8 +155,9 @@ class ChatScreen(Wishes):
         self.worn = event.adapter.name if event.adapter else ""
         self.asking.wear(self.worn, event.scale)
         answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
-        self.answer = answers[-1] if answers else None
-        self._show_figures(self.answer, another=event.another)
+        before, self.answer = self.answer, answers[-1] if answers else None
+        same = before is not None and self.answer is not None and before.id == self.answer.id
+        self._show_figures(self.answer, another=event.another, counted=same)
         await self.talk.show(event.shown, keep_place=not event.another)
         if event.another:
             self.remove_class("-list-open")
@@ -236,9 +237,10 @@ class ChatScreen(Wishes):
         self.query_one(StatusLine).training = None
         self.refresh_bindings()
 
-    def _show_figures(self, answer: Message | None, *, another: bool = False) -> None:
+    def _show_figures(self, answer: Message | None, *, another: bool = False, counted: bool = False) -> None:
+        """``counted``: what the next prompt begins with may have been told since."""
         used = (answer.prompt_tokens or 0) + (answer.generated_tokens or 0) if answer else 0
-        if used or another or answer is None:  # what the person wrote was not counted: the last count stands
+        if another or (not counted and (used or answer is None)):  # of what the person wrote the last count stands
             self.query_one(TitleBar).used = used
         self.query_one(StatusLine).show(answer)
 
