@@ -437,3 +437,16 @@ def test_reading_ahead_never_starts_an_engine_process(store: Store, tiny_llama: 
         assert isinstance(engine, ProcessEngine)
         assert engine.state == "stopped"
     engine.close()
+
+
+def test_an_edited_answer_keeps_the_cut_of_the_one_it_replaces(store: Store, session: Session) -> None:
+    conversation = store.create_conversation()
+    while True:
+        events = list(session.send(store.conversation(conversation.id), "one two three four", None, SAMPLING))
+        if any(isinstance(event, LeftOut) for event in events):
+            break
+    cut = store.branch(conversation.id)[-1]
+    assert cut.context_start is not None
+    store.edit_answer(cut.id, "what I wanted")
+    branch = store.branch(conversation.id)
+    assert start_of(branch, session.base) == cut.context_start

@@ -40,8 +40,12 @@ class Context:
 
 def start_of(branch: Sequence[Message], base: str) -> int | None:
     """Where the prompt of the newest answer that ``base`` gave in ``branch`` began; None: at the beginning."""
-    answers = (message for message in reversed(branch) if message.role is Role.ASSISTANT and message.base == base)
-    return next((answer.context_start for answer in answers), None)
+    for message in reversed(branch):
+        if message.role is Role.ASSISTANT and message.base == base:
+            return message.context_start
+        if message.edited_from is not None and message.context_start is not None:
+            return message.context_start  # of the answer that the person wrote this one in place of
+    return None
 
 
 def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_answer: int, count: Count) -> Context:

@@ -257,7 +257,7 @@ class Store:
     def edit_answer(self, message_id: int, content: str) -> Message:
         """Add the answer the person wanted beside the one given, and make it the visible one.
 
-        The new one names no base and no adapter, since a person wrote it.
+        The new one names no base and no adapter, since a person wrote it; where the prompt began stays known.
 
         Raises:
             RefusedError: the message is not an answer, is still being written, or the new text is empty.
@@ -268,7 +268,7 @@ class Store:
                 raise RefusedError(f"Message {message_id} is still being written: wait for it or stop it first.")
             if not clean(content).strip():
                 raise RefusedError("The answer you wanted is empty: write its text.")
-            extra = {"edited_from": message_id}
+            extra = {"edited_from": message_id, "context_start": old.context_start}
             return self._add(old.conversation, Role.ASSISTANT, content, old.parent, Status.DONE, extra)
 
     # Health
