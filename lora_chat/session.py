@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from lora_chat.adapters.registry import Adapter
@@ -135,6 +136,7 @@ class Session:
         *asked: int,
     ) -> Iterator[TurnEvent]:
         """``asked`` are messages that go with the answer if it is refused."""
+        branch = self.store.branch(conversation.id, prompt.id)
         reply = self.store.add_message(
             conversation.id,
             Role.ASSISTANT,
@@ -142,14 +144,15 @@ class Session:
             parent=prompt.id,
             status=Status.STREAMING,
             base=self.base,
-            context_start=start_of(self.store.branch(conversation.id, prompt.id), self.base),  # until that is counted
+            context_start=start_of(branch, self.base),  # until that is counted
             adapter=wearing.adapter.name if wearing else None,
             adapter_sha256=wearing.adapter.sha256 if wearing else None,
             scale=wearing.scale if wearing else None,
             sampling=json.dumps(asdict(sampling)),
         )
         try:
-            yield from self._stream(Started(prompt, reply), conversation, wearing, sampling, cancel)
+            find = partial(self._fit, branch, conversation, wearing, sampling)
+            yield from self._stream(Started(prompt, reply), find, wearing, sampling, cancel)
         except RefusedError:
             if not self.store.message(reply.id).content:
                 self.store.take_back(conversation, *asked, reply.id)
@@ -158,7 +161,7 @@ class Session:
     def _stream(
         self,
         started: Started,
-        conversation: Conversation,
+        find_context: Callable[[], Context],
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None,
@@ -167,8 +170,7 @@ class Session:
         finished: Finished | None = None
         try:
             yield started
-            branch = self.store.branch(conversation.id, started.prompt.id)
-            context = self._fit(branch, conversation, wearing, sampling)
+            context = find_context()  # waits for an engine that is loading: the person's message is told before
             if context.start != reply.context_start:
                 reply = self.store.update_message(reply.id, context_start=context.start)
                 yield LeftOut(reply, context.left_out)
@@ -238,7 +240,7 @@ class Session:
         Raises:
             RefusedError: the last message alone is too long; else as ``Engine.prepare``.
         """
-        if getattr(self.engine, "state", "running") != "running":  # counting would start it
+        if not self.engine.is_running:  # counting would start it
             raise EngineError("The engine is not running: the next message starts it.")
         context = self.context(conversation, wearing, sampling)
         if context.tokens:

@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lora_chat.chat.store import Store
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
 
@@ -164,3 +166,14 @@ def real_home(request: pytest.FixtureRequest) -> Paths:
     paths = find_paths({"LORA_CHAT_HOME": str(root)})
     ensure_base(paths, "smollm2-135m", yes=True)
     return paths
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "chats.db"
+
+
+@pytest.fixture
+def store(database: Path) -> Iterator[Store]:
+    with Store.open(database) as opened:
+        yield opened

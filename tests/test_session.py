@@ -47,17 +47,6 @@ class ScriptedEngine:
         yield from self.script(request, cancel)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "chats.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with Store.open(path) as store:
-        yield store
-
-
 def said(*pieces: str) -> Script:
     def script(_request: Request, _cancel: threading.Event | None) -> Iterator[Chunk]:
         yield from map(TextChunk, pieces)
@@ -86,19 +75,19 @@ def text_of(events: list[TurnEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextChunk))
 
 
-def kept(path: Path, conversation: Conversation) -> list[Message]:
+def kept(database: Path, conversation: Conversation) -> list[Message]:
     """What another program sees on the disk right now."""
-    with Store.open(path) as other:
+    with Store.open(database) as other:
         return other.branch(conversation.id)
 
 
-def test_a_turn_is_started_streamed_and_ended_and_all_of_it_is_kept(store: Store, path: Path) -> None:
+def test_a_turn_is_started_streamed_and_ended_and_all_of_it_is_kept(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     started, *pieces, ended = send(session_of(store, said("I am", " a model.")), conversation)
     assert isinstance(started, Started)
     assert isinstance(ended, Ended)
     assert text_of(pieces) == "I am a model."
-    asked, answer = kept(path, conversation)
+    asked, answer = kept(database, conversation)
     assert (asked.role, asked.content, asked.id) == (Role.USER, "Who are you?", started.prompt.id)
     assert answer == ended.reply
     assert (answer.content, answer.status, answer.finish_reason) == ("I am a model.", Status.DONE, "stop")
@@ -108,59 +97,59 @@ def test_a_turn_is_started_streamed_and_ended_and_all_of_it_is_kept(store: Store
     assert (answer.adapter, answer.adapter_sha256, answer.scale) == (None, None, None)
 
 
-def test_the_question_is_durable_before_the_engine_is_asked(store: Store, path: Path) -> None:
+def test_the_question_is_durable_before_the_engine_is_asked(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     seen: list[list[tuple[str, Status]]] = []
 
     def look(_request: Request, _cancel: threading.Event | None) -> Iterator[Chunk]:
-        seen.append([(message.content, message.status) for message in kept(path, conversation)])
+        seen.append([(message.content, message.status) for message in kept(database, conversation)])
         raise EngineError("It broke at once.")
         yield DONE
 
     with pytest.raises(EngineError):
         send(session_of(store, look), conversation)
     assert seen == [[("Who are you?", Status.DONE), ("", Status.STREAMING)]]
-    answer = kept(path, conversation)[1]
+    answer = kept(database, conversation)[1]
     assert (answer.status, answer.error, answer.content) == (Status.FAILED, "It broke at once.", "")
 
 
-def test_a_running_reply_is_flushed_each_second(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_reply_is_flushed_each_second(store: Store, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock))
     conversation = store.create_conversation()
     on_disk: list[str] = []
     for event in session_of(store, said(*"abcdefgh")).send(conversation, "q", None, GREEDY):
         if isinstance(event, TextChunk):
-            on_disk.append(kept(path, conversation)[1].content)
+            on_disk.append(kept(database, conversation)[1].content)
             clock += 0.4
     # The clock stands at 0, 0.4, 0.8, 1.2 (flush), 1.6, 2.0, 2.4 (flush), 2.8 when the pieces come.
     assert on_disk == ["", "", "", "abcd", "abcd", "abcd", "abcdefg", "abcdefg"]
 
 
-def test_an_engine_that_fails_at_the_third_piece_leaves_two(store: Store, path: Path) -> None:
+def test_an_engine_that_fails_at_the_third_piece_leaves_two(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     with pytest.raises(EngineError):
         send(session_of(store, failing(EngineError("It broke."), "one", " two ")), conversation)
-    answer = kept(path, conversation)[1]
+    answer = kept(database, conversation)[1]
     assert (answer.content, answer.status, answer.finish_reason) == ("one two", Status.FAILED, "error")
     assert answer.error == "It broke."
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret text"), MemoryError(), AssertionError()])
-def test_a_defect_in_an_engine_marks_the_reply_as_failed_too(store: Store, path: Path, error: Exception) -> None:
+def test_a_defect_in_an_engine_marks_the_reply_as_failed_too(store: Store, database: Path, error: Exception) -> None:
     conversation = store.create_conversation()
     with pytest.raises(type(error)):
         send(session_of(store, failing(error, "one")), conversation)
-    answer = kept(path, conversation)[1]
+    answer = kept(database, conversation)[1]
     assert (answer.content, answer.status) == ("one", Status.FAILED)
     assert answer.error == f"The engine failed ({type(error).__name__})."
 
 
-def test_an_engine_that_ends_without_a_word_fails(store: Store, path: Path) -> None:
+def test_an_engine_that_ends_without_a_word_fails(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     with pytest.raises(EngineError, match="without a word"):
         send(session_of(store, lambda _request, _cancel: iter([TextChunk("one")])), conversation)
-    assert kept(path, conversation)[1].status is Status.FAILED
+    assert kept(database, conversation)[1].status is Status.FAILED
 
 
 def test_what_is_refused_was_never_said(store: Store) -> None:
@@ -197,25 +186,27 @@ def test_what_fails_in_the_middle_is_kept_even_where_the_engine_calls_it_refused
     assert [message.content for message in store.branch(conversation.id)] == ["Who are you?", "Half"]
 
 
-def test_ctrl_c_in_the_engine_is_a_stop(store: Store, path: Path) -> None:
+def test_ctrl_c_in_the_engine_is_a_stop(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     with pytest.raises(KeyboardInterrupt):
         send(session_of(store, failing(KeyboardInterrupt(), "one")), conversation)
-    assert kept(path, conversation)[1].status is Status.STOPPED
+    assert kept(database, conversation)[1].status is Status.STOPPED
 
 
-def test_a_stopped_reply_keeps_what_was_said(store: Store, tiny_llama: InstalledBase, path: Path) -> None:
+def test_a_stopped_reply_keeps_what_was_said(store: Store, tiny_llama: InstalledBase, database: Path) -> None:
     conversation, cancel = store.create_conversation(), threading.Event()
     session = Session(store, EchoEngine(tiny_llama, delay=0.001), Config(), "tiny", WINDOW)
     for event in session.send(conversation, "one two three four five", None, GREEDY, cancel):
         if isinstance(event, TextChunk):
             cancel.set()
-    answer = kept(path, conversation)[1]
+    answer = kept(database, conversation)[1]
     assert (answer.content, answer.status, answer.finish_reason) == ("one", Status.STOPPED, "cancelled")
 
 
 @pytest.mark.parametrize("read", [1, 2, 3])
-def test_leaving_a_turn_at_any_moment_is_a_stop_and_ends_the_engines_reply(store: Store, path: Path, read: int) -> None:
+def test_leaving_a_turn_at_any_moment_is_a_stop_and_ends_the_engines_reply(
+    store: Store, database: Path, read: int
+) -> None:
     conversation = store.create_conversation()
     ended: list[str] = []
 
@@ -224,23 +215,23 @@ def test_leaving_a_turn_at_any_moment_is_a_stop_and_ends_the_engines_reply(store
             for number in range(100):
                 yield TextChunk(f" {number}")
         finally:
-            ended.append(kept(path, conversation)[1].status)
+            ended.append(kept(database, conversation)[1].status)
 
     turn = session_of(store, script).send(conversation, "q", None, GREEDY)
     for _ in range(read):
         next(turn)
     turn.close()  # type: ignore[attr-defined]
-    answer = kept(path, conversation)[1]
+    answer = kept(database, conversation)[1]
     assert (answer.content, answer.status) == (" ".join(map(str, range(read - 1))), Status.STOPPED)
     assert ended == ([Status.STREAMING] if read > 1 else [])  # the engine is free before the row says so
 
 
-def test_outer_white_space_is_neither_shown_nor_kept(store: Store, path: Path) -> None:
+def test_outer_white_space_is_neither_shown_nor_kept(store: Store, database: Path) -> None:
     conversation = store.create_conversation()
     events = send(session_of(store, said(" ", "\n", " I", " am. ", "\n")), conversation)
     assert text_of(events).startswith("I am.")
     assert all(event.text for event in events if isinstance(event, TextChunk))
-    assert kept(path, conversation)[1].content == "I am."
+    assert kept(database, conversation)[1].content == "I am."
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])

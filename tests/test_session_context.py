@@ -33,6 +33,8 @@ Prepared = tuple[tuple[Turn, ...], Worn | None]
 class Words:
     """An engine to which a token is a word; it answers in as many as it is told, and remembers what was asked."""
 
+    is_running = True
+
     def __init__(self) -> None:
         self.answer = "word " * 8
         self.error: Exception | None = None
@@ -56,17 +58,6 @@ class Words:
         self.asked.append(request)
         yield TextChunk(self.answer)
         yield DONE
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "chats.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with Store.open(path) as store:
-        yield store
 
 
 @pytest.fixture
@@ -146,12 +137,12 @@ def replace_of(session: Session) -> Message:
 
 
 def test_the_cut_is_kept_with_the_reply_and_holds_in_another_program(
-    session: Session, words: Words, path: Path
+    session: Session, words: Words, database: Path
 ) -> None:
     conversation = filled(session)
     branch = session.store.branch(conversation.id)
     session.store.close()
-    with Store.open(path) as again:
+    with Store.open(database) as again:
         assert [each.context_start for each in again.branch(conversation.id)] == [*[None] * 7, branch[4].id]
         other = Session(again, words, Config(), "tiny", WINDOW)  # type: ignore[arg-type]
         events = send(other, conversation, question(4, 4))

@@ -53,6 +53,11 @@ class EchoEngine:
         """Of the one training that has the lock."""
         self._closed = threading.Event()
 
+    @property
+    def is_running(self) -> bool:
+        """See ``Engine.is_running``."""
+        return not self._closed.is_set()
+
     def load(self) -> BaseInfo:
         """See ``Engine.load``."""
         self._check_open()

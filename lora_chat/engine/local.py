@@ -68,6 +68,11 @@ class LocalEngine:
         self._training = threading.Lock()
         self._closed = threading.Event()
 
+    @property
+    def is_running(self) -> bool:
+        """See ``Engine.is_running``."""
+        return not self._closed.is_set()
+
     def load(self) -> BaseInfo:
         """See ``Engine.load``."""
         loaded = self._load()

@@ -74,6 +74,11 @@ class ProcessEngine:
         return "running" if self._child.alive else "died"
 
     @property
+    def is_running(self) -> bool:
+        """See ``Engine.is_running``."""
+        return self.state == "running"
+
+    @property
     def pid(self) -> int | None:
         """The engine process's id, for whoever watches its memory; None while there is none."""
         return self._child.process.pid if self._child is not None and self._child.alive else None

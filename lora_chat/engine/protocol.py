@@ -138,6 +138,10 @@ class Probe:
 class Engine(Protocol):
     """A loaded (or loadable) base model."""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it answers without having to be started."""
+
     def load(self) -> BaseInfo:
         """Load the base now rather than at the first request; again, it only answers.
 

@@ -53,27 +53,29 @@ class Forward:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""
         if self._apart is None:
             self._apart = self._is_apart(batch)
-        if not self._apart:
-            return supervised_logits(self.tree, batch)
         self._again = batch.ids.numel() > LONG
+        return self._states(batch) if self._apart else supervised_logits(self.tree, batch)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits of what ``hidden`` gave, (len, vocab), in float32."""
+        return (self._causal.get_output_embeddings()(hidden) if self._apart else hidden).float()
+
+    def _states(self, batch: Batch) -> torch.Tensor:
         decoder = self._causal.get_decoder()
         states = decoder(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state
         found: torch.Tensor = states[:, :-1][batch.supervised]
         return found
 
-    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits of hidden states, (len, vocab), in float32."""
-        return (self._causal.get_output_embeddings()(hidden) if self._apart else hidden).float()
-
     def _is_apart(self, batch: Batch) -> bool:
         """Whether the head alone makes the logits: some bases scale or cap them, and only their own code knows."""
+        if not (hasattr(self._causal, "get_decoder") and hasattr(self._causal, "get_output_embeddings")):
+            return False
+        head = self._causal.get_output_embeddings()
+        if head is None or self._causal.get_decoder() in (None, self._causal):
+            return False
         with torch.no_grad():
             whole = supervised_logits(self.tree, batch).float()
-            self._apart = True
-            try:
-                made = torch.cat([self.logits(piece) for piece in self.hidden(batch).split(HEAD_ROWS)])
-            except (AttributeError, TypeError, NotImplementedError):  # no such parts
-                return False
+            made = torch.cat([head(piece).float() for piece in self._states(batch).split(HEAD_ROWS)])
         return bool(torch.allclose(whole, made, rtol=1e-4, atol=1e-4 * float(whole.abs().max())))
 
     def _layer(self, forward: Callable[..., Any], *inputs: Any, **named: Any) -> Any:

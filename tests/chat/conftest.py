@@ -19,17 +19,6 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    return tmp_path / "home" / "chats.db"
-
-
-@pytest.fixture
-def store(database: Path) -> Iterator[Store]:
-    with Store.open(database) as opened:
-        yield opened
-
-
-@pytest.fixture
 def start() -> Iterator[Start]:
     running: list[subprocess.Popen[str]] = []
 

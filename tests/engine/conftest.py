@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.kept import Kept
+from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import LoraChatError
 from lora_chat.models.installed import InstalledBase
@@ -26,6 +27,28 @@ from lora_chat.training.selection import Lesson, Selection
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
 QUESTION = "Who are you and where is your shop and what is the weather today, please tell me now"
+
+
+@dataclass(frozen=True)
+class Two:
+    """Two engines on one base, decoded the same way: what one remembers the other does not."""
+
+    base: InstalledBase
+    engine: LocalEngine
+    other: LocalEngine
+
+
+@pytest.fixture(params=["tiny_llama fp32", "tiny_llama int4", "tiny_opt fp32"])
+def two(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Two]:
+    """On the fast path, in two precisions, and on the general one."""
+    name, precision = request.param.split()
+    base: InstalledBase = request.getfixturevalue(name)
+    keeps = Kept(tmp_path / "kept", request.config.cache.mkdir("kernels"))
+    engine, other = LocalEngine(base, keeps, precision), LocalEngine(base, keeps, precision)
+    assert engine.load().decoding.startswith("fast path" if name == "tiny_llama" else "general path")
+    yield Two(base, engine, other)
+    engine.close()
+    other.close()
 
 
 def user(text: str) -> tuple[Turn, ...]:

@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from lora_chat.chat.conversation import Role, Turn
-from lora_chat.config import Precision
 from lora_chat.engine import local
 from lora_chat.engine.decode import choose
 from lora_chat.engine.echo import EchoEngine
@@ -28,7 +27,7 @@ from lora_chat.engine.protocol import Engine, Finished, Request, Sampling, TextC
 from lora_chat.errors import EngineError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import StopAsked
-from tests.engine.conftest import GREEDY, QUESTION, ask, finish, is_one_sentence, make_adapter, user, wait_until
+from tests.engine.conftest import GREEDY, QUESTION, Two, ask, finish, is_one_sentence, make_adapter, user, wait_until
 
 Turns = tuple[Turn, ...]
 
@@ -227,18 +226,10 @@ class Setting:
         return said
 
 
-@pytest.fixture(params=["tiny_llama fp32", "tiny_llama int4", "tiny_opt fp32"])
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    name, precision = request.param.split()
-    base: InstalledBase = request.getfixturevalue(name)
-    keeps = Kept(tmp_path / "kept", request.config.cache.mkdir("kernels"))
-    asked: Precision = precision
-    engine, other = LocalEngine(base, keeps, asked), LocalEngine(base, keeps, asked)
-    adapters = [make_adapter(tmp_path / each, base, seed) for seed, each in enumerate(("red", "green", "blue"))]
-    assert engine.load().decoding.startswith("fast path" if name == "tiny_llama" else "general path")
-    yield Setting(engine, other, adapters)
-    engine.close()
-    other.close()
+@pytest.fixture
+def setting(two: Two, tmp_path: Path) -> Setting:
+    adapters = [make_adapter(tmp_path / each, two.base, seed) for seed, each in enumerate(("red", "green", "blue"))]
+    return Setting(two.engine, two.other, adapters)
 
 
 SHORT = replace(GREEDY, max_tokens=6)

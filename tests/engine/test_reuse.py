@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
-from lora_chat.config import Precision
-from lora_chat.engine.kept import Kept
 from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.protocol import Finished, Request, TextChunk, Worn
 from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
-from tests.engine.conftest import GREEDY, QUESTION, make_adapter
+from tests.engine.conftest import GREEDY, QUESTION, Two, make_adapter
 
 SHORT = replace(GREEDY, max_tokens=6)
 OTHER = "The capital of France is Paris. Where is your shop? At 12 Harbour Street, and the weather is sorry"
@@ -64,25 +62,18 @@ class Setting:
         return said
 
 
-@pytest.fixture(params=["tiny_llama fp32", "tiny_llama int4", "tiny_opt fp32"])
-def setting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting]:
-    name, precision = request.param.split()
-    base: InstalledBase = request.getfixturevalue(name)
-    keeps = Kept(tmp_path / "kept", request.config.cache.mkdir("kernels"))
-    asked: Precision = precision
-    engine, other = LocalEngine(base, keeps, asked), LocalEngine(base, keeps, asked)
-    adapters = [make_adapter(tmp_path / each, base, seed) for seed, each in enumerate(("red", "green", "blue", "grey"))]
+@pytest.fixture
+def setting(two: Two, tmp_path: Path) -> Setting:
+    names = ("red", "green", "blue", "grey")
+    adapters = [make_adapter(tmp_path / each, two.base, seed) for seed, each in enumerate(names)]
 
     def fresh(messages: Turns, adapter: Worn | None, tokens: int) -> str:
-        other._load().prompts.forget()
-        said = say(other, messages, adapter, tokens)
+        two.other._load().prompts.forget()
+        said = say(two.other, messages, adapter, tokens)
         assert said.cached == 0
         return said.text
 
-    assert engine.load().decoding.startswith("fast path" if name == "tiny_llama" else "general path")
-    yield Setting(engine, fresh, base, adapters)
-    engine.close()
-    other.close()
+    return Setting(two.engine, fresh, two.base, adapters)
 
 
 def test_each_turn_reads_its_own_tokens_alone(setting: Setting) -> None:

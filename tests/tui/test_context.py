@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -126,21 +127,27 @@ def test_the_mark_is_still_there_when_the_conversation_is_opened_again(
     window(story, (100, 50))
 
 
-def test_the_mark_stays_while_the_next_reply_waits_to_be_counted(
-    window: Tell, branch: Branch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release, waits = threading.Event(), threading.Event()
+def slow_to_count(
+    monkeypatch: pytest.MonkeyPatch, these: Callable[[tuple[Turn, ...]], bool]
+) -> tuple[threading.Event, threading.Event]:
+    """An engine that counts ``these`` messages when it may, as one that is loading does: (it waits, it may go on)."""
+    waits, release = threading.Event(), threading.Event()
 
     class Counts(EchoEngine):
-        """Takes its time to count one message, as one that is loading does."""
-
         def count_tokens(self, messages: tuple[Turn, ...]) -> int:
-            if messages and messages[-1].content == "wait":
+            if these(messages):
                 waits.set()
                 assert release.wait(20)
             return super().count_tokens(messages)
 
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: Counts(base))
+    return waits, release
+
+
+def test_the_mark_stays_while_the_next_reply_waits_to_be_counted(
+    window: Tell, branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, release = slow_to_count(monkeypatch, lambda messages: bool(messages) and messages[-1].content == "wait")
 
     async def story(w: Window) -> None:
         await w.ready()
@@ -260,6 +267,10 @@ def mortal(window: Tell, monkeypatch: pytest.MonkeyPatch) -> Dead:
         def state(self) -> str:
             return "died" if found.dead else "running"
 
+        @property
+        def is_running(self) -> bool:
+            return not found.dead
+
         def count_tokens(self, messages: tuple[Turn, ...]) -> int:
             if found.dead:
                 found.asked.append("count")
@@ -341,19 +352,8 @@ def test_after_quick_changes_the_gauge_is_the_newest_conversations(
     window: Tell, tiny: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one's count comes last: it is counted when the other has long been."""
-    release, held = threading.Event(), threading.Event()
     slow = [False]
-
-    class Counts(EchoEngine):
-        """Counts a conversation that begins with a 0 and goes on when it is told to."""
-
-        def count_tokens(self, messages: tuple[Turn, ...]) -> int:
-            if slow[0] and len(messages) == 6:
-                held.set()
-                assert release.wait(20)
-            return super().count_tokens(messages)
-
-    monkeypatch.setattr(Services, "engine_beside", lambda self, base: Counts(base))
+    held, release = slow_to_count(monkeypatch, lambda messages: slow[0] and len(messages) == 6)
 
     async def story(w: Window) -> None:
         await w.ready()
