@@ -7,6 +7,8 @@ of packed weights is unpacked in registers and multiplied with the inputs of one
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from llvmlite import binding, ir
@@ -155,6 +157,28 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
     return intrinsic(typed)
 
 
+def _behind(builder: Any, address: Any, step: Any, count: Any) -> Any:
+    """The address ``count`` times ``step`` bytes behind ``address``."""
+    return builder.add(address, builder.mul(step, count))
+
+
+def _halves(builder: Any, address: Any) -> list[Any]:
+    """Where the two vectors of 32 lanes lie."""
+    return [builder.add(address, _int(half * _LANES * 4)) for half in range(2)]
+
+
+def _for_all(builder: Any, count: Any, chains: int, body: Callable[[Any, int], None]) -> None:
+    """``body(index, chain)`` for every index below ``count``, the chains in turn; the rest goes to the first."""
+    together = builder.udiv(count, _int(chains))
+    with cgutils.for_range(builder, together) as loop:
+        first = builder.mul(loop.index, _int(chains))
+        for chain in range(chains):
+            body(builder.add(first, _int(chain)), chain)
+    if chains > 1:
+        with cgutils.for_range_slice(builder, builder.mul(together, _int(chains)), count, _int(1)) as (index, _):
+            body(index, 0)
+
+
 def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
     """An intrinsic: 32 lanes of a matrix's rows, summed up with the weights of ``tokens``, or added to what is there.
 
@@ -166,43 +190,27 @@ def _mixture(kind: Kind, tokens: int, *, added: bool) -> Any:
 
     def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
         lanes, scales, weights, out, rows, next_row, next_scale, next_weights, next_out = args
-        zero = ir.Constant(_vector, [0.0] * _LANES)
         chains = _CHAINS if tokens == 1 and not added else 1
-        targets = [
-            [
-                builder.add(builder.add(out, builder.mul(next_out, _int(token))), _int(half * _LANES * 4))
-                for half in (0, 1)
-            ]
-            for token in range(tokens)
-        ]
+        targets = [_halves(builder, _behind(builder, out, next_out, _int(token))) for token in range(tokens)]
+        zero = ir.Constant(_vector, [0.0] * _LANES)
         begins = [[_load(builder, each, _vector, 4) if added else zero for each in pair] for pair in targets]
         sums = [[[cgutils.alloca_once_value(builder, each) for each in pair] for pair in begins] for _ in range(chains)]
 
-        def mix(index: Any, chain: int) -> None:
-            row = builder.add(lanes, builder.mul(index, next_row))
-            scale = builder.add(scales, builder.mul(index, next_scale))
-            values = read(builder, [row, scale], _int(0))
+        def mix(row: Any, chain: int) -> None:
+            places = [_behind(builder, lanes, next_row, row), _behind(builder, scales, next_scale, row)]
+            values = read(builder, places, _int(0))
             for token in range(tokens):
-                place = builder.add(weights, builder.mul(next_weights, _int(token)))
-                place = builder.add(place, builder.mul(index, _int(4)))
-                weight = _everywhere(builder, _load(builder, place, ir.FloatType(), 4))
+                first = _behind(builder, weights, next_weights, _int(token))
+                weight = _load(builder, _behind(builder, first, _int(4), row), ir.FloatType(), 4)
+                weight = _everywhere(builder, weight)
                 for value, total in zip(values, sums[chain][token], strict=True):
                     builder.store(_fma(builder, weight, value, builder.load(total)), total)
 
-        together = builder.udiv(rows, _int(chains))
-        with cgutils.for_range(builder, together) as loop:
-            first = builder.mul(loop.index, _int(chains))
-            for chain in range(chains):
-                mix(builder.add(first, _int(chain)), chain)
-        if chains > 1:
-            with cgutils.for_range_slice(builder, builder.mul(together, _int(chains)), rows, _int(1)) as (index, _):
-                mix(index, 0)
+        _for_all(builder, rows, chains, mix)
         for token, pair in enumerate(targets):
             for half, place in enumerate(pair):
-                total = builder.load(sums[0][token][half])
-                for chain in range(1, chains):
-                    total = builder.fadd(total, builder.load(sums[chain][token][half]))
-                builder.store(total, builder.inttoptr(place, ir.PointerType(_vector)), align=4)
+                made = [builder.load(chain[token][half]) for chain in sums]
+                builder.store(reduce(builder.fadd, made), builder.inttoptr(place, ir.PointerType(_vector)), align=4)
         return cgutils.get_null_value(_int64)
 
     def typed(
