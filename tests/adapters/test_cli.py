@@ -11,6 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from lora_chat.cli import adapter as commands
+from lora_chat.cli.adapter import checking, installing, looking
+from lora_chat.cli.adapter import places as where
 from lora_chat.engine.protocol import Probe
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.paths import Paths
@@ -22,9 +24,10 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A home of its own, with a base on the machine and an engine that measured 1.5."""
     home = paths_under(tmp_path / "home")
     base = SimpleNamespace(name="tiny", signature=SIGNATURE)
-    monkeypatch.setattr(commands, "_places", lambda: (home, "tiny"))
+    for module in (checking, installing, looking, where):
+        monkeypatch.setattr(module, "places", lambda: (home, "tiny"))
     monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
-    monkeypatch.setattr(commands, "_measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
+    monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
     return home
 
 
@@ -112,7 +115,7 @@ def test_a_static_failure_comes_before_a_missing_base(
 def test_what_is_not_finite_on_the_probe_is_refused(
     source: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "_measured_effect", lambda base, worn: Probe(float("nan"), False, 4, 14))
+    monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(float("nan"), False, 4, 14))
     assert refused("verify", source, "--json")[0].exit_code == 4
 
 

@@ -1,0 +1,15 @@
+"""``lora-chat adapter``: what can be worn. Owns the table of its commands; the files beside this one do them."""
+
+from __future__ import annotations
+
+import typer
+
+from lora_chat.cli.adapter import checking, installing, looking
+
+app = typer.Typer(help="Adapters: list, inspect, check, install and remove them.", no_args_is_help=True)
+
+app.command("list")(looking.list_adapters)
+app.command("info")(looking.info)
+app.command("verify")(checking.verify)
+app.command("install")(installing.install)
+app.command("remove")(installing.remove)

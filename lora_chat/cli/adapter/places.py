@@ -1,0 +1,70 @@
+"""Where the adapter commands look. Owns finding the folder and the base that are meant; never reads an adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.manifest import Manifest
+    from lora_chat.adapters.weights import AdapterFiles
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.paths import Paths
+
+
+def places() -> tuple[Paths, str]:
+    """Where things are, and the configured base model's name."""
+    import os
+
+    from lora_chat.config import load_config
+    from lora_chat.paths import find_paths
+
+    paths = find_paths(os.environ)
+    return paths, load_config(paths.config).model
+
+
+def folder_of(name: str, paths: Paths) -> Path:
+    """The folder of an adapter's name, broken or not, else of a path; names come first, ``./x`` is always a path."""
+    from lora_chat.adapters.reading import shown
+    from lora_chat.adapters.registry import discover
+    from lora_chat.errors import NotFoundError
+
+    for root in (paths.adapters, paths.bundled_adapters):
+        if Path(name).name == name and not name.startswith(".") and (root / name).is_dir():
+            return root / name
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.name == name:
+        discover(paths).get(name)  # raises, naming what is near
+    raise NotFoundError(f"There is no adapter folder {shown(name, 200)}: check the path.")
+
+
+def base_for(paths: Paths, model: str, declared: str) -> InstalledBase:
+    """The base named by ``--model``, else the one the adapter declares if it is here, else the configured one."""
+    from lora_chat.errors import NotFoundError
+    from lora_chat.models.installed import find_base
+
+    if declared and not model:
+        try:
+            return find_base(paths.models, declared)
+        except NotFoundError:
+            pass
+    return find_base(paths.models, model or places()[1])
+
+
+def base_if_here(paths: Paths, model: str, declared: str) -> InstalledBase | None:
+    """The same, or None where it is not on this machine; one that ``--model`` names must be."""
+    from lora_chat.errors import NotFoundError
+
+    try:
+        return base_for(paths, model, declared)
+    except NotFoundError:
+        if model:
+            raise
+        return None
+
+
+def declared_base(files: AdapterFiles, manifest: Manifest | None) -> str:
+    """The base an adapter says it was made for; empty where it does not."""
+    return (manifest.base.model if manifest else "") or files.settings.base_model
