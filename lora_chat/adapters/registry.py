@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from lora_chat.adapters.manifest import Manifest, checked_name
-from lora_chat.adapters.peft_config import CONFIG_NAME
+from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, shown
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import read_manifest_of
@@ -79,6 +79,14 @@ class Adapter:
         return (
             self.manifest.weights.sha256
             or hashlib.sha256(read_bytes(self.path / WEIGHTS_NAME, WEIGHTS_LIMIT)).hexdigest()
+        )
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """Of the config, in hex; as ``sha256``."""
+        return (
+            self.manifest.weights.config_sha256
+            or hashlib.sha256(read_bytes(self.path / CONFIG_NAME, CONFIG_LIMIT)).hexdigest()
         )
 
 

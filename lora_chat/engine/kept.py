@@ -23,6 +23,11 @@ class Kept:
         """The base's own answers to general questions, which trainings rehearse."""
         return self.folder / "general-answers.safetensors"
 
+    @property
+    def effects(self) -> Path:
+        """What adapters were measured to change on the base: see ``effects.Effects``."""
+        return self.folder / "effects.json"
+
 
 def kept_for(base: InstalledBase, paths: Paths) -> Kept:
     """Beside the base's record, a cache like the base itself."""

@@ -20,6 +20,7 @@ from lora_chat.config import Precision
 from lora_chat.decoder.protocol import Context
 from lora_chat.engine.background import run_in_background
 from lora_chat.engine.decode import choose
+from lora_chat.engine.effects import Effects
 from lora_chat.engine.floor import Floor
 from lora_chat.engine.kept import Kept
 from lora_chat.engine.loaded import Loaded
@@ -137,8 +138,11 @@ class LocalEngine:
             worn = (
                 loaded.decoder.begin(dressed.outfit, adapter.scale).extend(ids, self._check_reply, every=True).float()
             )
+        effect = float((worn - bare).abs().max())
+        if adapter.scale == 1:
+            Effects(self._kept.effects, self._installed.signature.weights).put(*dressed.hashes, effect)
         return Probe(
-            effect=float((worn - bare).abs().max()),
+            effect=effect,
             finite=bool(worn.isfinite().all()),
             modules_matched=dressed.modules,
             modules_total=len(self._installed.signature.modules),

@@ -27,6 +27,8 @@ class Dressed:
     """Of the very files it was read from."""
     outfit: Any
     """What the decoder made of it."""
+    hashes: tuple[str, str]
+    """sha256 of its weights and of its config, in hex."""
     modules: int
     """Of the base that it changes."""
 
@@ -58,7 +60,8 @@ class Wardrobe:
 
     def _read(self, adapter: Worn, identity: tuple[Any, ...]) -> Dressed:
         checked = load_verified(adapter.folder, self._signature, adapter.sha256)
-        return Dressed(identity, self._decoder.dress(checked), len(checked.layout.modules))
+        hashes = (checked.sha256, checked.files.config_sha256)
+        return Dressed(identity, self._decoder.dress(checked), hashes, len(checked.layout.modules))
 
 
 def _identity(adapter: Worn) -> tuple[Any, ...]:
