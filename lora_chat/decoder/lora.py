@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -18,6 +17,9 @@ from lora_chat.decoder.quantise import Packed, as_stored, pack_int8
 from lora_chat.decoder.shape import Shape
 from lora_chat.errors import RefusedError
 from lora_chat.models.tensors import read_tensor
+
+_SCALES = 2
+"""Scales of one adapter at which it is kept."""
 
 _LINE = 64
 """Bytes: where a tensor begins in an arena, so that no vector lies across two lines of the cache."""
@@ -59,9 +61,27 @@ class Outfit:
             a, b = read_tensor(data, module.a).contiguous(), read_tensor(data, module.b).T
             self._parts[places[name]] = self._pack(a), b, module.scaling
         self._parts = dict(sorted(self._parts.items()))  # as the kernels come by
-        self.at = lru_cache(maxsize=2)(self._at)
+        self._at: dict[float, AtScale] = {}
 
-    def _at(self, scale: float) -> AtScale:
+    @property
+    def bytes(self) -> int:
+        """See ``Outfit.bytes``."""
+        factors = sum(a.bytes + b.nbytes for a, b, _ in self._parts.values())
+        return factors + sum(each.arena.nbytes for each in self._at.values())
+
+    def at(self, scale: float) -> AtScale:
+        """It at ``scale``; what was worn last is at hand.
+
+        Raises:
+            RefusedError: ``scale`` is not one.
+        """
+        found = self._at.pop(scale, None) or self._made(scale)
+        self._at[scale] = found
+        while len(self._at) > _SCALES:
+            del self._at[next(iter(self._at))]
+        return found
+
+    def _made(self, scale: float) -> AtScale:
         check_scale(scale)
         factors = [(a, _as_read(self._pack(b * (scaling * scale)))) for a, b, scaling in self._parts.values()]
         arena, addresses = _in_a_row([part for pair in factors for factor in pair for part in factor.parts])

@@ -51,6 +51,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters", "Adapters"),
     Command("adapter off", "", "take it off: the base answers", verbs.adapter_off, group="Adapters"),
     Command("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale, group="Adapters"),
+    Command(
+        "adapter mix", "A=0.7 B=0.3", "wear several at once, each times its share", verbs.adapter_mix, group="Adapters"
+    ),
     Command("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters", "Adapters"),
     Command("adapter install", "PATH", "check a folder and install it", verbs.adapter_install, group="Adapters"),
     Command(
