@@ -112,6 +112,15 @@ def inspect(
     return inspect_against(candidate, signature) if signature else candidate
 
 
+def prepared(files: AdapterFiles, manifest: Manifest, name: str) -> Candidate:
+    """An adapter that was made here, in memory, as one that could be installed as ``name``.
+
+    Raises:
+        RefusedError: nothing can be called so.
+    """
+    return Candidate(files, _completed(manifest, files, checked_name(name)), {}, (), files.warnings)
+
+
 def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate:
     """Hold a candidate against a base; return it with what there is to warn of.
 

@@ -1,4 +1,4 @@
-"""Several adapters as one: their weighted sum. Owns its notation and its arithmetic; never trains or touches a base.
+"""Several adapters as one: their weighted sum. Owns its notation, arithmetic and provenance; never touches a base.
 
 A sum of low-rank products is one low-rank product of the factors side by side, so nothing is approximated: the As are
 stacked, the Bs, each times its scaling and share, stand beside each other. PEFT calls this ``combination_type="cat"``.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import as_float32
 from lora_chat.adapters.peft_config import MAX_RANK
 from lora_chat.adapters.reading import shown
@@ -93,6 +94,31 @@ def mixed(parts: Sequence[tuple[AdapterFiles, float]], name: str) -> AdapterFile
     base = next((files.settings.base_model for files, _ in parts if files.settings.base_model), "")
     config = json.dumps(_config(ranks, base), indent=2, sort_keys=True).encode()
     return assembled(config, save(tensors, {"format": "pt"}), Path(name))
+
+
+def described(parts: Sequence[tuple[Manifest, str, Share]]) -> Manifest:
+    """What is written about a mixture of these: (what each says of itself, its sha256, its share).
+
+    It is as private as the most private of them, and wants to be worn as the one with the largest share.
+    """
+    manifests = [manifest for manifest, _, _ in parts]
+    largest = max(parts, key=lambda part: abs(part[2].weight))[0]
+    licences = list(dict.fromkeys(each.license for each in manifests))
+    return Manifest(
+        description="A mixture: " + ", ".join(f"{_number(share.weight)} of {share.name}" for _, _, share in parts),
+        license=" AND ".join(licences) if all(licences) else "",
+        authors=tuple(dict.fromkeys(author for each in manifests for author in each.authors)),
+        private=any(each.private for each in manifests),
+        base=next((each.base for each in manifests if each.base.model), largest.base),
+        chat=largest.chat,
+        training={
+            "source": "mixture",
+            "parts": [
+                {"name": share.name, "version": manifest.version, "share": share.weight, "sha256": sha256}
+                for manifest, sha256, share in parts
+            ],
+        },
+    )
 
 
 def _number(weight: float) -> str:
