@@ -54,7 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "adapter mix",
         "A=0.7 B=0.3",
-        "wear several at once, each times its share",
+        "wear several at once, by their shares",
         verbs.adapter_mix,
         "shares",
         "Adapters",
