@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from lora_chat.adapters.mixture import read_shares
@@ -86,32 +85,31 @@ def mixture_facts(wearing: Wearing) -> list[tuple[str, str]]:
     return [*shares, *wants, *prompt]
 
 
-def adapter_install(sitting: Sitting, path: str) -> None:
-    """Check the adapter in a folder against the base at hand, show it, and install it."""
-    from lora_chat.adapters import install as door
+def adapter_install(sitting: Sitting, source: str) -> None:
+    """Check an adapter against the base at hand, show what it is and does, and install it."""
+    from lora_chat.sitting.arrival import Against, look_at, settle
 
-    candidate = door.inspect(Path(path).expanduser(), None, sitting.base.signature)
-    manifest, layout = candidate.manifest, candidate.files.layout
-    sitting.face.details(
-        f"{manifest.name} {manifest.version}",
-        [
-            ("says", manifest.description or "nothing about itself"),
-            ("base", f"{manifest.base.model or 'not said'}; fits {sitting.base.name}"),
-            ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
-            ("size", f"{layout.parameters:,} parameters, {len(candidate.files.weights):,} bytes"),
-            ("sha256", candidate.files.sha256),
-            ("licence", manifest.license or "not said"),
-            *([("left out", clean_line(", ".join(candidate.ignored), 300))] if candidate.ignored else []),
-            *[("mind", clean_line(warning, 300)) for warning in candidate.warnings],
-        ],
-    )
-    if not sitting.face.confirm(f"Install the adapter {manifest.name}?"):
+    paths, base = sitting.services.paths, sitting.base
+    arrival = look_at(source, paths, lambda candidate: Against(base, sitting.engine.probe), _noting(sitting))
+    done = settle(arrival, paths, sitting.face)
+    if done is None:
         sitting.face.note("Nothing was installed.")
         return
-    done = door.install(candidate, sitting.services.paths)
     how = "is already installed, with the same bytes" if done.already else "is installed"
     sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
     sitting.face.changed()
+
+
+def _noting(sitting: Sitting) -> Callable[[str, float, float], None]:
+    """Progress as one sentence for each thing that takes long, and none for each step of it."""
+    said: set[str] = set()
+
+    def tell(what: str, done: float, total: float) -> None:
+        if what not in said:
+            said.add(what)
+            sitting.face.note(f"{what} …")
+
+    return tell
 
 
 def train(sitting: Sitting, name: str) -> None:

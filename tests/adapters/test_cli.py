@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import lora_chat.models.sources  # noqa: F401  (it keeps find_base by name: not the one that is put in its place here)
 from lora_chat.cli import adapter as commands
 from lora_chat.cli.adapter import checking, installing, looking, mixing
 from lora_chat.cli.adapter import places as where
