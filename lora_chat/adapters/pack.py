@@ -105,7 +105,8 @@ def _weights(files: AdapterFiles, dtype: str) -> bytes:
     views = [view for module in files.layout.modules.values() for view in (module.a, module.b)]
     named = all(view.name.startswith(PREFIX) and not view.name.endswith(".default.weight") for view in views)
     same = all(dtype in ("", view.dtype) for view in views)
-    return files.weights if named and same and _metadata(files.weights) == METADATA else plain_weights(files, dtype)
+    bare = _metadata(files.weights) in (None, METADATA)
+    return files.weights if named and same and bare else plain_weights(files, dtype)
 
 
 def _metadata(weights: bytes) -> object:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,8 +28,10 @@ from lora_chat.adapters.registry import read_installed
 from lora_chat.adapters.verify import load_verified
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.errors import RefusedError
+from lora_chat.models.attach import wear
 from lora_chat.paths import Paths
 from tests.adapters.conftest import SIGNATURE, config, safetensors, tensors, write_adapter
+from tests.adapters.test_honest import logits, saved_by_peft
 
 TOML = 'version = "2.0.0"\nprivate = true\nlicense = "MIT"\n[training]\nsource = "/home/ann/shop/rows.jsonl"\n'
 
@@ -150,6 +153,16 @@ def test_bf16_halves_the_weights_and_rounds_to_the_nearest(tmp_path: Path) -> No
     assert claim.sha256 == hashlib.sha256(half.files["adapter_model.safetensors"]).hexdigest()
     assert 2 * claim.bytes < len(whole.weights) + 2_000
     assert packed(out).files["adapter_model.safetensors"] == half.files["adapter_model.safetensors"]
+
+
+@pytest.mark.parametrize(("dtype", "off"), [("", 0.0), ("F32", 0.0), ("BF16", 0.1), ("F16", 0.01)])
+def test_what_arrives_is_worn_as_what_left(dtype: str, off: float, llama: Any, tmp_path: Path) -> None:
+    folder = saved_by_peft(llama, tmp_path / "bot", rank_pattern={"q_proj": 6}, use_rslora=True)
+    here = logits(wear(llama, load_verified(folder, SIGNATURE), "a1b2c3"))
+    there = unpacked(packed(folder, dtype), tmp_path / "out")
+    arrived = logits(wear(llama, load_verified(there, SIGNATURE), "a1b2c3"))
+    assert (arrived - here).abs().max() <= off
+    assert (logits(llama) - here).abs().max() > 3 * off
 
 
 def test_one_edited_after_install_is_not_packed(tmp_path: Path, paths: Paths) -> None:

@@ -167,7 +167,7 @@ def _write_texts(stage: Path, manifest: Manifest, base: InstalledBase, dtype: st
 def _without_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     """Where tools note the folder that a model was loaded from."""
     return {key: value for key, value in values.items()
-            if not (key in ("_name_or_path", "name_or_path") and mentions_path(value))}  # fmt: skip
+            if not (key.endswith("name_or_path") and mentions_path(value))}  # fmt: skip
 
 
 def _write_json(file: Path, value: Mapping[str, Any]) -> None:
