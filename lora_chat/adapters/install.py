@@ -24,7 +24,7 @@ from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import read_bytes
 from lora_chat.adapters.registry import Adapter, Origin, discover, read_installed
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.source import Opened, opened_path
+from lora_chat.adapters.source import Opened, folder_at, opened_path
 from lora_chat.adapters.verify import Verdict, check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
@@ -99,6 +99,11 @@ def inspect(
     wanted = checked_name(name or chosen.name or folder.resolve().name.lower())
     candidate = Candidate(files, _completed(chosen, files, wanted), _texts(folder), source.left_out, warnings)
     return inspect_against(candidate, signature) if signature else candidate
+
+
+def inspect_folder(folder: Path, name: str | None = None, signature: BaseSignature | None = None) -> Candidate:
+    """The same of a folder where it lies. Raises as ``inspect``."""
+    return inspect(folder_at(folder), name, signature)
 
 
 def prepared(files: AdapterFiles, manifest: Manifest, name: str) -> Candidate:

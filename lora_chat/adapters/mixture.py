@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_chat.adapters.manifest import Manifest
-from lora_chat.adapters.numbers import as_float32
 from lora_chat.adapters.peft_config import MAX_RANK
+from lora_chat.adapters.plain import PREFIX
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.scale import check_scale
+from lora_chat.adapters.tensor_file import Tensor, encode_tensors
 from lora_chat.adapters.weights import AdapterFiles, ModuleLora, assembled
 from lora_chat.errors import RefusedError
 
 if TYPE_CHECKING:
-    import numpy as np
+    from lora_chat.adapters.numbers import Float32
 
 MOST = 8
 """Adapters in one mixture."""
@@ -81,19 +82,17 @@ def mixed(parts: Sequence[tuple[AdapterFiles, float]], name: str) -> AdapterFile
     for files, weight in parts:
         for module, lora in files.layout.modules.items():
             modules.setdefault(module, []).append((files, lora, weight))
-    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    tensors: dict[str, Tensor] = {}
     ranks: dict[str, int] = {}
     for module, found in modules.items():
         _check_alike(module, found)
         a, b = _side_by_side(found)
         ranks[module] = len(a)
-        tensors[f"base_model.model.{module}.lora_A.weight"] = a
-        tensors[f"base_model.model.{module}.lora_B.weight"] = b
-    from safetensors.numpy import save
-
+        tensors[f"{PREFIX}{module}.lora_A.weight"] = Tensor("F32", a.shape, a.tobytes())
+        tensors[f"{PREFIX}{module}.lora_B.weight"] = Tensor("F32", b.shape, b.tobytes())
     base = next((files.settings.base_model for files, _ in parts if files.settings.base_model), "")
     config = json.dumps(_config(ranks, base), indent=2, sort_keys=True).encode()
-    return assembled(config, save(tensors, {"format": "pt"}), Path(name))
+    return assembled(config, encode_tensors(tensors), Path(name))
 
 
 def described(parts: Sequence[tuple[Manifest, str, Share]]) -> Manifest:
@@ -154,13 +153,13 @@ def _check_alike(module: str, found: Sequence[tuple[AdapterFiles, ModuleLora, fl
 
 def _side_by_side(
     found: Sequence[tuple[AdapterFiles, ModuleLora, float]],
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+) -> tuple[Float32, Float32]:
     """A (rank, in) and B (out, rank) of the sum, with alpha equal to the rank."""
     import numpy as np
 
-    a = [as_float32(files.weights, lora.a) for files, lora, _ in found]
-    b = [as_float32(files.weights, lora.b) * np.float32(lora.scaling * weight) for files, lora, weight in found]
-    return np.concatenate(a), np.ascontiguousarray(np.concatenate(b, axis=1))
+    a = [files.numbers(lora.a) for files, lora, _ in found]
+    b = [files.numbers(lora.b) * np.float32(lora.scaling * weight) for files, lora, weight in found]
+    return np.concatenate(a), np.concatenate(b, axis=1)
 
 
 def _config(ranks: dict[str, int], base: str) -> dict[str, Any]:

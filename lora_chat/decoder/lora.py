@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from lora_chat.adapters.numbers import as_float32
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.scale import check_scale
 from lora_chat.adapters.verify import VerifiedAdapter
@@ -80,9 +79,9 @@ class Outfit:
         self._kind = Kind.INT8 if packed else Kind.F32
         ordered = sorted((known[name], module) for name, module in modules.items())  # as the kernels come by
         self._places = [place for place, _ in ordered]
-        data = adapter.files.weights
-        self._a = self._stored([as_float32(data, module.a) for _, module in ordered])
-        self._b = [np.ascontiguousarray(as_float32(data, module.b).T) for _, module in ordered]
+        files = adapter.files
+        self._a = self._stored([files.numbers(module.a) for _, module in ordered])
+        self._b = [np.ascontiguousarray(files.numbers(module.b).T) for _, module in ordered]
         self._scalings = [module.scaling for _, module in ordered]
         self._at: dict[float, AtScale] = {}
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lora_chat.adapters.mixture import Share, is_mixture, mixed, read_shares, written
-from lora_chat.adapters.numbers import as_float32
 from lora_chat.adapters.verify import verified
 from lora_chat.adapters.weights import AdapterFiles, read_adapter
 from lora_chat.errors import RefusedError
@@ -23,9 +22,7 @@ from tests.adapters.test_honest import as_dtype, logits, saved_by_peft
 def deltas(files: AdapterFiles) -> dict[str, np.ndarray[Any, Any]]:
     """What it adds to each module's weight, (out, in), in float64."""
     return {
-        name: module.scaling
-        * as_float32(files.weights, module.b).astype(np.float64)
-        @ as_float32(files.weights, module.a).astype(np.float64)
+        name: module.scaling * files.numbers(module.b).astype(np.float64) @ files.numbers(module.a).astype(np.float64)
         for name, module in files.layout.modules.items()
     }
 

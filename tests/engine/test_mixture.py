@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from lora_chat.adapters.mixture import mixed
-from lora_chat.adapters.numbers import as_float32
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.engine.kept import Kept
 from lora_chat.engine.local import LocalEngine
@@ -38,7 +37,7 @@ def merged(base: InstalledBase, parts: list[Worn]) -> torch.Tensor:
         for part in parts:
             files = read_adapter(part.folder)
             for name, module in files.layout.modules.items():
-                delta = as_float32(files.weights, module.b) @ as_float32(files.weights, module.a)
+                delta = files.numbers(module.b) @ files.numbers(module.a)
                 weight = model.get_submodule(name).weight
                 weight += torch.from_numpy(np.float32(part.scale * module.scaling) * delta)
         logits: torch.Tensor = model(input_ids=torch.tensor([IDS])).logits[0, -1]
