@@ -106,7 +106,8 @@ def test_what_cannot_be_mixed_is_refused_and_nothing_is_saved(
 def test_the_preview_shows_what_would_be_installed(source: Path, paths: Paths) -> None:
     (source / "tokenizer.json").write_text("{}")
     shown = CliRunner().invoke(commands.app, ["install", str(source), "--yes"]).stderr
-    for part in ("tiny/Llama-Random", "q_proj, v_proj", "sha256", "MIT", "tokenizer.json", "fits tiny"):
+    facts = ("tiny/Llama-Random", "fits tiny, 4 of 14 modules", "q_proj, v_proj", "sha256", "MIT", "up to 1.5")
+    for part in (*facts, "tokenizer.json"):
         assert part in shown
 
 
@@ -114,6 +115,20 @@ def test_without_a_terminal_and_yes_nothing_is_installed(source: Path, paths: Pa
     error, _ = refused("install", source)
     assert isinstance(error, UsageError)
     assert not paths.adapters.exists()
+
+
+def test_another_lineage_needs_a_word_and_yes_is_one(tmp_path: Path, paths: Paths) -> None:
+    other = write_adapter(tmp_path / "other", config(base_model_name_or_path="other/Model"))
+    error, _ = refused("install", other)
+    assert isinstance(error, UsageError)
+    assert "It was made for other/Model; its shapes fit tiny/Llama-Random" in str(error)
+    assert not paths.adapters.exists()
+    assert "installed in" in run("install", other, "--yes")
+
+
+def test_the_same_bytes_again_need_no_yes(source: Path, paths: Paths) -> None:
+    run("install", source, "--yes")
+    assert "already installed" in run("install", source)
 
 
 def test_verify_reports_as_the_interface_says(source: Path, paths: Paths) -> None:

@@ -8,6 +8,7 @@ import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -75,7 +76,14 @@ def tiny_wheel(tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def hub(converted: Path) -> Iterator[FakeHub]:
     """A hub on this machine that serves ``converted`` as ``org/tiny``."""
-    served = FakeHub({"org/tiny": {file.name: file.read_bytes() for file in converted.iterdir()}})
+    with serving({"org/tiny": {file.name: file.read_bytes() for file in converted.iterdir()}}) as served:
+        yield served
+
+
+@contextmanager
+def serving(repos: dict[str, dict[str, bytes]]) -> Iterator[FakeHub]:
+    """A hub on this machine that serves ``repos``."""
+    served = FakeHub(repos)
     server = ThreadingHTTPServer(("127.0.0.1", 0), served.handler())
     server.daemon_threads = True
     served.address = f"http://127.0.0.1:{server.server_address[1]}"
@@ -175,6 +183,8 @@ class FakeHub:
     go_on: threading.Event = field(default_factory=threading.Event)
     tokens: list[str] = field(default_factory=list)
     """The Authorization header of every request."""
+    asked: list[str] = field(default_factory=list)
+    """The path of every request."""
     agents: list[str] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     """The Range header of every request for the weights, "" for none."""
@@ -196,6 +206,7 @@ class FakeHub:
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.split("?")[0]
+        self.asked.append(path)
         self.tokens.append(request.headers.get("Authorization", ""))
         self.agents.append(request.headers.get("User-Agent", ""))
         if path.startswith("/api/models/"):

@@ -46,6 +46,30 @@ def test_install_shows_it_first_and_no_installs_nothing(window: Tell, tiny: Path
     assert (tiny.adapters / "lighthouse").is_dir()
 
 
+def test_an_archive_is_installed_in_the_chat_as_at_the_shell(window: Tell, tiny: Paths, shared: Path) -> None:
+    archive = shutil.make_archive(str(shared.parent / "sent"), "gztar", shared.parent, shared.name)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write(f"/adapter install {archive}")
+        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+        await w.press("n")
+        await w.see("changes the logits of a probe")
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.write(f"/adapter install {archive}")
+        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+        await w.press("y")
+        await w.hear("lighthouse is installed: /adapter use lighthouse")
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.write(f"/adapter install {archive}")
+        await w.hear("lighthouse is already installed, with the same bytes: /adapter use lighthouse")
+
+    window(story)
+    assert [path.name for path in tiny.adapters.iterdir()] == ["lighthouse"]
+
+
 def test_what_is_worn_belongs_to_the_conversation_and_each_answer_remembers(
     window: Tell, worn: str, branch: Branch
 ) -> None:
