@@ -1,4 +1,4 @@
-"""The one door in. Owns how an adapter gets into the person's folder and out of it; never runs or unpickles anything.
+"""The one door in. Owns how an adapter gets into the person's folder; never runs or unpickles anything.
 
 What was checked is what gets written: the bytes stay in memory from the reading on, so a source that changes
 meanwhile changes nothing. A folder appears by one rename, complete and flushed, or not at all.
@@ -9,31 +9,35 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, read_manifest, to_toml
+from lora_chat.adapters.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    WeightsClaim,
+    checked_name,
+    numbered,
+    read_manifest,
+    to_toml,
+)
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, refusal, shown
-from lora_chat.adapters.registry import Adapter, discover, read_installed
+from lora_chat.adapters.registry import Adapter, read_installed
+from lora_chat.adapters.removal import sweep, telling
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.files import staged_folder, sync_folder
+from lora_chat.files import staged_folder
 from lora_chat.paths import Paths
 from lora_chat.text import clean
 
 _TEXTS = ("README.md", "LICENSE")
 _TEXT_LIMIT = 2**20
 _LISTED = 1000
-_STALE_SECONDS = 3600
-_LEFTOVERS = (".incoming-", ".trash-")
 _OTHER_FORMS = {
     ".zip": "archives cannot be installed yet; unpack it and install the folder",
     ".tar": "archives cannot be installed yet; unpack it and install the folder",
@@ -131,7 +135,7 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         RefusedError: the folder cannot be written (full, read-only), with the reason; nothing is left.
     """
     sweep(paths)
-    for name in _names(candidate.manifest.name):
+    for name in numbered(candidate.manifest.name):
         target = paths.adapters / name
         if not os.path.lexists(target) and not (paths.bundled_adapters / name).is_dir():
             break
@@ -144,49 +148,10 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         MANIFEST_NAME: _readable(to_toml(manifest).encode()),
         **candidate.texts,
     }
-    with _telling(f"install the adapter into {target}"), staged_folder(target) as stage:
+    with telling(f"install the adapter into {target}"), staged_folder(target) as stage:
         for file_name, data in contents.items():
             (stage / file_name).write_bytes(data)
     return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
-
-
-def remove(name: str, paths: Paths) -> None:
-    """Delete an installed adapter: one rename takes it out of every listing, then its files go.
-
-    Raises:
-        RefusedError: it is a shipped one, or the folder cannot be changed.
-        NotFoundError: there is no such adapter.
-    """
-    target = check_removable(name, paths)
-    with _telling(f"remove the adapter {target}"):
-        if target.is_symlink():
-            target.unlink()
-            return
-        trash = Path(tempfile.mkdtemp(prefix=".trash-", dir=paths.adapters))
-        try:
-            os.replace(target, trash / name)
-            sync_folder(paths.adapters)
-        finally:
-            shutil.rmtree(trash, ignore_errors=True)
-
-
-def check_removable(name: str, paths: Paths) -> Path:
-    """Return the folder that ``remove`` would delete. Raises as ``remove``."""
-    target = paths.adapters / name
-    plain = name and not name.startswith(".") and Path(name).name == name and "\\" not in name and "\0" not in name
-    if plain and os.path.lexists(target):
-        return target
-    shipped = discover(paths).get(name)
-    raise RefusedError(f'The adapter "{shipped.name}" is shipped with lora-chat and cannot be removed.')
-
-
-def sweep(paths: Paths) -> None:
-    """Delete what an install or removal left when it was killed, once it is an hour old."""
-    with suppress(OSError):
-        for entry in paths.adapters.iterdir():
-            old = time.time() - entry.lstat().st_mtime > _STALE_SECONDS
-            if old and entry.name.startswith(_LEFTOVERS):
-                shutil.rmtree(entry, ignore_errors=True)
 
 
 def _check_form(source: Path) -> None:
@@ -230,26 +195,9 @@ def _others(source: Path) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _names(name: str) -> Iterator[str]:
-    """``name``, then ``name-2``, ``name-3``, … within 64 characters."""
-    yield name
-    for number in itertools.count(2):
-        tail = f"-{number}"
-        yield name[: 64 - len(tail)] + tail
-
-
 def _holds_same(target: Path, files: AdapterFiles) -> bool:
     try:
         same = read_bytes(target / WEIGHTS_NAME, WEIGHTS_LIMIT) == files.weights
         return same and read_bytes(target / CONFIG_NAME, CONFIG_LIMIT) == files.config
     except LoraChatError:
         return False
-
-
-@contextmanager
-def _telling(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RefusedError(f"Cannot {shown(what, 240)} ({error.strerror or error}): make room or correct its "
-                           "permissions; nothing was changed.") from error  # fmt: skip

@@ -13,7 +13,7 @@ from lora_chat.adapters.manifest import MANIFEST_LIMIT, MANIFEST_NAME, Manifest,
 from lora_chat.adapters.peft_config import matching_key
 from lora_chat.adapters.reading import read_bytes, shown
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.weights import AdapterFiles, LoraLayout, ModuleLora, read_adapter
+from lora_chat.adapters.weights import AdapterFiles, AdapterHeader, LoraLayout, ModuleLora, read_adapter
 from lora_chat.errors import NotFoundError, RefusedError
 
 
@@ -28,8 +28,13 @@ class Verdict:
     modules_matched: int
     modules_total: int
     """Linear modules of the base."""
-    asks: bool = False
-    """Whether a person should agree first: the shapes fit, but it was made for another base."""
+    doubt: str = ""
+    """What a person should agree to first, as one sentence: the shapes fit, but it was made for another base."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is something to agree to first."""
+        return bool(self.doubt)
 
 
 @dataclass(frozen=True)
@@ -79,19 +84,21 @@ def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "
         )
 
 
-def check_fit(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None = None) -> Verdict:
-    """Hold an adapter's names and shapes against a base; never raises for what it finds."""
+def check_fit(
+    files: AdapterFiles | AdapterHeader, signature: BaseSignature, manifest: Manifest | None = None
+) -> Verdict:
+    """Hold an adapter's names and shapes against a base: its header is enough; never raises for what it finds."""
     modules, base = files.layout.modules, signature.modules
     matched = sum(1 for name in modules if name in base)
     reason = _misfit(files, signature) or _incomplete(files, signature)
-    doubts = _doubts(files, signature, manifest)
+    doubt = _doubt(files, signature, manifest)
     return Verdict(
         ok=not reason,
         reason=reason,
-        warnings=files.warnings + tuple(doubts),
+        warnings=files.warnings + ((doubt,) if doubt else ()),
         modules_matched=matched,
         modules_total=len(base),
-        asks=bool(doubts),
+        doubt=doubt,
     )
 
 
@@ -122,7 +129,7 @@ def load_verified(folder: Path, signature: BaseSignature, sha256: str = "") -> V
     return verified(files, signature, manifest)
 
 
-def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
+def _misfit(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -> str:
     for name, module in files.layout.modules.items():
         if name not in signature.modules:
             return _sentence(files, signature, f'it adapts "{shown(name, 100)}", which this base does not have')
@@ -133,7 +140,7 @@ def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
     return ""
 
 
-def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
+def _incomplete(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -> str:
     """A file that lost tensors on its way would be half an adapter: what its config names must be there."""
     settings = files.settings
     if settings.targets is None or settings.selects_layers:
@@ -147,7 +154,7 @@ def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
     return _sentence(files, signature, f'{count} its config names have no tensors, "{first}" first: it is incomplete')
 
 
-def _sentence(files: AdapterFiles, signature: BaseSignature, why: str) -> str:
+def _sentence(files: AdapterFiles | AdapterHeader, signature: BaseSignature, why: str) -> str:
     made_for = f"made for {files.settings.base_model}, " if files.settings.base_model else ""
     return (
         f'The adapter "{shown(files.name)}" ({made_for}checked against {shown(signature.lineage, 100)}) does not fit: '
@@ -159,15 +166,15 @@ def _shape(module: ModuleLora) -> tuple[int, int]:
     return module.b.shape[0], module.a.shape[1]
 
 
-def _doubts(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None) -> list[str]:
+def _doubt(files: AdapterFiles | AdapterHeader, signature: BaseSignature, manifest: Manifest | None) -> str:
     said = manifest.base if manifest else None
     declared = (said.model if said else "") or files.settings.base_model
     here = shown(signature.lineage, 100)
     if not declared:
-        return [f"It does not say which base it was made for; its shapes fit {here}."]
+        return f"It does not say which base it was made for; its shapes fit {here}."
     known = signature.is_called(declared) or bool(said and said.weights and said.weights == signature.weights)
     if not known:
-        return [f"It was made for {shown(declared, 100)}; its shapes fit {here}, its words may not."]
+        return f"It was made for {shown(declared, 100)}; its shapes fit {here}, its words may not."
     if said and said.fingerprint and said.fingerprint != signature.fingerprint:
-        return [f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."]
-    return []
+        return f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."
+    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lora_chat.cli.adapter import checking, installing, looking
+from lora_chat.cli.adapter import checking, installing, looking, removing
 
 app = typer.Typer(help="Adapters: list, inspect, check, install and remove them.", no_args_is_help=True)
 
@@ -12,4 +12,5 @@ app.command("list")(looking.list_adapters)
 app.command("info")(looking.info)
 app.command("verify")(checking.verify)
 app.command("install")(installing.install)
-app.command("remove")(installing.remove)
+app.command("remove")(removing.remove)
+app.command("restore")(removing.restore)
