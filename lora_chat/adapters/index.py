@@ -18,7 +18,7 @@ from typing import Any
 from lora_chat import __version__
 from lora_chat.adapters.manifest import BaseClaim, ChatSettings, Manifest, WeightsClaim
 from lora_chat.adapters.reading import read_bytes
-from lora_chat.adapters.registry import Adapter, Catalog, Look, Problem, discover
+from lora_chat.adapters.registry import Adapter, Catalog, Look, Problem, discover, stamp_of
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import Verdict, check_fit
 from lora_chat.adapters.weights import read_adapter_header
@@ -58,6 +58,11 @@ class Index:
             self._forget(catalog)
             self._keep(_WORTH)
             return catalog
+
+    def is_as_listed(self, adapter: Adapter) -> bool:
+        """Whether the files of ``adapter``, which a look found, are what they were then: four calls, not thousands."""
+        look = (self._seen or {}).get(str(adapter.path))
+        return look is not None and look.found is adapter and look.stamp == stamp_of(str(adapter.path))
 
     def verdict(self, adapter: Adapter, signature: BaseSignature) -> Verdict:
         """Whether an adapter fits a base, from its header.

@@ -5,15 +5,24 @@ An adapter is worn exactly or refused with the reason: every tensor must have it
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
 from lora_chat.adapters.manifest import MANIFEST_LIMIT, MANIFEST_NAME, Manifest, read_manifest
-from lora_chat.adapters.peft_config import matching_key
+from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME, matching_key
 from lora_chat.adapters.reading import read_bytes, shown
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.weights import AdapterFiles, AdapterHeader, LoraLayout, ModuleLora, read_adapter
+from lora_chat.adapters.weights import (
+    WEIGHTS_LIMIT,
+    WEIGHTS_NAME,
+    AdapterFiles,
+    AdapterHeader,
+    LoraLayout,
+    ModuleLora,
+    read_adapter,
+)
 from lora_chat.errors import NotFoundError, RefusedError
 
 
@@ -68,6 +77,20 @@ def read_manifest_of(folder: Path) -> Manifest | None:
         return None
 
 
+def check_unedited(folder: Path, manifest: Manifest) -> None:
+    """Hold the bytes of an installed adapter against what ``manifest`` says of them, without reading what they mean.
+
+    Raises:
+        NotFoundError: a file is gone.
+        RefusedError: edited after it was installed.
+    """
+    said = manifest.weights
+    named = ((WEIGHTS_NAME, WEIGHTS_LIMIT, said.sha256), (CONFIG_NAME, CONFIG_LIMIT, said.config_sha256))
+    for name, limit, stated in named:
+        if stated and hashlib.sha256(read_bytes(folder / name, limit)).hexdigest() != stated:
+            raise _edited(folder)
+
+
 def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "") -> None:
     """Hold the bytes against ``adapter.toml`` and against ``sha256``, where each says something.
 
@@ -78,10 +101,14 @@ def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "
     if manifest is not None:
         stated += [(files.sha256, manifest.weights.sha256), (files.config_sha256, manifest.weights.config_sha256)]
     if any(each and not hmac.compare_digest(found, each) for found, each in stated):
-        raise RefusedError(
-            f'The adapter "{shown(files.name)}" in {shown(str(files.folder), 200)} was edited after it was installed: '
-            f"remove it and install it again."
-        )
+        raise _edited(files.folder)
+
+
+def _edited(folder: Path) -> RefusedError:
+    return RefusedError(
+        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed: '
+        f"remove it and install it again."
+    )
 
 
 def check_fit(

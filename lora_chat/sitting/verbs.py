@@ -17,13 +17,17 @@ from lora_chat.text import clean_line
 
 
 def adapter_list(sitting: Sitting, rest: str) -> None:
-    """Show what can be worn."""
-    sitting.face.choose_adapter(sitting.services.adapters())
+    """Show what is installed."""
+    sitting.face.show_adapters(sitting.services.adapters())
 
 
 def adapter_use(sitting: Sitting, name: str) -> None:
-    """Wear one, from the next answer on."""
-    sitting.wear(sitting.services.wear(name))
+    """Wear one, from the next answer on; one that was made for another base is asked about once."""
+    wearing = sitting.services.wear(name)
+    if not sitting.agrees_to(wearing.adapter):
+        sitting.face.note("Nothing was changed.")
+        return
+    sitting.wear(wearing)
     sitting.face.note(f"Wearing {sitting.worn} from the next answer on.")
 
 
