@@ -12,8 +12,9 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from lora_chat.adapters.index import Index
 from lora_chat.adapters.mixture import Share, is_mixture, read_shares
-from lora_chat.adapters.registry import Catalog, discover
+from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
 from lora_chat.config import Config, Precision, load_config
@@ -52,9 +53,14 @@ class Services:
         """A store that is gone with the program, for ``--no-save``."""
         return self._open.enter_context(Store.in_memory())
 
+    @cached_property
+    def index(self) -> Index:
+        """What is remembered of the adapters."""
+        return Index(self.paths)
+
     def adapters(self) -> Catalog:
         """What can be worn now; a folder dropped in a moment ago is there."""
-        return discover(self.paths)
+        return self.index.catalog()
 
     def wear(self, wish: str, scale: float | None = None) -> Wearing:
         """Read ``NAME``, ``NAME=SCALE``, or the shares of a mixture: ``A=0.7+B=0.3``.

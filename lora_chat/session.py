@@ -65,6 +65,12 @@ class Wearing:
         """What the adapter, or the first of a mixture that says so, wants to be sampled at."""
         return next((each.temperature for each in self.adapters if each.temperature is not None), None)
 
+    def with_(self, adapter: Adapter) -> Wearing:
+        """The same with ``adapter`` in the place of the one of its name."""
+        own = adapter if self.adapter.name == adapter.name else self.adapter
+        mixture = ((adapter if each.name == adapter.name else each, share) for each, share in self.mixture)
+        return replace(self, adapter=own, mixture=tuple(mixture))
+
     @property
     def worn(self) -> Worn:
         """The same for the engine."""

@@ -90,10 +90,21 @@ class LoraLayout:
 class AdapterHeader:
     """What a listing needs: everything but the numbers."""
 
+    folder: Path
     settings: PeftSettings
     layout: LoraLayout
     bytes: int
     """Of the weights file."""
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before wearing it, as far as a header tells."""
+        return self.settings.warnings
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,7 @@ def read_adapter_header(folder: Path) -> AdapterHeader:
             head, size = read_head(path, needed)
     except NotFoundError as error:
         raise _missing(path) from error
-    return AdapterHeader(settings, derive_layout(settings, parse_header(head, size, path), path), size)
+    return AdapterHeader(folder, settings, derive_layout(settings, parse_header(head, size, path), path), size)
 
 
 def _read_config(folder: Path) -> tuple[PeftSettings, bytes]:

@@ -17,12 +17,12 @@ from lora_chat.text import clean_line
 
 
 def adapter_list(sitting: Sitting, rest: str) -> None:
-    """Show what can be worn."""
-    sitting.face.choose_adapter(sitting.services.adapters())
+    """Show what is installed."""
+    sitting.face.show_adapters(sitting.services.adapters())
 
 
 def adapter_use(sitting: Sitting, name: str) -> None:
-    """Wear one, from the next answer on."""
+    """Wear one, from the next answer on; one that was made for another base is asked about once."""
     _wear(sitting, sitting.services.wear(name))
 
 
@@ -32,6 +32,9 @@ def adapter_mix(sitting: Sitting, shares: str) -> None:
 
 
 def _wear(sitting: Sitting, wearing: Wearing) -> None:
+    if not sitting.agrees_to(wearing):
+        sitting.face.note("Nothing was changed.")
+        return
     sitting.wear(wearing)
     sitting.face.note(f"Wearing {sitting.worn} from the next answer on.")
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import lora_chat.models.sources  # noqa: F401  (it keeps find_base by name: not the one that is put in its place here)
 from lora_chat.cli import adapter as commands
-from lora_chat.cli.adapter import checking, installing, looking, mixing
+from lora_chat.cli.adapter import checking, installing, looking, mixing, removing
 from lora_chat.cli.adapter import places as where
 from lora_chat.engine.protocol import Probe
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -25,7 +25,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A home of its own, with a base on the machine and an engine that measured 1.5."""
     home = paths_under(tmp_path / "home")
     base = SimpleNamespace(name="tiny", signature=SIGNATURE)
-    for module in (checking, installing, looking, mixing, where):
+    for module in (checking, installing, looking, mixing, removing, where):
         monkeypatch.setattr(module, "places", lambda: (home, "tiny"))
     monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
     monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
@@ -65,6 +65,8 @@ def test_install_list_info_and_remove(source: Path, paths: Paths) -> None:
     assert "bot" in run("list")
     assert "is removed" in run("remove", "bot", "--yes")
     assert json.loads(run("list", "--json"))["adapters"] == []
+    assert "bot is back in" in run("restore")
+    assert [each["name"] for each in json.loads(run("list", "--json"))["adapters"]] == ["bot"]
 
 
 def test_a_mixture_is_saved_with_its_parts_and_is_as_private_as_they_are(

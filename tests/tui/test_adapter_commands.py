@@ -110,7 +110,7 @@ def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base(window: Tell,
         await w.ready()
         shutil.rmtree(tiny.adapters / "shop")
         await w.answered("hello")
-        await w.hear("shop is no longer installed: the base answers.")
+        await w.see("shop is no longer installed: the base answers.")
         await w.not_see("▎shop")
 
     window(story, adapter="shop")
