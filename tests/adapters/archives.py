@@ -159,7 +159,7 @@ SECRET = "/etc/passwd"
 
 HOSTILE: dict[str, Build] = {
     # names
-    "zip: ../ ": zip_with("../evil"),
+    "zip: ../": zip_with("../evil"),
     "zip: a/../../evil": zip_with("a/../../evil"),
     "zip: absolute": zip_with("/tmp/evil"),
     "zip: drive letter": zip_with("C:/evil"),

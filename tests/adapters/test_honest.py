@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
+from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.verify import check_fit, load_verified
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.models.attach import wear
+from lora_chat.paths import Paths
 from tests.adapters.conftest import SIGNATURE
 
 PROMPT = torch.arange(1, 25).reshape(2, 12)
@@ -78,11 +81,39 @@ def as_peft_0_10(folder: Path) -> None:
     rewrite_config(folder, **dict.fromkeys(later, ...))
 
 
-def beside_what_trl_leaves(folder: Path) -> None:
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "training_args.bin",
-                 "trainer_state.json", "optimizer.pt", "README.md", "modeling_custom.py"):  # fmt: skip
-        (folder / name).write_bytes(b"raise SystemExit('never run')\n")
-    (folder / "checkpoint-5").mkdir()
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+_CHECKPOINT = ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "scheduler.pt",
+               "trainer_state.json", "training_args.bin")  # fmt: skip
+LEFT_BY: dict[str, tuple[str, ...]] = {
+    # Trainer.save_model and its checkpoints, the card of TRL's create_model_card.
+    "TRL": (*_TOKENIZER, "training_args.bin", "README.md", *(f"checkpoint-5/{name}" for name in _CHECKPOINT)),
+    # save_pretrained of its FastLanguageModel, after a push of the merged model's config.
+    "Unsloth": (*_TOKENIZER, "README.md", "vocab.json", "merges.txt", "added_tokens.json"),
+    # QwenLM/Qwen#940 lists one; plot_loss and the evaluation add the rest.
+    "LLaMA-Factory": (*_TOKENIZER, "README.md", "all_results.json", "train_results.json", "eval_results.json",
+                      "trainer_log.jsonl", "trainer_state.json", "training_args.bin", "training_loss.png",
+                      "training_eval_loss.png", "tokenization_qwen.py", "qwen.tiktoken",
+                      *(f"checkpoint-5/{name}" for name in _CHECKPOINT)),
+    # save_initial_configs writes the model's config beside the adapter; merge-lora and its logs may follow.
+    "axolotl": (*_TOKENIZER, "README.md", "config.json", "generation_config.json", "debug.log",
+                "model.safetensors.index.json", "merged/config.json", "merged/model.safetensors",
+                *(f"checkpoint-5/{name}" for name in _CHECKPOINT)),
+}  # fmt: skip
+"""What each trainer's output folder holds beside the adapter."""
+
+
+def beside_what(tool: str) -> Edit:
+    def edit(folder: Path) -> None:
+        for name in LEFT_BY[tool]:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(b"raise SystemExit('never run')\n")
+
+    return edit
+
+
+def as_unsloth_saves(folder: Path) -> None:
+    as_unsloth(folder)
+    beside_what("Unsloth")(folder)
 
 
 VARIANTS: dict[str, tuple[dict[str, Any], Edit | None]] = {
@@ -111,7 +142,13 @@ VARIANTS: dict[str, tuple[dict[str, Any], Edit | None]] = {
     "bf16": ({"target_modules": "all-linear"}, as_dtype(torch.bfloat16)),
     "unsloth's auto_mapping": ({}, as_unsloth),
     "peft 0.10": ({}, as_peft_0_10),
-    "files of other tools": ({}, beside_what_trl_leaves),
+    "TRL's folder": ({}, beside_what("TRL")),
+    "Unsloth's folder": ({}, as_unsloth_saves),
+    "LLaMA-Factory's folder": (
+        {"target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+        beside_what("LLaMA-Factory"),
+    ),
+    "axolotl's folder": ({"target_modules": "all-linear", "lora_dropout": 0.05}, beside_what("axolotl")),
 }
 
 
@@ -150,3 +187,21 @@ def test_zero_b_fits_and_says_that_it_changes_nothing(llama: Any, tmp_path: Path
     verdict = check_fit(read_adapter(folder), SIGNATURE)
     assert verdict.ok
     assert any("changes nothing" in warning for warning in verdict.warnings)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar", "gztar", "xztar"])
+@pytest.mark.parametrize("tool", LEFT_BY)
+def test_a_trainers_folder_installs_to_the_same_bytes_in_any_form(
+    tool: str, form: str, llama: Any, tmp_path: Path, paths: Paths
+) -> None:
+    folder = saved_by_peft(llama, tmp_path / "sent" / "adapter")
+    beside_what(tool)(folder)
+    source = folder
+    if form != "folder":
+        source = Path(shutil.make_archive(str(tmp_path / "adapter"), form, folder.parent, "adapter"))
+    done = install_folder(source, paths, signature=SIGNATURE)
+    assert done.adapter.name == "adapter"
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        assert (done.adapter.path / name).read_bytes() == (folder / name).read_bytes()
+    assert set(done.ignored) == {name.split("/")[0] for name in LEFT_BY[tool]} - {"README.md"}
+    assert install_folder(folder, paths).already
