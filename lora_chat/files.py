@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -10,6 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lora_chat.paths import make_private
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What Rust (safetensors, tokenizers), pip and Windows print instead of an errno.
+_FULL_WORDS = ("No space left on device", "os error 28", "os error 112", "Disk quota exceeded", "not enough space")
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -75,3 +80,22 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether ``error``, or what caused it, is a full disk or quota."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        if isinstance(link, OSError) and link.errno in _FULL:
+            return True
+        if any(words in str(link) for words in _FULL_WORDS):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
+
+
+def says_disk_full(text: str) -> bool:
+    """Whether a program's output complains of a full disk."""
+    return any(words in text for words in _FULL_WORDS)

@@ -13,40 +13,27 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_chat.adapters.contents import TEXT_LIMIT, TEXTS
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, read_manifest, to_toml
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
-from lora_chat.adapters.reading import read_bytes, refusal, shown
-from lora_chat.adapters.registry import Adapter, discover, read_installed
+from lora_chat.adapters.quarantine import telling
+from lora_chat.adapters.reading import read_bytes
+from lora_chat.adapters.registry import Adapter, Origin, discover, read_installed
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.verify import check_hashes, read_manifest_of, verified
+from lora_chat.adapters.source import Opened, opened_path
+from lora_chat.adapters.verify import Verdict, check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.files import staged_folder, sync_folder
 from lora_chat.paths import Paths
 from lora_chat.text import clean
 
-_TEXTS = ("README.md", "LICENSE")
-_TEXT_LIMIT = 2**20
-_LISTED = 1000
 _STALE_SECONDS = 3600
 _LEFTOVERS = (".incoming-", ".trash-")
-_OTHER_FORMS = {
-    ".zip": "archives cannot be installed yet; unpack it and install the folder",
-    ".tar": "archives cannot be installed yet; unpack it and install the folder",
-    ".gz": "archives cannot be installed yet; unpack it and install the folder",
-    ".xz": "archives cannot be installed yet; unpack it and install the folder",
-    ".rar": "archives of this kind are not supported; unpack it and install the folder",
-    ".7z": "archives of this kind are not supported; unpack it and install the folder",
-    ".gguf": "GGUF adapters cannot be worn; install the PEFT folder it was made from",
-    ".bin": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
-    ".pt": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
-    ".pth": "a pickle can run code when loaded; save the adapter as safetensors and install its folder",
-    ".safetensors": "one file is not an adapter; install the folder that also holds adapter_config.json",
-}
 
 
 @dataclass(frozen=True)
@@ -61,6 +48,8 @@ class Candidate:
     ignored: tuple[str, ...]
     """Names of files in the source that are not installed."""
     warnings: tuple[str, ...]
+    fit: Verdict | None = None
+    """Of the base it was held against, where it was."""
 
 
 @dataclass(frozen=True)
@@ -81,35 +70,44 @@ def install_folder(
     signature: BaseSignature | None = None,
     manifest: Manifest | None = None,
 ) -> Installed:
-    """Check the adapter in ``source`` and install it; the source stays as it is. See ``inspect`` and ``install``."""
-    return install(inspect(source, name, signature, manifest), paths)
+    """Check the adapter in the folder ``source`` and install it; the source stays as it is. See ``inspect``."""
+    with opened_path(source, paths) as found:
+        return install(inspect(found, name, signature, manifest), paths)
 
 
 def inspect(
-    source: Path,
+    source: Opened,
     name: str | None = None,
     signature: BaseSignature | None = None,
     manifest: Manifest | None = None,
 ) -> Candidate:
-    """Read and check an adapter folder, writing nothing.
+    """Read and check an adapter, writing nothing.
 
     ``name`` and ``manifest`` come before what the folder says. With ``signature`` it must fit that base.
 
     Raises:
-        NotFoundError: there is no ``source``.
         RefusedError: it is not an adapter that could be worn, or cannot be called so.
     """
-    _check_form(source)
-    files = read_adapter(source)
-    found = read_manifest_of(source)
+    folder = source.folder
+    files = read_adapter(folder)
+    found = read_manifest_of(folder)
     check_hashes(files, found)
     chosen = manifest or found or Manifest()
     warnings = files.warnings
     if chosen.ignored:
         warnings += (f"Ignored in {MANIFEST_NAME}: {', '.join(chosen.ignored[:20])}.",)
-    wanted = checked_name(name or chosen.name or source.resolve().name.lower())
-    candidate = Candidate(files, _completed(chosen, files, wanted), _texts(source), _others(source), warnings)
+    wanted = checked_name(name or chosen.name or folder.resolve().name.lower())
+    candidate = Candidate(files, _completed(chosen, files, wanted), _texts(folder), source.left_out, warnings)
     return inspect_against(candidate, signature) if signature else candidate
+
+
+def prepared(files: AdapterFiles, manifest: Manifest, name: str) -> Candidate:
+    """An adapter that was made here, in memory, as one that could be installed as ``name``.
+
+    Raises:
+        RefusedError: nothing can be called so.
+    """
+    return Candidate(files, _completed(manifest, files, checked_name(name)), {}, (), files.warnings)
 
 
 def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate:
@@ -118,8 +116,8 @@ def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate
     Raises:
         RefusedError: it does not fit.
     """
-    found = verified(candidate.files, signature, candidate.manifest).verdict.warnings
-    return dataclasses.replace(candidate, warnings=tuple(dict.fromkeys((*candidate.warnings, *found))))
+    fit = verified(candidate.files, signature, candidate.manifest).verdict
+    return dataclasses.replace(candidate, warnings=tuple(dict.fromkeys((*candidate.warnings, *fit.warnings))), fit=fit)
 
 
 def install(candidate: Candidate, paths: Paths) -> Installed:
@@ -131,12 +129,10 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         RefusedError: the folder cannot be written (full, read-only), with the reason; nothing is left.
     """
     sweep(paths)
-    for name in _names(candidate.manifest.name):
-        target = paths.adapters / name
-        if not os.path.lexists(target) and not (paths.bundled_adapters / name).is_dir():
-            break
-        if _holds_same(target, candidate.files):
-            return Installed(read_installed(target), True, candidate.ignored, candidate.warnings)
+    target, there = _place(candidate, paths)
+    if there is not None:
+        return there
+    name = target.name
     manifest = dataclasses.replace(candidate.manifest, name=name)
     contents = {
         CONFIG_NAME: candidate.files.config,
@@ -144,10 +140,15 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         MANIFEST_NAME: _readable(to_toml(manifest).encode()),
         **candidate.texts,
     }
-    with _telling(f"install the adapter into {target}"), staged_folder(target) as stage:
+    with telling(f"install the adapter into {target}"), staged_folder(target) as stage:
         for file_name, data in contents.items():
             (stage / file_name).write_bytes(data)
     return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
+
+
+def already(candidate: Candidate, paths: Paths) -> Installed | None:
+    """What ``install`` would find there and leave alone; None where it would write."""
+    return _place(candidate, paths)[1]
 
 
 def remove(name: str, paths: Paths) -> None:
@@ -158,7 +159,7 @@ def remove(name: str, paths: Paths) -> None:
         NotFoundError: there is no such adapter.
     """
     target = check_removable(name, paths)
-    with _telling(f"remove the adapter {target}"):
+    with telling(f"remove the adapter {target}"):
         if target.is_symlink():
             target.unlink()
             return
@@ -189,22 +190,25 @@ def sweep(paths: Paths) -> None:
                 shutil.rmtree(entry, ignore_errors=True)
 
 
-def _check_form(source: Path) -> None:
-    # A name with NUL makes every path call raise ValueError.
-    exists = "\0" not in str(source) and os.path.lexists(source)
-    if not exists:
-        raise NotFoundError(f"There is no {shown(str(source), 200)}: give the path of an adapter's folder.")
-    if not source.is_dir():
-        why = _OTHER_FORMS.get(source.suffix.lower(), "it is not a folder; install the folder that holds the adapter")
-        raise refusal(source, why)
-
-
 def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     weights = WeightsClaim(
         files.sha256, files.config_sha256, files.layout.rank, files.layout.parameters, len(files.weights)
     )
     base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
     return dataclasses.replace(manifest, name=name, base=base, weights=weights)
+
+
+def _place(candidate: Candidate, paths: Paths) -> tuple[Path, Installed | None]:
+    """Where a candidate would go; or is already, under the name it wishes for or one of that name's numbers."""
+    origins: tuple[tuple[Path, Origin], ...] = ((paths.adapters, "user"), (paths.bundled_adapters, "bundled"))
+    for name in _names(candidate.manifest.name):
+        for root, origin in origins:
+            if _holds_same(root / name, candidate.files):
+                there = read_installed(root / name, origin)
+                return root / name, Installed(there, True, candidate.ignored, candidate.warnings)
+        if not any(os.path.lexists(root / name) for root, _ in origins):
+            break
+    return paths.adapters / name, None
 
 
 def _readable(raw: bytes) -> bytes:
@@ -216,18 +220,10 @@ def _readable(raw: bytes) -> bytes:
 def _texts(source: Path) -> dict[str, bytes]:
     """README.md and LICENSE where they are ordinary files; a link or a huge one is not worth refusing the adapter."""
     found = {}
-    for name in _TEXTS:
+    for name in TEXTS:
         with suppress(NotFoundError, RefusedError):
-            found[name] = clean(read_bytes(source / name, _TEXT_LIMIT).decode("utf-8", "replace")).encode()
+            found[name] = clean(read_bytes(source / name, TEXT_LIMIT).decode("utf-8", "replace")).encode()
     return found
-
-
-def _others(source: Path) -> tuple[str, ...]:
-    taken = {CONFIG_NAME, WEIGHTS_NAME, MANIFEST_NAME}
-    taken |= {name for name in _TEXTS if (source / name).is_file() and not (source / name).is_symlink()}
-    with os.scandir(source) as entries:
-        names = [shown(entry.name, 80) for entry in itertools.islice(entries, _LISTED) if entry.name not in taken]
-    return tuple(sorted(names))
 
 
 def _names(name: str) -> Iterator[str]:
@@ -244,12 +240,3 @@ def _holds_same(target: Path, files: AdapterFiles) -> bool:
         return same and read_bytes(target / CONFIG_NAME, CONFIG_LIMIT) == files.config
     except LoraChatError:
         return False
-
-
-@contextmanager
-def _telling(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RefusedError(f"Cannot {shown(what, 240)} ({error.strerror or error}): make room or correct its "
-                           "permissions; nothing was changed.") from error  # fmt: skip

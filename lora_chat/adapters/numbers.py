@@ -14,12 +14,19 @@ from lora_chat.errors import RefusedError
 if TYPE_CHECKING:
     import numpy as np
 
+    from lora_chat.adapters.weights import TensorView
+
     Float32 = np.ndarray[Any, np.dtype[np.float32]]
 
 DTYPES = {"fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 """What a person types, to safetensors' name."""
 WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 """Bytes of one number."""
+
+
+def as_float32(data: bytes, view: TensorView) -> Float32:
+    """One tensor out of a safetensors file's bytes, in its shape; halves are widened, which loses nothing."""
+    return widened(memoryview(data)[view.start : view.stop], view.dtype, view.shape)
 
 
 def widened(raw: bytes | memoryview, dtype: str, shape: Sequence[int]) -> Float32:
@@ -29,7 +36,7 @@ def widened(raw: bytes | memoryview, dtype: str, shape: Sequence[int]) -> Float3
     if dtype == "BF16":
         return (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4").reshape(shape)
     kind = {"F32": "<f4", "F16": "<f2"}[dtype]
-    return np.frombuffer(raw, kind).astype("<f4", copy=False).reshape(shape)
+    return np.frombuffer(raw, kind).astype("<f4").reshape(shape)
 
 
 def narrowed(array: Float32, dtype: str, name: str) -> bytes:

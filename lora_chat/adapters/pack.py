@@ -18,12 +18,14 @@ from pathlib import Path
 from lora_chat.adapters.card import card
 from lora_chat.adapters.install import Candidate, inspect
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, read_manifest, to_toml
-from lora_chat.adapters.outgoing import FILE_MODE, writing
+from lora_chat.adapters.outgoing import FILE_MODE
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.plain import PREFIX, plain_weights
 from lora_chat.adapters.public import public_config, public_manifest, public_readme
+from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import parse_object
 from lora_chat.adapters.registry import Adapter
+from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.tensor_file import METADATA
 from lora_chat.adapters.weights import WEIGHTS_NAME, AdapterFiles
 from lora_chat.files import write_durably
@@ -62,7 +64,7 @@ def package(adapter: Adapter, dtype: str = "") -> Package:
     Raises:
         RefusedError: the adapter is damaged or was edited after install, or its numbers do not fit ``dtype``.
     """
-    candidate = inspect(adapter.path, adapter.name)
+    candidate = inspect(folder_at(adapter.path), adapter.name)
     files = candidate.files
     config, weights = public_config(files), _weights(files, dtype)
     manifest = _with_hashes(public_manifest(candidate.manifest), config, weights)
@@ -85,7 +87,7 @@ def write_archive(archive: bytes, path: Path) -> None:
     Raises:
         RefusedError: the disk said no.
     """
-    with writing(path):
+    with telling(f"write {path}"):
         write_durably(path, archive, FILE_MODE)
 
 

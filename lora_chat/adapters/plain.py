@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lora_chat.adapters.numbers import narrowed, widened
+from lora_chat.adapters.numbers import as_float32, narrowed
 from lora_chat.adapters.tensor_file import Tensor, encode_tensors
 from lora_chat.adapters.weights import AdapterFiles, ModuleLora, TensorView
 
@@ -30,11 +30,6 @@ class Strength:
     rank: int
     alpha: float
     use_rslora: bool
-
-
-def numbers_of(files: AdapterFiles, view: TensorView) -> Float32:
-    """One tensor in fp32."""
-    return widened(memoryview(files.weights)[view.start : view.stop], view.dtype, view.shape)
 
 
 def is_uniform(files: AdapterFiles) -> bool:
@@ -123,15 +118,15 @@ def _padded(files: AdapterFiles, module: ModuleLora, rank: int) -> tuple[Float32
     import numpy as np
 
     more = rank - module.rank
-    a = np.pad(numbers_of(files, module.a), ((0, more), (0, 0)))
-    b = np.pad(numbers_of(files, module.b) * np.float32(module.scaling), ((0, 0), (0, more)))
+    a = np.pad(as_float32(files.weights, module.a), ((0, more), (0, 0)))
+    b = np.pad(as_float32(files.weights, module.b) * np.float32(module.scaling), ((0, 0), (0, more)))
     return a, b
 
 
 def _converted(files: AdapterFiles, view: TensorView, dtype: str) -> Tensor:
     if dtype in ("", view.dtype):
         return Tensor(view.dtype, view.shape, files.weights[view.start : view.stop])
-    return _written(numbers_of(files, view), dtype, view.name)
+    return _written(as_float32(files.weights, view), dtype, view.name)
 
 
 def _written(array: Any, dtype: str, name: str) -> Tensor:

@@ -12,8 +12,10 @@ import math
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.text import clean_line
@@ -63,10 +65,27 @@ def read_head(path: Path, limit: int, *, whole: bool = False) -> tuple[bytes, in
         os.close(descriptor)
 
 
-def _read(descriptor: int, path: Path, limit: int, whole: bool) -> tuple[bytes, int]:
+@contextmanager
+def opened_file(path: Path) -> Iterator[BinaryIO]:
+    """The regular file ``path`` for reading piece by piece. Raises as ``read_bytes``, but for the size."""
+    descriptor = _open(path)
+    try:
+        _check_regular(descriptor, path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def _check_regular(descriptor: int, path: Path) -> os.stat_result:
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         raise refusal(path, "it is not a regular file; replace it by one")
+    return facts
+
+
+def _read(descriptor: int, path: Path, limit: int, whole: bool) -> tuple[bytes, int]:
+    facts = _check_regular(descriptor, path)
     if whole and facts.st_size > limit:
         raise refusal(path, f"it has {facts.st_size:,} bytes where at most {limit:,} are accepted")
     try:

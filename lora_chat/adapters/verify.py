@@ -28,8 +28,13 @@ class Verdict:
     modules_matched: int
     modules_total: int
     """Linear modules of the base."""
-    asks: bool = False
-    """Whether a person should agree first: the shapes fit, but it was made for another base."""
+    doubt: str = ""
+    """Why a person should agree first, as one sentence: the shapes fit, but it was made for another base."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person should agree first."""
+        return bool(self.doubt)
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,16 @@ def check_fit(files: AdapterFiles, signature: BaseSignature, manifest: Manifest 
     """Hold an adapter's names and shapes against a base; never raises for what it finds."""
     modules, base = files.layout.modules, signature.modules
     matched = sum(1 for name in modules if name in base)
-    reason = _misfit(files, signature) or _incomplete(files, signature)
-    doubts = _doubts(files, signature, manifest)
+    why = _misfit(files, signature) or _incomplete(files, signature)
+    reason = _sentence(files, signature, _declared(files, manifest), why) if why else ""
+    doubt = _doubt(files, signature, manifest)
     return Verdict(
         ok=not reason,
         reason=reason,
-        warnings=files.warnings + tuple(doubts),
+        warnings=files.warnings + ((doubt,) if doubt else ()),
         modules_matched=matched,
         modules_total=len(base),
-        asks=bool(doubts),
+        doubt=doubt,
     )
 
 
@@ -125,11 +131,10 @@ def load_verified(folder: Path, signature: BaseSignature, sha256: str = "") -> V
 def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
     for name, module in files.layout.modules.items():
         if name not in signature.modules:
-            return _sentence(files, signature, f'it adapts "{shown(name, 100)}", which this base does not have')
+            return f'it adapts "{shown(name, 100)}", which this base does not have'
         if _shape(module) != signature.modules[name]:
             (out, into), (base_out, base_into) = _shape(module), signature.modules[name]
-            return _sentence(files, signature, f'"{shown(name, 100)}" is {into}→{out} there and {base_into}→{base_out} '
-                                               "in this base")  # fmt: skip
+            return f'"{shown(name, 100)}" is {into}→{out} there and {base_into}→{base_out} in this base'
     return ""
 
 
@@ -144,14 +149,14 @@ def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
     if not missing:
         return ""
     count, first = f"{len(missing)} of the {len(named)} modules", shown(missing[0], 100)
-    return _sentence(files, signature, f'{count} its config names have no tensors, "{first}" first: it is incomplete')
+    return f'{count} its config names have no tensors, "{first}" first: it is incomplete'
 
 
-def _sentence(files: AdapterFiles, signature: BaseSignature, why: str) -> str:
-    made_for = f"made for {files.settings.base_model}, " if files.settings.base_model else ""
+def _sentence(files: AdapterFiles, signature: BaseSignature, declared: str, why: str) -> str:
+    made_for = f"made for {shown(declared, 100)}" if declared else "it does not say for which base it was made"
     return (
-        f'The adapter "{shown(files.name)}" ({made_for}checked against {shown(signature.lineage, 100)}) does not fit: '
-        f"{why}; wear it on its own base model or install one made for this base."
+        f'The adapter "{shown(files.name)}" ({made_for}; checked against {shown(signature.lineage, 100)}) does not '
+        f"fit: {why}; wear it on its own base model or install one made for this base."
     )
 
 
@@ -159,15 +164,18 @@ def _shape(module: ModuleLora) -> tuple[int, int]:
     return module.b.shape[0], module.a.shape[1]
 
 
-def _doubts(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None) -> list[str]:
+def _doubt(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None) -> str:
     said = manifest.base if manifest else None
-    declared = (said.model if said else "") or files.settings.base_model
-    here = shown(signature.lineage, 100)
+    declared, here = _declared(files, manifest), shown(signature.lineage, 100)
     if not declared:
-        return [f"It does not say which base it was made for; its shapes fit {here}."]
+        return f"It does not say which base it was made for; its shapes fit {here}."
     known = signature.is_called(declared) or bool(said and said.weights and said.weights == signature.weights)
     if not known:
-        return [f"It was made for {shown(declared, 100)}; its shapes fit {here}, its words may not."]
+        return f"It was made for {shown(declared, 100)}; its shapes fit {here}, its words may not."
     if said and said.fingerprint and said.fingerprint != signature.fingerprint:
-        return [f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."]
-    return []
+        return f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."
+    return ""
+
+
+def _declared(files: AdapterFiles, manifest: Manifest | None) -> str:
+    return (manifest.base.model if manifest else "") or files.settings.base_model

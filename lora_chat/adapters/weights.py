@@ -131,8 +131,16 @@ def read_adapter(folder: Path) -> AdapterFiles:
         RefusedError: it is no adapter that could be worn, saying why.
     """
     settings, config = _read_config(folder)
+    return _checked(settings, config, _present(folder / WEIGHTS_NAME, WEIGHTS_LIMIT), folder)
+
+
+def assembled(config: bytes, weights: bytes, folder: Path) -> AdapterFiles:
+    """The same of two files in memory, which need not lie in ``folder``. Raises as ``read_adapter``."""
+    return _checked(parse_config(config, str(folder / CONFIG_NAME)), config, weights, folder)
+
+
+def _checked(settings: PeftSettings, config: bytes, weights: bytes, folder: Path) -> AdapterFiles:
     path = folder / WEIGHTS_NAME
-    weights = _present(path, WEIGHTS_LIMIT)
     layout = derive_layout(settings, parse_header(weights, len(weights), path), path)
     return AdapterFiles(folder, folder.name, config, weights, settings, layout, _check_numbers(weights, layout, path))
 

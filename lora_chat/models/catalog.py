@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lora_chat.errors import NotFoundError, RefusedError, did_you_mean
+from lora_chat.hub import is_hub_id
 from lora_chat.text import clean_line
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _local(path: Path, source: FolderSource | GgufSource) -> CatalogEntry:
 
 
 def _hub_id(text: str) -> CatalogEntry | None:
-    if not _HUB_ID.fullmatch(text) or ".." in text:
+    if not is_hub_id(text):
         return None
     return CatalogEntry(name=_as_name(text), lineage=text, source=HubSource(text))
 

@@ -14,9 +14,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
 from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.files import is_disk_full
 from lora_chat.models.installed import Described
 from lora_chat.models.sources.gguf import GgufHead, read_head
-from lora_chat.models.sources.staging import Progress, is_disk_full
+from lora_chat.models.sources.staging import Progress
 from lora_chat.text import clean_line
 
 # llama.cpp's name of the pre-tokenizer that splits digits one by one before the byte-level step.

@@ -13,7 +13,7 @@ from lora_chat.sitting import verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "conversations", "settings", "ratings", "themes"]
+Completes = Literal["", "adapters", "shares", "conversations", "settings", "ratings", "themes"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters", "Adapters"),
     Command("adapter off", "", "take it off: the base answers", verbs.adapter_off, group="Adapters"),
     Command("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale, group="Adapters"),
+    Command(
+        "adapter mix",
+        "A=0.7 B=0.3",
+        "wear several at once, by their shares",
+        verbs.adapter_mix,
+        "shares",
+        "Adapters",
+    ),
     Command("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters", "Adapters"),
     Command("adapter install", "PATH", "check a folder and install it", verbs.adapter_install, group="Adapters"),
     Command(

@@ -181,7 +181,7 @@ class Sitting:
         """Whose there are, the one that holds first; (whose, its text)."""
         found = [
             ("conversation", self.conversation.system if self.conversation else ""),
-            ("adapter", self.wearing.adapter.system_prompt if self.wearing else ""),
+            ("adapter", self.wearing.system_prompt if self.wearing else ""),
             ("settings", self.session.config.system),
         ]
         return [(whose, text) for whose, text in found if text] or [
@@ -215,7 +215,7 @@ class Sitting:
     def _begun(self) -> Conversation:
         self.refresh()
         if self.conversation is None:
-            adapter, scale = (self.wearing.adapter.name, self.wearing.scale) if self.wearing else (None, 1.0)
+            adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
             self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
         return self.conversation
 
@@ -227,21 +227,22 @@ class Sitting:
         if self.wearing is None:
             return ""
         scale = "" if self.wearing.scale == 1 else f" ×{self.wearing.scale:g}"
-        return f"{self.wearing.adapter.name}{scale}"
+        return f"{self.wearing.name}{scale}"
 
     def wear(self, wearing: Wearing | None) -> None:
         """Change what this conversation wears from the next answer on."""
         self.wearing = wearing
         if self.conversation is not None:
-            name, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
+            name, scale = (wearing.name, wearing.scale) if wearing else (None, 1.0)
             self.conversation = self.store.update_conversation(self.conversation.id, adapter=name, scale=scale)
         self.face.changed()
         self.prefill()
 
     def _take_off_what_is_gone(self) -> None:
         """An adapter that was removed while worn: the chat goes on, on the base, and says so."""
-        if self.wearing is not None and not self.wearing.adapter.path.is_dir():
-            self.face.note(f"{self.wearing.adapter.name} is no longer installed: the base answers.")
+        worn = self.wearing.adapters if self.wearing is not None else ()
+        if gone := [adapter.name for adapter in worn if not adapter.path.is_dir()]:
+            self.face.note(f"{gone[0]} is no longer installed: the base answers.")
             self.wear(None)
 
     # Training

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from lora_chat.adapters.mixture import read_shares
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
-from lora_chat.session import check_wishes
+from lora_chat.session import Wearing, check_wishes
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
@@ -23,7 +23,16 @@ def adapter_list(sitting: Sitting, rest: str) -> None:
 
 def adapter_use(sitting: Sitting, name: str) -> None:
     """Wear one, from the next answer on."""
-    sitting.wear(sitting.services.wear(name))
+    _wear(sitting, sitting.services.wear(name))
+
+
+def adapter_mix(sitting: Sitting, shares: str) -> None:
+    """Wear several at once, each times its share."""
+    _wear(sitting, sitting.services.mix(read_shares(shares)))
+
+
+def _wear(sitting: Sitting, wearing: Wearing) -> None:
+    sitting.wear(wearing)
     sitting.face.note(f"Wearing {sitting.worn} from the next answer on.")
 
 
@@ -37,13 +46,16 @@ def adapter_scale(sitting: Sitting, scale: str) -> None:
     """Wear what is worn more or less strongly."""
     if sitting.wearing is None:
         raise UsageError("No adapter is worn: /adapter use NAME, then, wearing one, /adapter scale 0.8.")
-    adapter_use(sitting, f"{sitting.wearing.adapter.name}={scale}")
+    _wear(sitting, sitting.services.scaled(sitting.wearing, scale))
 
 
 def adapter_info(sitting: Sitting, name: str) -> None:
     """What is known of an adapter, by default of the one worn."""
     if not name and sitting.wearing is None:
         raise UsageError("No adapter is worn: write /adapter info NAME, or, wearing one, /adapter info.")
+    if not name and sitting.wearing is not None and sitting.wearing.mixture:
+        sitting.face.details(sitting.worn, mixture_facts(sitting.wearing))
+        return
     adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
     sitting.face.details(f"{adapter.name} {adapter.version}", adapter_facts(adapter))
 
@@ -65,32 +77,39 @@ def adapter_facts(adapter: Adapter) -> list[tuple[str, str]]:
     return [(name, clean_line(fact, 300)) for name, fact in facts if fact]
 
 
-def adapter_install(sitting: Sitting, path: str) -> None:
-    """Check the adapter in a folder against the base at hand, show it, and install it."""
-    from lora_chat.adapters import install as door
+def mixture_facts(wearing: Wearing) -> list[tuple[str, str]]:
+    """What is in a mixture, and how it is worn."""
+    shares = [(f"×{share:g}", f"{adapter.name}, rank {adapter.rank}") for adapter, share in wearing.mixture]
+    wants = [("wants", f"temperature {wearing.temperature:g}")] if wearing.temperature is not None else []
+    prompt = [("system prompt", clean_line(wearing.system_prompt, 300))] if wearing.system_prompt else []
+    return [*shares, *wants, *prompt]
 
-    candidate = door.inspect(Path(path).expanduser(), None, sitting.base.signature)
-    manifest, layout = candidate.manifest, candidate.files.layout
-    sitting.face.details(
-        f"{manifest.name} {manifest.version}",
-        [
-            ("says", manifest.description or "nothing about itself"),
-            ("base", f"{manifest.base.model or 'not said'}; fits {sitting.base.name}"),
-            ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
-            ("size", f"{layout.parameters:,} parameters, {len(candidate.files.weights):,} bytes"),
-            ("sha256", candidate.files.sha256),
-            ("licence", manifest.license or "not said"),
-            *([("left out", clean_line(", ".join(candidate.ignored), 300))] if candidate.ignored else []),
-            *[("mind", clean_line(warning, 300)) for warning in candidate.warnings],
-        ],
-    )
-    if not sitting.face.confirm(f"Install the adapter {manifest.name}?"):
+
+def adapter_install(sitting: Sitting, source: str) -> None:
+    """Check an adapter against the base at hand, show what it is and does, and install it."""
+    from lora_chat.sitting.arrival import Against, look_at, settle
+
+    paths, base = sitting.services.paths, sitting.base
+    arrival = look_at(source, paths, lambda candidate: Against(base, sitting.engine.probe), _noting(sitting))
+    done = settle(arrival, paths, sitting.face)
+    if done is None:
         sitting.face.note("Nothing was installed.")
         return
-    done = door.install(candidate, sitting.services.paths)
     how = "is already installed, with the same bytes" if done.already else "is installed"
     sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
     sitting.face.changed()
+
+
+def _noting(sitting: Sitting) -> Callable[[str, float, float], None]:
+    """Progress as one sentence for each thing that takes long, and none for each step of it."""
+    said: set[str] = set()
+
+    def tell(what: str, done: float, total: float) -> None:
+        if what not in said:
+            said.add(what)
+            sitting.face.note(f"{what} …")
+
+    return tell
 
 
 def train(sitting: Sitting, name: str) -> None:

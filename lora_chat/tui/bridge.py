@@ -365,8 +365,8 @@ class Bridge:
         start = start_of([message for message, _, _ in branch], sitting.base.name)
         with self._reply.lock if self._reply is not None else threading.Lock():
             shown = [Shown(self._as_far_as_it_is(each), place, of, each.id == start) for each, place, of in branch]
-            adapter, scale = (wearing.adapter, wearing.scale) if wearing else (None, 1.0)
-            self._put(news.ViewSeen(sitting.conversation, shown, adapter, scale, another))
+            worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
+            self._put(news.ViewSeen(sitting.conversation, shown, worn, scale, another))
         self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
 
     def _as_far_as_it_is(self, message: Message) -> Message:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.message import Message as TextualMessage
 
 if TYPE_CHECKING:
-    from lora_chat.adapters.registry import Adapter, Catalog
+    from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.search import Hit
     from lora_chat.config import Config
@@ -90,7 +90,8 @@ class ViewSeen(News):
 
     conversation: Conversation | None
     shown: Sequence[Shown]
-    adapter: Adapter | None
+    worn: str
+    """Name of the adapter, or the shares of a mixture; empty on the base alone."""
     scale: float
     another: bool
     """A conversation was opened: the view begins at its end."""

@@ -18,6 +18,7 @@ from lora_chat.adapters.export import export_peft
 from lora_chat.adapters.install import inspect
 from lora_chat.adapters.manifest import BaseClaim
 from lora_chat.adapters.public import public_manifest
+from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.verify import load_verified
 from lora_chat.errors import RefusedError
 from lora_chat.models.attach import wear
@@ -26,7 +27,7 @@ from tests.adapters.test_honest import VARIANTS, bare_names, logits, saved_by_pe
 
 
 def exported(folder: Path, into: Path, dtype: str = "") -> Path:
-    candidate = inspect(folder, signature=SIGNATURE)
+    candidate = inspect(folder_at(folder), signature=SIGNATURE)
     manifest = dataclasses.replace(public_manifest(candidate.manifest), base=BaseClaim(SIGNATURE.lineage))
     export_peft(candidate, manifest, MODULES, into, dtype)
     return into
@@ -82,7 +83,7 @@ def test_it_goes_through_our_own_door_and_out_again_the_same(llama: Any, tmp_pat
     again = exported(out, tmp_path / "again")
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         assert (out / name).read_bytes() == (again / name).read_bytes()
-    assert inspect(out, signature=SIGNATURE).warnings == ()
+    assert inspect(folder_at(out), signature=SIGNATURE).warnings == ()
 
 
 def test_another_data_type_is_asked_for(llama: Any, tmp_path: Path) -> None:

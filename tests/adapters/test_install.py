@@ -11,6 +11,7 @@ import pytest
 from lora_chat.adapters.install import inspect, install, install_folder, remove, sweep
 from lora_chat.adapters.manifest import BaseClaim, Manifest, read_manifest
 from lora_chat.adapters.registry import discover
+from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.verify import check_fit, load_verified
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.errors import NotFoundError, RefusedError
@@ -93,7 +94,7 @@ def test_a_stranger_does_not_take_the_name_of_a_shipped_one(source: Path, paths:
 
 
 def test_a_source_that_changes_after_the_check_changes_nothing(source: Path, paths: Paths) -> None:
-    candidate = inspect(source, signature=SIGNATURE)
+    candidate = inspect(folder_at(source), signature=SIGNATURE)
     (source / "adapter_model.safetensors").write_bytes(b"evil")
     (source / "adapter_config.json").unlink()
     done = install(candidate, paths)

@@ -19,12 +19,13 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from lora_chat.adapters.install import inspect, install
+from lora_chat.adapters.install import inspect, install_folder
 from lora_chat.adapters.local_paths import is_path, without_homes, without_path
 from lora_chat.adapters.manifest import read_manifest
 from lora_chat.adapters.numbers import widened
 from lora_chat.adapters.pack import Package, package, write_archive
 from lora_chat.adapters.registry import read_installed
+from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.verify import load_verified
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.errors import RefusedError
@@ -92,21 +93,18 @@ def test_members_are_sorted_stored_and_say_nothing_of_when_where_and_who(tmp_pat
             assert struct.unpack_from("<H", raw, member.header_offset + 28) == (0,)
 
 
-def test_what_is_unpacked_is_an_adapter_that_fits_and_is_no_longer_private(tmp_path: Path, paths: Paths) -> None:
+def test_the_archive_installs_by_our_own_door_and_is_no_longer_private(tmp_path: Path, paths: Paths) -> None:
     folder = write_adapter(tmp_path / "bot", toml=TOML)
     out = packed(folder)
     assert out.private
-    again = inspect(unpacked(out, tmp_path / "out"), signature=SIGNATURE)
-    assert (again.manifest.name, again.manifest.version, again.manifest.private) == ("bot", "2.0.0", False)
-    assert again.files.weights == read_adapter(folder).weights
-    assert again.files.config == read_adapter(folder).config
-    assert install(again, paths).adapter.name == "bot"
+    write_archive(out.archive, tmp_path / "any name.zip")
+    done = install_folder(tmp_path / "any name.zip", paths, signature=SIGNATURE)
+    again = done.adapter.manifest
+    assert (done.adapter.name, again.version, again.private) == ("bot", "2.0.0", False)
+    assert read_adapter(done.adapter.path).weights == read_adapter(folder).weights
+    assert read_adapter(done.adapter.path).config == read_adapter(folder).config
+    assert packed(done.adapter.path).archive == out.archive
     assert read_installed(folder).manifest.private, "the adapter itself stays private"
-
-
-def test_packing_what_was_unpacked_gives_the_same_archive(tmp_path: Path) -> None:
-    out = packed(write_adapter(tmp_path / "bot", toml=TOML))
-    assert packed(unpacked(out, tmp_path / "again" / "bot")).archive == out.archive
 
 
 def test_no_path_of_this_machine_leaves(tmp_path: Path) -> None:
@@ -122,7 +120,7 @@ def test_no_path_of_this_machine_leaves(tmp_path: Path) -> None:
     everything = out.archive.decode("latin-1")
     for trace in ("ann", "Ann", str(tmp_path), "/home"):
         assert trace not in everything, trace
-    again = inspect(unpacked(out, tmp_path / "out"), signature=SIGNATURE)
+    again = inspect(folder_at(unpacked(out, tmp_path / "out")), signature=SIGNATURE)
     assert again.files.settings.base_model == "Llama-Random"
     assert again.manifest.base.model == "Llama-Random"
     assert again.manifest.training["source"] == "rows.jsonl"
@@ -166,7 +164,7 @@ def test_what_arrives_is_worn_as_what_left(dtype: str, off: float, llama: Any, t
 
 
 def test_one_edited_after_install_is_not_packed(tmp_path: Path, paths: Paths) -> None:
-    adapter = install(inspect(write_adapter(tmp_path / "bot")), paths).adapter
+    adapter = install_folder(write_adapter(tmp_path / "bot"), paths).adapter
     (adapter.path / "adapter_config.json").write_text(json.dumps(config(lora_alpha=32)))
     with pytest.raises(RefusedError, match="edited after it was installed"):
         package(read_installed(adapter.path))

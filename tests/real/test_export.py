@@ -28,6 +28,7 @@ from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import narrowed
 from lora_chat.adapters.plain import Strength, plain_config
 from lora_chat.adapters.public import public_manifest
+from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.tensor_file import Tensor, encode_tensors
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.chat.conversation import Role, Turn
@@ -224,7 +225,7 @@ def answers_of_the_bot(home: Paths, base: InstalledBase, bot: VerifiedAdapter, p
 
 @pytest.fixture(scope="module")
 def peft_folder(bot: VerifiedAdapter, base: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    candidate = inspect(BOT, signature=base.signature)
+    candidate = inspect(folder_at(BOT), signature=base.signature)
     into = tmp_path_factory.mktemp("peft") / "support-bot"
     export_peft(candidate, public_manifest(candidate.manifest), base.signature.modules, into)
     return into

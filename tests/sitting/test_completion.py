@@ -51,6 +51,14 @@ def test_what_is_whole_can_be_sent() -> None:
     assert not whole["/adapter use "]
 
 
+def test_each_share_of_a_mixture_is_completed_by_itself() -> None:
+    names = Names(adapters=[("shop", "a shop"), ("pirate", "arr")])
+    assert [each.line for each in complete("/adapter mix ", names)] == ["/adapter mix shop=", "/adapter mix pirate="]
+    (found,) = complete("/adapter mix shop=0.7 pi", names)
+    assert (found.line, found.whole) == ("/adapter mix shop=0.7 pirate=", False)
+    assert complete("/adapter mix shop=0.7 pirate=0.3", names) == []
+
+
 # The table
 
 

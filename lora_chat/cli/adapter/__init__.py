@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lora_chat.cli.adapter import checking, installing, looking, sharing
+from lora_chat.cli.adapter import checking, installing, looking, mixing, sharing
 
 app = typer.Typer(help="Adapters: list, inspect, check, install, remove and share them.", no_args_is_help=True)
 
@@ -12,6 +12,7 @@ app.command("list")(looking.list_adapters)
 app.command("info")(looking.info)
 app.command("verify")(checking.verify)
 app.command("install")(installing.install)
+app.command("mix")(mixing.mix)
 app.command("remove")(installing.remove)
 app.command("pack")(sharing.pack)
 app.command("export")(sharing.export)

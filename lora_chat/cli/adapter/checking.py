@@ -51,6 +51,7 @@ def _verify(name: str, model: str, report: dict[str, Any]) -> None:
     from lora_chat.adapters.weights import read_adapter
     from lora_chat.engine.protocol import Worn
     from lora_chat.errors import RefusedError
+    from lora_chat.sitting.arrival import check_finite
 
     paths, _ = places()
     folder = folder_of(name, paths)
@@ -65,8 +66,7 @@ def _verify(name: str, model: str, report: dict[str, Any]) -> None:
     if not verdict.ok:
         raise RefusedError(verdict.reason)
     probe = measured_effect(base, Worn(report["name"], folder.resolve(), files.sha256))
-    if not probe.finite:
-        raise RefusedError(f'The adapter "{report["name"]}" is refused: worn, it makes logits that are not finite.')
+    check_finite(report["name"], probe)
     report |= {"ok": True, "effect": probe.effect}
     if probe.effect == 0 and not files.changes_nothing:
         report["warnings"].append("It changes nothing on the probe.")

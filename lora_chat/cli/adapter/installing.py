@@ -1,8 +1,9 @@
-"""``adapter install`` and ``adapter remove``. Owns the preview and the questions asked; never checks or copies."""
+"""``adapter install`` and ``adapter remove``. Owns how they ask at a shell; never checks or copies."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,30 +13,34 @@ from lora_chat.cli.adapter.places import base_if_here, declared_base, places
 
 if TYPE_CHECKING:
     from lora_chat.adapters.install import Candidate
-    from lora_chat.models.installed import InstalledBase
+    from lora_chat.adapters.remote import Tell
+    from lora_chat.engine.protocol import Probe, Worn
+    from lora_chat.paths import Paths
+    from lora_chat.sitting.arrival import Against
 
 
 def install(
-    source: Annotated[Path, typer.Argument(help="A folder that holds an adapter.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A folder, a .zip, .tar, .tar.gz or .tar.xz, or a hub id org/name.")
+    ],
     name: Annotated[str, typer.Option("--name", help="Install it under this name.")] = "",
     model: Model = "",
     yes: Yes = False,
 ) -> None:
-    """Check an adapter and copy it into the adapters folder."""
-    from lora_chat.adapters import install as door
-    from lora_chat.cli.console import answer, confirm, note
+    """Check an adapter, show what it is and does, and copy it into the adapters folder."""
+    from lora_chat.cli.console import answer, note, progress_bar
+    from lora_chat.models.sources.staging import ends_cleanly
+    from lora_chat.sitting.arrival import look_at, settle
 
     paths, _ = places()
-    candidate = door.inspect(source.expanduser(), name or None)
-    base = base_if_here(paths, model, declared_base(candidate.files, candidate.manifest))
-    if base is not None:
-        candidate = door.inspect_against(candidate, base.signature)
-    _preview(candidate, base)
-    if not confirm("Install it?", yes=yes):
+    with ends_cleanly():
+        with progress_bar() as tell:
+            choose = partial(_against, paths, model, tell)
+            arrival = look_at(source, paths, choose, tell, name or None)
+        done = settle(arrival, paths, _Shell(yes))
+    if done is None:
         note("Nothing was installed.")
-        return
-    done = door.install(candidate, paths)
-    if done.already:
+    elif done.already:
         answer(f"{done.adapter.name} is already installed, with the same bytes, in {done.adapter.path}")
     else:
         answer(f"{done.adapter.name} is installed in {done.adapter.path}")
@@ -56,22 +61,35 @@ def remove(name: Name, yes: Yes = False) -> None:
     answer(f"{clean_line(name, 80)} is removed.")
 
 
-def _preview(candidate: Candidate, base: InstalledBase | None) -> None:
-    """What would be installed, on stderr: a person reads it before agreeing."""
-    from lora_chat.cli.console import note
-    from lora_chat.text import clean_line
+class _Shell:
+    """Shows on stderr; a person reads it before agreeing."""
 
-    manifest, layout = candidate.manifest, candidate.files.layout
-    note(f"Adapter   {manifest.name} {manifest.version}")
-    note(f"Base      {manifest.base.model or 'not said'}")
-    note(f"Rank      {layout.rank} on {', '.join(layout.targets)} ({len(layout.modules)} modules)")
-    note(f"Size      {len(candidate.files.weights):,} bytes, {layout.parameters:,} parameters")
-    note(f"sha256    {candidate.files.sha256}")
-    note(f"Licence   {manifest.license or 'not said'}")
-    if manifest.description:
-        note(f"Says      {clean_line(manifest.description, 300)}")
-    if candidate.ignored:
-        note(f"Left out  {clean_line(', '.join(candidate.ignored), 300)}")
-    note(f"Fit       {'fits ' + base.name if base else 'not checked: its base model is not on this machine'}")
-    for warning in candidate.warnings:
-        note(f"Note      {warning}")
+    def __init__(self, yes: bool) -> None:
+        self._yes = yes
+
+    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        from lora_chat.cli.console import folded, note
+
+        for name, fact in rows:
+            note(folded(f"{name:10}{fact}", 10))
+
+    def confirm(self, question: str, *, loses: bool = False) -> bool:
+        from lora_chat.cli.console import confirm
+
+        return confirm(question, yes=self._yes, loses=loses)
+
+
+def _against(paths: Paths, model: str, tell: Tell, candidate: Candidate) -> Against | None:
+    """The base it is for, if that is here, and a way to try it on."""
+    from lora_chat.cli.adapter.checking import measured_effect
+    from lora_chat.sitting.arrival import Against
+
+    base = base_if_here(paths, model, declared_base(candidate.files, candidate.manifest))
+    if base is None:
+        return None
+
+    def probe(worn: Worn) -> Probe:
+        tell(f"Measuring what {worn.name} changes", 0, 0)
+        return measured_effect(base, worn)
+
+    return Against(base, probe)

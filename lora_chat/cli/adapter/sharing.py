@@ -144,11 +144,12 @@ def _fitted(adapter: Adapter, model: str) -> _Leaving:
 
     from lora_chat.adapters.install import inspect
     from lora_chat.adapters.public import public_manifest
+    from lora_chat.adapters.source import folder_at
     from lora_chat.adapters.verify import verified
     from lora_chat.models.installed import find_base
 
     paths, default = places()
-    candidate = inspect(adapter.path, adapter.name)
+    candidate = inspect(folder_at(adapter.path), adapter.name)
     base = find_base(paths.models, model or adapter.base_model or default)
     fits = verified(candidate.files, base.signature, candidate.manifest)
     told = public_manifest(candidate.manifest)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lora_chat.adapters.manifest import Manifest
-from lora_chat.adapters.numbers import narrowed
-from lora_chat.adapters.outgoing import FILE_MODE, check_free, writing
-from lora_chat.adapters.plain import common_alpha, correction, numbers_of
+from lora_chat.adapters.numbers import as_float32, narrowed
+from lora_chat.adapters.outgoing import FILE_MODE, check_free
+from lora_chat.adapters.plain import common_alpha, correction
+from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.verify import VerifiedAdapter
 from lora_chat.files import staged_file
 from lora_chat.models.exports.llama_cpp import architecture, laid_out, tensor_name
@@ -31,7 +32,7 @@ def export_gguf(
     """
     check_free(path)
     tensors = gguf_tensors(adapter, config, dtype)
-    with writing(path), staged_file(path, FILE_MODE) as stage:
+    with telling(f"write {path}"), staged_file(path, FILE_MODE) as stage:
         _write(stage, architecture(config), manifest, common_alpha(adapter.layout.modules), tensors)
 
 
@@ -40,11 +41,11 @@ def gguf_tensors(
 ) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     """llama.cpp's name to (dtype, shape, bytes) of each tensor, A and B of a module together. Raises as above."""
     architecture(config)
-    modules = adapter.layout.modules
+    modules, raw = adapter.layout.modules, adapter.files.weights
     alpha, found = common_alpha(modules), {}
     for module, lora in sorted(modules.items()):
         name, factor = tensor_name(module), correction(lora, alpha)
-        a, b = numbers_of(adapter.files, lora.a), laid_out(module, numbers_of(adapter.files, lora.b), config)
+        a, b = as_float32(raw, lora.a), laid_out(module, as_float32(raw, lora.b), config)
         kinds = dtype or lora.a.dtype, dtype or (lora.b.dtype if factor == 1.0 else "F32")
         for side, array, kind in (
             ("a", a, kinds[0]),

@@ -6,7 +6,6 @@ first one's model. So whatever a killed pull left behind is known to be dead, wi
 
 from __future__ import annotations
 
-import errno
 import shutil
 import signal
 import threading
@@ -18,12 +17,10 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from lora_chat.errors import EngineError, LoraChatError
+from lora_chat.files import is_disk_full
 
 PARTIAL_DAYS = 7
 """How long half a hub download is kept for resuming."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What Rust (safetensors, tokenizers), pip and Windows print instead of an errno.
-_FULL_WORDS = ("No space left on device", "os error 28", "os error 112", "Disk quota exceeded", "not enough space")
 
 
 class Progress(Protocol):
@@ -101,25 +98,6 @@ def no_room(folder: Path, name: str, needed: int) -> EngineError:
         f"No room on the disk of {folder} for {name}: {wanted}, {size(free)} free; "
         "free some, or set LORA_CHAT_HOME to another disk."
     )
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether ``error``, or what caused it, is a full disk or quota."""
-    seen: set[int] = set()
-    link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        if isinstance(link, OSError) and link.errno in _FULL:
-            return True
-        if any(words in str(link) for words in _FULL_WORDS):
-            return True
-        link = link.__cause__ or link.__context__
-    return False
-
-
-def says_disk_full(text: str) -> bool:
-    """Whether a program's output complains of a full disk."""
-    return any(words in text for words in _FULL_WORDS)
 
 
 def size(count: float) -> str:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from lora_chat.errors import EngineError, LoraChatError, NotFoundError, RefusedError
+from lora_chat.files import says_disk_full
 from lora_chat.models.catalog import WheelSource
-from lora_chat.models.sources.staging import Progress, no_room, says_disk_full
+from lora_chat.models.sources.staging import Progress, no_room
 from lora_chat.text import clean_line
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)\s*")

@@ -152,7 +152,7 @@ class ChatScreen(Wishes):
         """What is open, and what it wears."""
         self.query_one(TitleBar).title = event.conversation.title if event.conversation else ""
         self._open = event.conversation.id if event.conversation else None
-        self.worn = event.adapter.name if event.adapter else ""
+        self.worn = event.worn
         self.asking.wear(self.worn, event.scale)
         answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
         before, self.answer = self.answer, answers[-1] if answers else None

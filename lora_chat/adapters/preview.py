@@ -1,0 +1,34 @@
+"""What a person reads before an adapter is installed. Owns the rows; the command line and the chat draw them."""
+
+from __future__ import annotations
+
+from lora_chat.adapters.install import Candidate
+from lora_chat.text import clean_line
+
+
+def preview(candidate: Candidate, base: str, effect: str) -> list[tuple[str, str]]:
+    """Each fact with its name; ``base`` is what it was held against, empty for none, and ``effect`` is in words."""
+    manifest, files, layout = candidate.manifest, candidate.files, candidate.files.layout
+    rows = [
+        ("adapter", f"{manifest.name} {manifest.version}"),
+        ("says", manifest.description or "nothing about itself"),
+        ("base", f"{manifest.base.model or 'not said'}; {_fit(candidate, base)}"),
+        ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
+        ("size", f"{layout.parameters:,} parameters, {len(files.weights):,} bytes"),
+        ("sha256", files.sha256),
+        ("licence", manifest.license or "not said"),
+        ("effect", effect),
+        ("left out", _left_out(candidate.ignored)),
+        *(("mind", warning) for warning in candidate.warnings),
+    ]
+    return [(name, clean_line(fact, 300)) for name, fact in rows if fact]
+
+
+def _fit(candidate: Candidate, base: str) -> str:
+    if candidate.fit is None:
+        return "not checked: no base model is on this machine"
+    return f"fits {base}, {candidate.fit.modules_matched} of {candidate.fit.modules_total} modules"
+
+
+def _left_out(names: tuple[str, ...]) -> str:
+    return f"{len(names):,}: {', '.join(names)}" if names else ""

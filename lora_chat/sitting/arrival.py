@@ -1,0 +1,122 @@
+"""An adapter on its way in, under a person's eyes. Owns the order of it: opened, checked, measured, shown, asked,
+written; never draws, and never installs what was not agreed to.
+
+What was read is in memory when the person is asked: nothing lies in quarantine while they think.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lora_chat.adapters.install import Candidate, Installed, already, inspect, inspect_against, install
+from lora_chat.adapters.preview import preview
+from lora_chat.adapters.remote import Tell
+from lora_chat.adapters.source import Opened, opened
+from lora_chat.engine.effects import Effects
+from lora_chat.engine.kept import kept_for
+from lora_chat.engine.protocol import Probe, Worn
+from lora_chat.errors import EngineError, RefusedError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths
+
+
+class Asker(Protocol):
+    """The two methods of a ``Face`` that this needs."""
+
+    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Show facts, each with its name."""
+
+    def confirm(self, question: str, *, loses: bool = False) -> bool:
+        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """What an adapter is held against."""
+
+    base: InstalledBase
+    probe: Callable[[Worn], Probe]
+    """``Engine.probe`` of an engine on that base."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A checked adapter that is not installed yet."""
+
+    candidate: Candidate
+    base: str
+    """The name of what it was held against; empty where no base is on this machine."""
+    effect: str
+    """In words."""
+    there: Installed | None
+    """The same bytes, where they are installed already."""
+
+
+def look_at(
+    source: str,
+    paths: Paths,
+    choose: Callable[[Candidate], Against | None],
+    tell: Tell,
+    name: str | None = None,
+) -> Arrival:
+    """Open, check and measure what ``source`` means; ``choose`` picks a base once the adapter is read.
+
+    Raises:
+        NotFoundError: there is no such thing.
+        RefusedError: it could not be worn, or not on that base.
+        EngineError: the hub cannot be reached.
+    """
+    with opened(source, paths, tell) as found:
+        candidate = inspect(found, name)
+        there = already(candidate, paths)
+        if there is not None:
+            return Arrival(candidate, "", "", there)
+        against = choose(candidate)
+        if against is None:
+            return Arrival(candidate, "", "not measured", None)
+        candidate = inspect_against(candidate, against.base.signature)
+        return _measured(candidate, found, against, paths)
+
+
+def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
+    """Show an arrival, ask, and install it; None where the person declined.
+
+    Raises:
+        RefusedError: the folder cannot be written.
+    """
+    if arrival.there is not None:
+        return arrival.there
+    candidate = arrival.candidate
+    name = candidate.manifest.name
+    asker.details(f"{name} {candidate.manifest.version}", preview(candidate, arrival.base, arrival.effect))
+    doubt = candidate.fit.doubt if candidate.fit else ""
+    question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
+    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt)) else None
+
+
+def check_finite(name: str, probe: Probe) -> None:
+    """Raise RefusedError when an adapter makes what no reply could be sampled from."""
+    if not probe.finite:
+        raise RefusedError(f'The adapter "{name}" is refused: worn, it makes logits that are not finite.')
+
+
+def _measured(candidate: Candidate, found: Opened, against: Against, paths: Paths) -> Arrival:
+    base, files = against.base, candidate.files
+    kept = Effects(kept_for(base, paths).effects, base.signature.weights).get(files.sha256, files.config_sha256)
+    try:
+        effect = _probed(candidate, found, against) if kept is None else kept
+    except EngineError as error:
+        return Arrival(candidate, base.name, f"not measured: {error}", None)
+    if effect == 0 and not files.changes_nothing:
+        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, "It changes nothing on the probe."))
+    words = f"changes the logits of a probe by up to {effect:.3g}" if effect else "none on the probe"
+    return Arrival(candidate, base.name, words, None)
+
+
+def _probed(candidate: Candidate, found: Opened, against: Against) -> float:
+    probe = against.probe(Worn(candidate.manifest.name, found.folder.resolve(), candidate.files.sha256))
+    check_finite(candidate.manifest.name, probe)
+    return probe.effect
