@@ -120,6 +120,10 @@ def _figure(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, list):
+        return "; ".join(_figure(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_figure(each)}" for key, each in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

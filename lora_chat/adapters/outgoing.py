@@ -1,14 +1,9 @@
-"""Where what leaves is written. Owns that nothing of a person's is overwritten, and the sentence for a full disk.
-
-Never decides what is written. A place is checked before the work and a name appears only when it is whole.
-"""
+"""Where what leaves is written. Owns that nothing of a person's is overwritten; never decides what is written."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from lora_chat.adapters.reading import shown
@@ -42,17 +37,3 @@ def check_room(path: Path, needed: int) -> None:
             f"No room on the disk of {shown(str(folder), 200)}: {needed:,} bytes are needed and {free:,} are free; "
             "make room or name another place with -o."
         )
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into one sentence.
-
-    Raises:
-        RefusedError: the disk said no.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise RefusedError(f"Cannot write {shown(str(path), 240)} ({error.strerror or error}): make room, correct its "
-                           "permissions or name another place with -o; nothing was left there.") from error  # fmt: skip

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 from pathlib import Path
 
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    threads = os.cpu_count() or 1
+    # One thread: its threads wait for each other by spinning, which on a busy machine takes minutes.
     llama = importlib.import_module("llama_cpp").Llama(
-        job["model"], lora_path=job["lora"], n_ctx=512, n_threads=threads, n_threads_batch=threads, verbose=False
+        job["model"], lora_path=job["lora"], n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False
     )
     replies = []
     for prompt in job["prompts"]:
