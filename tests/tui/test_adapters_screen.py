@@ -129,8 +129,11 @@ def test_i_asks_for_a_path_and_escape_asks_no_more() -> None:
     async def story(seat: Seat) -> None:
         await seat.press("i", *"/a b", "enter")
         assert isinstance(seat.app.screen.focused, ShelfList)
-        await seat.press("i", "x", "escape")
+        await seat.press("down", "i", "x")
+        assert seat.keys == "enter go on · esc close"
+        await seat.press("escape")
         assert isinstance(seat.app.screen, AdaptersScreen)
+        assert at(seat) == "shop"
         await seat.press("i", "enter")
 
     assert wanted(show(shelf(), story)[1]) == ["/adapter install /a b"]
