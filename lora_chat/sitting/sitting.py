@@ -244,6 +244,13 @@ class Sitting:
         self.face.changed()
         self.prefill()
 
+    def begin_with(self, wearing: Wearing | None) -> None:
+        """Wear what the command line named, unless it cannot be: then the base answers."""
+        try:
+            self.wearing = self._checked(wearing) if wearing else None
+        except LoraChatError as error:
+            self.face.warn(f"{error} The base answers.")
+
     def take_off(self, name: str) -> bool:
         """Wear it no longer; whether it was worn."""
         if self.wearing is None or name not in [each.name for each in self.wearing.adapters]:

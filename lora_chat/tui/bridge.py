@@ -201,7 +201,8 @@ class Bridge:
             wearing = services.wear(self._adapter) if self._adapter else None
         except LoraChatError as error:
             self.warn(f"{error} The base answers.")
-        sitting = self._sitting = Sitting(services, base, self, wearing)
+        sitting = self._sitting = Sitting(services, base, self)
+        sitting.begin_with(wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
         self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
         self._watch.load()

@@ -56,10 +56,11 @@ class ShelfWatch:
     def _look(self) -> None:
         self._waiting = False
         catalog, effects = self._sitting.services.adapters(), self._sitting.standings.effects()
-        if catalog == self._catalog and effects == self._effects:
+        same = _are_same(catalog, self._catalog)
+        if same and effects == self._effects:
             return
         before, self._effects = self._catalog, effects
-        if catalog != before:
+        if not same:
             self._note_changes(before, catalog)
             self._run(lambda sitting: sitting.look_after_what_is_worn())
         self._catalog = catalog
@@ -95,3 +96,10 @@ class ShelfWatch:
         assert self._catalog is not None
         self._told = time.monotonic()
         self._put(AdaptersSeen(self._catalog, dict(self._standings)))
+
+
+def _are_same(now: Catalog, before: Catalog | None) -> bool:
+    """Whether nothing was read anew: bytes that changed may say the same of themselves."""
+    if before is None or now.problems != before.problems or len(now.adapters) != len(before.adapters):
+        return False
+    return all(each is other for each, other in zip(now.adapters, before.adapters, strict=True))

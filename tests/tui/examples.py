@@ -29,6 +29,7 @@ from lora_chat.training.events import DatasetReady, Installed, Report
 from lora_chat.training.recipe import Effort, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
 from lora_chat.tui.app import LoraChatApp
+from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import CancelWanted, PauseWanted
 from lora_chat.tui.screens.training_plan import PlanWanted
@@ -64,6 +65,9 @@ class Bare(App[None]):
         self.asked.append(event)
 
     def on_cancel_wanted(self, event: CancelWanted) -> None:
+        self.asked.append(event)
+
+    def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
         self.asked.append(event)
 
     def on_search_screen_search_wanted(self, event: SearchScreen.SearchWanted) -> None:

@@ -291,12 +291,18 @@ def test_an_adapter_is_chosen_by_arrows_or_letters(worn: str, keys: str, choice:
 
 
 def test_the_picker_shows_what_helps_to_choose() -> None:
-    seen = looks(picker("shop"))
+    seen = looks(picker("shop"), (100, 36))
     assert [line for line in seen.splitlines() if "▎shop" in line and " worn  fits " in line]
     assert "rank 4" in seen
     assert [line for line in seen.splitlines() if "broken-one" in line and "Its configuration is not JSON" in line]
     assert "parameters" in seen
+    assert [line for line in seen.splitlines() if "haiku" in line and "made for SmolLM2-135M" in line]
+    assert [
+        line for line in seen.splitlines() if "big-llama" in line and "does not fit" in line and "layers.15" in line
+    ]
+    assert "not measured: wearing or verifying it does that" in seen
     assert "Where is my parcel?" in looks(picker("pirate"))
+    assert "changes the next token's scores by up to 7.32" in looks(picker("pirate"))
 
 
 def test_nothing_that_matches_is_nothing_to_wear() -> None:

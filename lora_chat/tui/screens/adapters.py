@@ -30,6 +30,12 @@ TEACHES = (
 _ASKS = {"filter": "type to filter", "install": "folder, archive or hub id"}
 
 
+class Line(Input):
+    """Where a filter or a path is written."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "go on", id="adapters.go_on")]
+
+
 class AdaptersScreen(Screen[None], ShelfScreen):
     """A list, what the one looked at is, and a line to write in where something is asked for."""
 
@@ -45,9 +51,9 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         Input { width: 1fr; background: transparent; &:focus { background-tint: transparent; } }
         #shelf { height: 1fr; }
         &.-narrow #shelf { layout: vertical; }
-        ShelfList { width: 1fr; }
-        &.-narrow ShelfList { height: 2fr; }
-        #details { width: 1fr; height: 100%; padding: 0 2; border-left: solid $border-blurred; }
+        ShelfList { width: 11fr; }
+        &.-narrow ShelfList { width: 100%; height: 2fr; }
+        #details { width: 9fr; height: 100%; padding: 0 2; border-left: solid $border-blurred; }
         &.-wide #details { width: 70; }
         &.-narrow #details { height: 3fr; width: 100%; border-left: none; border-top: solid $border-blurred; }
         .said { height: auto; margin: 1; width: 1fr; color: $text-muted; }
@@ -62,7 +68,7 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         Binding("v", "verify", "verify", id="adapters.verify"),
         Binding("d,delete", "remove", "remove", id="adapters.remove"),
         Binding("slash", "ask('filter')", "filter", id="adapters.filter"),
-        Binding("escape", "close_line", "close the line", id="adapters.close_line", show=False),
+        Binding("escape", "close_line", "close", id="adapters.close_line"),
         Binding("escape", "dismiss", "back", id="adapters.back"),
     ]
 
@@ -88,7 +94,7 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         yield Static(classes="rule")
         with Horizontal(id="asked"):
             yield Static("", markup=False)
-            yield Input(compact=True)
+            yield Line(compact=True)
         with Horizontal(id="shelf"):
             yield self._shelf
             yield Static("", classes="said", markup=False)
@@ -149,9 +155,11 @@ class AdaptersScreen(Screen[None], ShelfScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that could do nothing now are not shown; while something is written only that has keys."""
         row = self._shelf.looked_at
+        if action == "close_line":
+            return self.has_class("-asks")
+        if self._asking:
+            return False
         match action:
-            case "close_line":
-                return bool(self._asking) or bool(self.query_one(Input).value)
             case "wear" | "verify" if not isinstance(row, Adapter):
                 return False
             case "wear":
@@ -199,11 +207,12 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         """Open the line for ``what``: filter, or install."""
         self._asking = what
         self.add_class("-asks")
-        line = self.query_one(Input)
+        line = self.query_one(Line)
         line.placeholder = _ASKS[what]
         line.value = ""
         self.query_one("#asked > Static", Static).update(what)
         line.focus()
+        self.refresh_bindings()
 
     def action_close_line(self) -> None:
         """Nothing is asked for, and everything is listed."""
@@ -212,9 +221,9 @@ class AdaptersScreen(Screen[None], ShelfScreen):
     def _close(self, *, keep: bool) -> None:
         asked, self._asking = self._asking, ""
         if not keep:
-            with self.prevent(Input.Changed):
-                self.query_one(Input).value = ""
+            before = name_of(self._shelf.looked_at)
             self._shelf.filter("")
+            self._shelf.look_at(before)
         self.set_class(keep and asked == "filter", "-asks")
         self._shelf.focus()
         self._say()

@@ -103,8 +103,8 @@ class ShelfList(Choices):
         columns = self._columns(found)
         self.set_options([Option(self._row(row, columns)) for row in self._rows])
         names = [name_of(row) for row in self._rows]
-        if at is not None and self._rows:
-            self.highlighted = names.index(before) if before in names else min(at, len(names) - 1)
+        if self._rows:
+            self.highlighted = names.index(before) if before in names else min(at or 0, len(names) - 1)
 
     def _columns(self, found: Sequence[Adapter]) -> tuple[Column, ...]:
         name = max(widest([each.name for each in found], 26) + 1, len(_NOTHING))
@@ -130,7 +130,9 @@ class ShelfList(Choices):
         """Name, whether it is worn, whether it fits, what it changes, and what it says of itself."""
         worn = _muted("worn") if name_of(row) == self.worn else ""
         if isinstance(row, Problem):
-            return self._refused(f"  {clean_line(row.path.name, 60)}", "", "broken", row.reason, columns)
+            return self._refused(
+                f"  {clean_line(row.path.name, 60)}", "", "broken", _without_place(row.reason), columns
+            )
         if row is None:
             answers = _muted(f"{clean_line(self._base, 40)} answers")
             return Columns((*columns[:2], Column()), [[_NOTHING, worn, answers]])
@@ -148,6 +150,11 @@ class ShelfList(Choices):
         """One that cannot be worn: dimmed, and its reason takes all the room there is."""
         cells = (_muted(name), worn, _muted(word), _muted(clean_line(why, 300)))
         return Columns((*columns[:2], Column(_REFUSED), Column()), [cells])
+
+
+def _without_place(reason: str) -> str:
+    """A row has no room for the path that most reasons begin with; the details have it."""
+    return reason.partition(": ")[2] if reason.startswith("Cannot use ") else reason
 
 
 def name_of(row: Row) -> str:
