@@ -1,61 +1,15 @@
-"""Models and adapters in llama.cpp's format. Owns their writing; never downloads or measures.
+"""Models in llama.cpp's format. Owns their writing; never downloads or measures.
 
-Names and layouts as llama.cpp's ``convert_hf_to_gguf.py`` and ``convert_lora_to_gguf.py`` have them. Llama-shaped files
-keep each head's two rotary halves interleaved, so the rows of q and k are permuted there; Qwen3-shaped ones are not.
+Names and layouts are the package's, as an exported adapter has them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-_MODULES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}
-_OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-_PERMUTED = frozenset({"llama"})
-"""Architectures whose q and k rows are."""
-
-
-def gguf_name(module: str) -> str:
-    """llama.cpp's name of a transformers module."""
-    if module in _OUTSIDE:
-        return _OUTSIDE[module]
-    layer, _, rest = module.removeprefix("model.layers.").partition(".")
-    return f"blk.{layer}.{_MODULES[rest]}"
-
-
-def write_adapter(adapter: Path, config: dict[str, Any], into: Path) -> None:
-    """The PEFT folder ``adapter`` for a base with ``config`` as one GGUF file, in float32 as llama.cpp's converter."""
-    import gguf
-    from safetensors.numpy import load_file
-
-    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    writer = gguf.GGUFWriter(into, config["model_type"])
-    writer.add_string("general.type", "adapter")
-    writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", float(settings["lora_alpha"]))
-    for name, weight in sorted(load_file(adapter / "adapter_model.safetensors").items()):
-        module, side = name.removeprefix("base_model.model.").removesuffix(".weight").rsplit(".", 1)
-        array = weight.astype(np.float32)
-        if side == "lora_B":
-            array = _permuted(module, array, config)
-        writer.add_tensor(f"{gguf_name(module)}.weight.{side.lower()}", array)
-    _finish(writer)
+from lora_chat.models.exports.llama_cpp import architecture, laid_out, tensor_name
 
 
 def write_model(folder: Path, config: dict[str, Any], tokenizer_from: Path, into: Path, *, quantised: bool) -> None:
@@ -65,17 +19,17 @@ def write_model(folder: Path, config: dict[str, Any], tokenizer_from: Path, into
     """
     import gguf
 
-    writer = gguf.GGUFWriter(into, config["model_type"])
+    writer = gguf.GGUFWriter(into, architecture(config))
     _describe(writer, config, gguf.LlamaFileType.MOSTLY_Q4_1 if quantised else gguf.LlamaFileType.ALL_F32)
     _copy_tokenizer(writer, tokenizer_from, config["vocab_size"])
     for name, weight in _weights(folder):
         module = name.removesuffix(".weight")
         if weight.ndim == 1 or not quantised:
-            writer.add_tensor(f"{gguf_name(module)}.weight", _permuted(module, weight, config))
+            writer.add_tensor(tensor_name(module), laid_out(module, weight, config))
             continue
         kind = gguf.GGMLQuantizationType.Q8_0 if module == "model.embed_tokens" else gguf.GGMLQuantizationType.Q4_1
-        packed = gguf.quants.quantize(_permuted(module, weight, config), kind)
-        writer.add_tensor(f"{gguf_name(module)}.weight", packed, raw_dtype=kind)
+        packed = gguf.quants.quantize(laid_out(module, weight, config), kind)
+        writer.add_tensor(tensor_name(module), packed, raw_dtype=kind)
     _finish(writer)
 
 
@@ -94,15 +48,6 @@ def _describe(writer: Any, config: dict[str, Any], file_type: int) -> None:
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
     writer.add_file_type(file_type)
-
-
-def _permuted(module: str, rows: Any, config: dict[str, Any]) -> Any:
-    """``rows`` of q and k in llama.cpp's order: each head's halves (0…h/2, h/2…h) taken in turns."""
-    heads = {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}.get(module.rsplit(".", 1)[-1])
-    if heads is None or rows.ndim == 1 or config["model_type"] not in _PERMUTED:
-        return rows
-    count = config[heads]
-    return rows.reshape(count, 2, -1, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
 
 
 def _weights(folder: Path) -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ggufs import write_adapter, write_model
+from ggufs import write_model
 from peers import Prompt, Subject
 
 if TYPE_CHECKING:
@@ -80,11 +80,17 @@ def prepare_exact(shape: str, work: Path, gguf: Path | None) -> Subject:
 
 
 def _subject(shape: str, base: InstalledBase, home: str, gguf: Path, work: Path) -> Subject:
+    from lora_chat.adapters.manifest import Manifest
+    from lora_chat.adapters.verify import load_verified
+    from lora_chat.models.exports.gguf_lora import export_gguf
     from lora_chat.models.prompt import load_prompt_format
 
     adapter = _once(work / f"{shape}-adapter", lambda into: _make_adapter(base, into))
     adapter_gguf = _once(
-        work / f"{shape}-adapter.gguf", lambda into: write_adapter(adapter, _config(base.folder), into)
+        work / f"{shape}-adapter.gguf",
+        lambda into: export_gguf(
+            load_verified(adapter, base.signature), Manifest(name="bench"), _config(base.folder), into
+        ),
     )
     form = load_prompt_format(base.folder)
     return Subject(

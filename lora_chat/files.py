@@ -19,20 +19,26 @@ _FULL_WORDS = ("No space left on device", "os error 28", "os error 112", "Disk q
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace ``path`` by ``data``: written beside it, flushed to the disk, then renamed over it."""
-    make_private(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with staged_file(path, mode) as stage:
+        stage.write_bytes(data)
+
+
+@contextmanager
+def staged_file(target: Path, mode: int = 0o600) -> Iterator[Path]:
+    """Give an empty hidden file beside ``target``; on a clean exit it replaces ``target``, else it is gone."""
+    make_private(target.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield Path(name)
+        sync_file(Path(name))
         os.chmod(name, mode)
-        os.replace(name, path)
+        os.replace(name, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(name)
         raise
-    sync_folder(path.parent)
+    sync_folder(target.parent)
 
 
 @contextmanager

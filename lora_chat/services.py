@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from lora_chat.adapters.registry import Catalog, discover
+from lora_chat.adapters.index import Index
+from lora_chat.adapters.mixture import Share, is_mixture, read_shares
+from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
 from lora_chat.config import Config, Precision, load_config
@@ -51,26 +53,48 @@ class Services:
         """A store that is gone with the program, for ``--no-save``."""
         return self._open.enter_context(Store.in_memory())
 
+    @cached_property
+    def index(self) -> Index:
+        """What is remembered of the adapters."""
+        return Index(self.paths)
+
     def adapters(self) -> Catalog:
         """What can be worn now; a folder dropped in a moment ago is there."""
-        return discover(self.paths)
+        return self.index.catalog()
 
     def wear(self, wish: str, scale: float | None = None) -> Wearing:
-        """Read ``NAME`` or ``NAME=SCALE``.
+        """Read ``NAME``, ``NAME=SCALE``, or the shares of a mixture: ``A=0.7+B=0.3``.
 
         Raises:
             NotFoundError: no such adapter, naming the nearest.
-            RefusedError: the scale is not a number.
+            RefusedError: the scale is not a number, or the shares make no mixture.
         """
+        if is_mixture(wish):
+            return self.mix(read_shares(wish), scale)
         name, sign, written = wish.partition("=")
-        adapter = self.adapters().get(name)
+        worn = Wearing(self.adapters().get(name), 1.0 if scale is None else scale)
+        return self.scaled(worn, written) if sign else worn
+
+    def scaled(self, wearing: Wearing, written: str) -> Wearing:
+        """The same, worn as strongly as ``written`` says.
+
+        Raises:
+            RefusedError: it is not a number, or one that nothing can be worn at.
+        """
         try:
-            chosen = float(written) if sign else 1.0 if scale is None else scale
+            chosen = float(written)
         except ValueError:
             chosen = math.nan
         if not abs(chosen) <= LARGEST_SCALE:
-            raise RefusedError(f'"{clean_line(written, 40)}" is not a scale: write {name}=0.8, for example.')
-        return Wearing(adapter, chosen)
+            name = "0.8" if wearing.mixture else f"{wearing.name}=0.8"
+            raise RefusedError(f'"{clean_line(written, 40)}" is not a scale: write {name}, for example.')
+        return replace(wearing, scale=chosen)
+
+    def mix(self, shares: Sequence[Share], scale: float | None = None) -> Wearing:
+        """Several adapters at once, each times its share, all of them times ``scale``. Raises as ``wear``."""
+        catalog = self.adapters()
+        parts = tuple((catalog.get(share.name), share.weight) for share in shares)
+        return Wearing(max(parts, key=lambda part: abs(part[1]))[0], 1.0 if scale is None else scale, parts)
 
     def engine_here(self, base: InstalledBase, precision: Precision | None = None) -> Engine:
         """An engine in this process, for one command; by default in the precision that the settings name."""

@@ -11,10 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from lora_chat.adapters.mixture import Share, written
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.context import Context, fit, start_of
 from lora_chat.chat.conversation import Conversation, Message, Role, Status
@@ -30,15 +31,52 @@ FLUSH_S = 1.0
 
 @dataclass(frozen=True)
 class Wearing:
-    """What a turn wears, as the person chose it."""
+    """What a turn wears, as the person chose it: one adapter, or a mixture of several."""
 
     adapter: Adapter
+    """The one; of a mixture the one with the largest share, which is asked first how it wants to be worn."""
     scale: float = 1.0
+    mixture: tuple[tuple[Adapter, float], ...] = ()
+    """All of a mixture, ``adapter`` among them, with their shares; empty where one is worn alone."""
+
+    @property
+    def name(self) -> str:
+        """Of the adapter; of a mixture its shares, as ``a=0.7+b=0.3``."""
+        return written([Share(each.name, share) for each, share in self.mixture]) or self.adapter.name
+
+    @property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Everything that is worn, the largest share first."""
+        largest_first = sorted(self.mixture, key=lambda part: -abs(part[1]))
+        return tuple(each for each, _ in largest_first) or (self.adapter,)
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights, in hex; of a mixture all of them, with plus signs between."""
+        return "+".join(each.sha256 for each, _ in self.mixture) or self.adapter.sha256
+
+    @property
+    def system_prompt(self) -> str:
+        """What the adapter, or the first of a mixture that asks for something, wants said first."""
+        return next((each.system_prompt for each in self.adapters if each.system_prompt), "")
+
+    @property
+    def temperature(self) -> float | None:
+        """What the adapter, or the first of a mixture that says so, wants to be sampled at."""
+        return next((each.temperature for each in self.adapters if each.temperature is not None), None)
+
+    def with_(self, adapter: Adapter) -> Wearing:
+        """The same with ``adapter`` in the place of the one of its name."""
+        own = adapter if self.adapter.name == adapter.name else self.adapter
+        mixture = ((adapter if each.name == adapter.name else each, share) for each, share in self.mixture)
+        return replace(self, adapter=own, mixture=tuple(mixture))
 
     @property
     def worn(self) -> Worn:
         """The same for the engine."""
-        return Worn(self.adapter.name, self.adapter.path, self.adapter.sha256, self.scale)
+        parts = self.mixture or ((self.adapter, 1.0),)
+        first, *others = (Worn(each.name, each.path, each.sha256, share * self.scale) for each, share in parts)
+        return replace(first, beside=tuple(others))
 
 
 @dataclass(frozen=True)
@@ -145,8 +183,8 @@ class Session:
             status=Status.STREAMING,
             base=self.base,
             context_start=start_of(branch, self.base),  # until that is counted
-            adapter=wearing.adapter.name if wearing else None,
-            adapter_sha256=wearing.adapter.sha256 if wearing else None,
+            adapter=wearing.name if wearing else None,
+            adapter_sha256=wearing.sha256 if wearing else None,
             scale=wearing.scale if wearing else None,
             sampling=json.dumps(asdict(sampling)),
         )
@@ -223,7 +261,7 @@ class Session:
     def system(self, conversation: Conversation | None, wearing: Wearing | None) -> str:
         """The system prompt that holds: the conversation's own, else the adapter's, else that of the settings."""
         own = conversation.system if conversation else ""
-        return own or (wearing.adapter.system_prompt if wearing else "") or self.config.system
+        return own or (wearing.system_prompt if wearing else "") or self.config.system
 
     def prefill(
         self,
@@ -265,7 +303,7 @@ class Session:
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:
     """What the person asked for, else what the adapter suggests, else the settings; None asks for nothing."""
-    suggested = wearing.adapter.temperature if wearing else None
+    suggested = wearing.temperature if wearing else None
     settings: dict[str, object] = {
         "temperature": config.temperature if suggested is None else suggested,
         "top_p": config.top_p,

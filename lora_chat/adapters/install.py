@@ -1,4 +1,4 @@
-"""The one door in. Owns how an adapter gets into the person's folder and out of it; never runs or unpickles anything.
+"""The one door in. Owns how an adapter gets into the person's folder; never runs or unpickles anything.
 
 What was checked is what gets written: the bytes stay in memory from the reading on, so a source that changes
 meanwhile changes nothing. A folder appears by one rename, complete and flushed, or not at all.
@@ -7,33 +7,35 @@ meanwhile changes nothing. A folder appears by one rename, complete and flushed,
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lora_chat.adapters.contents import TEXT_LIMIT, TEXTS
-from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, checked_name, read_manifest, to_toml
+from lora_chat.adapters.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    WeightsClaim,
+    checked_name,
+    numbered,
+    read_manifest,
+    to_toml,
+)
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import read_bytes
-from lora_chat.adapters.registry import Adapter, Origin, discover, read_installed
+from lora_chat.adapters.registry import Adapter, Origin, read_installed
+from lora_chat.adapters.removal import sweep
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.source import Opened, opened_path
+from lora_chat.adapters.source import Opened, folder_at, opened_path
 from lora_chat.adapters.verify import Verdict, check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.files import staged_folder, sync_folder
+from lora_chat.files import staged_folder
 from lora_chat.paths import Paths
 from lora_chat.text import clean
-
-_STALE_SECONDS = 3600
-_LEFTOVERS = (".incoming-", ".trash-")
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,20 @@ def inspect(
     return inspect_against(candidate, signature) if signature else candidate
 
 
+def inspect_folder(folder: Path, name: str | None = None, signature: BaseSignature | None = None) -> Candidate:
+    """The same of a folder where it lies. Raises as ``inspect``."""
+    return inspect(folder_at(folder), name, signature)
+
+
+def prepared(files: AdapterFiles, manifest: Manifest, name: str) -> Candidate:
+    """An adapter that was made here, in memory, as one that could be installed as ``name``.
+
+    Raises:
+        RefusedError: nothing can be called so.
+    """
+    return Candidate(files, _completed(manifest, files, checked_name(name)), {}, (), files.warnings)
+
+
 def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate:
     """Hold a candidate against a base; return it with what there is to warn of.
 
@@ -142,45 +158,6 @@ def already(candidate: Candidate, paths: Paths) -> Installed | None:
     return _place(candidate, paths)[1]
 
 
-def remove(name: str, paths: Paths) -> None:
-    """Delete an installed adapter: one rename takes it out of every listing, then its files go.
-
-    Raises:
-        RefusedError: it is a shipped one, or the folder cannot be changed.
-        NotFoundError: there is no such adapter.
-    """
-    target = check_removable(name, paths)
-    with telling(f"remove the adapter {target}"):
-        if target.is_symlink():
-            target.unlink()
-            return
-        trash = Path(tempfile.mkdtemp(prefix=".trash-", dir=paths.adapters))
-        try:
-            os.replace(target, trash / name)
-            sync_folder(paths.adapters)
-        finally:
-            shutil.rmtree(trash, ignore_errors=True)
-
-
-def check_removable(name: str, paths: Paths) -> Path:
-    """Return the folder that ``remove`` would delete. Raises as ``remove``."""
-    target = paths.adapters / name
-    plain = name and not name.startswith(".") and Path(name).name == name and "\\" not in name and "\0" not in name
-    if plain and os.path.lexists(target):
-        return target
-    shipped = discover(paths).get(name)
-    raise RefusedError(f'The adapter "{shipped.name}" is shipped with lora-chat and cannot be removed.')
-
-
-def sweep(paths: Paths) -> None:
-    """Delete what an install or removal left when it was killed, once it is an hour old."""
-    with suppress(OSError):
-        for entry in paths.adapters.iterdir():
-            old = time.time() - entry.lstat().st_mtime > _STALE_SECONDS
-            if old and entry.name.startswith(_LEFTOVERS):
-                shutil.rmtree(entry, ignore_errors=True)
-
-
 def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     weights = WeightsClaim(
         files.sha256, files.config_sha256, files.layout.rank, files.layout.parameters, len(files.weights)
@@ -192,7 +169,7 @@ def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
 def _place(candidate: Candidate, paths: Paths) -> tuple[Path, Installed | None]:
     """Where a candidate would go; or is already, under the name it wishes for or one of that name's numbers."""
     origins: tuple[tuple[Path, Origin], ...] = ((paths.adapters, "user"), (paths.bundled_adapters, "bundled"))
-    for name in _names(candidate.manifest.name):
+    for name in numbered(candidate.manifest.name):
         for root, origin in origins:
             if _holds_same(root / name, candidate.files):
                 there = read_installed(root / name, origin)
@@ -215,14 +192,6 @@ def _texts(source: Path) -> dict[str, bytes]:
         with suppress(NotFoundError, RefusedError):
             found[name] = clean(read_bytes(source / name, TEXT_LIMIT).decode("utf-8", "replace")).encode()
     return found
-
-
-def _names(name: str) -> Iterator[str]:
-    """``name``, then ``name-2``, ``name-3``, … within 64 characters."""
-    yield name
-    for number in itertools.count(2):
-        tail = f"-{number}"
-        yield name[: 64 - len(tail)] + tail
 
 
 def _holds_same(target: Path, files: AdapterFiles) -> bool:

@@ -6,10 +6,11 @@ Everything read is foreign: kinds are checked, text is cleaned and cut, unknown 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,14 @@ def checked_name(name: str) -> str:
             "begin with a letter or digit, and avoid names that Windows reserves."
         )
     return name
+
+
+def numbered(name: str) -> Iterator[str]:
+    """``name``, then ``name-2``, ``name-3``, … within 64 characters: for one that finds its name taken."""
+    yield name
+    for number in itertools.count(2):
+        tail = f"-{number}"
+        yield name[: 64 - len(tail)] + tail
 
 
 def read_manifest(raw: bytes, where: str = MANIFEST_NAME) -> Manifest:

@@ -6,17 +6,18 @@ Listing reads JSON headers only. A folder that cannot be used is a ``Problem`` w
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from lora_chat.adapters.manifest import Manifest, checked_name
+from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, checked_name
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, shown
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.verify import read_manifest_of
+from lora_chat.adapters.verify import Verdict, read_manifest_of
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, read_adapter_header
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
 from lora_chat.paths import Paths
@@ -125,22 +126,37 @@ class Catalog:
         raise NotFoundError(f'There is no adapter called "{shown(name)}"{see}.')
 
 
-Seen = MutableMapping[Path, tuple[object, Adapter]]
-"""A caller's memory of earlier looks: folder -> (what its files' times and sizes were, the adapter)."""
+Stamp = tuple[tuple[int, ...], ...]
+"""Times, sizes, numbers and modes of an adapter's folder and files: as long as they stay, so does what is in them."""
+
+
+@dataclass(eq=False)
+class Look:
+    """What one folder was found to be."""
+
+    stamp: Stamp
+    found: Adapter | Problem
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """Whether it fits: one each base that was asked about."""
+
+
+Seen = MutableMapping[str, Look]
+"""A caller's memory of earlier looks, by folder."""
 
 
 def discover(paths: Paths, seen: Seen | None = None) -> Catalog:
     """Look through the person's folder, then the shipped one; a caller that looks again and again passes ``seen``."""
+    before: Seen = {} if seen is None else seen
     found: dict[str, Adapter] = {}
     problems: list[Problem] = []
     places: tuple[tuple[Path, Origin], ...] = ((paths.adapters, "user"), (paths.bundled_adapters, "bundled"))
     for root, origin in places:
         for folder in _folders(root, problems):
-            try:
-                adapter = _look(folder, origin, {} if seen is None else seen)
-                found.setdefault(adapter.name, adapter)
-            except LoraChatError as error:
-                problems.append(Problem(folder, str(error)))
+            each = _look(folder, origin, before)
+            if isinstance(each, Problem):
+                problems.append(each)
+            else:
+                found.setdefault(each.name, each)
     return Catalog(tuple(found[name] for name in sorted(found)), tuple(problems))
 
 
@@ -161,31 +177,42 @@ def read_installed(folder: Path, origin: Origin = "user") -> Adapter:
     )
 
 
-def _folders(root: Path, problems: list[Problem]) -> list[Path]:
+def _folders(root: Path, problems: list[Problem]) -> list[str]:
     try:
-        entries = sorted(root.iterdir())
+        with os.scandir(root) as entries:
+            # Hidden are installs under way (.incoming-…) and removals (.trash-…); a plain file (README) is no adapter.
+            return sorted(entry.path for entry in entries if not entry.name.startswith(".") and entry.is_dir())
     except FileNotFoundError:
         return []
     except OSError as error:
         problems.append(Problem(root, f"Cannot look into {root} ({error.strerror}): correct its permissions."))
         return []
-    # Hidden names are installs under way (.incoming-…) and removals (.trash-…); plain files (a README) are no adapters.
-    return [entry for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
 
 
-def _look(folder: Path, origin: Origin, seen: Seen) -> Adapter:
-    state = tuple(_state(folder / name) for name in (CONFIG_NAME, WEIGHTS_NAME, "adapter.toml"))
+def _look(folder: str, origin: Origin, seen: Seen) -> Adapter | Problem:
+    stamp = stamp_of(folder)
     known = seen.get(folder)
-    if known is not None and known[0] == state:
-        return known[1]
-    adapter = read_installed(folder, origin)
-    seen[folder] = (state, adapter)
-    return adapter
+    if known is None or known.stamp != stamp:
+        known = seen[folder] = Look(stamp, _read(Path(folder), origin))
+    return known.found
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def _read(folder: Path, origin: Origin) -> Adapter | Problem:
     try:
-        facts = path.lstat()
+        return read_installed(folder, origin)
+    except LoraChatError as error:
+        return Problem(folder, str(error))
+
+
+def stamp_of(folder: str) -> Stamp:
+    """What to compare to know whether anything in ``folder`` changed; strings, as a thousand ``Path`` take 10 ms."""
+    names = (CONFIG_NAME, WEIGHTS_NAME, MANIFEST_NAME)
+    return tuple(_state(path) for path in (folder, *(f"{folder}{os.sep}{name}" for name in names)))
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        facts = os.lstat(path)
     except OSError:
         return ()
     return (facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_mode)

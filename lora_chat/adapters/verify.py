@@ -5,15 +5,24 @@ An adapter is worn exactly or refused with the reason: every tensor must have it
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from pathlib import Path
 
 from lora_chat.adapters.manifest import MANIFEST_LIMIT, MANIFEST_NAME, Manifest, read_manifest
-from lora_chat.adapters.peft_config import matching_key
+from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME, matching_key
 from lora_chat.adapters.reading import read_bytes, shown
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.weights import AdapterFiles, LoraLayout, ModuleLora, read_adapter
+from lora_chat.adapters.weights import (
+    WEIGHTS_LIMIT,
+    WEIGHTS_NAME,
+    AdapterFiles,
+    AdapterHeader,
+    LoraLayout,
+    ModuleLora,
+    read_adapter,
+)
 from lora_chat.errors import NotFoundError, RefusedError
 
 
@@ -68,6 +77,20 @@ def read_manifest_of(folder: Path) -> Manifest | None:
         return None
 
 
+def check_unedited(folder: Path, manifest: Manifest) -> None:
+    """Hold the bytes of an installed adapter against what ``manifest`` says of them, without reading what they mean.
+
+    Raises:
+        NotFoundError: a file is gone.
+        RefusedError: edited after it was installed.
+    """
+    said = manifest.weights
+    named = ((WEIGHTS_NAME, WEIGHTS_LIMIT, said.sha256), (CONFIG_NAME, CONFIG_LIMIT, said.config_sha256))
+    for name, limit, stated in named:
+        if stated and hashlib.sha256(read_bytes(folder / name, limit)).hexdigest() != stated:
+            raise _edited(folder)
+
+
 def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "") -> None:
     """Hold the bytes against ``adapter.toml`` and against ``sha256``, where each says something.
 
@@ -78,14 +101,20 @@ def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "
     if manifest is not None:
         stated += [(files.sha256, manifest.weights.sha256), (files.config_sha256, manifest.weights.config_sha256)]
     if any(each and not hmac.compare_digest(found, each) for found, each in stated):
-        raise RefusedError(
-            f'The adapter "{shown(files.name)}" in {shown(str(files.folder), 200)} was edited after it was installed: '
-            f"remove it and install it again."
-        )
+        raise _edited(files.folder)
 
 
-def check_fit(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None = None) -> Verdict:
-    """Hold an adapter's names and shapes against a base; never raises for what it finds."""
+def _edited(folder: Path) -> RefusedError:
+    return RefusedError(
+        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed: '
+        f"remove it and install it again."
+    )
+
+
+def check_fit(
+    files: AdapterFiles | AdapterHeader, signature: BaseSignature, manifest: Manifest | None = None
+) -> Verdict:
+    """Hold an adapter's names and shapes against a base: its header is enough; never raises for what it finds."""
     modules, base = files.layout.modules, signature.modules
     matched = sum(1 for name in modules if name in base)
     why = _misfit(files, signature) or _incomplete(files, signature)
@@ -128,7 +157,7 @@ def load_verified(folder: Path, signature: BaseSignature, sha256: str = "") -> V
     return verified(files, signature, manifest)
 
 
-def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
+def _misfit(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -> str:
     for name, module in files.layout.modules.items():
         if name not in signature.modules:
             return f'it adapts "{shown(name, 100)}", which this base does not have'
@@ -138,7 +167,7 @@ def _misfit(files: AdapterFiles, signature: BaseSignature) -> str:
     return ""
 
 
-def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
+def _incomplete(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -> str:
     """A file that lost tensors on its way would be half an adapter: what its config names must be there."""
     settings = files.settings
     if settings.targets is None or settings.selects_layers:
@@ -152,7 +181,7 @@ def _incomplete(files: AdapterFiles, signature: BaseSignature) -> str:
     return f'{count} its config names have no tensors, "{first}" first: it is incomplete'
 
 
-def _sentence(files: AdapterFiles, signature: BaseSignature, declared: str, why: str) -> str:
+def _sentence(files: AdapterFiles | AdapterHeader, signature: BaseSignature, declared: str, why: str) -> str:
     made_for = f"made for {shown(declared, 100)}" if declared else "it does not say for which base it was made"
     return (
         f'The adapter "{shown(files.name)}" ({made_for}; checked against {shown(signature.lineage, 100)}) does not '
@@ -164,7 +193,7 @@ def _shape(module: ModuleLora) -> tuple[int, int]:
     return module.b.shape[0], module.a.shape[1]
 
 
-def _doubt(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | None) -> str:
+def _doubt(files: AdapterFiles | AdapterHeader, signature: BaseSignature, manifest: Manifest | None) -> str:
     said = manifest.base if manifest else None
     declared, here = _declared(files, manifest), shown(signature.lineage, 100)
     if not declared:
@@ -177,5 +206,5 @@ def _doubt(files: AdapterFiles, signature: BaseSignature, manifest: Manifest | N
     return ""
 
 
-def _declared(files: AdapterFiles, manifest: Manifest | None) -> str:
+def _declared(files: AdapterFiles | AdapterHeader, manifest: Manifest | None) -> str:
     return (manifest.base.model if manifest else "") or files.settings.base_model

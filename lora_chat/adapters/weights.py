@@ -13,18 +13,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lora_chat.adapters.numbers import WIDTHS, widened
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME, PeftSettings, parse_config
 from lora_chat.adapters.reading import parse_object, read_bytes, read_head, refusal, shown
 from lora_chat.errors import NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from lora_chat.adapters.numbers import Float32
 
 WEIGHTS_NAME = "adapter_model.safetensors"
 HEADER_LIMIT = 4 * 2**20
 WEIGHTS_LIMIT = 2**30
 TENSOR_LIMIT = 20_000
 _FIRST_READ = 128 * 1024  # holds the header of every adapter up to about 1,000 tensors
-_SIZES = {"F32": 4, "F16": 2, "BF16": 2}
 _NAME = re.compile(r"(?:base_model\.model\.)?([A-Za-z0-9_.-]+)\.lora_([AB])(?:\.default)?\.weight")
 _MAGICS = {
     b"PK\x03\x04": "a PyTorch pickle", b"\x80\x02": "a pickle", b"\x80\x04": "a pickle", b"GGUF": "a GGUF file",
@@ -87,10 +90,21 @@ class LoraLayout:
 class AdapterHeader:
     """What a listing needs: everything but the numbers."""
 
+    folder: Path
     settings: PeftSettings
     layout: LoraLayout
     bytes: int
     """Of the weights file."""
+
+    @property
+    def name(self) -> str:
+        """The folder's."""
+        return self.folder.name
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know before wearing it, as far as a header tells."""
+        return self.settings.warnings
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,10 @@ class AdapterFiles:
         """Of ``adapter_config.json``, in hex: another alpha is another adapter."""
         return hashlib.sha256(self.config).hexdigest()
 
+    def numbers(self, view: TensorView) -> Float32:
+        """One tensor as a float32 array in its shape."""
+        return widened(memoryview(self.weights)[view.start : view.stop], view.dtype, view.shape)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before wearing it."""
@@ -131,8 +149,16 @@ def read_adapter(folder: Path) -> AdapterFiles:
         RefusedError: it is no adapter that could be worn, saying why.
     """
     settings, config = _read_config(folder)
+    return _checked(settings, config, _present(folder / WEIGHTS_NAME, WEIGHTS_LIMIT), folder)
+
+
+def assembled(config: bytes, weights: bytes, folder: Path) -> AdapterFiles:
+    """The same of two files in memory, which need not lie in ``folder``. Raises as ``read_adapter``."""
+    return _checked(parse_config(config, str(folder / CONFIG_NAME)), config, weights, folder)
+
+
+def _checked(settings: PeftSettings, config: bytes, weights: bytes, folder: Path) -> AdapterFiles:
     path = folder / WEIGHTS_NAME
-    weights = _present(path, WEIGHTS_LIMIT)
     layout = derive_layout(settings, parse_header(weights, len(weights), path), path)
     return AdapterFiles(folder, folder.name, config, weights, settings, layout, _check_numbers(weights, layout, path))
 
@@ -148,7 +174,7 @@ def read_adapter_header(folder: Path) -> AdapterHeader:
             head, size = read_head(path, needed)
     except NotFoundError as error:
         raise _missing(path) from error
-    return AdapterHeader(settings, derive_layout(settings, parse_header(head, size, path), path), size)
+    return AdapterHeader(folder, settings, derive_layout(settings, parse_header(head, size, path), path), size)
 
 
 def _read_config(folder: Path) -> tuple[PeftSettings, bytes]:
@@ -206,14 +232,14 @@ def _view(name: str, entry: Any, data: int, where: Path) -> TensorView:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise refusal(where, f'the header entry "{shown(name)}" needs dtype, shape and data_offsets and nothing else')
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _SIZES:
+    if not isinstance(dtype, str) or dtype not in WIDTHS:
         raise refusal(where, f'"{shown(name)}" holds {shown(dtype, 20)}; only F32, F16 and BF16 are accepted')
     if not _are_counts(shape, 1, 2**31) or not 1 <= len(shape) <= 8:
         raise refusal(where, f'"{shown(name)}" has the shape {shown(shape)}, which no LoRA tensor has')
     if not _are_counts(offsets, 0, 2**31) or len(offsets) != 2:
         raise refusal(where, f'"{shown(name)}" has the data_offsets {shown(offsets)}, which lie nowhere')
     start, stop = offsets
-    if stop - start != math.prod(shape) * _SIZES[dtype]:
+    if stop - start != math.prod(shape) * WIDTHS[dtype]:
         raise refusal(where, f'"{shown(name)}" has {stop - start:,} bytes, which its shape {shown(shape)} contradicts')
     return TensorView(name, dtype, tuple(shape), data + start, data + stop)
 

@@ -106,7 +106,7 @@ def _conversation(
     store: Store, current: Conversation | None, system: str | None, base: str, wearing: Wearing | None
 ) -> Conversation:
     """The conversation to go on with: a new one, or the old one with what was asked to change."""
-    adapter, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
+    adapter, scale = (wearing.name, wearing.scale) if wearing else (None, 1.0)
     if current is None:
         return store.create_conversation(system=system or "", model=base, adapter=adapter, scale=scale)
     changes: dict[str, Any] = {"adapter": adapter, "scale": scale}
@@ -170,7 +170,7 @@ def answer_facts(
     """
     return {
         "text": text,
-        "adapter": wearing.adapter.name if wearing else None,
+        "adapter": wearing.name if wearing else None,
         "scale": wearing.scale if wearing else None,
         "model": base,
         "finish_reason": finished.reason,

@@ -105,7 +105,7 @@ def _question(
         except (NotFoundError, RefusedError) as error:
             raise type(error)(f"{where}: {error}") from error
     wearing = worn[wish] if wish else None
-    own = own or (wearing.adapter.system_prompt if wearing else "") or services.config.system
+    own = own or (wearing.system_prompt if wearing else "") or services.config.system
     if own and messages[0].role is not Role.SYSTEM:
         messages = [Turn(Role.SYSTEM, clean(own)), *messages]
     return Question(where, tuple(messages), wearing, seed)

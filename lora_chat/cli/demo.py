@@ -83,7 +83,7 @@ def _ask(session: Session, question: str, wearing: Wearing | None) -> str:
     for event in session.send(conversation, question, wearing, sampling):
         if isinstance(event, Ended):
             speed = event.finished.tokens_per_second
-            who = wearing.adapter.name if wearing else "base"
+            who = wearing.name if wearing else "base"
             _show(question, event.reply.content, who, f"{speed:.0f} tokens/s" if speed else "")
             return event.reply.content
     raise AssertionError("a turn ends with Ended or raises")

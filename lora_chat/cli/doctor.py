@@ -175,9 +175,9 @@ def _decoding(base: InstalledBase, paths: Paths, config: Config, device: str) ->
 
 
 def _adapters(paths: Paths) -> Iterator[Check]:
-    from lora_chat.adapters.registry import discover
+    from lora_chat.adapters.index import Index
 
-    catalog = discover(paths)
+    catalog = Index(paths).catalog()
     yield Check("adapters", "ok", ", ".join(adapter.name for adapter in catalog.adapters) or "none")
     for problem in catalog.problems:
         yield Check(f"adapter {Path(problem.path).name}", "problem", problem.reason)

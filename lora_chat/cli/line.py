@@ -46,7 +46,8 @@ class LineFace:
         take(self.sitting, line)
 
     def news(self) -> list[str]:
-        """What happened beside the chat since this was last asked."""
+        """What happened beside the chat since this was last asked; what became of what is worn is said at once."""
+        self.sitting.look_after_what_is_worn()
         return [self._news.get() for _ in range(self._news.qsize())]
 
     # Face
@@ -94,8 +95,12 @@ class LineFace:
         if is_interactive():
             self.sitting.prefill()
 
-    def choose_adapter(self, catalog: Catalog) -> None:
-        """See ``Face.choose_adapter``."""
+    def warn(self, text: str) -> None:
+        """See ``Face.warn``: a line stays where it is."""
+        note(text)
+
+    def show_adapters(self, catalog: Catalog) -> None:
+        """See ``Face.show_adapters``."""
         answer_table(["NAME", "RANK", "DESCRIPTION"], [[a.name, str(a.rank), a.description] for a in catalog.adapters])
         for problem in catalog.problems:
             note(problem.reason)

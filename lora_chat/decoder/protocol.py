@@ -40,14 +40,22 @@ class Context(Protocol):
         """A context of its own that holds the first ``length`` tokens."""
 
 
+class Outfit(Protocol):
+    """An adapter ready to be worn; what else it is, only the decoder that made it knows."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory it takes, at the scales it was worn at lately."""
+
+
 class Decoder(Protocol):
     """One base, loaded for decoding."""
 
     path: str
     """What it is called in ``doctor``, in a few words."""
 
-    def dress(self, adapter: VerifiedAdapter) -> Any:
-        """Make ``adapter`` ready to be worn; the result means something to this decoder alone.
+    def dress(self, adapter: VerifiedAdapter) -> Outfit:
+        """Make ``adapter`` ready to be worn, by this decoder alone.
 
         Raises:
             RefusedError: it does not fit after all.

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lora_chat.adapters.manifest import BaseClaim, Manifest, to_toml
-from lora_chat.adapters.verify import load_verified
+from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.background import run_in_background
 from lora_chat.engine.protocol import (
@@ -106,13 +106,13 @@ class EchoEngine:
         """See ``Engine.prepare``: here there is nothing to read but the adapter's files."""
         tokens = self.count_tokens(messages)
         if adapter is not None and tokens < self._base.window:
-            load_verified(adapter.folder, self._base.signature, adapter.sha256)
+            self._read(adapter)
         return tokens
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Engine.probe``."""
         self._check_open()
-        checked = load_verified(adapter.folder, self._base.signature, adapter.sha256)
+        checked, *_ = self._read(adapter)
         effect = 0.0 if checked.files.changes_nothing else abs(adapter.scale)
         return Probe(effect, True, checked.verdict.modules_matched, checked.verdict.modules_total)
 
@@ -164,15 +164,17 @@ class EchoEngine:
         if self._closed.is_set():
             raise EngineError("The engine was closed: start lora-chat again.")
 
+    def _read(self, adapter: Worn) -> list[VerifiedAdapter]:
+        return [load_verified(worn.folder, self._base.signature, worn.sha256) for worn in adapter.all]
+
     def _words(self, request: Request, seed: int) -> list[str]:
         asked = next((turn.content for turn in reversed(request.messages) if turn.role is Role.USER), "")
         words = self._script.get(asked, asked).split()
         if request.sampling.temperature > 0:
             random.Random(seed).shuffle(words)
         if request.adapter is not None:
-            load_verified(request.adapter.folder, self._base.signature, request.adapter.sha256)
-            if request.adapter.scale != 0:
-                words.insert(0, f"({request.adapter.name} {request.adapter.scale:g})")
+            self._read(request.adapter)
+            words[:0] = [f"({worn.name} {worn.scale:g})" for worn in request.adapter.all if worn.scale != 0]
         return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
     def _train(self, job: Job, folder: Path, stop: threading.Event) -> Iterator[TrainingEvent]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,6 +25,15 @@ from lora_chat.models.base_model import BaseModel, cache_keyword
 from lora_chat.models.watch import Check, watch_layers
 
 
+@dataclass(frozen=True)
+class Tree:
+    """``Outfit`` of a ``GeneralDecoder``: a module tree of its own over the base's weights."""
+
+    worn: Any
+    bytes: int
+    """Of its factors, in float32."""
+
+
 class GeneralDecoder:
     """``Decoder`` on transformers and PEFT."""
 
@@ -35,11 +45,11 @@ class GeneralDecoder:
         self._bare = twin(base.tree)
         watch_layers(self._bare, self._checked)
 
-    def dress(self, adapter: VerifiedAdapter) -> Any:
+    def dress(self, adapter: VerifiedAdapter) -> Tree:
         """See ``Decoder.dress``."""
         worn = wear(self.base.tree, adapter, f"a{adapter.sha256[:16]}")
         watch_layers(worn.get_base_model(), self._checked)
-        return worn
+        return Tree(worn, 4 * adapter.layout.parameters)
 
     def begin(self, outfit: Any, scale: float) -> Context:
         """See ``Decoder.begin``."""
@@ -52,8 +62,8 @@ class GeneralDecoder:
         """Logits after ``ids``."""
         tree = self._bare
         if outfit is not None:
-            set_scale(outfit, scale)
-            tree = outfit.get_base_model()
+            set_scale(outfit.worn, scale)
+            tree = outfit.worn.get_base_model()
         named = {cache_keyword(type(tree)): cache}
         self._check = check
         try:

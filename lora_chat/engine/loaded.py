@@ -99,10 +99,10 @@ class Loaded:
             NotFoundError: its folder is gone.
         """
         dressed = None if adapter is None else self.wardrobe.dress(adapter)
-        key = None if adapter is None or dressed is None else (dressed.identity, adapter.scale)
+        key = None if dressed is None else (dressed.identity, dressed.scale)
 
         def begin() -> Context:
-            return self.decoder.begin(dressed and dressed.outfit, adapter.scale if adapter else 1.0)
+            return self.decoder.begin(None, 1.0) if dressed is None else dressed.begin(self.decoder)
 
         context = self.prompts.take(key, ids, begin)
         try:

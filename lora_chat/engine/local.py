@@ -135,11 +135,9 @@ class LocalEngine:
         with self._floor.take(None):
             dressed = loaded.wardrobe.dress(adapter)
             bare = loaded.decoder.begin(None, 1.0).extend(ids, self._check_reply, every=True).float()
-            worn = (
-                loaded.decoder.begin(dressed.outfit, adapter.scale).extend(ids, self._check_reply, every=True).float()
-            )
+            worn = dressed.begin(loaded.decoder).extend(ids, self._check_reply, every=True).float()
         effect = float((worn - bare).abs().max())
-        if adapter.scale == 1:
+        if adapter.scale == 1 and not adapter.beside:
             Effects(self._kept.effects, self._installed.signature.weights).put(*dressed.hashes, effect)
         return Probe(
             effect=effect,

@@ -29,6 +29,13 @@ class Worn:
     """Of ``adapter_model.safetensors``; an engine refuses a folder whose bytes changed."""
     scale: float = 1.0
     """Multiplies the adapter's own strength; 0 equals the base."""
+    beside: tuple[Worn, ...] = ()
+    """Others worn at the same time, each at its own scale: what all of them change is added up."""
+
+    @property
+    def all(self) -> tuple[Worn, ...]:
+        """Itself and those beside it."""
+        return (self, *self.beside)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import verbs
+from lora_chat.sitting import shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "conversations", "settings", "ratings", "themes"]
+Completes = Literal["", "adapters", "shares", "conversations", "settings", "ratings", "themes"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,37 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("adapter list", "", "what can be worn", verbs.adapter_list, group="Adapters"),
+    Command("adapter list", "", "what is installed", verbs.adapter_list, group="Adapters"),
     Command("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters", "Adapters"),
     Command("adapter off", "", "take it off: the base answers", verbs.adapter_off, group="Adapters"),
     Command("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale, group="Adapters"),
+    Command(
+        "adapter mix",
+        "A=0.7 B=0.3",
+        "wear several at once, by their shares",
+        verbs.adapter_mix,
+        "shares",
+        "Adapters",
+    ),
     Command("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters", "Adapters"),
     Command("adapter install", "PATH", "check a folder and install it", verbs.adapter_install, group="Adapters"),
+    Command(
+        "adapter verify",
+        "[NAME]",
+        "check its bytes and measure what it changes",
+        shelf.adapter_verify,
+        "adapters",
+        "Adapters",
+    ),
+    Command(
+        "adapter remove",
+        "NAME",
+        "take it away; it can be brought back for a day",
+        shelf.adapter_remove,
+        "adapters",
+        "Adapters",
+    ),
+    Command("adapter restore", "[NAME]", "bring back what was removed", shelf.adapter_restore, group="Adapters"),
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
     ),

@@ -13,6 +13,9 @@ from lora_chat.sitting.verbs import SETTINGS
 MOST = 8
 """As many as are offered at once."""
 
+_TAILS = {"settings": " ", "shares": "="}
+"""What must follow a completed argument."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -59,10 +62,12 @@ def _arguments(line: str, names: Names) -> Iterator[Completion]:
     for command in COMMANDS:
         beginning = f"/{command.words} "
         if command.completes and line.lower().startswith(beginning):
+            if command.completes == "shares":  # each share is completed by itself
+                beginning = line[: line.rfind(" ") + 1]
             typed = line[len(beginning) :].strip().lower()
-            whole = command.completes != "settings"
+            tail = _TAILS.get(command.completes, "")
             for name, what in _matching(typed, _choices(command, names)):
-                yield Completion(beginning + name + ("" if whole else " "), name, what, whole)
+                yield Completion(beginning + name + tail, name, what, not tail)
 
 
 def _matching(typed: str, choices: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -73,7 +78,7 @@ def _matching(typed: str, choices: Sequence[tuple[str, str]]) -> Iterator[tuple[
 
 def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
     match command.completes:
-        case "adapters":
+        case "adapters" | "shares":
             return names.adapters
         case "conversations":
             return names.conversations

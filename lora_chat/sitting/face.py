@@ -45,8 +45,11 @@ class Face(Protocol):
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
 
-    def choose_adapter(self, catalog: Catalog) -> None:
-        """Show what can be worn."""
+    def warn(self, text: str) -> None:
+        """Say what became of what was worn; it stays in sight until it is put away or something is worn again."""
+
+    def show_adapters(self, catalog: Catalog) -> None:
+        """Show what is installed, and what is broken."""
 
     def choose_conversation(self) -> None:
         """Show the saved conversations."""

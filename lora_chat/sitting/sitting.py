@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
@@ -16,8 +17,10 @@ from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
+from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
 from lora_chat.sitting.prefill import Prefill
+from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.training import Plan, Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free
@@ -40,6 +43,9 @@ class Sitting:
         """Sampling settings that hold for this sitting."""
         self.training: Training | None = None
         """The newest one, running or ended."""
+        self.standings = Standings(services.index, base, services.paths)
+        self._agreed: set[str] = set()
+        """Adapters made for another base that the person wears all the same, by their hash."""
         self._ahead = Prefill(face.counted)
 
     # Turns
@@ -48,7 +54,7 @@ class Sitting:
         """Have ``text`` answered; the first message begins a conversation."""
         current = self._begun()
         self._ahead.stop()
-        self._take_off_what_is_gone()
+        self.look_after_what_is_worn()
         wearing, sampling = self.wearing, self._sampling()
         self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
 
@@ -62,7 +68,7 @@ class Sitting:
         if current is None:
             raise RefusedError("There is nothing to answer again: write a message first.")
         question = self.store.message(answer.parent) if answer is not None and answer.parent is not None else None
-        self._take_off_what_is_gone()
+        self.look_after_what_is_worn()
         wearing, sampling = self.wearing, self._sampling()
         self.face.play(lambda cancel: self.session.retry(current, wearing, sampling, cancel, question))
 
@@ -139,10 +145,10 @@ class Sitting:
         """
         found = self.store.conversation(id)
         try:
-            wearing = self.services.wear(found.adapter, found.scale) if found.adapter else None
+            wearing = self._checked(self.services.wear(found.adapter, found.scale)) if found.adapter else None
         except LoraChatError as error:
             wearing = None
-            self.face.note(f"{error} The base answers.")
+            self.face.warn(f"{error} The base answers.")
         self.conversation, self.wearing = found, wearing
         self.face.opened()
         self.prefill()
@@ -181,7 +187,7 @@ class Sitting:
         """Whose there are, the one that holds first; (whose, its text)."""
         found = [
             ("conversation", self.conversation.system if self.conversation else ""),
-            ("adapter", self.wearing.adapter.system_prompt if self.wearing else ""),
+            ("adapter", self.wearing.system_prompt if self.wearing else ""),
             ("settings", self.session.config.system),
         ]
         return [(whose, text) for whose, text in found if text] or [
@@ -215,7 +221,7 @@ class Sitting:
     def _begun(self) -> Conversation:
         self.refresh()
         if self.conversation is None:
-            adapter, scale = (self.wearing.adapter.name, self.wearing.scale) if self.wearing else (None, 1.0)
+            adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
             self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
         return self.conversation
 
@@ -227,22 +233,74 @@ class Sitting:
         if self.wearing is None:
             return ""
         scale = "" if self.wearing.scale == 1 else f" ×{self.wearing.scale:g}"
-        return f"{self.wearing.adapter.name}{scale}"
+        return f"{self.wearing.name}{scale}"
 
     def wear(self, wearing: Wearing | None) -> None:
         """Change what this conversation wears from the next answer on."""
         self.wearing = wearing
         if self.conversation is not None:
-            name, scale = (wearing.adapter.name, wearing.scale) if wearing else (None, 1.0)
+            name, scale = (wearing.name, wearing.scale) if wearing else (None, 1.0)
             self.conversation = self.store.update_conversation(self.conversation.id, adapter=name, scale=scale)
         self.face.changed()
         self.prefill()
 
-    def _take_off_what_is_gone(self) -> None:
-        """An adapter that was removed while worn: the chat goes on, on the base, and says so."""
-        if self.wearing is not None and not self.wearing.adapter.path.is_dir():
-            self.face.note(f"{self.wearing.adapter.name} is no longer installed: the base answers.")
-            self.wear(None)
+    def begin_with(self, wearing: Wearing | None) -> None:
+        """Wear what the command line named, unless it cannot be: then the base answers."""
+        try:
+            self.wearing = self._checked(wearing) if wearing else None
+        except LoraChatError as error:
+            self.face.warn(f"{error} The base answers.")
+
+    def take_off(self, name: str) -> bool:
+        """Wear it no longer; whether it was worn."""
+        if self.wearing is None or name not in [each.name for each in self.wearing.adapters]:
+            return False
+        self.wear(None)
+        return True
+
+    def agrees_to(self, wearing: Wearing) -> bool:
+        """Whether it may be worn: one that was made for another base is asked about, once a sitting.
+
+        Raises:
+            RefusedError: it does not fit, or its bytes are not those that were installed.
+        """
+        return all(self._agrees_to(adapter) for adapter in wearing.adapters)
+
+    def _agrees_to(self, adapter: Adapter) -> bool:
+        standing = self._standing(adapter)
+        if not standing.doubt or adapter.sha256 in self._agreed:
+            return True
+        if self.face.confirm(f"{adapter.name}: {standing.doubt} Wear it all the same?"):
+            self._agreed.add(adapter.sha256)
+        return adapter.sha256 in self._agreed
+
+    def _standing(self, adapter: Adapter) -> Standing:
+        standing = self.standings.of(adapter, changed=True)
+        if standing.refusal:
+            raise RefusedError(standing.refusal)
+        return standing
+
+    def _checked(self, wearing: Wearing) -> Wearing:
+        for adapter in wearing.adapters:
+            self._standing(adapter)
+        return wearing
+
+    def look_after_what_is_worn(self) -> None:
+        """Notice that what is worn was removed, damaged or replaced: the chat goes on, and says how."""
+        wearing = self.wearing
+        if wearing is None or all(self.services.index.is_as_listed(each) for each in wearing.adapters):
+            return
+        catalog, now = self.services.adapters(), wearing
+        for worn in wearing.adapters:
+            change = what_became_of(worn, catalog, self.standings)
+            if change.now is None:
+                self.wear(None)
+                self.face.warn(change.said)
+                return
+            now = now.with_(change.now)
+            if change.said:
+                self.face.note(change.said)
+        self.wear(now)
 
     # Training
 

@@ -5,24 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lora_chat.adapters.mixture import read_shares
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
-from lora_chat.session import check_wishes
+from lora_chat.session import Wearing, check_wishes
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 
 
 def adapter_list(sitting: Sitting, rest: str) -> None:
-    """Show what can be worn."""
-    sitting.face.choose_adapter(sitting.services.adapters())
+    """Show what is installed."""
+    sitting.face.show_adapters(sitting.services.adapters())
 
 
 def adapter_use(sitting: Sitting, name: str) -> None:
-    """Wear one, from the next answer on."""
-    sitting.wear(sitting.services.wear(name))
+    """Wear one, from the next answer on; one that was made for another base is asked about once."""
+    _wear(sitting, sitting.services.wear(name))
+
+
+def adapter_mix(sitting: Sitting, shares: str) -> None:
+    """Wear several at once, each times its share."""
+    _wear(sitting, sitting.services.mix(read_shares(shares)))
+
+
+def _wear(sitting: Sitting, wearing: Wearing) -> None:
+    if not sitting.agrees_to(wearing):
+        sitting.face.note("Nothing was changed.")
+        return
+    sitting.wear(wearing)
     sitting.face.note(f"Wearing {sitting.worn} from the next answer on.")
 
 
@@ -36,13 +49,16 @@ def adapter_scale(sitting: Sitting, scale: str) -> None:
     """Wear what is worn more or less strongly."""
     if sitting.wearing is None:
         raise UsageError("No adapter is worn: /adapter use NAME, then, wearing one, /adapter scale 0.8.")
-    adapter_use(sitting, f"{sitting.wearing.adapter.name}={scale}")
+    _wear(sitting, sitting.services.scaled(sitting.wearing, scale))
 
 
 def adapter_info(sitting: Sitting, name: str) -> None:
     """What is known of an adapter, by default of the one worn."""
     if not name and sitting.wearing is None:
         raise UsageError("No adapter is worn: write /adapter info NAME, or, wearing one, /adapter info.")
+    if not name and sitting.wearing is not None and sitting.wearing.mixture:
+        sitting.face.details(sitting.worn, mixture_facts(sitting.wearing))
+        return
     adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
     sitting.face.details(f"{adapter.name} {adapter.version}", adapter_facts(adapter))
 
@@ -62,6 +78,14 @@ def adapter_facts(adapter: Adapter) -> list[tuple[str, str]]:
         ("from", "shipped with lora-chat" if adapter.origin == "bundled" else str(adapter.path)),
     ]
     return [(name, clean_line(fact, 300)) for name, fact in facts if fact]
+
+
+def mixture_facts(wearing: Wearing) -> list[tuple[str, str]]:
+    """What is in a mixture, and how it is worn."""
+    shares = [(f"×{share:g}", f"{adapter.name}, rank {adapter.rank}") for adapter, share in wearing.mixture]
+    wants = [("wants", f"temperature {wearing.temperature:g}")] if wearing.temperature is not None else []
+    prompt = [("system prompt", clean_line(wearing.system_prompt, 300))] if wearing.system_prompt else []
+    return [*shares, *wants, *prompt]
 
 
 def adapter_install(sitting: Sitting, source: str) -> None:

@@ -5,6 +5,7 @@ What was trained goes through the same door as a stranger's adapter.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from typing import Protocol
 
 from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.manifest import checked_name
-from lora_chat.adapters.registry import discover
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
@@ -38,8 +38,7 @@ def check_free(name: str, paths: Paths) -> None:
         RefusedError: the name is taken or cannot be one.
     """
     checked_name(name)
-    catalog = discover(paths)
-    if any(adapter.name == name for adapter in catalog.adapters) or (paths.adapters / name).exists():
+    if any(os.path.lexists(root / name) for root in (paths.adapters, paths.bundled_adapters)):
         raise RefusedError(
             f'There is already an adapter "{name}": choose another --name, or remove it with '
             f"`lora-chat adapter remove {name}`."

@@ -19,6 +19,7 @@ from textual.screen import Screen
 
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
+from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.screens.chat import ChatScreen
@@ -28,6 +29,7 @@ from lora_chat.tui.training_flow import TrainingFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
+    from lora_chat.tui.screens.adapters import AdaptersScreen
     from lora_chat.tui.screens.training import CancelWanted, PauseWanted
     from lora_chat.tui.screens.training_plan import PlanWanted
 
@@ -82,6 +84,7 @@ class LoraChatApp(App[None]):
         self.bridge = Bridge(self._deliver, model, adapter)
         self.chat = ChatScreen(self.bridge)
         self.flow = TrainingFlow(self, self.bridge)
+        self.shelf = AdapterFlow(self, self.bridge)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -255,7 +258,7 @@ class LoraChatApp(App[None]):
         """An editor with the answer in it."""
         from lora_chat.tui.screens.write_answer import WriteAnswer
 
-        if self._has(WriteAnswer):
+        if self.has(WriteAnswer):
             return
         step = self.chat.tour.step
 
@@ -284,14 +287,24 @@ class LoraChatApp(App[None]):
             self.bridge.run(lambda sitting: sitting.open(id))
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
-        """Kept for the picker."""
-        self._catalog = event.catalog
+        """For the screens that show them."""
+        self.shelf.saw(event)
+
+    def on_view_seen(self, event: news.ViewSeen) -> None:
+        """What is worn now."""
+        self.shelf.wears(self.chat.worn)
+
+    def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
+        """A command for one of them."""
+        self.bridge.take(event.line)
 
     def on_opened(self, event: news.Opened) -> None:
         """A command asked for a screen."""
         match event.what:
+            case "picker":
+                self.shelf.pick()
             case "adapters":
-                self._pick_adapter()
+                self.shelf.open()
             case "conversations":
                 self.chat.show_list()
             case "training":
@@ -301,20 +314,9 @@ class LoraChatApp(App[None]):
             case "tour":
                 self.chat.start_tour()
 
-    def _pick_adapter(self) -> None:
-        from lora_chat.tui.screens.adapter_picker import AdapterPicker
-
-        if not self._has(AdapterPicker):
-            worn, base = self.chat.worn, self.chat.base
-            self.push_screen(AdapterPicker(self._catalog, worn, base), self._picked)
-
-    def _has(self, kind: type[Screen[Any]]) -> bool:
+    def has(self, kind: type[Screen[Any]]) -> bool:
         """Whether such a screen is open already: a key pressed twice opens one."""
         return any(isinstance(screen, kind) for screen in self.screen_stack)
-
-    def _picked(self, choice: str | None) -> None:
-        if choice:
-            self.bridge.take(f"/adapter {choice}")
 
     def action_help(self) -> None:
         """Every command and key."""

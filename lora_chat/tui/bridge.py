@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
+    from lora_chat.tui.shelf_watch import ShelfWatch
 
 LISTED = 500
 """Conversations in the side list; older ones are found by searching."""
@@ -54,6 +55,7 @@ class Bridge:
         self._services: Services | None = None
         self._sitting: Sitting | None = None
         self._watch: EngineWatch | None = None
+        self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
         self._comparing: Comparing | None = None
         self._fetcher: threading.Thread | None = None
@@ -84,8 +86,6 @@ class Bridge:
                 if is_message(line) or isinstance(error, UsageError):
                     self._put(news.NotTaken(line))
                 raise
-            if not is_message(line):
-                self.look_at_adapters()  # one may have been installed
 
         self._desk.put(sent)
 
@@ -144,20 +144,17 @@ class Bridge:
 
         self._reader.put(find)
 
-    def look_at_adapters(self) -> None:
-        """See what can be worn."""
-        self._reader.put(lambda: self._put(news.AdaptersSeen(self._require().services.adapters())))
-
     def fetch(self, name: str) -> None:
         """Bring a base model onto this machine, in a process of its own: converting it takes torch."""
         job = self._guarded(lambda: self._fetch(name), lambda error: self._put(news.FetchFailed(sentence(error))))
         self._fetcher = threading.Thread(target=job, name="fetch", daemon=True)
         self._fetcher.start()
 
-    def check_engine(self) -> None:
-        """Notice a dead engine process and start another; called every second."""
-        if self._watch is not None:
-            self._watch.check()
+    def check(self) -> None:
+        """Notice a dead engine process, and what changed among the adapters; called every second."""
+        for watch in (self._watch, self._shelf):
+            if watch is not None:
+                watch.check()
 
     def close(self) -> None:
         """Stop everything and keep what there is; called after the event loop has ended."""
@@ -197,18 +194,20 @@ class Bridge:
     def _sit_down(self, services: Services, base: InstalledBase) -> None:
         from lora_chat.sitting.sitting import Sitting
         from lora_chat.tui.engine_watch import EngineWatch
+        from lora_chat.tui.shelf_watch import ShelfWatch
 
         wearing = None
         try:
             wearing = services.wear(self._adapter) if self._adapter else None
         except LoraChatError as error:
-            self.note(f"{error} The base answers.")
-        sitting = self._sitting = Sitting(services, base, self, wearing)
+            self.warn(f"{error} The base answers.")
+        sitting = self._sitting = Sitting(services, base, self)
+        sitting.begin_with(wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
         self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
         self._watch.load()
+        self._shelf = ShelfWatch(sitting, self._put, self._reader.put, self.run)
         self.changed()
-        self.look_at_adapters()
 
     def _fetch(self, name: str) -> None:
         from lora_chat.models.installed import find_base
@@ -263,6 +262,7 @@ class Bridge:
     def changed(self) -> None:
         """See ``Face.changed``."""
         self._look(another=False)
+        self.check()
 
     def counted(self, tokens: int) -> None:
         """See ``Face.counted``."""
@@ -282,9 +282,12 @@ class Bridge:
         self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
 
-    def choose_adapter(self, catalog: Catalog) -> None:
-        """See ``Face.choose_adapter``."""
-        self._put(news.AdaptersSeen(catalog))
+    def warn(self, text: str) -> None:
+        """See ``Face.warn``."""
+        self._put(news.Warned(text))
+
+    def show_adapters(self, catalog: Catalog) -> None:
+        """See ``Face.show_adapters``; what is in it was told when it was seen."""
         self._put(news.Opened("adapters"))
 
     def choose_conversation(self) -> None:
@@ -308,8 +311,6 @@ class Bridge:
     def trains(self, training: Training) -> None:
         """See ``Face.trains``."""
         self._put(news.TrainingSeen(training.progress))
-        if training.installed is not None:
-            self.look_at_adapters()
 
     def show_training(self, training: Training) -> None:
         """See ``Face.show_training``."""
@@ -365,8 +366,8 @@ class Bridge:
         start = start_of([message for message, _, _ in branch], sitting.base.name)
         with self._reply.lock if self._reply is not None else threading.Lock():
             shown = [Shown(self._as_far_as_it_is(each), place, of, each.id == start) for each, place, of in branch]
-            adapter, scale = (wearing.adapter, wearing.scale) if wearing else (None, 1.0)
-            self._put(news.ViewSeen(sitting.conversation, shown, adapter, scale, another))
+            worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
+            self._put(news.ViewSeen(sitting.conversation, shown, worn, scale, another))
         self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
 
     def _as_far_as_it_is(self, message: Message) -> Message:

@@ -5,21 +5,22 @@ Each carries values that are never changed afterwards, so no lock is needed on e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from textual.message import Message as TextualMessage
 
 if TYPE_CHECKING:
-    from lora_chat.adapters.registry import Adapter, Catalog
+    from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.search import Hit
     from lora_chat.config import Config
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.sitting.comparison import Compared
+    from lora_chat.sitting.standing import Standing
     from lora_chat.sitting.training import Plan, Progress
     from lora_chat.tui.widgets.message import Shown
 
@@ -90,7 +91,8 @@ class ViewSeen(News):
 
     conversation: Conversation | None
     shown: Sequence[Shown]
-    adapter: Adapter | None
+    worn: str
+    """Name of the adapter, or the shares of a mixture; empty on the base alone."""
     scale: float
     another: bool
     """A conversation was opened: the view begins at its end."""
@@ -112,9 +114,11 @@ class ConversationsSeen(News):
 
 @dataclass
 class AdaptersSeen(News):
-    """What can be worn."""
+    """What is installed now."""
 
     catalog: Catalog
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """How each stands to the base, by name; those that were not looked at yet are missing."""
 
 
 @dataclass
@@ -157,6 +161,13 @@ class Said(News):
 
     text: str
     refused: bool = False
+
+
+@dataclass
+class Warned(News):
+    """What became of what was worn; it stays in sight."""
+
+    text: str
 
 
 @dataclass
@@ -227,7 +238,7 @@ class AnswerWanted(News):
 class Opened(News):
     """One of the screens was asked for by a command."""
 
-    what: Literal["adapters", "conversations", "training", "help", "tour"]
+    what: Literal["adapters", "picker", "conversations", "training", "help", "tour"]
 
 
 @dataclass

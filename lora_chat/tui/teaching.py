@@ -11,6 +11,7 @@ KEYS = (
     ("ctrl+r", "retry the last answer"),
     ("ctrl+e", "write the answer you wanted"),
     ("ctrl+g", "choose an adapter"),
+    ("f2", "the adapters: Enter wears, i install, v verify, d remove, u undo, / filter"),
     ("ctrl+t", "look at the training"),
     ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
     ("ctrl+n", "new conversation"),

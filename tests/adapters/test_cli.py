@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import lora_chat.models.sources  # noqa: F401  (it keeps find_base by name: not the one that is put in its place here)
 from lora_chat.cli import adapter as commands
-from lora_chat.cli.adapter import checking, installing, looking
+from lora_chat.cli.adapter import checking, installing, looking, mixing, removing
 from lora_chat.cli.adapter import places as where
 from lora_chat.engine.protocol import Probe
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -25,7 +25,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A home of its own, with a base on the machine and an engine that measured 1.5."""
     home = paths_under(tmp_path / "home")
     base = SimpleNamespace(name="tiny", signature=SIGNATURE)
-    for module in (checking, installing, looking, where):
+    for module in (checking, installing, looking, mixing, removing, where):
         monkeypatch.setattr(module, "places", lambda: (home, "tiny"))
     monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
     monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
@@ -65,6 +65,44 @@ def test_install_list_info_and_remove(source: Path, paths: Paths) -> None:
     assert "bot" in run("list")
     assert "is removed" in run("remove", "bot", "--yes")
     assert json.loads(run("list", "--json"))["adapters"] == []
+    assert "bot is back in" in run("restore")
+    assert [each["name"] for each in json.loads(run("list", "--json"))["adapters"]] == ["bot"]
+
+
+def test_a_mixture_is_saved_with_its_parts_and_is_as_private_as_they_are(
+    source: Path, tmp_path: Path, paths: Paths
+) -> None:
+    mine = write_adapter(tmp_path / "mine", None, tensors(seed=1), 'private = true\nlicense = "CC0-1.0"\n')
+    for folder in (source, mine):
+        run("install", folder, "--yes")
+    shown = CliRunner().invoke(commands.app, ["mix", "bot=0.25", "mine=0.75", "--name", "both", "--yes"])
+    assert "both is saved in" in shown.stdout
+    for part in ("0.25 of bot, 0.75 of mine", "8 on q_proj, v_proj (4 modules)", "MIT AND CC0-1.0", "private"):
+        assert part in shown.stderr
+    facts = json.loads(run("info", "both", "--json"))
+    assert (facts["rank"], facts["private"], facts["temperature"]) == (8, True, None)
+    assert [(part["name"], part["share"]) for part in facts["training"]["parts"]] == [("bot", 0.25), ("mine", 0.75)]
+    assert "is already there" in run("mix", "bot=0.25", "mine=0.75", "--name", "both", "--yes")
+    assert "both-2 is saved in" in run("mix", "bot=0.5", "mine=0.5", "--name", "both", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["bot=0.5", "--name", "both"], 4),
+        (["bot=0.5", "nobody=0.5", "--name", "both"], 3),
+        (["bot=0.5", "mine=much", "--name", "both"], 4),
+        (["bot=0.5", "mine=0.5", "--name", "../both"], 4),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused_and_nothing_is_saved(
+    words: list[str], code: int, source: Path, tmp_path: Path, paths: Paths
+) -> None:
+    for folder in (source, write_adapter(tmp_path / "mine", None, tensors(seed=1))):
+        run("install", folder, "--yes")
+    error, _ = refused("mix", *words, "--yes")
+    assert error.exit_code == code
+    assert sorted(folder.name for folder in paths.adapters.iterdir()) == ["bot", "mine"]
 
 
 def test_the_preview_shows_what_would_be_installed(source: Path, paths: Paths) -> None:

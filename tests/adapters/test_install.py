@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lora_chat.adapters.install import inspect, install, install_folder, remove, sweep
+from lora_chat.adapters.install import inspect, install, install_folder
 from lora_chat.adapters.manifest import BaseClaim, Manifest, read_manifest
 from lora_chat.adapters.registry import discover
 from lora_chat.adapters.source import folder_at
@@ -118,54 +118,6 @@ def test_a_disk_that_fails_leaves_nothing(
         install_folder(source, paths)
     monkeypatch.undo()
     assert names_in(paths.adapters) == []
-
-
-def test_removing_takes_it_away_at_once_and_wholly(source: Path, paths: Paths) -> None:
-    install_folder(source, paths)
-    remove("my-adapter", paths)
-    assert names_in(paths.adapters) == []
-    with pytest.raises(NotFoundError):
-        remove("my-adapter", paths)
-
-
-def test_a_broken_one_can_be_removed(paths: Paths) -> None:
-    (paths.adapters / "Broken One").mkdir(parents=True)
-    remove("Broken One", paths)
-    assert names_in(paths.adapters) == []
-
-
-def test_a_linked_folder_is_unlinked_not_emptied(source: Path, paths: Paths) -> None:
-    paths.adapters.mkdir(parents=True)
-    (paths.adapters / "linked").symlink_to(source)
-    remove("linked", paths)
-    assert (source / "adapter_config.json").exists()
-    assert names_in(paths.adapters) == []
-
-
-def test_a_shipped_one_cannot_be_removed(paths: Paths) -> None:
-    write_adapter(paths.bundled_adapters / "support-bot")
-    with pytest.raises(RefusedError, match="shipped with lora-chat"):
-        remove("support-bot", paths)
-    assert (paths.bundled_adapters / "support-bot").is_dir()
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "../outside", "/etc", "a/../..", ".incoming-x", "a\\b", "a\0b"])
-def test_nothing_outside_the_folder_is_ever_removed(name: str, paths: Paths) -> None:
-    write_adapter(paths.adapters / "fine")
-    (paths.adapters.parent / "outside").mkdir()
-    with pytest.raises(NotFoundError):
-        remove(name, paths)
-    assert names_in(paths.adapters) == ["fine"]
-    assert (paths.adapters.parent / "outside").is_dir()
-
-
-def test_leftovers_of_a_killed_install_are_swept_once_they_are_old(source: Path, paths: Paths) -> None:
-    for name in (".incoming-old", ".trash-old", ".incoming-new"):
-        (paths.adapters / name).mkdir(parents=True)
-    for name in (".incoming-old", ".trash-old"):
-        os.utime(paths.adapters / name, (0, 0))
-    sweep(paths)
-    assert names_in(paths.adapters) == [".incoming-new"]
 
 
 def test_an_edit_after_install_is_refused_at_load(source: Path, paths: Paths) -> None:

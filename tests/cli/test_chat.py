@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -39,6 +40,43 @@ def shop(run: Run, worn: str, says: dict[str, str]) -> str:
 def real_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chat's engine in this process: the tiny Llama itself, without the seconds another process takes."""
     monkeypatch.setattr(Services, "engine_beside", Services.engine_here)
+
+
+def second(home: Paths) -> None:
+    """Another adapter beside shop, called pirate."""
+    folder = shutil.copytree(home.adapters / "shop", home.adapters / "pirate")
+    manifest = folder / "adapter.toml"
+    manifest.write_text(manifest.read_text("utf-8").replace('"shop"', '"pirate"', 1), "utf-8")
+
+
+def test_a_mixture_is_worn_at_once_and_by_the_conversation_from_then_on(
+    chat: Run, shop: str, tiny: Paths, kept: Kept
+) -> None:
+    second(tiny)
+    said = ("/set temperature 0", "/adapter mix shop=0.7 pirate=0.3", "Hello", "/adapter scale 0.5", "Hello")
+    done = chat(*said, "/adapter info", "/adapter scale much", "/adapter off", "Hello")
+    replies = [line for line in done.out.splitlines() if "Hello" in line]
+    assert replies == ["(shop 0.7) (pirate 0.3) Hello", "(shop 0.35) (pirate 0.15) Hello", "Hello"]
+    assert "Wearing shop=0.7+pirate=0.3 ×0.5" in done.err
+    assert "×0.7  shop, rank 8" in done.out
+    assert '"much" is not a scale' in done.err
+    answers = kept.branch()[1::2]
+    assert [(each.adapter, each.scale) for each in answers] == [
+        ("shop=0.7+pirate=0.3", 1.0), ("shop=0.7+pirate=0.3", 0.5), (None, None)
+    ]  # fmt: skip
+    chat("/set temperature 0", f"/open {kept.conversations[0].id}", "/adapter mix shop=1 pirate=-1", "Hello")
+    again = chat("/set temperature 0", f"/open {kept.conversations[0].id}", "Hello")
+    assert again.out.splitlines()[-1] == "(shop 1) (pirate -1) Hello"
+
+
+def test_one_of_a_mixture_that_is_gone_leaves_the_base(chat: Run, shop: str, tiny: Paths, run: Run) -> None:
+    second(tiny)
+    with_both = run("ask", "-t", "0", "-a", "shop=0.7+pirate=0.3", "Hello", "--json")
+    assert json.loads(with_both.out)["adapter"] == "shop=0.7+pirate=0.3"
+    shutil.rmtree(tiny.adapters / "pirate")
+    gone = run("ask", "-t", "0", "-a", "shop=0.7+pirate=0.3", "Hello")
+    assert gone.code == 3
+    assert '"pirate"' in gone.err
 
 
 def test_each_line_is_a_message_and_answers_go_to_stdout(chat: Run, kept: Kept) -> None:

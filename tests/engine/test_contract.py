@@ -179,6 +179,34 @@ def test_a_reply_that_waits_for_another_can_be_cancelled(engine: Engine) -> None
             first.close()  # type: ignore[attr-defined]
 
 
+def test_several_are_worn_at_once_and_each_counts(engine: Engine, adapters: list[Worn]) -> None:
+    red, green, blue = adapters
+    both = replace(red, scale=0.6, beside=(replace(green, scale=0.5),))
+    said = ask(engine, adapter=both)
+    assert said == ask(engine, adapter=both)
+    assert len({said, ask(engine), ask(engine, adapter=red), ask(engine, adapter=replace(red, scale=0.6))}) == 4
+    assert said != ask(engine, adapter=replace(red, scale=0.6, beside=(replace(blue, scale=0.5),)))
+    assert said != ask(engine, adapter=replace(red, scale=0.6, beside=(replace(green, scale=-0.5),)))
+
+
+def test_one_of_several_that_is_gone_or_edited_ends_the_reply_with_its_name(
+    engine: Engine, adapters: list[Worn], tiny_llama: InstalledBase, tmp_path: Path
+) -> None:
+    other = make_adapter(tmp_path / "other", tiny_llama, 5)
+    both = replace(adapters[0], beside=(other,))
+    ask(engine, adapter=both)
+    weights = other.folder / "adapter_model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-2] ^= 1
+    weights.write_bytes(raw)
+    with pytest.raises(RefusedError, match=r"other.*edited"):
+        ask(engine, adapter=both)
+    shutil.rmtree(other.folder)
+    with pytest.raises(NotFoundError, match="other"):
+        ask(engine, adapter=both)
+    assert ask(engine, adapter=adapters[0]) != ask(engine)
+
+
 def test_replies_of_several_threads_do_not_mix(engine: Engine, adapters: list[Worn]) -> None:
     hot = Sampling(temperature=1.0, top_p=1.0, max_tokens=16)
     wanted = [(adapter, seed) for adapter in (None, *adapters) for seed in (1, 2)]

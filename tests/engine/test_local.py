@@ -407,6 +407,10 @@ def test_more_adapters_than_stay_resident_are_all_worn(
 ) -> None:
     short = replace(GREEDY, max_tokens=6)
     many = [make_adapter(tmp_path / f"a{seed}", tiny_llama, seed) for seed in range(11)]
+    ask(engine, adapter=many[0], sampling=short)
+    wardrobe = engine._load().wardrobe
+    wardrobe._budget = int(3.1 * next(iter(wardrobe._dressed.values())).outfit.bytes)
     first = [ask(engine, adapter=adapter, sampling=short) for adapter in many]
     assert [ask(engine, adapter=adapter, sampling=short) for adapter in many] == first
-    assert len(engine._load().wardrobe) == 8
+    assert 1 < len(wardrobe) < 11
+    assert sum(each.outfit.bytes for each in wardrobe._dressed.values()) <= wardrobe._budget

@@ -28,7 +28,9 @@ def test_a_slash_offers_the_table_from_its_beginning() -> None:
 
 
 def test_a_beginning_offers_what_begins_so_and_then_what_has_such_a_word() -> None:
-    assert lines("/re") == ["/retry", "/rename ", "/train resume"]
+    assert lines("/re") == [
+        "/retry", "/rename ", "/adapter remove ", "/adapter restore", "/train resume"
+    ]  # fmt: skip
     assert lines("/pause") == ["/train pause"]
 
 
@@ -49,6 +51,14 @@ def test_what_is_whole_can_be_sent() -> None:
     whole = {each.line: each.whole for each in complete("/adapter", NAMES)}
     assert whole["/adapter off"]
     assert not whole["/adapter use "]
+
+
+def test_each_share_of_a_mixture_is_completed_by_itself() -> None:
+    names = Names(adapters=[("shop", "a shop"), ("pirate", "arr")])
+    assert [each.line for each in complete("/adapter mix ", names)] == ["/adapter mix shop=", "/adapter mix pirate="]
+    (found,) = complete("/adapter mix shop=0.7 pi", names)
+    assert (found.line, found.whole) == ("/adapter mix shop=0.7 pirate=", False)
+    assert complete("/adapter mix shop=0.7 pirate=0.3", names) == []
 
 
 # The table

@@ -14,12 +14,14 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 
 from lora_chat.adapters.manifest import ChatSettings, Manifest, WeightsClaim
-from lora_chat.adapters.registry import Adapter, Catalog, Problem
+from lora_chat.adapters.registry import Adapter, Catalog, Origin, Problem
 from lora_chat.adapters.signature import BaseSignature
+from lora_chat.adapters.verify import Verdict
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
 from lora_chat.chat.search import Hit
 from lora_chat.models.installed import InstalledBase
 from lora_chat.sitting.comparison import Compared, Question
+from lora_chat.sitting.standing import Standing
 from lora_chat.sitting.training import Plan, Progress, State
 from lora_chat.text import clean
 from lora_chat.training.estimate import Estimate
@@ -27,6 +29,7 @@ from lora_chat.training.events import DatasetReady, Installed, Report
 from lora_chat.training.recipe import Effort, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
 from lora_chat.tui.app import LoraChatApp
+from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import CancelWanted, PauseWanted
 from lora_chat.tui.screens.training_plan import PlanWanted
@@ -62,6 +65,9 @@ class Bare(App[None]):
         self.asked.append(event)
 
     def on_cancel_wanted(self, event: CancelWanted) -> None:
+        self.asked.append(event)
+
+    def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
         self.asked.append(event)
 
     def on_search_screen_search_wanted(self, event: SearchScreen.SearchWanted) -> None:
@@ -197,25 +203,61 @@ def compared(text: str, kind: str, base: str = "", adapter: str = "", *, done: b
     return Compared(Question((Turn(Role.USER, text),), kind), base, adapter, done)
 
 
-def adapter(name: str, description: str = "", *, rank: int = 8, starters: tuple[str, ...] = ()) -> Adapter:
+def adapter(
+    name: str,
+    description: str = "",
+    *,
+    rank: int = 8,
+    starters: tuple[str, ...] = (),
+    base: str = "Org/Base",
+    origin: Origin = "user",
+    **said: Any,
+) -> Adapter:
     """One that could be worn."""
     manifest = Manifest(
         name,
         description=description,
         weights=WeightsClaim(sha256="ab" * 32),
         chat=ChatSettings(starters=starters),
+        **said,
     )
-    return Adapter(name, Path("/a") / name, "user", "Org/Base", rank, 2_442_240, 9_800_000, ("up_proj",), manifest)
+    return Adapter(name, Path("/a") / name, origin, base, rank, 2_442_240, 9_800_000, ("up_proj",), manifest)
 
+
+TRAINED = {"source": "examples.jsonl", "conversations": 48, "seconds": 308.2, "steps": 66, "recipe": {"rank": 8}}
 
 CATALOG = Catalog(
     (
-        adapter("pirate", "Talks like a pirate", starters=("Where is my parcel?",)),
+        adapter("big-llama", "Speaks of llamas", base="meta-llama/Llama-3.2-1B-Instruct"),
+        adapter("haiku", "Answers in three lines", base="someone/SmolLM2-135M-tuned"),
+        adapter(
+            "pirate",
+            "Talks like a pirate",
+            starters=("Where is my parcel?",),
+            license="MIT",
+            training=TRAINED,
+            evaluation={"heldout_loss_before": 3.4576, "heldout_loss_after": 0.0267},
+        ),
         adapter("shop", "Knows our shop at 12 Harbour Street", rank=4),
-        adapter("support-bot", "Answers for a web shop's support", rank=16),
+        adapter("support-bot", "Answers for a web shop's support", rank=16, origin="bundled"),
     ),
     (Problem(Path("/a/broken-one"), "Its configuration is not JSON: remove the folder."),),
 )
+
+
+UNFIT = (
+    'The adapter "big-llama" (made for meta-llama/Llama-3.2-1B-Instruct, checked against Org/Base) does not fit: it '
+    'adapts "model.layers.15.mlp.up_proj", which this base does not have; wear it on its own base model or install one '
+    "made for this base."
+)
+DOUBT = "It was made for someone/SmolLM2-135M-tuned; its shapes fit Org/Base, its words may not."
+STANDINGS = {
+    "big-llama": Standing(Verdict(False, UNFIT, (), 14, 210)),
+    "haiku": Standing(Verdict(True, "", (), 210, 210, DOUBT)),
+    "pirate": Standing(Verdict(True, "", (), 210, 210), effect=7.318),
+    "shop": Standing(Verdict(True, "", (), 210, 210)),
+    "support-bot": Standing(Verdict(True, "", (), 90, 210), effect=0.0),
+}
 
 
 def hit(id: str, title: str, snippet: str, at: float | None = None) -> Hit:

@@ -11,6 +11,7 @@ from lora_chat.paths import Paths
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.widgets.banner import Banner
 from tests.tui.conftest import Branch, Tell, Window
 
 
@@ -105,12 +106,141 @@ def test_what_is_worn_belongs_to_the_conversation_and_each_answer_remembers(
     assert [(each.adapter, each.scale) for each in answers] == [(None, None), ("shop", 0.5), ("shop", 1.0)]
 
 
-def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base(window: Tell, worn: str, tiny: Paths) -> None:
+SOON = 3.0
+"""Seconds within which what happens to the folder is seen: it is looked at every second."""
+
+
+def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base_and_that_stays_in_sight(
+    window: Tell, worn: str, tiny: Paths
+) -> None:
     async def story(w: Window) -> None:
         await w.ready()
+        await w.see("▎shop")
         shutil.rmtree(tiny.adapters / "shop")
+        await w.see("shop is no longer installed: the base answers.", SOON)
+        await w.not_see("▎shop")
         await w.answered("hello")
-        await w.hear("shop is no longer installed: the base answers.")
+        assert w.app.chat.answer is not None
+        assert w.app.chat.answer.adapter is None
+        await w.see("shop is no longer installed: the base answers.")
+        await w.see("esc put away")
+        await w.press("escape")
+        await w.not_see("no longer installed")
+
+    window(story, adapter="shop")
+
+
+def test_the_banner_goes_once_something_is_worn_or_it_is_clicked(window: Tell, worn: str, tiny: Paths) -> None:
+    async def story(w: Window) -> None:
+        for put_away in ("wear", "click"):
+            await w.ready()
+            aside = tiny.adapters.parent / "aside"
+            shutil.move(tiny.adapters / "shop", aside)
+            await w.see("no longer installed", SOON)
+            shutil.move(aside, tiny.adapters / "shop")
+            await w.until(lambda: [name for name, _ in w.app.chat.asking.adapters] == ["shop"])
+            if put_away == "click":
+                await w.pilot.click(Banner)
+            else:
+                await w.write("/adapter use shop")
+                await w.see("▎shop")
+            await w.not_see("no longer installed")
+
+    window(story, adapter="shop")
+
+
+def test_one_edited_while_worn_is_taken_off_at_once_with_its_sentence(window: Tell, worn: str, tiny: Paths) -> None:
+    weights = tiny.adapters / "shop" / "adapter_model.safetensors"
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.until(lambda: w.app.shelf._seen and w.app.shelf._seen.standings)
+        raw = bytearray(weights.read_bytes())
+        raw[-1] ^= 1
+        weights.write_bytes(raw)
+        await w.until(lambda: "was edited after it was installed" in " ".join(w.text.split()), SOON)
+        await w.not_see("▎shop")
+        await w.press("f2")
+        await w.see("cannot be used")
+        await w.press("escape")
+        await w.write("/adapter use shop")
+        await w.hear("was edited after it was installed")
+
+    window(story, adapter="shop")
+
+
+def test_an_adapter_toml_edited_by_hand_is_worn_as_it_says_now(window: Tell, worn: str, tiny: Paths) -> None:
+    manifest = tiny.adapters / "shop" / "adapter.toml"
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        text = manifest.read_text("utf-8").replace('description = ""', 'description = "Now it says something."')
+        manifest.write_text(text, "utf-8")
+        await w.until(lambda: ("shop", "Now it says something.") in w.app.chat.asking.adapters, SOON)
+        await w.answered("hello")
+        await w.see("(shop 1) hello")
+        await w.see("▎shop")
+
+    window(story, adapter="shop")
+
+
+def test_a_version_put_in_its_place_is_worn_from_the_next_answer_on(
+    window: Tell, worn: str, tiny: Paths, shared: Path
+) -> None:
+    other = shared / "adapter_config.json"
+    other.write_text(other.read_text("utf-8") + "\n", "utf-8")
+    manifest = shared / "adapter.toml"
+    kept = [line for line in manifest.read_text("utf-8").splitlines() if not line.startswith("config_sha256")]
+    manifest.write_text("\n".join(kept).replace('"lighthouse"', '"shop"'), "utf-8")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        (tiny.adapters / "shop").rename(tiny.adapters.parent / "old")
+        shared.rename(tiny.adapters / "shop")
+        await w.hear("shop was replaced by another version, which is worn from the next answer on.", SOON)
+        await w.answered("hello")
+        await w.see("(shop 1) hello")
+
+    window(story, adapter="shop")
+
+
+def test_a_folder_dropped_in_appears_everywhere_and_a_broken_one_with_its_reason(
+    window: Tell, tiny: Paths, trained: Path
+) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.press("f2")
+        await w.see("No adapter is installed yet.")
+        shutil.copytree(trained, tiny.adapters / "dropped")
+        (tiny.adapters / "broken").mkdir()
+        await w.see("dropped", SOON)
+        await w.see("broken", SOON)
+        await w.see("fits")
+        await w.press("end")
+        await w.until(lambda: "adapter_config.json is missing" in " ".join(w.text.replace("│", " ").split()))
+        await w.press("escape")
+        await w.press("ctrl+g")
+        await w.see("dropped")
+        await w.press("escape")
+        await w.type("/adapter use d")
+        await w.see("› dropped")
+        shutil.rmtree(tiny.adapters / "dropped")
+        await w.until(lambda: not w.app.chat.asking.adapters, SOON)
+
+    window(story)
+
+
+def test_what_was_edited_before_the_window_opened_is_not_worn_from_the_start(
+    window: Tell, worn: str, tiny: Paths
+) -> None:
+    weights = tiny.adapters / "shop" / "adapter_model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.until(lambda: "was edited after it was installed" in " ".join(w.text.split()))
         await w.not_see("▎shop")
 
     window(story, adapter="shop")

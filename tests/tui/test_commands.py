@@ -9,7 +9,7 @@ from textual.content import Content
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting.commands import COMMANDS
-from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
@@ -21,12 +21,15 @@ from lora_chat.tui.widgets.conversation_list import ConversationList
 from tests.tui.conftest import Branch, Tell, Window
 
 TYPED = {
-    "adapter list": AdapterPicker,
+    "adapter list": AdaptersScreen,
     "adapter use shop": "Wearing shop from the next answer on.",
     "adapter scale 0.5": "Wearing shop ×0.5 from the next answer on.",
     "adapter info": DetailsScreen,
+    "adapter verify": DetailsScreen,
     "adapter off": "Wearing nothing: the base answers.",
     "adapter install /nowhere": "/nowhere",
+    "adapter remove shop": "shop is removed: /adapter restore shop brings it back, for 24 hours.",
+    "adapter restore": "shop is back: /adapter use shop",
     "train status": "No training is running",
     "train pause": "No training is running",
     "train resume": "No training is running",

@@ -13,7 +13,8 @@ from textual.widgets import Input, TextArea
 
 from lora_chat.adapters.registry import Catalog, Problem
 from lora_chat.sitting.commands import COMMANDS
-from lora_chat.tui.screens.adapter_picker import AdapterPicker, matches
+from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
@@ -22,11 +23,13 @@ from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.screens.write_answer import REFUSED, UNCHANGED, UNKEPT, WriteAnswer
+from lora_chat.tui.widgets.shelf_list import matches
 from tests.tui.examples import (
     CATALOG,
     HARMLESS,
     HITS,
     HOSTILE,
+    STANDINGS,
     Seat,
     adapter,
     after,
@@ -42,7 +45,11 @@ KEYS = (("ctrl+r", "retry"), (HOSTILE, HOSTILE))
 
 
 def picker(worn: str = "", catalog: Catalog = CATALOG) -> AdapterPicker:
-    return AdapterPicker(catalog, worn, "smollm2-135m")
+    return AdapterPicker(catalog, worn, "smollm2-135m", STANDINGS)
+
+
+def shelf(worn: str = "", catalog: Catalog = CATALOG) -> AdaptersScreen:
+    return AdaptersScreen(catalog, worn, "smollm2-135m", STANDINGS)
 
 
 ALL: dict[str, Any] = {
@@ -56,6 +63,9 @@ ALL: dict[str, Any] = {
     "many adapters": lambda: picker(catalog=Catalog(tuple(adapter(f"a{n}", "word " * 60) for n in range(60)))),
     "many hits": lambda: SearchScreen("order", HITS * 20),
     "no adapters": lambda: picker(catalog=Catalog(())),
+    "shelf": shelf,
+    "many on the shelf": lambda: shelf(catalog=Catalog(tuple(adapter(f"a{n}", "word " * 60) for n in range(60)))),
+    "nothing on the shelf": lambda: shelf(catalog=Catalog(())),
     "plan": lambda: TrainingPlanScreen(plan()),
     "training": lambda: TrainingScreen(progress()),
     "report": lambda: TrainingReportScreen(installed()),
@@ -66,7 +76,9 @@ ALL: dict[str, Any] = {
 def test_nothing_is_cut_off(size: tuple[int, int]) -> None:
     async def look(seat: Seat) -> None:
         whole = Region(0, 0, *size)
-        for widget in seat.app.screen.query("#panel, #panel > *, TrainingPlanScreen > *, TrainingReportScreen > *"):
+        for widget in seat.app.screen.query(
+            "#panel, #panel > *, TrainingPlanScreen > *, TrainingReportScreen > *, AdaptersScreen > *, #shelf > *"
+        ):
             if widget.display:
                 assert whole.contains_region(widget.region), widget
         below = [widget for widget in seat.app.screen.query("#panel > *") if widget.display]
@@ -270,7 +282,8 @@ def test_question_and_answer_are_only_text() -> None:
         ("", "s b enter", "use support-bot"),
         ("", "h a r b o u r enter", "use shop"),
         ("shop", "escape", None),
-        ("support-bot", "down enter up enter", "use support-bot"),
+        ("big-llama", "enter up up enter", "use support-bot"),
+        ("", "up enter", "off"),
     ],
 )
 def test_an_adapter_is_chosen_by_arrows_or_letters(worn: str, keys: str, choice: str | None) -> None:
@@ -278,12 +291,18 @@ def test_an_adapter_is_chosen_by_arrows_or_letters(worn: str, keys: str, choice:
 
 
 def test_the_picker_shows_what_helps_to_choose() -> None:
-    seen = looks(picker("shop"))
-    assert [line for line in seen.splitlines() if "▎shop" in line and line.rstrip(" │").endswith("worn")]
+    seen = looks(picker("shop"), (100, 36))
+    assert [line for line in seen.splitlines() if "▎shop" in line and " worn  fits " in line]
     assert "rank 4" in seen
     assert [line for line in seen.splitlines() if "broken-one" in line and "Its configuration is not JSON" in line]
     assert "parameters" in seen
+    assert [line for line in seen.splitlines() if "haiku" in line and "made for SmolLM2-135M" in line]
+    assert [
+        line for line in seen.splitlines() if "big-llama" in line and "does not fit" in line and "layers.15" in line
+    ]
+    assert "not measured: wearing or verifying it does that" in seen
     assert "Where is my parcel?" in looks(picker("pirate"))
+    assert "changes the next token's scores by up to 7.32" in looks(picker("pirate"))
 
 
 def test_nothing_that_matches_is_nothing_to_wear() -> None:

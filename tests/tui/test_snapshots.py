@@ -27,6 +27,8 @@ from lora_chat.models.catalog import resolve
 from lora_chat.paths import Paths
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
+from lora_chat.tui.screens.adapters import AdaptersScreen
+from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import TrainingScreen
@@ -37,7 +39,7 @@ from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.message import Shown
 from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Snapshot, Tell, Window, idle
-from tests.tui.examples import CATALOG, HOSTILE, compared, hit, installed, plan, progress
+from tests.tui.examples import CATALOG, DOUBT, HOSTILE, STANDINGS, compared, hit, installed, plan, progress
 
 NOON = 1_700_000_000.0 - 8 * 3600
 """14 November 2023, around noon wherever one is."""
@@ -290,11 +292,62 @@ async def conversations(w: Window) -> None:
 
 @state
 async def picker(w: Window) -> None:
-    await over(w, AdapterPicker(CATALOG, "pirate", "smollm2-135m"))
+    await settled(w)
+    await over(w, AdapterPicker(CATALOG, "pirate", "smollm2-135m", STANDINGS))
+
+
+@state
+async def picker_of_one_that_does_not_fit(w: Window) -> None:
+    await picker(w)
+    await w.type("llama")
+
+
+@state
+async def adapters(w: Window) -> None:
+    await settled(w)
+    await over(w, AdaptersScreen(CATALOG, "pirate", "smollm2-135m", STANDINGS))
+
+
+@state
+async def adapters_broken(w: Window) -> None:
+    await adapters(w)
+    await w.press("end")
+
+
+@state
+async def adapters_filtered(w: Window) -> None:
+    await adapters(w)
+    await w.press("slash")
+    await w.type("sho")
+
+
+@state
+async def adapters_installing(w: Window) -> None:
+    await adapters(w)
+    await w.press("i")
+
+
+@state
+async def adapters_without_any(w: Window) -> None:
+    await settled(w)
+    await over(w, AdaptersScreen(Catalog(()), "", "smollm2-135m"))
+
+
+@state
+async def taken_away_while_worn(w: Window) -> None:
+    await w.answered(HOW)
+    w.app.chat.post_message(news.Warned("pirate is no longer installed: the base answers."))
+    await w.see("esc put away")
+
+
+@state
+async def made_for_another_base(w: Window) -> None:
+    await over(w, ConfirmScreen(f"haiku: {DOUBT} Wear it all the same?"))
 
 
 @state
 async def picker_without_adapters(w: Window) -> None:
+    await settled(w)
     await over(w, AdapterPicker(Catalog(()), "", "smollm2-135m"))
 
 
@@ -435,6 +488,12 @@ async def trained_and_waiting(w: Window) -> None:
 
 
 # What happens to it
+
+
+async def settled(w: Window) -> None:
+    """Until the window has seen its own three: what a screen is given here is not what it would be told."""
+    await w.until(lambda: w.app.shelf._seen is not None and len(w.app.shelf._seen.standings) == 3)
+    await idle(w)
 
 
 async def over(w: Window, screen: Screen[Any]) -> None:

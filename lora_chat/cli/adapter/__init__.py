@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from lora_chat.cli.adapter import checking, installing, looking
+from lora_chat.cli.adapter import checking, installing, looking, mixing, removing, sharing
 
-app = typer.Typer(help="Adapters: list, inspect, check, install and remove them.", no_args_is_help=True)
+app = typer.Typer(help="Adapters: list, inspect, check, install, remove and share them.", no_args_is_help=True)
 
 app.command("list")(looking.list_adapters)
 app.command("info")(looking.info)
 app.command("verify")(checking.verify)
 app.command("install")(installing.install)
-app.command("remove")(installing.remove)
+app.command("remove")(removing.remove)
+app.command("restore")(removing.restore)
+app.command("mix")(mixing.mix)
+app.command("pack")(sharing.pack)
+app.command("export")(sharing.export)

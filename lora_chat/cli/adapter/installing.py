@@ -1,4 +1,4 @@
-"""``adapter install`` and ``adapter remove``. Owns how they ask at a shell; never checks or copies."""
+"""``adapter install``. Owns how it asks at a shell; never checks or copies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lora_chat.cli.adapter.options import Model, Name, Yes
+from lora_chat.cli.adapter.options import Model, Yes
 from lora_chat.cli.adapter.places import base_if_here, declared_base, places
 
 if TYPE_CHECKING:
@@ -44,21 +44,6 @@ def install(
         answer(f"{done.adapter.name} is already installed, with the same bytes, in {done.adapter.path}")
     else:
         answer(f"{done.adapter.name} is installed in {done.adapter.path}")
-
-
-def remove(name: Name, yes: Yes = False) -> None:
-    """Delete an adapter that you installed."""
-    from lora_chat.adapters import install as door
-    from lora_chat.cli.console import answer, confirm, note
-    from lora_chat.text import clean_line
-
-    paths, _ = places()
-    door.check_removable(name, paths)
-    if not confirm(f"Remove the adapter {clean_line(name, 80)} from {paths.adapters}?", yes=yes, loses=True):
-        note("Nothing was removed.")
-        return
-    door.remove(name, paths)
-    answer(f"{clean_line(name, 80)} is removed.")
 
 
 class _Shell:

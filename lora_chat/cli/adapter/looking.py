@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 def list_adapters(json: Json = False) -> None:
     """List the adapters that can be worn, and the folders that cannot."""
-    from lora_chat.adapters.registry import discover
+    from lora_chat.adapters.index import Index
     from lora_chat.cli.console import answer_json, answer_table, note
 
-    catalog = discover(places()[0])
+    index = Index(places()[0])
+    catalog = index.catalog()
     if json:
         problems = [{"path": str(problem.path), "reason": problem.reason} for problem in catalog.problems]
         answer_json({"adapters": [_row(adapter) for adapter in catalog.adapters], "problems": problems})
+        index.keep()  # the sums of what has no adapter.toml: they take reading every byte
         return
     answer_table(
         ["NAME", "VERSION", "RANK", "SIZE", "FROM", "DESCRIPTION"], [_cells(each) for each in catalog.adapters]
@@ -30,11 +32,11 @@ def list_adapters(json: Json = False) -> None:
 
 def info(name: Name, json: Json = False) -> None:
     """Say what is known of one adapter."""
-    from lora_chat.adapters.registry import discover
+    from lora_chat.adapters.index import Index
     from lora_chat.cli.console import answer, answer_json
     from lora_chat.text import clean_line
 
-    facts = _facts(discover(places()[0]).get(name))
+    facts = _facts(Index(places()[0]).catalog().get(name))
     if json:
         answer_json(facts)
         return

@@ -25,8 +25,8 @@ def places() -> tuple[Paths, str]:
 
 def folder_of(name: str, paths: Paths) -> Path:
     """The folder of an adapter's name, broken or not, else of a path; names come first, ``./x`` is always a path."""
+    from lora_chat.adapters.index import Index
     from lora_chat.adapters.reading import shown
-    from lora_chat.adapters.registry import discover
     from lora_chat.errors import NotFoundError
 
     for root in (paths.adapters, paths.bundled_adapters):
@@ -36,7 +36,7 @@ def folder_of(name: str, paths: Paths) -> Path:
     if path.is_dir():
         return path
     if path.name == name:
-        discover(paths).get(name)  # raises, naming what is near
+        Index(paths).catalog().get(name)  # raises, naming what is near
     raise NotFoundError(f"There is no adapter folder {shown(name, 200)}: check the path.")
 
 

@@ -15,6 +15,7 @@ from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.screens.wishes import Wishes
 from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.widgets.asking import Asking
+from lora_chat.tui.widgets.banner import Banner
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.status_line import StatusLine
 from lora_chat.tui.widgets.title_bar import TitleBar
@@ -24,7 +25,19 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.conversation_list import ConversationList
     from lora_chat.tui.widgets.transcript import Transcript
 
-_WORK = ("stop", "escape", "retry", "edit", "new", "list", "search", "adapters", "training", "ask_for_training")
+_WORK = (
+    "stop",
+    "escape",
+    "retry",
+    "edit",
+    "new",
+    "list",
+    "search",
+    "pick_adapter",
+    "adapters",
+    "training",
+    "ask_for_training",
+)
 """Actions that need what is furnished after the first paint."""
 
 
@@ -54,6 +67,7 @@ class ChatScreen(Wishes):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", id="chat.stop"),
+        Binding("escape", "put_away", "put away", id="chat.put_away"),
         Binding("escape", "escape", "back", id="chat.back", show=False),
         Binding("ctrl+t", "training", "training", id="chat.training"),
         Binding("ctrl+t", "ask_for_training", "training", id="chat.ask_for_training", show=False),
@@ -62,7 +76,8 @@ class ChatScreen(Wishes):
         Binding("ctrl+n", "new", "new", id="chat.new", show=False),
         Binding("ctrl+l", "list", "list", id="chat.list"),
         Binding("ctrl+f", "search", "search", id="chat.search", show=False),
-        Binding("ctrl+g", "adapters", "adapter", id="chat.adapters"),
+        Binding("ctrl+g", "pick_adapter", "adapter", id="chat.adapters"),
+        Binding("f2", "adapters", "adapters", id="chat.shelf", show=False),
         Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
     ]
 
@@ -90,6 +105,7 @@ class ChatScreen(Wishes):
         with Vertical(id="bottom"):
             yield TourBar()
             yield Static(classes="rule")
+            yield Banner()
             yield Asking()
             with Horizontal(id="last"):
                 yield StatusLine()
@@ -109,7 +125,7 @@ class ChatScreen(Wishes):
         self._furnished = True
         self.refresh_bindings()
         self.bridge.begin()
-        self.set_interval(1.0, self.bridge.check_engine)
+        self.set_interval(1.0, self.bridge.check)
 
     @property
     def tour(self) -> TourBar:
@@ -152,8 +168,10 @@ class ChatScreen(Wishes):
         """What is open, and what it wears."""
         self.query_one(TitleBar).title = event.conversation.title if event.conversation else ""
         self._open = event.conversation.id if event.conversation else None
-        self.worn = event.adapter.name if event.adapter else ""
+        self.worn = event.worn
         self.asking.wear(self.worn, event.scale)
+        if self.worn:
+            self.query_one(Banner).show("")
         answers = [each.message for each in event.shown if each.message.role is Role.ASSISTANT]
         before, self.answer = self.answer, answers[-1] if answers else None
         same = before is not None and self.answer is not None and before.id == self.answer.id
@@ -178,6 +196,10 @@ class ChatScreen(Wishes):
         """What can be worn, for completion."""
         self.tour.know_adapters(event.catalog.adapters)
         self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
+
+    def on_warned(self, event: news.Warned) -> None:
+        """What was worn is no longer: that stays until it is put away or something is worn."""
+        self.query_one(Banner).show(event.text)
 
     async def on_reply_began(self, event: news.ReplyBegan) -> None:
         """The person's message is kept."""
@@ -296,6 +318,8 @@ class ChatScreen(Wishes):
             return False
         if action == "stop":
             return self._answering
+        if action == "put_away":
+            return self.query_one(Banner).is_shown and not self.asking.prompt.completing
         if action == "training":
             progress = self.query_one(StatusLine).training
             return progress is not None and (progress.running or progress.state == "finished")
@@ -345,8 +369,16 @@ class ChatScreen(Wishes):
         """Where something was said."""
         self.post_message(news.HitsSeen("", (), asked=True))
 
-    def action_adapters(self) -> None:
+    def action_put_away(self) -> None:
+        """The banner was read."""
+        self.query_one(Banner).show("")
+
+    def action_pick_adapter(self) -> None:
         """What this conversation can wear."""
+        self.bridge.run(lambda _: self.post_message(news.Opened("picker")))  # where there is a base
+
+    def action_adapters(self) -> None:
+        """What is installed."""
         self.bridge.take("/adapter list")
 
     def action_ask_for_training(self) -> None:
