@@ -21,17 +21,21 @@ Turn = Callable[[threading.Event], Iterator[TurnEvent]]
 """Makes one answer; the event stops it."""
 
 
+Facts = Sequence[tuple[str, str]]
+"""Each with its name."""
+
+
 class Face(Protocol):
     """How a sitting reaches the person."""
 
     def note(self, text: str) -> None:
         """Say in one sentence what was done."""
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    def details(self, title: str, rows: Facts) -> None:
         """Show facts, each with its name."""
 
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
+        """Ask, in sight of what it is ``about``; where something would be lost, doing nothing is the easier answer."""
 
     def opened(self) -> None:
         """Another conversation is open: show it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from lora_chat.engine.protocol import Probe, Worn
     from lora_chat.paths import Paths
     from lora_chat.sitting.arrival import Against
+    from lora_chat.sitting.face import Facts
 
 
 def install(
@@ -52,15 +52,11 @@ class _Shell:
     def __init__(self, yes: bool) -> None:
         self._yes = yes
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        from lora_chat.cli.console import folded, note
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
+        from lora_chat.cli.console import confirm, folded, note
 
-        for name, fact in rows:
+        for name, fact in about:
             note(folded(f"{name:10}{fact}", 10))
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        from lora_chat.cli.console import confirm
-
         return confirm(question, yes=self._yes, loses=loses)
 
 
