@@ -81,10 +81,10 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
         return arrival.there
     candidate = arrival.candidate
     name = candidate.manifest.name
-    asker.details(f"{name} {candidate.manifest.version}", preview(candidate, arrival.base, arrival.effect))
     doubt = candidate.fit.doubt if candidate.fit else ""
     question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
-    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt)) else None
+    about = preview(candidate, arrival.base, arrival.effect)
+    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt), about=about) else None
 
 
 def check_finite(name: str, probe: Probe) -> None:

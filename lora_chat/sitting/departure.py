@@ -47,8 +47,10 @@ def pack(adapter: Adapter, output: Path | None, asker: Asker, dtype: str = "") -
     """
     packed = package(adapter, dtype)
     leaving = Departure(packed, packed.archive, _place(packed.manifest.name, output))
-    asker.details(f"{leaving.name} {packed.manifest.version} as it leaves the machine", contents(leaving))
-    if packed.private and not asker.confirm(private_question(leaving.name), loses=True):
+    facts = contents(leaving)
+    if not packed.private:
+        asker.details(f"{leaving.name} {packed.manifest.version} as it leaves the machine", facts)
+    elif not asker.confirm(private_question(leaving.name), loses=True, about=facts):
         return None
     if leaving.is_there:
         return leaving.target

@@ -21,14 +21,18 @@ Turn = Callable[[threading.Event], Iterator[TurnEvent]]
 """Makes one answer; the event stops it."""
 
 
+Facts = Sequence[tuple[str, str]]
+"""Each with its name."""
+
+
 class Asker(Protocol):
     """Whoever can show something and ask about it."""
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    def details(self, title: str, rows: Facts) -> None:
         """Show facts, each with its name."""
 
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
+        """Ask, in sight of what it is ``about``; where something would be lost, doing nothing is the easier answer."""
 
 
 class Face(Asker, Protocol):

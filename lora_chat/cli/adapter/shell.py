@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.face import Facts
 
 
 class Shell:
@@ -12,7 +15,7 @@ class Shell:
         """``yes``: nobody is asked, whatever it is has been agreed to."""
         self._yes = yes
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    def details(self, title: str, rows: Facts) -> None:
         """See ``Asker.details``; the rows say what the title does."""
         from lora_chat.cli.console import folded, note
 
@@ -20,8 +23,10 @@ class Shell:
         for name, fact in rows:
             note(folded(f"{name:{width}}{fact}", width))
 
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Asker.confirm``; without a terminal and ``--yes`` it is a usage error."""
         from lora_chat.cli.console import confirm
 
+        if about:
+            self.details("", about)
         return confirm(question, yes=self._yes, loses=loses)
