@@ -13,7 +13,7 @@ from lora_chat.adapters.pack import Package, package, write_archive
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.registry import Adapter
 from lora_chat.errors import RefusedError
-from lora_chat.sitting.face import Asker
+from lora_chat.sitting.face import Presenter
 from lora_chat.text import clean_line
 
 
@@ -37,7 +37,7 @@ class Departure:
         return there.is_file() and there.stat().st_size == len(self.archive) and there.read_bytes() == self.archive
 
 
-def pack(adapter: Adapter, output: Path | None, asker: Asker, dtype: str = "") -> Path | None:
+def pack(adapter: Adapter, output: Path | None, face: Presenter, dtype: str = "") -> Path | None:
     """Show what would leave, ask where there is something to ask, and write it; None where the person declined.
 
     ``output`` is a file or a folder, by default this one; ``dtype`` (``F32``, ``F16``, ``BF16``) rewrites the weights.
@@ -49,13 +49,13 @@ def pack(adapter: Adapter, output: Path | None, asker: Asker, dtype: str = "") -
     leaving = Departure(packed, packed.archive, _place(packed.manifest.name, output))
     facts = contents(leaving)
     if not packed.private:
-        asker.details(f"{leaving.name} {packed.manifest.version} as it leaves the machine", facts)
-    elif not asker.confirm(private_question(leaving.name), loses=True, about=facts):
+        face.details(f"{leaving.name} {packed.manifest.version} as it leaves the machine", facts)
+    elif not face.confirm(private_question(leaving.name), loses=True, about=facts):
         return None
     if leaving.is_there:
         return leaving.target
     taken = f"{clean_line(str(leaving.target), 200)} is there already and holds something else: replace it?"
-    if leaving.target.exists() and not asker.confirm(taken, loses=True):
+    if leaving.target.exists() and not face.confirm(taken, loses=True):
         return None
     write_archive(leaving.archive, leaving.target)
     return leaving.target

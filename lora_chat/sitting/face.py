@@ -26,16 +26,20 @@ Facts = Sequence[tuple[str, str]]
 
 
 class Asker(Protocol):
-    """Whoever can show something and ask about it."""
-
-    def details(self, title: str, rows: Facts) -> None:
-        """Show facts, each with its name."""
+    """Whoever can ask."""
 
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """Ask, in sight of what it is ``about``; where something would be lost, doing nothing is the easier answer."""
 
 
-class Face(Asker, Protocol):
+class Presenter(Asker, Protocol):
+    """Whoever can show something too."""
+
+    def details(self, title: str, rows: Facts) -> None:
+        """Show facts."""
+
+
+class Face(Presenter, Protocol):
     """How a sitting reaches the person."""
 
     def note(self, text: str) -> None:

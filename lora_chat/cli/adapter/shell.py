@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 class Shell:
-    """``Asker`` on stderr."""
+    """``Presenter`` on stderr."""
 
     def __init__(self, yes: bool) -> None:
         """``yes``: nobody is asked, whatever it is has been agreed to."""
         self._yes = yes
 
     def details(self, title: str, rows: Facts) -> None:
-        """See ``Asker.details``; the rows say what the title does."""
+        """See ``Presenter.details``; the rows say what the title does."""
         from lora_chat.cli.console import folded, note
 
         width = max(len(name) for name, _ in rows) + 2
