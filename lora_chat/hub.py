@@ -68,16 +68,26 @@ def list_files(repo: str, revision: str | None) -> Listing:
 
     Raises:
         RefusedError: the hub named no commit.
+        EngineError: what answered is no hub.
         Exception: the client's; see ``told``.
     """
     from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HFValidationError
 
     # Otherwise the client names torch in its headers and first asks the hub for a list of agents to look for.
     constants.HF_HUB_DISABLE_TELEMETRY = True
-    info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=30)
-    if info.sha is None or not re.fullmatch("[0-9a-f]{40}", info.sha):
+    try:
+        info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=30)
+        files = tuple(_remote(sibling) for sibling in info.siblings or [])
+    except HFValidationError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # the client believes every answer
+        raise EngineError(
+            f"What answered for {repo} is no hub: try again, and look at HF_ENDPOINT if it is set."
+        ) from error
+    if not isinstance(info.sha, str) or not re.fullmatch("[0-9a-f]{40}", info.sha):
         raise RefusedError(f"The hub did not name a commit for {repo}: try again.")
-    return Listing(repo, info.sha, tuple(_remote(sibling) for sibling in info.siblings or []))
+    return Listing(repo, info.sha, files)
 
 
 def download(listing: Listing, remote: Remote, folder: Path, tell: Callable[[int], None]) -> None:
@@ -121,8 +131,10 @@ def told(repo: str, words: Words) -> Iterator[None]:
 
 
 def _remote(sibling: Any) -> Remote:
-    lfs = sibling.lfs
-    return Remote(sibling.rfilename, sibling.size or 0, lfs.sha256 if lfs else None, None if lfs else sibling.blob_id)
+    lfs, name, size = sibling.lfs, sibling.rfilename, sibling.size or 0
+    if not isinstance(name, str) or type(size) is not int or size < 0:
+        raise TypeError("a file's name and size")
+    return Remote(name, size, lfs.sha256 if lfs else None, None if lfs else sibling.blob_id)
 
 
 class _Capped:

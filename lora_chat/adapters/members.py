@@ -19,8 +19,8 @@ from lora_chat.text import clean
 MEMBERS = 2000
 DEPTH = 16
 NAME_LIMIT = 512
-UNPACKED_LIMIT = 4 * 2**30
-"""Bytes: room for a trainer's whole output folder, checkpoints and optimizer states too."""
+UNPACKED_LIMIT = 2 * 2**30
+"""Bytes: twice the largest adapter, or a small one with all that its trainer left beside it."""
 RATIO = 20
 """Weights shrink to no less than a half, a tokenizer's JSON to a tenth; only a bomb needs more."""
 FREE = 64 * 2**20

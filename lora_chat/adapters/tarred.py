@@ -19,6 +19,8 @@ BLOCK = 512
 _EXTENSION_LIMIT = 64 * 1024
 _EXTENSIONS_LIMIT = 2 * 2**20
 """Bytes of all extended headers of one archive; attributes that macOS keeps are some hundred a file."""
+_PADDING_LIMIT = 2**20
+"""Bytes: whole records end a tar, of 10 KiB as a rule."""
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 _PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE)
 _LONG = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
@@ -46,9 +48,11 @@ class _Stream:
         return b"".join(self.pieces(count))
 
     def check_padding(self) -> None:
-        """Read on to the end, which must be zeros. Raises RefusedError: it is not."""
+        """Read on to the end, which must be near and zeros. Raises RefusedError: it is not."""
+        seen = 0
         while self._held or self._fill():
-            if self._held.strip(b"\0"):
+            seen += len(self._held)
+            if self._held.strip(b"\0") or seen > _PADDING_LIMIT:
                 raise refusal(self._where, "it has bytes after its end; fetch or pack it again")
             self._held = b""
 

@@ -20,7 +20,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.commands import COMMANDS, take
-from lora_chat.sitting.face import Turn
+from lora_chat.sitting.face import Facts, Turn
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Plan, Training
 from lora_chat.text import clean_line
@@ -56,15 +56,14 @@ class LineFace:
         """See ``Face.note``."""
         note(text)
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+    def details(self, title: str, rows: Facts) -> None:
         """See ``Face.details``."""
-        width = max(len(name) for name, _ in rows)
         answer(title)
-        for name, fact in rows:
-            answer(folded(f"  {name:{width}}  {fact}", width + 4))
+        _show(rows)
 
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Face.confirm``; on a pipe the command itself is the person's word."""
+        _show(about)
         return not is_interactive() or confirm(question, yes=False, loses=loses)
 
     def opened(self) -> None:
@@ -186,3 +185,9 @@ def _footer(event: Ended) -> str:
     if finished.first_token_ms:
         parts.append(f"first {finished.first_token_ms / 1000:.1f} s")
     return "  " + " · ".join([*parts, f"{finished.generated_tokens} tokens"])
+
+
+def _show(facts: Facts) -> None:
+    width = max((len(name) for name, _ in facts), default=0)
+    for name, fact in facts:
+        answer(folded(f"  {name:{width}}  {fact}", width + 4))

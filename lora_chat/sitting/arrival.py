@@ -7,9 +7,8 @@ What was read is in memory when the person is asked: nothing lies in quarantine 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from lora_chat.adapters.install import Candidate, Installed, already, inspect, inspect_against, install
 from lora_chat.adapters.preview import preview
@@ -21,16 +20,7 @@ from lora_chat.engine.protocol import Probe, Worn
 from lora_chat.errors import EngineError, RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
-
-
-class Asker(Protocol):
-    """The two methods of a ``Face`` that this needs."""
-
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Show facts, each with its name."""
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
+from lora_chat.sitting.face import Asker
 
 
 @dataclass(frozen=True)
@@ -91,10 +81,10 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
         return arrival.there
     candidate = arrival.candidate
     name = candidate.manifest.name
-    asker.details(f"{name} {candidate.manifest.version}", preview(candidate, arrival.base, arrival.effect))
     doubt = candidate.fit.doubt if candidate.fit else ""
     question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
-    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt)) else None
+    about = preview(candidate, arrival.base, arrival.effect)
+    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt), about=about) else None
 
 
 def check_finite(name: str, probe: Probe) -> None:

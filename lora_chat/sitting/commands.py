@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
@@ -46,38 +47,20 @@ class Command:
         return bool(self.argument) and not self.argument.startswith("[")
 
 
+_adapter = partial(Command, group="Adapters")
+
 COMMANDS: tuple[Command, ...] = (
-    Command("adapter list", "", "what is installed", verbs.adapter_list, group="Adapters"),
-    Command("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters", "Adapters"),
-    Command("adapter off", "", "take it off: the base answers", verbs.adapter_off, group="Adapters"),
-    Command("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale, group="Adapters"),
-    Command(
-        "adapter mix",
-        "A=0.7 B=0.3",
-        "wear several at once, by their shares",
-        verbs.adapter_mix,
-        "shares",
-        "Adapters",
-    ),
-    Command("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters", "Adapters"),
-    Command("adapter install", "PATH", "check a folder and install it", verbs.adapter_install, group="Adapters"),
-    Command(
-        "adapter verify",
-        "[NAME]",
-        "check its bytes and measure what it changes",
-        shelf.adapter_verify,
-        "adapters",
-        "Adapters",
-    ),
-    Command(
-        "adapter remove",
-        "NAME",
-        "take it away; it can be brought back for a day",
-        shelf.adapter_remove,
-        "adapters",
-        "Adapters",
-    ),
-    Command("adapter restore", "[NAME]", "bring back what was removed", shelf.adapter_restore, group="Adapters"),
+    _adapter("adapter list", "", "what is installed", verbs.adapter_list),
+    _adapter("adapter use", "NAME[=SCALE]", "wear one in this conversation", verbs.adapter_use, "adapters"),
+    _adapter("adapter off", "", "take it off: the base answers", verbs.adapter_off),
+    _adapter("adapter scale", "X", "how strongly it is worn; 1 is as trained", verbs.adapter_scale),
+    _adapter("adapter mix", "A=0.7 B=0.3", "wear several at once, by their shares", verbs.adapter_mix, "shares"),
+    _adapter("adapter info", "[NAME]", "what an adapter says of itself", verbs.adapter_info, "adapters"),
+    _adapter("adapter install", "SOURCE", "check a folder, an archive or a hub id; install it", shelf.adapter_install),
+    _adapter("adapter verify", "[NAME]", "check its bytes, measure what it changes", shelf.adapter_verify, "adapters"),
+    _adapter("adapter pack", "[NAME]", "one archive of it, to hand on", shelf.adapter_pack, "adapters"),
+    _adapter("adapter remove", "NAME", "take it away; it can come back for a day", shelf.adapter_remove, "adapters"),
+    _adapter("adapter restore", "[NAME]", "bring back what was removed", shelf.adapter_restore),
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
     ),

@@ -21,17 +21,25 @@ Turn = Callable[[threading.Event], Iterator[TurnEvent]]
 """Makes one answer; the event stops it."""
 
 
-class Face(Protocol):
+Facts = Sequence[tuple[str, str]]
+"""Each with its name."""
+
+
+class Asker(Protocol):
+    """Whoever can show something and ask about it."""
+
+    def details(self, title: str, rows: Facts) -> None:
+        """Show facts, each with its name."""
+
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
+        """Ask, in sight of what it is ``about``; where something would be lost, doing nothing is the easier answer."""
+
+
+class Face(Asker, Protocol):
     """How a sitting reaches the person."""
 
     def note(self, text: str) -> None:
         """Say in one sentence what was done."""
-
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Show facts, each with its name."""
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        """Ask; where something would be lost (``loses``), doing nothing is the easier answer."""
 
     def opened(self) -> None:
         """Another conversation is open: show it."""

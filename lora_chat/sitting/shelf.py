@@ -1,7 +1,8 @@
-"""What the commands for the shelf of adapters do: removing, bringing back, verifying. Owns their words."""
+"""What the commands for the shelf of adapters do: removing, bringing back, verifying, packing. Owns their words."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lora_chat.adapters import removal
@@ -9,14 +10,42 @@ from lora_chat.adapters.verify import check_fit, check_hashes, read_manifest_of
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.engine.protocol import Worn
 from lora_chat.errors import RefusedError, UsageError
+from lora_chat.sitting.arrival import Against, check_finite, look_at, settle
+from lora_chat.sitting.departure import pack
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
     from lora_chat.adapters.manifest import Manifest
+    from lora_chat.adapters.registry import Adapter
     from lora_chat.adapters.verify import Verdict
     from lora_chat.adapters.weights import AdapterFiles
     from lora_chat.engine.protocol import Probe
     from lora_chat.sitting.sitting import Sitting
+
+
+def adapter_install(sitting: Sitting, source: str) -> None:
+    """Check an adapter against the base at hand, show what it is and does, and install it."""
+    paths, base = sitting.services.paths, sitting.base
+    arrival = look_at(source, paths, lambda candidate: Against(base, sitting.engine.probe), _noting(sitting))
+    done = settle(arrival, paths, sitting.face)
+    if done is None:
+        sitting.face.note("Nothing was installed.")
+        return
+    how = "is already installed, with the same bytes" if done.already else "is installed"
+    sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
+    sitting.face.changed()
+
+
+def _noting(sitting: Sitting) -> Callable[[str, float, float], None]:
+    """Progress as one sentence for each thing that takes long, and none for each step of it."""
+    said: set[str] = set()
+
+    def tell(what: str, done: float, total: float) -> None:
+        if what not in said:
+            said.add(what)
+            sitting.face.note(f"{what} …")
+
+    return tell
 
 
 def adapter_remove(sitting: Sitting, name: str) -> None:
@@ -37,19 +66,34 @@ def adapter_restore(sitting: Sitting, name: str) -> None:
     sitting.face.changed()
 
 
+def adapter_pack(sitting: Sitting, name: str) -> None:
+    """Write an adapter, by default the one worn, as one archive to hand on, into the folder the program runs in."""
+    adapter = _meant(sitting, name, "pack")
+    target = pack(adapter, None, sitting.face)
+    told = f"{adapter.name} is packed in {target.absolute()}" if target else "Nothing was written."
+    sitting.face.note(clean_line(told, 300))
+
+
+def _meant(sitting: Sitting, name: str, verb: str) -> Adapter:
+    """The adapter of that name, or without one the one that is worn."""
+    if name:
+        return sitting.services.adapters().get(name)
+    if sitting.wearing is None or sitting.wearing.mixture:
+        worn = "No adapter is worn" if sitting.wearing is None else "Several adapters are worn"
+        raise UsageError(f"{worn}: write /adapter {verb} NAME.")
+    return sitting.wearing.adapter
+
+
 def adapter_verify(sitting: Sitting, name: str) -> None:
     """Read every byte of an adapter, by default the one worn, hold it against the base, measure what it changes."""
-    if not name and sitting.wearing is None:
-        raise UsageError("No adapter is worn: write /adapter verify NAME, or, wearing one, /adapter verify.")
-    adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
+    adapter = _meant(sitting, name, "verify")
     files, manifest = read_adapter(adapter.path), read_manifest_of(adapter.path)
     check_hashes(files, manifest)
     verdict = check_fit(files, sitting.base.signature, manifest)
     if not verdict.ok:
         raise RefusedError(verdict.reason)
     probe = sitting.engine.probe(Worn(adapter.name, adapter.path, files.sha256))
-    if not probe.finite:
-        raise RefusedError(f'The adapter "{adapter.name}" is refused: worn, it makes logits that are not finite.')
+    check_finite(adapter.name, probe)
     sitting.face.details(f"{adapter.name} is sound", _report(sitting.base.name, files, manifest, verdict, probe))
     sitting.face.changed()
 

@@ -126,13 +126,24 @@ def provenance(adapter: Adapter) -> list[tuple[str, str]]:
     return [(name, clean_line(fact, 400)) for name, fact in figures if fact]
 
 
+_TOLD_ELSEWHERE = ("tokens_per_second", "trainable_parameters", "total_parameters", "trainable_percent")
+"""Figures of a training that say nothing of the adapter, or are among its other facts."""
+
+
 def _sayable(table: Mapping[str, object]) -> str:
-    """``steps 66, tokens 41,216``: the plain figures of a table; a table within it is the recipe."""
-    plain = [(name, value) for name, value in table.items() if isinstance(value, str | int | float)]
-    return ", ".join(f"{name.replace('_', ' ')} {_figure(value)}" for name, value in plain)
+    """``steps 66, loss 3.46 → 0.0267``: the plain figures of a table; a table within it is the recipe."""
+    plain = {name: value for name, value in table.items() if isinstance(value, str | int | float)}
+    parts = []
+    for name, value in plain.items():
+        stem = name.removesuffix("_before")
+        if name in _TOLD_ELSEWHERE or (name.endswith("_after") and f"{name.removesuffix('_after')}_before" in plain):
+            continue
+        after = f" → {_figure(plain[f'{stem}_after'])}" if stem != name and f"{stem}_after" in plain else ""
+        parts.append(f"{(stem if after else name).replace('_', ' ')} {_figure(value)}{after}")
+    return ", ".join(parts)
 
 
 def _figure(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -88,33 +88,6 @@ def mixture_facts(wearing: Wearing) -> list[tuple[str, str]]:
     return [*shares, *wants, *prompt]
 
 
-def adapter_install(sitting: Sitting, source: str) -> None:
-    """Check an adapter against the base at hand, show what it is and does, and install it."""
-    from lora_chat.sitting.arrival import Against, look_at, settle
-
-    paths, base = sitting.services.paths, sitting.base
-    arrival = look_at(source, paths, lambda candidate: Against(base, sitting.engine.probe), _noting(sitting))
-    done = settle(arrival, paths, sitting.face)
-    if done is None:
-        sitting.face.note("Nothing was installed.")
-        return
-    how = "is already installed, with the same bytes" if done.already else "is installed"
-    sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
-    sitting.face.changed()
-
-
-def _noting(sitting: Sitting) -> Callable[[str, float, float], None]:
-    """Progress as one sentence for each thing that takes long, and none for each step of it."""
-    said: set[str] = set()
-
-    def tell(what: str, done: float, total: float) -> None:
-        if what not in said:
-            said.add(what)
-            sitting.face.note(f"{what} …")
-
-    return tell
-
-
 def train(sitting: Sitting, name: str) -> None:
     """Show what would be learnt from the history."""
     if len(name.split()) > 1:

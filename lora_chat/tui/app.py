@@ -252,7 +252,7 @@ class LoraChatApp(App[None]):
             if not event.answer.done():
                 event.answer.set_result(bool(agreed))
 
-        self.push_screen(ConfirmScreen(event.question, loses=event.loses), answered)
+        self.push_screen(ConfirmScreen(event.question, loses=event.loses, about=event.about), answered)
 
     def on_answer_wanted(self, event: news.AnswerWanted) -> None:
         """An editor with the answer in it."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lora_chat.chat.search import Hit
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
-    from lora_chat.sitting.face import Turn
+    from lora_chat.sitting.face import Facts, Turn
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Plan, Training
     from lora_chat.training.recipe import Effort
@@ -241,13 +241,13 @@ class Bridge:
         """See ``Face.details``."""
         self._put(news.DetailsSeen(title, rows))
 
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Face.confirm``; a window that closes meanwhile says no."""
         answer: Future[bool] = Future()
         self._questions.add(answer)
         if self._closed:
             return False
-        self._put(news.Asked(question, loses, answer))
+        self._put(news.Asked(question, loses, about, answer))
         try:
             return answer.result()
         except BaseException:  # CancelledError is one

@@ -184,6 +184,7 @@ class Asked(News):
 
     question: str
     loses: bool
+    about: Sequence[tuple[str, str]]
     answer: Future[bool]
 
 

@@ -275,6 +275,7 @@ HOSTILE: dict[str, Build] = {
     "tar: cut off": lambda: a_tar(GOOD)[:2000],
     "tar: no end": lambda: a_tar(GOOD).rstrip(b"\0")[:-1],
     "tar: bytes after its end": lambda: a_tar(GOOD) + b"rubbish" * 100,
+    "tar: much after its end": lambda: a_tar(GOOD) + bytes(2**21),
     "tar: a second tar after its end": lambda: a_tar(GOOD) + a_tar({"more": b"x"}),
     "tar: damaged header": lambda: with_tar_member(tar_member("more")).replace(b"more\0", b"m0re\0", 1),
     "tar: damaged extended header": lambda: with_tar_member(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from lora_chat.engine.protocol import Probe, Worn
 from lora_chat.errors import EngineError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.sitting.arrival import Against, look_at, settle
+from lora_chat.sitting.face import Facts
 from tests.adapters.archives import GOOD, a_zip
 from tests.adapters.conftest import SIGNATURE, config, tensors, write_adapter
 from tests.adapters.test_hostile import assert_one_sentence, everything_under
@@ -32,11 +32,9 @@ class Person:
     minds: list[str] = field(default_factory=list)
     asked: list[tuple[str, bool]] = field(default_factory=list)
 
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        self.rows = dict(rows)
-        self.minds = [fact for name, fact in rows if name == "mind"]
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
+    def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
+        self.rows = dict(about)
+        self.minds = [fact for name, fact in about if name == "mind"]
         self.asked.append((question, loses))
         return self.agrees
 
@@ -94,7 +92,7 @@ def test_no_installs_nothing_and_leaves_nothing(tmp_path: Path, paths: Paths) ->
 
 def test_nothing_lies_in_quarantine_while_the_person_thinks(tmp_path: Path, paths: Paths) -> None:
     class Looking(Person):
-        def confirm(self, question: str, *, loses: bool = False) -> bool:
+        def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
             assert everything_under(paths.adapters) == []
             return True
 

@@ -172,6 +172,28 @@ def test_each_answer_of_the_hub_is_one_sentence(
     assert everything_under(home.adapters) == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<html>", "[]", "{}", '{"id": "a/b", "sha": 5}', '{"id": "a/b", "sha": null}',
+        '{"id": "a/b", "sha": "SHA", "siblings": [{"x": 1}]}',
+        '{"id": "a/b", "sha": "SHA", "siblings": [{"rfilename": "adapter_config.json", "size": "5"}]}',
+        '{"id": "a/b", "sha": "SHA", "siblings": [{"rfilename": "adapter_config.json", "size": -5}]}',
+        '{"id": "a/b", "sha": "SHA", "siblings": [{"rfilename": 5, "size": 5}]}',
+        '{"id": "a/b", "sha": "SHA", "siblings": [{"rfilename": "../adapter_config.json", "size": 5}]}',
+    ],
+)  # fmt: skip
+def test_whatever_answers_in_a_hubs_place_is_one_sentence(
+    hub: FakeHub, home: Paths, child: dict[str, str], answer: str
+) -> None:
+    hub.body = answer.replace("SHA", "a" * 40).encode()
+    done = install(child, "org/My-Bot")
+    assert done.code in (4, 5)
+    assert_one_sentence(done.sentence)
+    assert everything_under(home.adapters) == []
+    assert hub.fetched == []
+
+
 def test_no_line_and_offline_are_said(hub: FakeHub, home: Paths, child: dict[str, str]) -> None:
     done = install(child, "org/My-Bot", HF_ENDPOINT="http://127.0.0.1:9")
     assert (done.code, "connection to the hub failed" in done.sentence) == (5, True)

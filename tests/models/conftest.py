@@ -175,6 +175,8 @@ class FakeHub:
     status: int = 200
     """Answered to every look at a model."""
     error_code: str = ""
+    body: bytes = b""
+    """Answered in the place of what is true."""
     cut_after: int | None = None
     """Bytes of the weights after which the first connection breaks."""
     stall_after: int | None = None
@@ -217,7 +219,7 @@ class FakeHub:
 
     def _describe(self, request: BaseHTTPRequestHandler, repo: str) -> None:
         status = self.status if repo in self.repos else 404
-        body = json.dumps(self._info(repo) if status == 200 else {"error": "no"}).encode()
+        body = self.body or json.dumps(self._info(repo) if status == 200 else {"error": "no"}).encode()
         request.send_response(status)
         code = self.error_code or ("RepoNotFound" if status == 404 else "")
         if code:

@@ -40,9 +40,7 @@ ARCHIVES = (
 class Agreeing:
     """A person who says yes to everything."""
 
-    def details(self, title: str, rows: object) -> None: ...
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
+    def confirm(self, question: str, *, loses: bool = False, about: object = ()) -> bool:
         return True
 
 

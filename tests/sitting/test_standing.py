@@ -121,13 +121,13 @@ def test_what_is_told_of_it_is_one_line_each(shelf: Shelf) -> None:
             adapter.manifest,
             authors=("a\nb",),
             private=True,
-            training={"steps": 1234, "seconds": 12.345, "recipe": {"rank": 8}},
-            evaluation={"loss": 0.02673},
+            training={"steps": 1234, "seconds": 12.345, "recipe": {"rank": 8}, "total_parameters": 9},
+            evaluation={"loss_before": 3.4576, "loss_after": 0.02673, "other_after": 1.0, "quiz": 0.5},
         ),
     )
     assert provenance(said) == [
         ("version", "1.0.0"), ("authors", "a b"), ("private", "trained here, not exported yet"),
-        ("trained", "steps 1,234, seconds 12.3"), ("evaluated", "loss 0.0267"),
+        ("trained", "steps 1,234, seconds 12.3"), ("evaluated", "loss 3.46 → 0.0267, other after 1, quiz 0.5"),
     ]  # fmt: skip
     assert standing_facts(adapter, None, "tiny") == []
     assert standing_facts(adapter, Standing(None, "Gone."), "tiny") == [("fit", "Gone.")]

@@ -10,7 +10,6 @@ import pytest
 from lora_chat.paths import Paths
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.confirm import ConfirmScreen
-from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.widgets.banner import Banner
 from tests.tui.conftest import Branch, Tell, Window
 
@@ -29,17 +28,16 @@ def test_install_shows_it_first_and_no_installs_nothing(window: Tell, tiny: Path
         await w.ready()
         await w.write(f"/adapter install {shared}")
         await w.see("Install the adapter lighthouse?")
-        assert isinstance(w.app.screen_stack[-2], DetailsScreen)
+        for fact in ("lighthouse 1.0.0", "fits tiny-llama", "sha256", "changes the logits of a probe by up to"):
+            await w.see(fact)
         await w.press("n")
         await w.hear("Nothing was installed.")
         assert not (tiny.adapters / "lighthouse").exists()
-        await w.press("escape")
         await w.until(lambda: w.app.screen is w.app.chat)
         await w.write(f"/adapter install {shared}")
         await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
         await w.press("y")
         await w.hear("lighthouse is installed: /adapter use lighthouse")
-        await w.press("escape")
         await w.until(lambda: w.app.screen is w.app.chat)
         await w.until(lambda: [name for name, _ in w.app.chat.asking.adapters] == ["lighthouse"])
 
@@ -54,15 +52,8 @@ def test_an_archive_is_installed_in_the_chat_as_at_the_shell(window: Tell, tiny:
         await w.ready()
         await w.write(f"/adapter install {archive}")
         await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
-        await w.press("n")
-        await w.see("changes the logits of a probe")
-        await w.press("escape")
-        await w.until(lambda: w.app.screen is w.app.chat)
-        await w.write(f"/adapter install {archive}")
-        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
         await w.press("y")
         await w.hear("lighthouse is installed: /adapter use lighthouse")
-        await w.press("escape")
         await w.until(lambda: w.app.screen is w.app.chat)
         await w.write(f"/adapter install {archive}")
         await w.hear("lighthouse is already installed, with the same bytes: /adapter use lighthouse")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from lora_chat.cli.adapter.options import Model, Yes
 from lora_chat.cli.adapter.places import base_if_here, declared_base, places
+from lora_chat.cli.adapter.shell import Shell
 
 if TYPE_CHECKING:
     from lora_chat.adapters.install import Candidate
@@ -37,31 +37,13 @@ def install(
         with progress_bar() as tell:
             choose = partial(_against, paths, model, tell)
             arrival = look_at(source, paths, choose, tell, name or None)
-        done = settle(arrival, paths, _Shell(yes))
+        done = settle(arrival, paths, Shell(yes))
     if done is None:
         note("Nothing was installed.")
     elif done.already:
         answer(f"{done.adapter.name} is already installed, with the same bytes, in {done.adapter.path}")
     else:
         answer(f"{done.adapter.name} is installed in {done.adapter.path}")
-
-
-class _Shell:
-    """Shows on stderr; a person reads it before agreeing."""
-
-    def __init__(self, yes: bool) -> None:
-        self._yes = yes
-
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        from lora_chat.cli.console import folded, note
-
-        for name, fact in rows:
-            note(folded(f"{name:10}{fact}", 10))
-
-    def confirm(self, question: str, *, loses: bool = False) -> bool:
-        from lora_chat.cli.console import confirm
-
-        return confirm(question, yes=self._yes, loses=loses)
 
 
 def _against(paths: Paths, model: str, tell: Tell, candidate: Candidate) -> Against | None:

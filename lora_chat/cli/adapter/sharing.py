@@ -11,11 +11,11 @@ import typer
 
 from lora_chat.cli.adapter.options import Name, Yes
 from lora_chat.cli.adapter.places import places
+from lora_chat.cli.adapter.shell import Shell
 
 if TYPE_CHECKING:
     from lora_chat.adapters.install import Candidate
     from lora_chat.adapters.manifest import Manifest
-    from lora_chat.adapters.pack import Package
     from lora_chat.adapters.registry import Adapter
     from lora_chat.adapters.verify import VerifiedAdapter
     from lora_chat.models.installed import InstalledBase
@@ -50,24 +50,16 @@ def pack(
 ) -> None:
     """Write an adapter as one archive to hand on, after showing what leaves."""
     from lora_chat.adapters.numbers import DTYPES
-    from lora_chat.adapters.pack import package, write_archive
     from lora_chat.adapters.registry import discover
-    from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.cli.console import answer, note
+    from lora_chat.sitting.departure import pack as leave
 
-    packed = package(discover(places()[0]).get(name), DTYPES[dtype] if dtype else "")
-    target = _archive_place(packed.manifest.name, output)
-    archive = packed.archive
-    same = _holds_same(target, archive)
-    _show(packed, target, len(archive))
-    agreed = not packed.private or confirm(_private_question(packed.manifest.name), yes=yes, loses=True)
-    if agreed and target.exists() and not same:
-        agreed = confirm(f"{target} is there already and holds something else: replace it?", yes=yes, loses=True)
-    if not agreed:
+    adapter = discover(places()[0]).get(name)
+    target = leave(adapter, output, Shell(yes), DTYPES[dtype] if dtype else "")
+    if target is None:
         note("Nothing was written.")
-        return
-    if not same:
-        write_archive(archive, target)
-    answer(f"{packed.manifest.name} is packed in {target}")
+    else:
+        answer(f"{adapter.name} is packed in {target}")
 
 
 def export(
@@ -85,13 +77,14 @@ def export(
     from lora_chat.adapters.outgoing import check_free
     from lora_chat.adapters.registry import discover
     from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.sitting.departure import private_question
 
     target = output.expanduser()
     check_free(target)
     leaving = _fitted(discover(places()[0]).get(name), model)
     for warning in leaving.adapter.verdict.warnings:
         note(warning)
-    if leaving.candidate.manifest.private and not confirm(_private_question(leaving.name), yes=yes, loses=True):
+    if leaving.candidate.manifest.private and not confirm(private_question(leaving.name), yes=yes, loses=True):
         note("Nothing was written.")
         return
     _write(form, leaving, target, DTYPES[dtype] if dtype else "")
@@ -154,47 +147,3 @@ def _fitted(adapter: Adapter, model: str) -> _Leaving:
     told = public_manifest(candidate.manifest)
     named = dataclasses.replace(told.base, model=told.base.model or base.signature.lineage)
     return _Leaving(candidate, fits, dataclasses.replace(told, base=named), base)
-
-
-def _archive_place(name: str, output: Path | None) -> Path:
-    """Where the archive goes: into a folder under its own name, as ``cp`` would.
-
-    Raises:
-        RefusedError: something else than a file is there.
-    """
-    from lora_chat.errors import RefusedError
-
-    target = (output or Path()).expanduser()
-    target = target / f"{name}.zip" if target.is_dir() else target
-    if target.is_symlink() or (target.exists() and not target.is_file()):
-        raise RefusedError(f"{target} is a link, a folder or a device: name another place with -o.")
-    return target
-
-
-def _holds_same(target: Path, archive: bytes) -> bool:
-    return target.is_file() and target.stat().st_size == len(archive) and target.read_bytes() == archive
-
-
-def _show(packed: Package, target: Path, size: int) -> None:
-    """Everything that leaves, on stderr: nothing else is in the archive."""
-    import hashlib
-
-    from lora_chat.adapters.manifest import MANIFEST_NAME
-    from lora_chat.cli.console import note
-
-    note(f"This leaves the machine in {target} ({size:,} bytes):")
-    width = max(map(len, packed.files))
-    for name, data in packed.files.items():
-        note(f"  {name:<{width}}  {len(data):>13,} bytes  sha256 {hashlib.sha256(data).hexdigest()}")
-    note(f"{MANIFEST_NAME} says:")
-    for line in packed.files[MANIFEST_NAME].decode().splitlines():
-        note(f"  {line}".rstrip())
-    for remark in packed.notes:
-        note(f"Note: {remark}")
-
-
-def _private_question(name: str) -> str:
-    return (
-        f"{name} is private: it was trained here, and whoever has its weights can draw out of them again what it was "
-        "taught, word by word. Let it leave?"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,10 +13,12 @@ from textual.widgets import Button, Static
 
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.screens.panel import PanelScreen
+from lora_chat.tui.widgets.columns import facts
+from lora_chat.tui.widgets.pane import Pane
 
 
 class ConfirmScreen(PanelScreen[bool]):
-    """One question, two buttons."""
+    """One question, two buttons; above it what it is about, where that is said."""
 
     DEFAULT_CSS = """
     ConfirmScreen {
@@ -37,6 +40,8 @@ class ConfirmScreen(PanelScreen[bool]):
             &.-active { tint: transparent; }
         }
         &.-loses Button#yes:focus { background: $error; }
+        &.-about #panel { width: 90; max-height: 100%; }
+        #about { max-height: 45vh; margin-top: 1; }
     }
     """
 
@@ -45,15 +50,27 @@ class ConfirmScreen(PanelScreen[bool]):
         Binding("n,escape", "answer(False)", "no", id="confirm.no"),
         Binding("left", "app.focus_previous", "choose", key_display="← →", id="confirm.left"),
         Binding("right", "app.focus_next", "choose", show=False, id="confirm.right"),
+        Binding("up", "scroll(-1)", "scroll", key_display="↑ ↓", id="confirm.up"),
+        Binding("down", "scroll(1)", "scroll", show=False, id="confirm.down"),
     ]
 
-    def __init__(self, question: str, yes: str = "yes", no: str = "no", loses: bool = False) -> None:
+    def __init__(
+        self,
+        question: str,
+        yes: str = "yes",
+        no: str = "no",
+        loses: bool = False,
+        about: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """``loses``: something would be gone for good, so doing nothing is the easier answer."""
         super().__init__("")
-        self._question, self._yes, self._no, self._loses = question, yes, no, loses
+        self._question, self._yes, self._no, self._loses, self._about = question, yes, no, loses, about
 
     def body(self) -> ComposeResult:
-        """The question above its answers."""
+        """What it is about, the question, and its answers."""
+        if self._about:
+            with Pane(id="about", can_focus=False):
+                yield Static(facts([(clean_line(name), clean(fact)) for name, fact in self._about]))
         yield Static(Content(clean(self._question)), id="question")
         with Horizontal(id="answers"):
             yield Button(Content(clean_line(self._yes, 24)), compact=True, id="yes")
@@ -62,12 +79,21 @@ class ConfirmScreen(PanelScreen[bool]):
     def on_mount(self) -> None:
         """Enter alone loses nothing."""
         self.set_class(self._loses, "-loses")
+        self.set_class(bool(self._about), "-about")
         self.query_one("#no" if self._loses else "#yes", Button).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Enter or a click."""
         event.stop()
         self.dismiss(event.button.id == "yes")
+
+    def action_scroll(self, rows: int) -> None:
+        """Through what it is about."""
+        self.query_one("#about", Pane).scroll_relative(y=rows, animate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where everything is in sight there is nothing to scroll."""
+        return action != "scroll" or any(pane.max_scroll_y > 0 for pane in self.query(Pane))
 
     def action_answer(self, agreed: bool) -> None:
         """By its letter."""

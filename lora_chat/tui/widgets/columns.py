@@ -5,8 +5,9 @@ Every list and table of the screens is drawn by it, so all of them align the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from textual.content import Content
 from textual.css.styles import RulesMap
@@ -78,6 +79,29 @@ class Columns(Visual):
         """Draw it."""
         lines = self.lines(width)
         return Content("\n").join(lines).render_strips(width, height, style, options) if lines else []
+
+
+class Unseen(Visual):
+    """One line of columns that is made once it is looked at: of a thousand rows twenty are."""
+
+    def __init__(self, make: Callable[[], Columns]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Columns:
+        return self._make()
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        """All there is."""
+        return container_width
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        """One line."""
+        return 1
+
+    def render_strips(self, width: int, height: int | None, style: Style, options: RenderOptions) -> list[Strip]:
+        """Draw it."""
+        return self._made.render_strips(width, height, style, options)
 
 
 def _fit(cell: Cell, column: Column, width: int) -> list[Content]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from textual.content import Content
 from textual.theme import Theme
@@ -13,7 +14,7 @@ from lora_chat.sitting.standing import Standing
 from lora_chat.text import clean_line
 from lora_chat.tui.theme import accent_of
 from lora_chat.tui.widgets.choices import Choices
-from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
+from lora_chat.tui.widgets.columns import Cell, Column, Columns, Unseen, widest
 
 Row = Adapter | Problem | None
 """None is the base alone."""
@@ -101,7 +102,7 @@ class ShelfList(Choices):
         base: list[Row] = [None] if self._with_base and not self._typed.strip() else []
         self._rows = [*base, *found, *broken]
         columns = self._columns(found)
-        self.set_options([Option(self._row(row, columns)) for row in self._rows])
+        self.set_options([Option(Unseen(partial(self._row, row, columns))) for row in self._rows])
         names = [name_of(row) for row in self._rows]
         if self._rows:
             self.highlighted = names.index(before) if before in names else min(at or 0, len(names) - 1)
