@@ -30,5 +30,8 @@ class Kept:
 
 
 def kept_for(base: InstalledBase, paths: Paths) -> Kept:
-    """Beside the base's record, a cache like the base itself."""
-    return Kept(paths.models / base.name, paths.models / ".kernels")
+    """Beside the base's record, a cache like the base itself.
+
+    In a folder of its own: vLLM takes every ``*.safetensors`` that lies in a model's folder for weights of the model.
+    """
+    return Kept(paths.models / base.name / "made", paths.models / ".kernels")

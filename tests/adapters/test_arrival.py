@@ -117,7 +117,7 @@ def test_what_was_measured_before_is_not_measured_again(tmp_path: Path, paths: P
     source = write_adapter(tmp_path / "bot")
     adapter = brought(source, paths, Person(), base=False)
     assert adapter is not None
-    Effects(paths.models / "tiny" / "effects.json", SIGNATURE.weights).put(
+    Effects(paths.models / "tiny" / "made" / "effects.json", SIGNATURE.weights).put(
         adapter.adapter.sha256, adapter.adapter.config_sha256, 2.25
     )
     person, measuring = Person(), Measuring()

@@ -28,7 +28,7 @@ def test_what_is_made_once_is_a_cache_beside_the_base(
     tiny_llama: InstalledBase, home: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    place = home.models / "tiny-llama"
+    place = home.models / "tiny-llama" / "made"
     assert kept_for(tiny_llama, home).folder == place
     assert open_local_for(tiny_llama, home)._kept.folder == place
     assert open_process(tiny_llama, home)._setup.kept.general_answers == place / "general-answers.safetensors"

@@ -258,21 +258,16 @@ def test_plain_peft_and_the_merged_model_make_our_logits(
 
 
 @pytest.fixture
-def vllm(base: InstalledBase, peft_folder: Path, tmp_path: Path) -> Iterator[str]:
-    """A vLLM server with the exported adapter loaded, in fp32; its address.
-
-    vLLM loads every ``*.safetensors`` of a folder, so the engine's packed weights must not lie beside the base's.
-    """
-    served = tmp_path / "base"
-    served.mkdir()
-    for file in base.folder.iterdir():
-        if file.name == "model.safetensors" or file.suffix in (".json", ".jinja"):
-            (served / file.name).symlink_to(file)
+def vllm(
+    real_home: Paths, base: InstalledBase, bot: VerifiedAdapter, peft_folder: Path, tmp_path: Path
+) -> Iterator[str]:
+    """A vLLM server on the base's own folder, with the exported adapter loaded, in fp32; its address."""
+    ours(real_home, base, bot, ["Hello!"], "auto")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        VLLM_PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", str(served), "--enable-lora",
+        VLLM_PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", str(base.folder), "--enable-lora",
         "--max-lora-rank", "32", "--dtype", "float32", "--max-model-len", "1024", "--enforce-eager", "--host",
         "127.0.0.1", "--port", str(port), "--lora-modules", f"support-bot={peft_folder}",
     ]  # fmt: skip
@@ -300,6 +295,7 @@ def _wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 @needs_vllm
 def test_vllm_answers_as_we_do(real_home: Paths, base: InstalledBase, bot: VerifiedAdapter, vllm: str) -> None:
+    """On the folder that the engine has used before: what it packs there must not be taken for the base's weights."""
     theirs = []
     for prompt in heldout():
         said = {"model": "support-bot", "messages": [{"role": "user", "content": prompt}]}
