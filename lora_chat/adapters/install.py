@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.contents import TEXT_LIMIT, TEXTS
+from lora_chat.adapters.disk import telling
+from lora_chat.adapters.incoming.contents import TEXT_LIMIT, TEXTS
+from lora_chat.adapters.incoming.source import Opened, folder_at, opened_path
 from lora_chat.adapters.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -24,12 +26,10 @@ from lora_chat.adapters.manifest import (
     to_toml,
 )
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
-from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import read_bytes
 from lora_chat.adapters.registry import Adapter, Origin, read_installed
 from lora_chat.adapters.removal import sweep
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.source import Opened, folder_at, opened_path
 from lora_chat.adapters.verify import Verdict, check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError

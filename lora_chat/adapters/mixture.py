@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.peft_config import MAX_RANK
-from lora_chat.adapters.plain import PREFIX
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.scale import check_scale
-from lora_chat.adapters.tensor_file import Tensor, encode_tensors
+from lora_chat.adapters.tensor_file import PREFIX, Tensor, encode_tensors
 from lora_chat.adapters.weights import AdapterFiles, ModuleLora, assembled
 from lora_chat.errors import RefusedError
 

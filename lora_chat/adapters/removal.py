@@ -13,9 +13,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from lora_chat.adapters.disk import telling
 from lora_chat.adapters.index import Index
 from lora_chat.adapters.manifest import numbered
-from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import shown
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.files import sync_folder

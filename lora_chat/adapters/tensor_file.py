@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from lora_chat.adapters.numbers import WIDTHS
 
+PREFIX = "base_model.model."
+"""What PEFT puts before a module's name."""
+
 METADATA = {"format": "pt"}
 """What transformers and PEFT want to find, and all that is written."""
 

@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lora_chat.adapters.incoming.preview import preview
+from lora_chat.adapters.incoming.remote import Tell
+from lora_chat.adapters.incoming.source import Opened, opened
 from lora_chat.adapters.install import Candidate, Installed, already, inspect, inspect_against, install
-from lora_chat.adapters.preview import preview
-from lora_chat.adapters.remote import Tell
-from lora_chat.adapters.source import Opened, opened
 from lora_chat.engine.effects import Effects
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.protocol import Probe, Worn

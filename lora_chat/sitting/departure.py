@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_chat.adapters.manifest import MANIFEST_NAME
-from lora_chat.adapters.pack import Package, package, write_archive
+from lora_chat.adapters.outgoing.pack import Package, package, write_archive
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.registry import Adapter
 from lora_chat.errors import RefusedError

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from lora_chat.adapters.incoming.source import opened, opened_path
 from lora_chat.adapters.install import inspect, install, install_folder
-from lora_chat.adapters.source import opened, opened_path
 from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
 from tests.adapters.archives import CONFIG, GOOD, HOSTILE, WEIGHTS, a_tar, a_zip, gz, more, patched, write, xz

@@ -8,8 +8,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from huggingface_hub import ModelCard
 
-from lora_chat.adapters.card import card, merged_card
 from lora_chat.adapters.manifest import BaseClaim, ChatSettings, Manifest
+from lora_chat.adapters.outgoing.card import card, merged_card
 from lora_chat.adapters.weights import LoraLayout, read_adapter
 from tests.adapters.conftest import write_adapter
 

@@ -14,10 +14,10 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from lora_chat.adapters.export import export_peft
 from lora_chat.adapters.install import inspect_folder
 from lora_chat.adapters.manifest import BaseClaim
-from lora_chat.adapters.public import public_manifest
+from lora_chat.adapters.outgoing.export import export_peft
+from lora_chat.adapters.outgoing.public import public_manifest
 from lora_chat.adapters.verify import load_verified
 from lora_chat.errors import RefusedError
 from lora_chat.models.attach import wear

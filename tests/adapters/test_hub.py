@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from lora_chat.adapters.remote import HubAdapter
+from lora_chat.adapters.incoming.remote import HubAdapter
 from lora_chat.paths import Paths
 from tests.adapters.archives import CONFIG, GOOD, WEIGHTS
 from tests.adapters.conftest import config

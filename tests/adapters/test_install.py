@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lora_chat.adapters.incoming.source import folder_at
 from lora_chat.adapters.install import inspect, install, install_folder
 from lora_chat.adapters.manifest import BaseClaim, Manifest, read_manifest
 from lora_chat.adapters.registry import discover
-from lora_chat.adapters.source import folder_at
 from lora_chat.adapters.verify import check_fit, load_verified
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.errors import NotFoundError, RefusedError

@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import load
 
 from lora_chat.adapters.install import inspect_folder, install
-from lora_chat.adapters.local_paths import is_path, without_homes, without_path
 from lora_chat.adapters.manifest import read_manifest
 from lora_chat.adapters.numbers import widened
-from lora_chat.adapters.pack import Package, package, write_archive
+from lora_chat.adapters.outgoing.local_paths import is_path, without_homes, without_path
+from lora_chat.adapters.outgoing.pack import Package, package, write_archive
 from lora_chat.adapters.registry import read_installed
 from lora_chat.adapters.verify import load_verified
 from lora_chat.adapters.weights import read_adapter
@@ -59,7 +59,7 @@ def test_the_same_adapter_is_the_same_bytes_in_another_process_zone_and_language
     folder = write_adapter(tmp_path / "bot", toml=TOML)
     script = (
         "import hashlib, sys; from pathlib import Path\n"
-        "from lora_chat.adapters.pack import package; from lora_chat.adapters.registry import read_installed\n"
+        "from lora_chat.adapters.outgoing.pack import package; from lora_chat.adapters.registry import read_installed\n"
         "print(hashlib.sha256(package(read_installed(Path(sys.argv[1]))).archive).hexdigest())"
     )
     env = os.environ | {"TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/", "USER": "bob", "PYTHONHASHSEED": "7"}

@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lora_chat.adapters.export import export_peft
 from lora_chat.adapters.install import inspect_folder
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import narrowed
-from lora_chat.adapters.plain import Strength, plain_config
-from lora_chat.adapters.public import public_manifest
+from lora_chat.adapters.outgoing.export import export_peft
+from lora_chat.adapters.outgoing.plain import Strength, plain_config
+from lora_chat.adapters.outgoing.public import public_manifest
 from lora_chat.adapters.tensor_file import Tensor, encode_tensors
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.chat.conversation import Role, Turn

@@ -12,8 +12,8 @@ from lora_chat.cli.adapter.places import base_if_here, declared_base, places
 from lora_chat.cli.adapter.shell import Shell
 
 if TYPE_CHECKING:
+    from lora_chat.adapters.incoming.remote import Tell
     from lora_chat.adapters.install import Candidate
-    from lora_chat.adapters.remote import Tell
     from lora_chat.engine.protocol import Probe, Worn
     from lora_chat.paths import Paths
     from lora_chat.sitting.arrival import Against

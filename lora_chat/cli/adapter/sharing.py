@@ -74,7 +74,7 @@ def export(
 ) -> None:
     """Write an adapter for another program: PEFT, vLLM, transformers or llama.cpp."""
     from lora_chat.adapters.numbers import DTYPES
-    from lora_chat.adapters.outgoing import check_free
+    from lora_chat.adapters.outgoing.place import check_free
     from lora_chat.adapters.registry import discover
     from lora_chat.cli.console import answer, confirm, note
     from lora_chat.sitting.departure import private_question
@@ -112,7 +112,7 @@ _READERS = {Format.PEFT: "PEFT and vLLM", Format.MERGED: "transformers", Format.
 def _write(form: Format, leaving: _Leaving, target: Path, dtype: str) -> None:
     import json
 
-    from lora_chat.adapters.export import export_peft
+    from lora_chat.adapters.outgoing.export import export_peft
     from lora_chat.cli.console import progress_bar
     from lora_chat.models.exports.gguf_lora import export_gguf
     from lora_chat.models.exports.merged import export_merged
@@ -136,7 +136,7 @@ def _fitted(adapter: Adapter, model: str) -> _Leaving:
     import dataclasses
 
     from lora_chat.adapters.install import inspect_folder
-    from lora_chat.adapters.public import public_manifest
+    from lora_chat.adapters.outgoing.public import public_manifest
     from lora_chat.adapters.verify import verified
     from lora_chat.models.installed import find_base
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lora_chat.adapters.disk import telling
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import narrowed
-from lora_chat.adapters.outgoing import FILE_MODE, check_free
-from lora_chat.adapters.plain import common_alpha, correction
-from lora_chat.adapters.quarantine import telling
+from lora_chat.adapters.outgoing.place import FILE_MODE, check_free
+from lora_chat.adapters.outgoing.plain import common_alpha, correction
 from lora_chat.adapters.verify import VerifiedAdapter
 from lora_chat.files import staged_file
 from lora_chat.models.exports.llama_cpp import architecture, laid_out, tensor_name

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_chat.adapters.card import merged_card
-from lora_chat.adapters.local_paths import mentions_path
+from lora_chat.adapters.disk import telling
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import WIDTHS, narrowed, widened
-from lora_chat.adapters.outgoing import FOLDER_MODE, check_free, check_room
-from lora_chat.adapters.quarantine import telling
+from lora_chat.adapters.outgoing.card import merged_card
+from lora_chat.adapters.outgoing.local_paths import mentions_path
+from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.tensor_file import encode_header
 from lora_chat.adapters.verify import VerifiedAdapter

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lora_chat.adapters.numbers import narrowed
-from lora_chat.adapters.tensor_file import Tensor, encode_tensors
+from lora_chat.adapters.tensor_file import PREFIX, Tensor, encode_tensors
 from lora_chat.adapters.weights import AdapterFiles, ModuleLora, TensorView
 
 if TYPE_CHECKING:
     from lora_chat.adapters.numbers import Float32
-
-PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lora_chat.adapters.contents import LIMITS, MODEL_CONFIG_NAME, PICKLE_NAME, TEXTS, listed
+from lora_chat.adapters.incoming.contents import LIMITS, MODEL_CONFIG_NAME, PICKLE_NAME, TEXTS, listed
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.errors import RefusedError

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from lora_chat.adapters.contents import LIMITS, MODEL_CONFIG_NAME, PICKLE_NAME, TEXTS, listed
-from lora_chat.adapters.inflating import Inflate, gunzipped, plain, unxzed
-from lora_chat.adapters.members import PIECE, Cost, Member
+from lora_chat.adapters.incoming.contents import LIMITS, MODEL_CONFIG_NAME, PICKLE_NAME, TEXTS, listed
+from lora_chat.adapters.incoming.inflating import Inflate, gunzipped, plain, unxzed
+from lora_chat.adapters.incoming.members import PIECE, Cost, Member
+from lora_chat.adapters.incoming.tarred import BLOCK, is_tar, read_tar
+from lora_chat.adapters.incoming.zipped import read_zip
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.reading import opened_file, refusal, shown
-from lora_chat.adapters.tarred import BLOCK, is_tar, read_tar
 from lora_chat.adapters.weights import WEIGHTS_NAME
-from lora_chat.adapters.zipped import read_zip
 
 Name = tuple[str, ...]
 """A member's, in parts."""

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.archive import unpack
-from lora_chat.adapters.contents import LIMITS, TEXTS, listed
-from lora_chat.adapters.quarantine import quarantine, telling
+from lora_chat.adapters.disk import telling
+from lora_chat.adapters.incoming.archive import unpack
+from lora_chat.adapters.incoming.contents import LIMITS, TEXTS, listed
+from lora_chat.adapters.incoming.quarantine import quarantine
+from lora_chat.adapters.incoming.remote import HubAdapter, Tell, fetch_adapter
 from lora_chat.adapters.reading import shown
-from lora_chat.adapters.remote import HubAdapter, Tell, fetch_adapter
 from lora_chat.errors import NotFoundError
 from lora_chat.paths import Paths
 

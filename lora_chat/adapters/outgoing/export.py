@@ -7,14 +7,14 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
-from lora_chat.adapters.card import card
+from lora_chat.adapters.disk import telling
 from lora_chat.adapters.install import Candidate
 from lora_chat.adapters.manifest import Manifest
-from lora_chat.adapters.outgoing import FOLDER_MODE, check_free, check_room
+from lora_chat.adapters.outgoing.card import card
+from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room
+from lora_chat.adapters.outgoing.plain import plain_config, short_targets, uniform_weights
+from lora_chat.adapters.outgoing.public import public_readme
 from lora_chat.adapters.peft_config import CONFIG_NAME
-from lora_chat.adapters.plain import plain_config, short_targets, uniform_weights
-from lora_chat.adapters.public import public_readme
-from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.files import staged_folder
 

@@ -15,17 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.card import card
+from lora_chat.adapters.disk import telling
 from lora_chat.adapters.install import Candidate, inspect_folder
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, read_manifest, to_toml
-from lora_chat.adapters.outgoing import FILE_MODE
+from lora_chat.adapters.outgoing.card import card
+from lora_chat.adapters.outgoing.place import FILE_MODE
+from lora_chat.adapters.outgoing.plain import plain_weights
+from lora_chat.adapters.outgoing.public import public_config, public_manifest, public_readme
 from lora_chat.adapters.peft_config import CONFIG_NAME
-from lora_chat.adapters.plain import PREFIX, plain_weights
-from lora_chat.adapters.public import public_config, public_manifest, public_readme
-from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import parse_object
 from lora_chat.adapters.registry import Adapter
-from lora_chat.adapters.tensor_file import METADATA
+from lora_chat.adapters.tensor_file import METADATA, PREFIX
 from lora_chat.adapters.weights import WEIGHTS_NAME, AdapterFiles
 from lora_chat.files import write_durably
 

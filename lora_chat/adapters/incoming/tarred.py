@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.members import Cost, Member, Names
+from lora_chat.adapters.incoming.members import Cost, Member, Names
 from lora_chat.adapters.reading import refusal, shown
 from lora_chat.errors import RefusedError
 

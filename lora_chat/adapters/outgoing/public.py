@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from lora_chat.adapters.install import Candidate
-from lora_chat.adapters.local_paths import hidden, mentions_path, without_homes, without_path
 from lora_chat.adapters.manifest import Manifest
+from lora_chat.adapters.outgoing.local_paths import hidden, mentions_path, without_homes, without_path
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.reading import parse_object
 from lora_chat.adapters.weights import AdapterFiles

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lora_chat.adapters.reading import shown
-from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.adapters.disk import telling
+from lora_chat.errors import LoraChatError
 from lora_chat.paths import Paths, make_private
 
 
@@ -32,13 +32,3 @@ def quarantine(paths: Paths, called: str) -> Iterator[Path]:
         raise type(error)(str(error).replace(str(folder), called)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Turn the disk's failure to do ``what`` into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise RefusedError(f"Cannot {shown(what, 240)} ({error.strerror or error}): make room or correct its "
-                           "permissions; nothing was changed.") from error  # fmt: skip

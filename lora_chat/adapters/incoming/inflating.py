@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from lora_chat.adapters.members import PIECE
+from lora_chat.adapters.incoming.members import PIECE
 from lora_chat.adapters.reading import refusal
 
 XZ_MEMORY = 96 * 2**20

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lora_chat.adapters.inflating import inflated
-from lora_chat.adapters.members import MEMBERS, PIECE, Cost, Member, Names
+from lora_chat.adapters.incoming.inflating import inflated
+from lora_chat.adapters.incoming.members import MEMBERS, PIECE, Cost, Member, Names
 from lora_chat.adapters.reading import refusal, shown
 from lora_chat.errors import RefusedError
 

@@ -1,0 +1,1 @@
+"""How an adapter gets in: opened, unpacked or fetched into quarantine, and shown before it is installed."""

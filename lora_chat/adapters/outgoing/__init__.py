@@ -1,0 +1,1 @@
+"""How an adapter gets out: packed, exported, and what is written on it."""
