@@ -10,11 +10,21 @@ from pathlib import Path
 
 from lora_chat.adapters.manifest import MANIFEST_NAME
 from lora_chat.adapters.outgoing.pack import Package, package, write_archive
+from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.registry import Adapter
+from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.errors import RefusedError
 from lora_chat.sitting.face import Presenter
 from lora_chat.text import clean_line
+
+_KINDS = {
+    WEIGHTS_NAME: "weights",
+    CONFIG_NAME: "config",
+    MANIFEST_NAME: "about it",
+    "README.md": "card",
+    "LICENSE": "licence",
+}
 
 
 @dataclass(frozen=True)
@@ -67,8 +77,11 @@ def contents(leaving: Departure) -> list[tuple[str, str]]:
     said = files[MANIFEST_NAME].decode().splitlines()
     return [
         ("this leaves", f"in {clean_line(str(leaving.target), 300)}, {len(leaving.archive):,} bytes"),
-        *((name, f"{len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}") for name, data in files.items()),
-        *((f"{MANIFEST_NAME} says" if number == 0 else "", line) for number, line in enumerate(said) if line),
+        *(
+            (_KINDS[name], f"{name}, {len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
+            for name, data in files.items()
+        ),
+        *(("it says" if number == 0 else "", line) for number, line in enumerate(said) if line),
         *(("mind", remark) for remark in leaving.package.notes),
     ]
 
