@@ -263,6 +263,7 @@ async def on_the_shelf(w: Window) -> AdaptersScreen:
     await w.ready()
     await w.press("f2")
     await w.until(lambda: isinstance(w.app.screen, AdaptersScreen))
+    await w.see(" fits ")
     await w.not_see("…")
     screen = w.app.screen
     assert isinstance(screen, AdaptersScreen)
