@@ -12,7 +12,7 @@ from textual.widgets import Static
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
-from lora_chat.tui.screens.wishes import Wishes
+from lora_chat.tui.screens.touring import Touring
 from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.banner import Banner
@@ -41,7 +41,7 @@ _WORK = (
 """Actions that need what is furnished after the first paint."""
 
 
-class ChatScreen(Wishes):
+class ChatScreen(Touring):
     """The title, the conversations, the talk, the prompt and the keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it an instance variable, as mypy sees it
@@ -126,11 +126,6 @@ class ChatScreen(Wishes):
         self.refresh_bindings()
         self.bridge.begin()
         self.set_interval(1.0, self.bridge.check)
-
-    @property
-    def tour(self) -> TourBar:
-        """The tour, where it is taken."""
-        return self.query_one(TourBar)
 
     @property
     def talk(self) -> Transcript:
@@ -388,22 +383,3 @@ class ChatScreen(Wishes):
     def action_training(self) -> None:
         """How far the training is."""
         self.bridge.take("/train status")
-
-    # The tour
-
-    def start_tour(self) -> None:
-        """From its first step, in a conversation of its own."""
-        self.bridge.run(lambda sitting: sitting.begin_plainly())
-        self.tour.start()
-
-    def leave_tour(self) -> None:
-        """What was done in it stays; what it wrote and nobody sent goes."""
-        if self.tour.step is not None and self.asking.prompt.text == self.tour.step.prefill:
-            self.asking.prompt.write("")
-        if self.tour.step is not None and self.tour.step.waits_for != "nothing":
-            self.post_message(news.Said("/tour begins it again."))
-        self.tour.leave()
-
-    def on_tour_bar_step_began(self, event: TourBar.StepBegan) -> None:
-        """What it wants sent stands in the prompt."""
-        self.asking.fill(event.step.prefill)
