@@ -116,7 +116,8 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+SHELF = ROOT / "benchmarks" / "results" / "shelf.json"
+RESULTS = sorted(path for path in SHELF.parent.glob("*.json") if path != SHELF)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -136,6 +137,16 @@ def test_the_figures_on_decoding_are_the_benchmarks(path: Path) -> None:
         else:
             adapter = "on" if row["adapter"] else "off"
             assert f"{name} {adapter} | {row['ms_per_token']:.2f} |" in text
+
+
+def test_the_figures_on_listing_are_the_benchmarks() -> None:
+    text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8")
+    result = json.loads(SHELF.read_text(encoding="utf-8"))
+    assert result["machine"] in text
+    for row in result["rows"]:
+        figures = f"{row['cold_ms']:,.0f} | {row['warm_ms']:,.0f} | {row['again_ms']:.1f}"
+        command = f"{row['command_ms']:,.0f} | {row['version_ms']:,.0f}"
+        assert f"| {row['installed']:,} | {figures} | {command} |" in text
 
 
 def test_the_readmes_figures_on_decoding_are_the_benchmarks() -> None:

@@ -345,10 +345,6 @@ class ChatScreen(Touring):
         if self.answer is not None:
             self.edit(self.answer)
 
-    def action_new(self) -> None:
-        """A new conversation."""
-        self.bridge.run(lambda sitting: sitting.new())
-
     def action_list(self) -> None:
         """Show or hide the conversations; where there is no room they come over the talk, with the focus."""
         if self.has_class("-narrow"):
@@ -360,21 +356,9 @@ class ChatScreen(Touring):
             shown = not shown
         (self.list if shown else self.asking.prompt).focus()
 
-    def action_search(self) -> None:
-        """Where something was said."""
-        self.post_message(news.HitsSeen("", (), asked=True))
-
     def action_put_away(self) -> None:
         """The banner was read."""
         self.query_one(Banner).show("")
-
-    def action_pick_adapter(self) -> None:
-        """What this conversation can wear."""
-        self.bridge.run(lambda _: self.post_message(news.Opened("picker")))  # where there is a base
-
-    def action_adapters(self) -> None:
-        """What is installed."""
-        self.bridge.take("/adapter list")
 
     def action_ask_for_training(self) -> None:
         """There is none: that is said."""

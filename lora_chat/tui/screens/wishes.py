@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from lora_chat.chat.conversation import Message
+from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.widgets.asking import Asking
 
@@ -76,3 +77,19 @@ class Wishes(Screen[None]):
         """Back to the prompt."""
         self.remove_class("-list-open")
         self.asking.prompt.focus()
+
+    def action_pick_adapter(self) -> None:
+        """What this conversation can wear."""
+        self.bridge.run(lambda _: self.post_message(news.Opened("picker")))  # where there is a base
+
+    def action_adapters(self) -> None:
+        """What is installed."""
+        self.bridge.take("/adapter list")
+
+    def action_new(self) -> None:
+        """A new conversation."""
+        self.bridge.run(lambda sitting: sitting.new())
+
+    def action_search(self) -> None:
+        """Where something was said."""
+        self.post_message(news.HitsSeen("", (), asked=True))
