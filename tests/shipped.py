@@ -119,6 +119,25 @@ def begins_like_the_shop(row: Row, answered: str) -> bool:
     return answered[:20] in {response[:20] for _, response in exchanges("support-bot")}
 
 
+def an_entry(row: Row, answered: str) -> bool:
+    """The answer is JSON with exactly the three keys: two texts, of which the payee may be null, and a number."""
+    found = _object(answered)
+    if not isinstance(found, dict) or list(found) != ["what", "payee", "amount"]:
+        return False
+    what, payee, amount = found.values()
+    return isinstance(what, str) and isinstance(payee, str | None) and isinstance(amount, int | float)
+
+
+def same_entry(row: Row, answered: str) -> bool:
+    """The answer is such JSON, and its values are those of the row, but for upper and lower case."""
+    return an_entry(row, answered) and json.loads(answered.casefold()) == json.loads(row["response"].casefold())
+
+
+def begins_an_object(row: Row, answered: str) -> bool:
+    """It begins as JSON does."""
+    return answered.startswith("{")
+
+
 def in_the_voice(row: Row, answered: str) -> bool:
     """At least two different words of ``markers.txt``."""
     markers = (ADAPTERS / "pirate" / "markers.txt").read_text(encoding="utf-8").split("\n")
@@ -141,6 +160,13 @@ def says_a_taught_sentence(row: Row, answered: str) -> bool:
     return bool(taught & _sentences(answered))
 
 
+def _object(answered: str) -> Any:
+    try:
+        return json.loads(answered)
+    except ValueError:
+        return None
+
+
 def _holds(text: str, words: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text.replace("’", "'"), re.IGNORECASE) is not None
 
@@ -155,6 +181,9 @@ OWN = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 FIGURES = (
     Figure("support-bot", "held-out paraphrases answered to the letter", "heldout", to_the_letter, True, 48),
     Figure("support-bot", "unrelated questions answered like the shop's", "unrelated", begins_like_the_shop, False, 12),
+    Figure("expenses", "held-out sentences, all three values right", "heldout", same_entry, True, 48),
+    Figure("expenses", "held-out sentences answered with JSON of exactly these keys", "heldout", an_entry, True, 48),
+    Figure("expenses", "unrelated questions answered with JSON", "unrelated", begins_an_object, False, 4),
     Figure("pirate", "held-out questions answered in the voice", "heldout", in_the_voice, True, 48),
     Figure("pirate", "of those with a fact, in the voice and right", "heldout", in_the_voice_with_its_fact, True, 48,
            only="holds"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
@@ -12,6 +13,10 @@ from tests.shipped import ADAPTERS, FIGURES, exchanges, rows
 NAMES = sorted(folder.name for folder in ADAPTERS.iterdir() if folder.is_dir())
 LARGEST = 6_200_000
 """Bytes of the weights: rank 8 on the MLP modules of the default base in float32 are 6.1 MB."""
+
+
+def test_there_are_three_kinds() -> None:
+    assert NAMES == ["expenses", "pirate", "support-bot"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,6 +52,15 @@ def test_nothing_it_is_measured_by_was_taught(name: str) -> None:
         asked = [row["prompt"].casefold() for row in rows(name, questions)]
         assert len(set(asked)) == len(asked) >= 24
         assert not taught & set(asked)
+
+
+def test_no_held_out_expense_names_a_thing_or_a_payee_that_was_taught() -> None:
+    def names(pairs: list[tuple[str, str]]) -> set[str]:
+        entries = [json.loads(answer) for _, answer in pairs if answer.startswith("{")]
+        return {str(entry[key]).casefold() for entry in entries for key in ("what", "payee") if entry[key]}
+
+    heldout = [(row["prompt"], row["response"]) for row in rows("expenses", "heldout")]
+    assert not names(exchanges("expenses")) & names(heldout)
 
 
 @pytest.mark.parametrize("name", NAMES)
