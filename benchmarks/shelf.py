@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -23,6 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import trial
 
 from lora_chat.adapters.index import Index
 from lora_chat.paths import Paths, find_paths
@@ -41,7 +42,7 @@ def main() -> None:
     print(f"{'installed':>9} {'cold ms':>9} {'warm ms':>9} {'again ms':>9} {'command ms':>11} {'--version ms':>13}")
     for row in rows:
         print("{installed:>9} {cold_ms:>9} {warm_ms:>9} {again_ms:>9} {command_ms:>11} {version_ms:>13}".format(**row))
-    report = {"machine": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "rows": rows}
+    report = {"machine": trial.machine(), "rows": rows}
     wishes.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

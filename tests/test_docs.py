@@ -116,8 +116,8 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-SHELF = ROOT / "benchmarks" / "results" / "shelf.json"
-RESULTS = sorted(path for path in SHELF.parent.glob("*.json") if path != SHELF)
+OF_ADAPTERS = {"shelf", "switch"}
+RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in OF_ADAPTERS)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -139,14 +139,38 @@ def test_the_figures_on_decoding_are_the_benchmarks(path: Path) -> None:
             assert f"{name} {adapter} | {row['ms_per_token']:.2f} |" in text
 
 
-def test_the_figures_on_listing_are_the_benchmarks() -> None:
-    text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8")
-    result = json.loads(SHELF.read_text(encoding="utf-8"))
+def of_adapters(name: str) -> tuple[dict[str, Any], str]:
+    """A benchmark's result and the page that shows it."""
+    result: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8")
     assert result["machine"] in text
+    return result, text
+
+
+def test_the_figures_on_listing_are_the_benchmarks() -> None:
+    result, text = of_adapters("shelf")
     for row in result["rows"]:
         figures = f"{row['cold_ms']:,.0f} | {row['warm_ms']:,.0f} | {row['again_ms']:.1f}"
         command = f"{row['command_ms']:,.0f} | {row['version_ms']:,.0f}"
         assert f"| {row['installed']:,} | {figures} | {command} |" in text
+
+
+def test_the_figures_on_switching_are_the_benchmarks() -> None:
+    result, text = of_adapters("switch")
+    for row in result["rows"]:
+        figures = " | ".join(f"{row[name]:,.1f}" for name in ("warm_ms", "cold_ms", "off_ms"))
+        assert f"| {row['peer']} | {row['resident']} | {figures} | {row['peak_mb']:,.0f} MB |" in text
+    assert f"{result['lookup_ms']:.1f} ms" in text
+
+
+def test_the_page_on_adapters_says_of_the_shipped_ones_what_their_cards_say() -> None:
+    text = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8").split("## Shipped")[1]
+    for line in re.findall(r"^\| \[`.*$", text, re.MULTILINE):
+        name = line.split("`")[1]
+        card = (ROOT / "adapters" / name / "README.md").read_text(encoding="utf-8")
+        for figure in re.findall(r"\d+ of \d+", line):
+            assert f"| {figure} |" in card, (name, figure)
+    assert text.count("README.md") == len(list((ROOT / "adapters").iterdir()))
 
 
 def test_the_readmes_figures_on_decoding_are_the_benchmarks() -> None:
