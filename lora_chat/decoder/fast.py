@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lora_chat.adapters.scale import check_scale
 from lora_chat.adapters.verify import VerifiedAdapter
 from lora_chat.config import Precision
 from lora_chat.decoder.compiled import load_kernel
@@ -43,7 +44,8 @@ class FastDecoder:
 
     def begin(self, outfit: Any, scale: float) -> Context:
         """See ``Decoder.begin``."""
-        return FastContext(self, None if outfit is None else outfit.at(scale), KeysValues(self.shape), [])
+        check_scale(scale)
+        return FastContext(self, outfit, scale, KeysValues(self.shape), [])
 
     def read(
         self, ids: Sequence[int], kept: KeysValues, worn: AtScale | None, check: Check, *, every: bool
@@ -66,10 +68,13 @@ class FastDecoder:
 class FastContext:
     """``Context`` of a ``FastDecoder``."""
 
-    def __init__(self, decoder: FastDecoder, worn: AtScale | None, kept: KeysValues, ids: list[int]) -> None:
+    def __init__(
+        self, decoder: FastDecoder, outfit: Outfit | None, scale: float, kept: KeysValues, ids: list[int]
+    ) -> None:
         self.ids = ids
         self._decoder = decoder
-        self._worn = worn
+        self._outfit = outfit
+        self._scale = scale
         self._kept = kept
 
     @property
@@ -79,7 +84,9 @@ class FastContext:
 
     def extend(self, ids: Sequence[int], check: Check, *, every: bool = False) -> torch.Tensor:
         """See ``Context.extend``."""
-        logits = self._decoder.read(ids, self._kept, self._worn, check, every=every)
+        # Asked for each time: a context at rest must not hold factors that its outfit let go.
+        worn = None if self._outfit is None else self._outfit.at(self._scale)
+        logits = self._decoder.read(ids, self._kept, worn, check, every=every)
         self.ids += ids
         return logits
 
@@ -94,7 +101,7 @@ class FastContext:
 
     def copy(self, length: int) -> FastContext:
         """See ``Context.copy``."""
-        return FastContext(self._decoder, self._worn, self._kept.copy(length), self.ids[:length])
+        return FastContext(self._decoder, self._outfit, self._scale, self._kept.copy(length), self.ids[:length])
 
 
 def open_fast(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -59,8 +60,8 @@ class Loaded:
                 kept, precision, lambda text: reading.result().tokenizer.encode(text, add_special_tokens=False).ids
             )
             self.prompt: PromptFormat = reading.result()
-        self.wardrobe = Wardrobe(self.decoder, installed.signature)
         self.prompts = PromptCache(budget)
+        self.wardrobe = Wardrobe(self.decoder, installed.signature, self._let_go)
         self._encoded: tuple[tuple[Turn, ...], list[int]] | None = None
         self.load_seconds = time.perf_counter() - began
 
@@ -115,6 +116,10 @@ class Loaded:
         """Free it."""
         self.prompts.forget()
         self.decoder.close()
+
+    def _let_go(self, identity: tuple[Any, ...]) -> None:
+        """What an adapter made goes with it: its contexts would keep it in memory."""
+        self.prompts.drop(lambda key: isinstance(key, tuple) and key[0] == identity)
 
     def _open_decoder(
         self, kept: Kept, precision: Precision, encode: Callable[[str], list[int]]

@@ -55,6 +55,10 @@ class PromptCache:
         while len(self._kept) > 1 and sum(each.bytes for _, each in self._kept) > self._budget:
             del self._kept[0]
 
+    def drop(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Free the contexts under keys that are ``unwanted``."""
+        self._kept = [(key, context) for key, context in self._kept if not unwanted(key)]
+
     def forget(self) -> None:
         """Free all of it."""
         self._kept.clear()

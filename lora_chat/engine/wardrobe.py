@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +45,19 @@ class Dressed:
 class Wardrobe:
     """The adapters of one base. Not safe for two threads at once: who calls has the floor."""
 
-    def __init__(self, decoder: Decoder, signature: BaseSignature, budget: int = BUDGET) -> None:
-        """``budget`` is the memory, in bytes, that adapters may take; the last one worn always stays."""
+    def __init__(
+        self,
+        decoder: Decoder,
+        signature: BaseSignature,
+        let_go: Callable[[tuple[Any, ...]], object] = lambda identity: None,
+        budget: int = BUDGET,
+    ) -> None:
+        """``budget`` is the memory, in bytes, that adapters may take; the last one worn always stays.
+
+        ``let_go`` is told the identity of each that made room.
+        """
         self._decoder = decoder
+        self._let_go = let_go
         self._signature = signature
         self._budget = budget
         self._dressed: OrderedDict[tuple[Any, ...], Dressed] = OrderedDict()
@@ -65,7 +76,8 @@ class Wardrobe:
         dressed = self._dressed.pop(identity, None) or self._read(adapter, identity)
         self._dressed[identity] = dressed
         while len(self._dressed) > 1 and sum(each.outfit.bytes for each in self._dressed.values()) > self._budget:
-            self._dressed.popitem(last=False)
+            gone, _ = self._dressed.popitem(last=False)
+            self._let_go(gone)
         return dressed if adapter.beside else replace(dressed, scale=adapter.scale)
 
     def _read(self, adapter: Worn, identity: tuple[Any, ...]) -> Dressed:

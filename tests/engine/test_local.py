@@ -413,4 +413,6 @@ def test_more_adapters_than_stay_resident_are_all_worn(
     first = [ask(engine, adapter=adapter, sampling=short) for adapter in many]
     assert [ask(engine, adapter=adapter, sampling=short) for adapter in many] == first
     assert 1 < len(wardrobe) < 11
+    kept = {each.identity for each in wardrobe._dressed.values()}
+    assert {key[0] for key, _ in engine._load().prompts._kept if isinstance(key, tuple)} == kept
     assert sum(each.outfit.bytes for each in wardrobe._dressed.values()) <= wardrobe._budget
