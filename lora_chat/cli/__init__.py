@@ -113,7 +113,7 @@ def _complain_of_usage(message: str) -> None:
     if "\n" in message:  # the help of a group that was given no command
         note(message)
     else:
-        _complain(f"{message} Try --help.")
+        _complain(f"{message.rstrip('.')}. Try --help." if message[-1:] not in "?!" else f"{message} Try --help.")
 
 
 def _reader_went_away() -> int:
