@@ -20,6 +20,7 @@ from lora_chat.errors import NotFoundError
 from lora_chat.paths import Paths
 
 _LOOKED_AT = 1000
+_ORDINARY = re.compile(r"[A-Za-z0-9._ ()+-]{1,64}")
 _ARCHIVE = re.compile(r"\.(zip|tar|tgz|txz|gz|xz|bz2|zst|rar|7z)", re.IGNORECASE)
 
 
@@ -70,6 +71,15 @@ def folder_at(path: Path) -> Opened:
     with os.scandir(path) as entries:
         names = [entry.name for _, entry in zip(range(_LOOKED_AT), entries, strict=False)]
     return Opened(path, listed(name for name in names if name not in LIMITS or _is_no_text(path / name)))
+
+
+def name_from(folder: Path) -> str:
+    """What an adapter in ``folder`` is called unless it says otherwise: that of ``My Bot (1)`` is ``my-bot-1``.
+
+    A name that is odder than that stays as it is, to be refused.
+    """
+    name = folder.resolve().name
+    return _as_name(name) if _ORDINARY.fullmatch(name) else name
 
 
 @contextmanager

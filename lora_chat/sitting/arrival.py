@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lora_chat.adapters.install import Candidate, Installed, already, inspect, inspect_against, install
+from lora_chat.adapters.install import Candidate, Installed, already, beside, inspect, inspect_against, install
 from lora_chat.adapters.preview import preview
 from lora_chat.adapters.remote import Tell
 from lora_chat.adapters.source import Opened, opened
@@ -64,6 +64,7 @@ def look_at(
         there = already(candidate, paths)
         if there is not None:
             return Arrival(candidate, "", "", there)
+        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, *beside(candidate, paths)))
         against = choose(candidate)
         if against is None:
             return Arrival(candidate, "", "not measured", None)
