@@ -18,11 +18,10 @@ from pathlib import Path
 from lora_chat.adapters.card import card
 from lora_chat.adapters.install import Candidate, inspect_folder
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, read_manifest, to_toml
-from lora_chat.adapters.outgoing import FILE_MODE
+from lora_chat.adapters.outgoing import FILE_MODE, writing
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.plain import PREFIX, plain_weights
 from lora_chat.adapters.public import public_config, public_manifest, public_readme
-from lora_chat.adapters.quarantine import telling
 from lora_chat.adapters.reading import parse_object
 from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.tensor_file import METADATA
@@ -86,7 +85,7 @@ def write_archive(archive: bytes, path: Path) -> None:
     Raises:
         RefusedError: the disk said no.
     """
-    with telling(f"write {path}"):
+    with writing(path):
         write_durably(path, archive, FILE_MODE)
 
 

@@ -45,7 +45,7 @@ def opened(source: str, paths: Paths, tell: Tell | None = None) -> Iterator[Open
         RefusedError: an archive or a repository that holds no adapter, or a hostile or damaged one.
         EngineError: the hub cannot be reached.
     """
-    path = _existing(source)
+    path = existing(source)
     if path is None:
         with _fetched(_hub_adapter(source), paths, tell or _silent) as found:
             yield found
@@ -57,7 +57,7 @@ def opened(source: str, paths: Paths, tell: Tell | None = None) -> Iterator[Open
 @contextmanager
 def opened_path(path: Path, paths: Paths) -> Iterator[Opened]:
     """The same for what can only be a folder or an archive: never goes online."""
-    if _existing(str(path)) is None:
+    if existing(str(path)) is None:
         raise NotFoundError(f"There is no {shown(str(path), 200)}: give the path of an adapter's folder or archive.")
     if path.is_dir():
         yield folder_at(path)
@@ -103,7 +103,7 @@ def _fetched(wanted: HubAdapter, paths: Paths, tell: Tell) -> Iterator[Opened]:
         yield Opened(folder, left_out)
 
 
-def _existing(source: str) -> Path | None:
+def existing(source: str) -> Path | None:
     """The path that ``source`` is, if there is something."""
     try:
         path = Path(source).expanduser()
