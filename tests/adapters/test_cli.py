@@ -70,6 +70,19 @@ def test_install_list_info_and_remove(source: Path, paths: Paths) -> None:
     assert [each["name"] for each in json.loads(run("list", "--json"))["adapters"]] == ["bot"]
 
 
+def test_what_is_known_of_its_training_is_told_figure_by_figure(paths: Paths) -> None:
+    said = "[training]\nsource = 'x'\nseconds = 351.78089678799915\n[training.recipe]\nlearning_rate = 0.002\n"
+    write_adapter(paths.adapters / "taught", toml=said)
+    lines = run("info", "taught").splitlines()
+    for line in (
+        "private: no",
+        "training, source: x",
+        "training, seconds: 351.8",
+        "training, recipe, learning rate: 0.002",
+    ):
+        assert line in lines
+
+
 def test_a_mixture_is_saved_with_its_parts_and_is_as_private_as_they_are(
     source: Path, tmp_path: Path, paths: Paths
 ) -> None:
