@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lora_chat.errors import LoraChatError
+from lora_chat.errors import RefusedError
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def make_private(folder: Path) -> Path:
     ``lora-chat doctor`` says when others can read the home.
 
     Raises:
-        LoraChatError: the folder cannot be made, naming it and why.
+        RefusedError: the folder cannot be made, naming it and why.
     """
     try:
         for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
@@ -90,7 +90,7 @@ def make_private(folder: Path) -> Path:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
-        raise LoraChatError(
+        raise RefusedError(
             f"Cannot use the folder {folder} ({error.strerror}): make it writable or set LORA_CHAT_HOME to another."
         ) from error
     return folder

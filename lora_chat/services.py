@@ -87,7 +87,8 @@ class Services:
             chosen = math.nan
         if not abs(chosen) <= LARGEST_SCALE:
             name = "0.8" if wearing.mixture else f"{wearing.name}=0.8"
-            raise RefusedError(f'"{clean_line(written, 40)}" is not a scale: write {name}, for example.')
+            raise RefusedError(f'"{clean_line(written, 40)}" is not a scale from -{LARGEST_SCALE:g} to '
+                               f"{LARGEST_SCALE:g}: write {name}, for example.")  # fmt: skip
         return replace(wearing, scale=chosen)
 
     def mix(self, shares: Sequence[Share], scale: float | None = None) -> Wearing:

@@ -171,5 +171,5 @@ def _verdict(ok: bool, reason: str, warnings: list[str], matched: int, total: in
 
 def _name_of(signature: BaseSignature) -> str:
     """All of a base that a verdict depends on."""
-    facts = (signature.lineage, signature.fingerprint, signature.weights, sorted(signature.aliases))
+    facts = (signature.lineage, signature.fingerprint, signature.weights, sorted(signature.aliases), signature.place)
     return f"{signature.lineage} {zlib.crc32(repr(facts).encode()):08x}"

@@ -7,6 +7,7 @@ meanwhile changes nothing. A folder appears by one rename, complete and flushed,
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from lora_chat.adapters.disk import telling
 from lora_chat.adapters.incoming.contents import TEXT_LIMIT, TEXTS
-from lora_chat.adapters.incoming.source import Opened, folder_at, opened_path
+from lora_chat.adapters.incoming.source import Opened, folder_at, name_from, opened_path
+from lora_chat.adapters.index import Index
 from lora_chat.adapters.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -25,8 +27,9 @@ from lora_chat.adapters.manifest import (
     read_manifest,
     to_toml,
 )
+from lora_chat.adapters.outgoing.local_paths import is_path
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
-from lora_chat.adapters.reading import read_bytes
+from lora_chat.adapters.reading import read_bytes, refusal
 from lora_chat.adapters.registry import Adapter, Origin, read_installed
 from lora_chat.adapters.removal import sweep
 from lora_chat.adapters.signature import BaseSignature
@@ -98,7 +101,7 @@ def inspect(
     warnings = files.warnings
     if chosen.ignored:
         warnings += (f"Ignored in {MANIFEST_NAME}: {', '.join(chosen.ignored[:20])}.",)
-    wanted = checked_name(name or chosen.name or folder.resolve().name.lower())
+    wanted = checked_name(name) if name else chosen.name or _name_of(folder)
     candidate = Candidate(files, _completed(chosen, files, wanted), _texts(folder), source.left_out, warnings)
     return inspect_against(candidate, signature) if signature else candidate
 
@@ -124,7 +127,8 @@ def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate
         RefusedError: it does not fit.
     """
     fit = verified(candidate.files, signature, candidate.manifest).verdict
-    return dataclasses.replace(candidate, warnings=tuple(dict.fromkeys((*candidate.warnings, *fit.warnings))), fit=fit)
+    warnings = tuple(dict.fromkeys((*candidate.warnings, *fit.warnings)))
+    return dataclasses.replace(candidate, manifest=_named(candidate.manifest, signature), warnings=warnings, fit=fit)
 
 
 def install(candidate: Candidate, paths: Paths) -> Installed:
@@ -136,26 +140,37 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         RefusedError: the folder cannot be written (full, read-only), with the reason; nothing is left.
     """
     sweep(paths)
-    target, there = _place(candidate, paths)
-    if there is not None:
-        return there
-    name = target.name
-    manifest = dataclasses.replace(candidate.manifest, name=name)
-    contents = {
-        CONFIG_NAME: candidate.files.config,
-        WEIGHTS_NAME: candidate.files.weights,
-        MANIFEST_NAME: _readable(to_toml(manifest).encode()),
-        **candidate.texts,
-    }
-    with telling(f"install the adapter into {target}"), staged_folder(target) as stage:
-        for file_name, data in contents.items():
-            (stage / file_name).write_bytes(data)
-    return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
+    while True:
+        target, there = _place(candidate, paths)
+        if there is not None:
+            return there
+        with telling(f"install the adapter into {target}"), suppress(_Taken):
+            _write(candidate, target)
+            return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
 
 
 def already(candidate: Candidate, paths: Paths) -> Installed | None:
     """What ``install`` would find there and leave alone; None where it would write."""
     return _place(candidate, paths)[1]
+
+
+def beside(candidate: Candidate, paths: Paths) -> tuple[str, ...]:
+    """What a person should know, as sentences: its name is taken, or the same bytes are there under another."""
+    name, free = candidate.manifest.name, _place(candidate, paths)[0].name
+    taken = (f"There is another adapter called {name}: this one becomes {free}.",) if free != name else ()
+    size = len(candidate.files.weights)
+    alike = (each for each in Index(paths).catalog().adapters if each.bytes == size)
+    twin = next((each.name for each in alike if _holds_same(each.path, candidate.files)), "")
+    return (*taken, f"The same bytes are installed already, as {twin}.") if twin else taken
+
+
+def _name_of(folder: Path) -> str:
+    """Raises RefusedError: the folder is called as no adapter can be."""
+    try:
+        return checked_name(name_from(folder))
+    except RefusedError as error:
+        why = f"{str(error).removesuffix('.')}; rename the folder, or say --name"
+        raise refusal(folder, why) from error
 
 
 def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
@@ -164,6 +179,35 @@ def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     )
     base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
     return dataclasses.replace(manifest, name=name, base=base, weights=weights)
+
+
+class _Taken(Exception):
+    """Another program put something there between the look and the rename."""
+
+
+def _write(candidate: Candidate, target: Path) -> None:
+    manifest = dataclasses.replace(candidate.manifest, name=target.name)
+    contents = {
+        CONFIG_NAME: candidate.files.config,
+        WEIGHTS_NAME: candidate.files.weights,
+        MANIFEST_NAME: _readable(to_toml(manifest).encode()),
+        **candidate.texts,
+    }
+    try:
+        with staged_folder(target) as stage:
+            for file_name, data in contents.items():
+                (stage / file_name).write_bytes(data)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise _Taken from error
+        raise
+
+
+def _named(manifest: Manifest, signature: BaseSignature) -> Manifest:
+    """With the base's own name where its folder is declared, which means nothing on another machine."""
+    if not is_path(manifest.base.model) or not signature.is_called(manifest.base.model):
+        return manifest
+    return dataclasses.replace(manifest, base=dataclasses.replace(manifest.base, model=signature.lineage))
 
 
 def _place(candidate: Candidate, paths: Paths) -> tuple[Path, Installed | None]:

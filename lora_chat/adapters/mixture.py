@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.peft_config import MAX_RANK
 from lora_chat.adapters.reading import shown
-from lora_chat.adapters.scale import check_scale
+from lora_chat.adapters.scale import LARGEST_SCALE, check_scale
 from lora_chat.adapters.tensor_file import PREFIX, Tensor, encode_tensors
 from lora_chat.adapters.weights import AdapterFiles, ModuleLora, assembled
 from lora_chat.errors import RefusedError
@@ -130,7 +130,8 @@ def _share(word: str) -> Share:
         weight = float(number) if sign else math.nan
         check_scale(weight)
     except (ValueError, RefusedError) as error:
-        raise RefusedError(f'"{shown(word)}" is no share of a mixture: write a name and a number, a=0.7.') from error
+        raise RefusedError(f'"{shown(word)}" is no share of a mixture: write a name and a number from '
+                           f"-{LARGEST_SCALE:g} to {LARGEST_SCALE:g}, a=0.7.") from error  # fmt: skip
     return Share(name, weight)
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, checked_name
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
-from lora_chat.adapters.reading import read_bytes, shown
+from lora_chat.adapters.reading import read_bytes, refusal, shown
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import Verdict, read_manifest_of
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, read_adapter_header
@@ -71,8 +71,7 @@ class Adapter:
 
     def is_for(self, base: BaseSignature) -> bool:
         """Whether it says that it was made for this base; that it fits is for its weights to show."""
-        by_name = self.base_model.casefold() == base.lineage.casefold()
-        return by_name or self.manifest.base.fingerprint == base.fingerprint
+        return base.is_called(self.base_model) or self.manifest.base.fingerprint == base.fingerprint
 
     @cached_property
     def sha256(self) -> str:
@@ -165,7 +164,7 @@ def read_installed(folder: Path, origin: Origin = "user") -> Adapter:
     header = read_adapter_header(folder)
     manifest = read_manifest_of(folder) or Manifest()
     return Adapter(
-        name=checked_name(folder.name),
+        name=_name_of(folder),
         path=folder,
         origin=origin,
         base_model=manifest.base.model or header.settings.base_model,
@@ -175,6 +174,13 @@ def read_installed(folder: Path, origin: Origin = "user") -> Adapter:
         targets=header.layout.targets,
         manifest=manifest,
     )
+
+
+def _name_of(folder: Path) -> str:
+    try:
+        return checked_name(folder.name)
+    except RefusedError as error:
+        raise refusal(folder, f"{str(error).removesuffix('.')}; rename the folder") from error
 
 
 def _folders(root: Path, problems: list[Problem]) -> list[str]:

@@ -95,13 +95,19 @@ def sweep(paths: Paths) -> None:
     for kind, seconds in ((_INCOMING, _INCOMING_S), (_TRASH, KEPT_HOURS * 3600)):
         with suppress(OSError):
             for entry in _old(paths, kind, seconds):
-                shutil.rmtree(entry, ignore_errors=True)
+                if kind == _TRASH or not _is_filled(entry, seconds):
+                    shutil.rmtree(entry, ignore_errors=True)
 
 
 def _old(paths: Paths, kind: str, seconds: float) -> list[Path]:
     """Hidden folders of one kind that nothing was put into for so long."""
     here = [each for each in paths.adapters.iterdir() if each.name.startswith(kind) and not each.is_symlink()]
     return [each for each in here if each.is_dir() and time.time() - each.lstat().st_mtime >= seconds]
+
+
+def _is_filled(incoming: Path, seconds: float) -> bool:
+    """Whether something in it was written lately: a download may take longer than an hour."""
+    return any(time.time() - each.lstat().st_mtime < seconds for each in incoming.rglob("*"))
 
 
 def _is_free(name: str, paths: Paths) -> bool:

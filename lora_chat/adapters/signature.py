@@ -24,9 +24,13 @@ class BaseSignature:
     """``sha256:…`` of the chat template, or of the fallback's name."""
     aliases: tuple[str, ...] = field(default=())
     """Other names for the same base, compared without case."""
+    place: str = ""
+    """The folder it is loaded from, which adapters trained on it with other tools declare; empty when not known."""
 
     def is_called(self, name: str) -> bool:
-        """Whether ``name`` (a hub id, a path's last part, a catalog name) means this base."""
+        """Whether ``name`` (a hub id, a path's last part, a catalog name, the base's own folder) means this base."""
+        if self.place and name.rstrip("/\\") == self.place:
+            return True
         known = {self.lineage.casefold(), *(alias.casefold() for alias in self.aliases)}
         known |= {each.rsplit("/", 1)[-1] for each in known}
         wanted = name.casefold().rstrip("/\\").replace("\\", "/")

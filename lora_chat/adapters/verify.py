@@ -119,7 +119,7 @@ def check_fit(
     matched = sum(1 for name in modules if name in base)
     why = _misfit(files, signature) or _incomplete(files, signature)
     reason = _sentence(files, signature, _declared(files, manifest), why) if why else ""
-    doubt = _doubt(files, signature, manifest)
+    doubt = "" if reason else _doubt(files, signature, manifest)
     return Verdict(
         ok=not reason,
         reason=reason,

@@ -29,9 +29,10 @@ WEIGHTS_LIMIT = 2**30
 TENSOR_LIMIT = 20_000
 _FIRST_READ = 128 * 1024  # holds the header of every adapter up to about 1,000 tensors
 _NAME = re.compile(r"(?:base_model\.model\.)?([A-Za-z0-9_.-]+)\.lora_([AB])(?:\.default)?\.weight")
+_LFS = b"version https://git-lfs"
 _MAGICS = {
     b"PK\x03\x04": "a PyTorch pickle", b"\x80\x02": "a pickle", b"\x80\x04": "a pickle", b"GGUF": "a GGUF file",
-    b"version https://git-lfs": "a Git LFS pointer",
+    _LFS: "a Git LFS pointer",
 }  # fmt: skip
 
 
@@ -211,7 +212,7 @@ def parse_header(head: bytes, size: int, where: Path) -> dict[str, TensorView]:
     """
     for magic, what in _MAGICS.items():
         if head.startswith(magic):
-            raise refusal(where, f"it is {what}, whatever its name says; save it as safetensors")
+            raise refusal(where, f"it is {what}, whatever its name says; {_instead(magic)}")
     length = int.from_bytes(head[:8], "little")
     if size < 8 or length > size - 8:
         raise refusal(where, f"it is truncated or no safetensors file ({size:,} bytes); fetch it again")
@@ -226,6 +227,10 @@ def parse_header(head: bytes, size: int, where: Path) -> dict[str, TensorView]:
     views = [_view(name, entry, 8 + length, where) for name, entry in found.items()]
     _check_gapless(views, 8 + length, size, where)
     return {view.name: view for view in views}
+
+
+def _instead(magic: bytes) -> str:
+    return "fetch the file itself with `git lfs pull`" if magic == _LFS else "save it as safetensors"
 
 
 def _view(name: str, entry: Any, data: int, where: Path) -> TensorView:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Run the command line; every refusal is one sentence on stderr and an exit code of ``lora_chat.errors``."""
     from lora_chat.errors import LoraChatError
+    from lora_chat.files import is_disk_full
 
     _prepare_streams()
     if len(sys.argv) == 1 and can_draw():
@@ -41,7 +42,7 @@ def main() -> None:
     except SystemExit as leaving:  # typer turns a broken pipe into exit 1
         code = _reader_went_away() if isinstance(leaving.__context__, BrokenPipeError) else leaving.code
     except Exception as error:
-        code = _report_defect(error)
+        code = _report_full(error) if is_disk_full(error) else _report_defect(error)
     sys.exit(code)
 
 
@@ -113,13 +114,21 @@ def _complain_of_usage(message: str) -> None:
     if "\n" in message:  # the help of a group that was given no command
         note(message)
     else:
-        _complain(f"{message} Try --help.")
+        _complain(f"{message.rstrip('.')}. Try --help." if message[-1:] not in "?!" else f"{message} Try --help.")
 
 
 def _reader_went_away() -> int:
     """`lora-chat history list | head` is no failure: keep Python from complaining about the pipe at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     return 0
+
+
+def _report_full(error: Exception) -> int:
+    """What nobody foresaw but the disk itself: most often the one that stdout goes to."""
+    from lora_chat.errors import RefusedError
+
+    _complain(f"No room is left where this writes, or where its output goes ({error}): make room and try again.")
+    return RefusedError.exit_code
 
 
 def _report_defect(error: Exception) -> int:

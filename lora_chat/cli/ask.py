@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.store import Store
     from lora_chat.engine.protocol import Finished
+    from lora_chat.models.installed import InstalledBase
+    from lora_chat.services import Services
     from lora_chat.session import Session, Wearing
 
 
@@ -26,7 +28,7 @@ def ask(
         str | None, typer.Argument(help="The question; what comes through a pipe is added to it.")
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.")
+        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE; several: A=0.7+B=0.3.")
     ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="System prompt.")] = None,
@@ -71,6 +73,8 @@ def ask(
         base = ensure_base(
             services.paths, model or (current.model if current else "") or services.config.model, yes=yes
         )
+        if wearing is not None:
+            _check_fit(services, wearing, base)
         if batch is not None:
             answer_batch(batch, services, base.name, services.engine_here(base, precision), adapter, system, wishes)
             return
@@ -92,6 +96,19 @@ def _question(prompt: str | None) -> str:
     if not text:
         raise UsageError('There is no question: lora-chat ask "How do I return an order?"')
     return text
+
+
+def _check_fit(services: Services, wearing: Wearing, base: InstalledBase) -> None:
+    """Refuse what does not fit; say what was made for another base, as nobody can be asked."""
+    from lora_chat.cli.console import note
+    from lora_chat.errors import RefusedError
+
+    for adapter in wearing.adapters:
+        verdict = services.index.verdict(adapter, base.signature)
+        if not verdict.ok:
+            raise RefusedError(verdict.reason)
+        if verdict.doubt:
+            note(f"{adapter.name}: {verdict.doubt}")
 
 
 def _worn_before(services: Any, conversation: Conversation | None) -> Wearing | None:

@@ -123,7 +123,8 @@ class Outfit:
 def _packed(matrices: Sequence[Array]) -> list[Factor]:
     """Each of ``matrices`` (rank, wide) in 8 bits, number for number as ``quantise.pack_int8`` packs it."""
     groups = np.concatenate([each.reshape(-1, GROUP) for each in matrices])
-    scales = (np.abs(groups).max(axis=1) / np.float32(127)).astype(np.float16)
+    with np.errstate(over="ignore"):  # beyond what 16 bits hold it is infinite, and so are the logits: refused there
+        scales = (np.abs(groups).max(axis=1) / np.float32(127)).astype(np.float16)
     steps = np.maximum(scales.astype(np.float32), np.float32(1e-12))[:, None]
     values = np.clip(np.rint(groups / steps), -127, 127).astype(np.int8)
     ends = list(accumulate(each.size // GROUP for each in matrices))[:-1]

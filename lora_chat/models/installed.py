@@ -188,7 +188,7 @@ def sign(folder: Path, described: Described, lineage: str, aliases: tuple[str, .
 
 def write_record(folder: Path, base: InstalledBase, *, in_place: bool) -> None:
     """Write ``base.json`` into ``folder``; only weights used in place are named by their path, so a folder can move."""
-    record = asdict(replace(base, signature=replace(base.signature, modules=dict(base.signature.modules))))
+    record = asdict(replace(base, signature=replace(base.signature, modules=dict(base.signature.modules), place="")))
     record["folder"] = str(base.folder) if in_place else None
     record = {"schema": SCHEMA, **record}
     (folder / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -221,11 +221,13 @@ def _read(folder: Path) -> InstalledBase:
 
 def _parse(folder: Path, record: Mapping[str, Any]) -> InstalledBase:
     signature = record["signature"]
+    place = Path(record["folder"]) if record["folder"] else folder
     texts = {key: str(signature[key]) for key in ("lineage", "architecture", "fingerprint", "weights", "chat_template")}
+    texts["place"] = str(place)
     modules = {str(name): (int(out), int(wide)) for name, (out, wide) in signature["modules"].items()}
     return InstalledBase(
         name=folder.name,
-        folder=Path(record["folder"]) if record["folder"] else folder,
+        folder=place,
         source=str(record["source"]),
         bytes=int(record["bytes"]),
         parameters=int(record["parameters"]),

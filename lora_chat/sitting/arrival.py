@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lora_chat.adapters.incoming.preview import preview
 from lora_chat.adapters.incoming.remote import Tell
 from lora_chat.adapters.incoming.source import Opened, opened
-from lora_chat.adapters.install import Candidate, Installed, already, inspect, inspect_against, install
+from lora_chat.adapters.install import Candidate, Installed, already, beside, inspect, inspect_against, install
 from lora_chat.engine.effects import Effects
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.protocol import Probe, Worn
@@ -64,6 +64,7 @@ def look_at(
         there = already(candidate, paths)
         if there is not None:
             return Arrival(candidate, "", "", there)
+        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, *beside(candidate, paths)))
         against = choose(candidate)
         if against is None:
             return Arrival(candidate, "", "not measured", None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lora_chat.adapters.manifest import MANIFEST_NAME
 from lora_chat.adapters.outgoing.pack import Package, package, write_archive
+from lora_chat.adapters.outgoing.place import spelled_out
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.registry import Adapter
@@ -100,7 +101,7 @@ def _place(name: str, output: Path | None) -> Path:
     Raises:
         RefusedError: something else than a file is there.
     """
-    target = (output or Path()).expanduser()
+    target = spelled_out(output or Path())
     target = target / f"{name}.zip" if target.is_dir() else target
     if target.is_symlink() or (target.exists() and not target.is_file()):
         raise RefusedError(f"{shown(str(target), 200)} is a link, a folder or a device: name another place.")

@@ -195,6 +195,17 @@ def test_the_same_bytes_again_ask_nothing_from_any_form(tmp_path: Path, paths: P
         assert (done.already, person.asked, measuring.tried) == (True, [], [])
 
 
+def test_a_taken_name_and_the_same_bytes_under_another_are_told_before_the_question(
+    tmp_path: Path, paths: Paths
+) -> None:
+    brought(write_adapter(tmp_path / "bot"), paths, Person())
+    twin, other = Person(), Person()
+    done = brought(write_adapter(tmp_path / "bot-main"), paths, twin)
+    assert (done and done.adapter.name, twin.minds) == ("bot-main", ["The same bytes are installed already, as bot."])
+    brought(write_adapter(tmp_path / "bot", weights=tensors(seed=1)), paths, other)
+    assert other.minds == ["There is another adapter called bot: this one becomes bot-2."]
+
+
 def test_the_shipped_one_is_already_installed(tmp_path: Path, paths: Paths) -> None:
     write_adapter(paths.bundled_adapters / "bot")
     done = brought(write_adapter(tmp_path / "bot"), paths, Person())

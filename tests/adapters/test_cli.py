@@ -17,6 +17,7 @@ from lora_chat.cli.adapter import places as where
 from lora_chat.engine.protocol import Probe
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.paths import Paths
+from tests.adapters.archives import GOOD, a_zip
 from tests.adapters.conftest import SIGNATURE, config, paths_under, tensors, write_adapter
 
 
@@ -67,6 +68,19 @@ def test_install_list_info_and_remove(source: Path, paths: Paths) -> None:
     assert json.loads(run("list", "--json"))["adapters"] == []
     assert "bot is back in" in run("restore")
     assert [each["name"] for each in json.loads(run("list", "--json"))["adapters"]] == ["bot"]
+
+
+def test_what_is_known_of_its_training_is_told_figure_by_figure(paths: Paths) -> None:
+    said = "[training]\nsource = 'x'\nseconds = 351.78089678799915\n[training.recipe]\nlearning_rate = 0.002\n"
+    write_adapter(paths.adapters / "taught", toml=said)
+    lines = run("info", "taught").splitlines()
+    for line in (
+        "private: no",
+        "training, source: x",
+        "training, seconds: 351.8",
+        "training, recipe, learning rate: 0.002",
+    ):
+        assert line in lines
 
 
 def test_a_mixture_is_saved_with_its_parts_and_is_as_private_as_they_are(
@@ -141,6 +155,14 @@ def test_verify_reports_as_the_interface_says(source: Path, paths: Paths) -> Non
     assert "4 of 14 modules" in run("verify", source)
 
 
+def test_an_archive_is_verified_as_its_folder_is_and_nothing_of_it_stays(source: Path, paths: Paths) -> None:
+    archive = source.parent / "Bot (1).zip"
+    archive.write_bytes(a_zip(GOOD))
+    report = json.loads(run("verify", archive, "--json"))
+    assert (report["ok"], report["name"], report["modules_matched"]) == (True, "bot-1", 4)
+    assert list(paths.adapters.iterdir()) == []
+
+
 def test_verify_refuses_what_does_not_fit_with_exit_4(tmp_path: Path, paths: Paths) -> None:
     write_adapter(paths.adapters / "half", config(target_modules=["q_proj", "v_proj", "o_proj"]), tensors())
     error, out = refused("verify", "half", "--json")
@@ -177,7 +199,8 @@ def test_what_is_not_finite_on_the_probe_is_refused(
     ("words", "code"),
     [
         (["info", "nobody"], 3), (["remove", "nobody", "--yes"], 3), (["verify", "nobody"], 3),
-        (["verify", "./nobody"], 3), (["install", "./nobody", "--yes"], 3), (["remove", "../home", "--yes"], 3),
+        (["verify", "./nobody"], 3), (["verify", "~nobody/x"], 3), (["verify", "a" * 5000], 3),
+        (["install", "./nobody", "--yes"], 3), (["remove", "../home", "--yes"], 3),
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_exit_3(words: list[str], code: int, paths: Paths) -> None:

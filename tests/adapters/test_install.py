@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lora_chat.adapters.incoming.source import folder_at
-from lora_chat.adapters.install import inspect, install, install_folder
+from lora_chat.adapters.install import Candidate, inspect, install, install_folder
 from lora_chat.adapters.manifest import BaseClaim, Manifest, read_manifest
 from lora_chat.adapters.registry import discover
 from lora_chat.adapters.verify import check_fit, load_verified
@@ -87,6 +88,37 @@ def test_a_long_name_still_finds_a_free_one(source: Path, paths: Paths) -> None:
     assert install_folder(source, paths, name="a" * 64).adapter.name == "a" * 62 + "-2"
 
 
+def test_what_another_program_installs_meanwhile_is_neither_overwritten_nor_in_the_way(
+    source: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = inspect(folder_at(source))
+    for seed, name, already in ((0, "my-adapter", True), (1, "my-adapter-2", False)):
+        other = write_adapter(paths.adapters.parent / "other", weights=tensors(seed=seed))
+        theirs = inspect(folder_at(other), "my-adapter")
+
+        def in_between(stage: Path, target: Path, theirs: Candidate = theirs) -> None:
+            monkeypatch.undo()
+            install(theirs, paths)
+            os.replace(stage, target)
+
+        monkeypatch.setattr("lora_chat.files.os.replace", in_between)
+        done = install(mine, paths)
+        assert (done.adapter.name, done.already) == (name, already)
+        for each in names_in(paths.adapters):
+            load_verified(paths.adapters / each, SIGNATURE)
+            shutil.rmtree(paths.adapters / each)
+
+
+def test_an_oddly_spelled_folder_is_no_obstacle_and_an_odder_one_is_told_what_to_do(
+    tmp_path: Path, paths: Paths
+) -> None:
+    for spelled, name in (("My Bot (1)", "my-bot-1"), ("-dash", "dash"), ("SmolLM2_Shop", "smollm2_shop")):
+        assert install_folder(write_adapter(tmp_path / spelled), paths).adapter.name == name
+    for spelled in ("con", "[bold]x", "\x1b[31mred", "\u202egpj.exe", "a" * 200):
+        with pytest.raises(RefusedError, match="rename the folder, or say --name"):
+            install_folder(write_adapter(tmp_path / spelled), paths)
+
+
 def test_a_stranger_does_not_take_the_name_of_a_shipped_one(source: Path, paths: Paths) -> None:
     write_adapter(paths.bundled_adapters / "support-bot", weights=tensors(seed=5))
     write_adapter(source, toml='name = "support-bot"\n')
@@ -158,6 +190,16 @@ def test_a_local_path_or_alias_is_the_same_base(tmp_path: Path) -> None:
     for number, name in enumerate(("/home/x/models/Llama-Random", "C:\\models\\tiny", "tiny/llama-random")):
         folder = write_adapter(tmp_path / str(number), config(base_model_name_or_path=name))
         assert check_fit(read_adapter(folder), SIGNATURE).warnings == ()
+
+
+def test_the_bases_own_folder_is_the_same_base_and_is_written_down_by_its_name(tmp_path: Path, paths: Paths) -> None:
+    here = dataclasses.replace(SIGNATURE, place="/home/x/models/smol")
+    folder = write_adapter(tmp_path / "a", config(base_model_name_or_path="/home/x/models/smol/"))
+    done = install_folder(folder, paths, signature=here)
+    assert (done.warnings, done.adapter.base_model) == ((), "tiny/Llama-Random")
+    assert done.adapter.is_for(here)
+    elsewhere = dataclasses.replace(SIGNATURE, place="/home/y/models/smol")
+    assert check_fit(read_adapter(folder), elsewhere).asks
 
 
 def test_another_shape_is_refused_naming_both_bases(tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ def test_one_adapter_is_no_mixture(name: str) -> None:
         ("a b", '"a" is no share'),
         ("a=0.7 b=x", '"b=x" is no share'),
         ("a=0.7 b=nan", '"b=nan" is no share'),
+        ("a=0.7 b=17", "a number from -16 to 16"),
         ("a=0.7 b=17", '"b=17" is no share'),
         (" ".join(f"a{number}=1" for number in range(9)), "at most 8"),
     ],

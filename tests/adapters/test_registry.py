@@ -94,3 +94,10 @@ def test_two_hundred_are_listed_quickly(tmp_path: Path, paths: Paths) -> None:
     began = time.monotonic()
     assert len(discover(paths, seen).adapters) == 200
     assert time.monotonic() - began < 0.5
+
+
+def test_a_folder_that_cannot_be_a_name_says_where_it_is_and_what_to_do(paths: Paths) -> None:
+    folder = write_adapter(paths.adapters / "My Bot")
+    (problem,) = discover(paths).problems
+    assert problem.reason.startswith(f'Cannot use {folder}: "My Bot" cannot be the name of an adapter')
+    assert problem.reason.endswith("; rename the folder.")

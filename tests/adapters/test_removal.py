@@ -114,6 +114,18 @@ def test_leftovers_of_a_killed_install_are_swept_once_they_are_an_hour_old(paths
     assert [each.name for each in paths.adapters.iterdir()] == [".incoming-new"]
 
 
+def test_a_download_that_takes_longer_than_an_hour_is_not_swept_by_another_program(paths: Paths) -> None:
+    for name, age_of_file in (("slow", 60), ("dead", 4000)):
+        file = paths.adapters / f".incoming-{name}" / "bot" / "adapter_model.safetensors"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        for each in (file, file.parent, file.parent.parent):
+            then = time.time() - (age_of_file if each is file else 4000)
+            os.utime(each, (then, then))
+    sweep(paths)
+    assert [each.name for each in paths.adapters.iterdir()] == [".incoming-slow"]
+
+
 def test_a_disk_that_refuses_changes_nothing(installed: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

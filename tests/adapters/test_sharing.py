@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -149,6 +150,24 @@ def test_each_form_is_written_and_a_private_one_asks(form: str, fitting: Path, t
     error = refused("export", "fitting", "--format", form, "-o", target, "--yes")
     assert (error.exit_code, "is there already" in str(error)) == (4, True)
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("verb", [("pack",), *(("export", "--format", form) for form in ("peft", "gguf", "merged"))])
+def test_where_it_goes_is_made_for_others_too_and_what_cannot_be_made_is_refused(
+    verb: tuple[str, ...], fitting: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for where in ("~nobody-here/x", tmp_path / "file" / "x"):
+        error = refused(*verb, "fitting", "-o", where, "--yes")
+        assert (error.exit_code, "LORA_CHAT_HOME" in str(error)) == (4, False)
+    before = os.umask(0o022)
+    try:
+        assert run(*verb, "fitting", "-o", tmp_path / "new" / "below" / "x", "--yes").exit_code == 0
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "below" / "x").exists()
+    if os.name == "posix":
+        assert (tmp_path / "new").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_missing_base_is_named(open_bot: Path, tmp_path: Path) -> None:

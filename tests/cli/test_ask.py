@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from lora_chat.paths import Paths
+from lora_chat.services import Services
+from tests.adapters.conftest import write_adapter
 from tests.cli.conftest import Kept, Run
 
 KEYS = [
@@ -225,6 +227,20 @@ def test_an_adapter_is_worn_at_its_scale(run: Run, worn: str, kept: Kept) -> Non
     reply = kept.branch()[-1]
     assert (reply.adapter, reply.scale) == ("shop", 0.5)
     assert len(reply.adapter_sha256 or "") == 64
+
+
+def test_one_made_for_another_base_is_told_of_and_one_of_another_shape_refused_before_a_model_is_loaded(
+    run: Run, worn: str, tiny: Paths, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = tiny.adapters / "shop"
+    (shop / "adapter.toml").write_text('[base]\nmodel = "other/Model"\n')
+    done = run("ask", "Hello", "-a", "shop")
+    assert (done.code, "made for other/Model" in done.err, "other/Model" in done.out) == (0, True, False)
+    write_adapter(tiny.adapters / "strange")
+    monkeypatch.setattr(Services, "engine_here", lambda *_: pytest.fail("a model was loaded"))
+    refusal = run("ask", "Hello", "-a", "strange")
+    assert (refusal.code, "does not fit" in refusal.sentence) == (4, True)
+    assert "its shapes fit" not in refusal.err
 
 
 def test_a_conversation_goes_on_wearing_what_it_wore(run: Run, worn: str) -> None:

@@ -276,6 +276,22 @@ def test_a_closed_stream_is_no_defect(tiny: Paths, closed: str, words: list[str]
     assert not tiny.logs.joinpath("defects.log").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+def test_output_onto_a_full_disk_is_refused_in_one_sentence(tiny: Paths) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("paths"),
+            env=environment(tiny),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    assert "make room" in done.stderr
+    assert not tiny.logs.joinpath("defects.log").exists()
+
+
 @pytest.mark.parametrize(
     "locale", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -23,6 +25,14 @@ def test_they_are_packed_number_for_number_as_the_bases_weights_are() -> None:
         assert found.scales is not None
         assert np.array_equal(found.values, expected.values.numpy())
         assert np.array_equal(found.scales, expected.scales.numpy())
+
+
+def test_what_16_bits_do_not_hold_is_infinite_and_nothing_is_printed() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (factor,) = _packed([np.full((1, 32), 1e30, dtype=np.float32)])
+    assert factor.scales is not None
+    assert np.isinf(factor.scales).all()
 
 
 def test_b_lies_as_the_kernels_read_it() -> None:

@@ -21,6 +21,7 @@ from lora_chat.errors import NotFoundError
 from lora_chat.paths import Paths
 
 _LOOKED_AT = 1000
+_ORDINARY = re.compile(r"[A-Za-z0-9._ ()+-]{1,64}")
 _ARCHIVE = re.compile(r"\.(zip|tar|tgz|txz|gz|xz|bz2|zst|rar|7z)", re.IGNORECASE)
 
 
@@ -45,7 +46,7 @@ def opened(source: str, paths: Paths, tell: Tell | None = None) -> Iterator[Open
         RefusedError: an archive or a repository that holds no adapter, or a hostile or damaged one.
         EngineError: the hub cannot be reached.
     """
-    path = _existing(source)
+    path = existing(source)
     if path is None:
         with _fetched(_hub_adapter(source), paths, tell or _silent) as found:
             yield found
@@ -57,7 +58,7 @@ def opened(source: str, paths: Paths, tell: Tell | None = None) -> Iterator[Open
 @contextmanager
 def opened_path(path: Path, paths: Paths) -> Iterator[Opened]:
     """The same for what can only be a folder or an archive: never goes online."""
-    if _existing(str(path)) is None:
+    if existing(str(path)) is None:
         raise NotFoundError(f"There is no {shown(str(path), 200)}: give the path of an adapter's folder or archive.")
     if path.is_dir():
         yield folder_at(path)
@@ -71,6 +72,15 @@ def folder_at(path: Path) -> Opened:
     with os.scandir(path) as entries:
         names = [entry.name for _, entry in zip(range(_LOOKED_AT), entries, strict=False)]
     return Opened(path, listed(name for name in names if name not in LIMITS or _is_no_text(path / name)))
+
+
+def name_from(folder: Path) -> str:
+    """What an adapter in ``folder`` is called unless it says otherwise: that of ``My Bot (1)`` is ``my-bot-1``.
+
+    A name that is odder than that stays as it is, to be refused.
+    """
+    name = folder.resolve().name
+    return _as_name(name) if _ORDINARY.fullmatch(name) else name
 
 
 @contextmanager
@@ -94,7 +104,7 @@ def _fetched(wanted: HubAdapter, paths: Paths, tell: Tell) -> Iterator[Opened]:
         yield Opened(folder, left_out)
 
 
-def _existing(source: str) -> Path | None:
+def existing(source: str) -> Path | None:
     """The path that ``source`` is, if there is something."""
     try:
         path = Path(source).expanduser()

@@ -101,16 +101,16 @@ def _figures(manifest: Manifest) -> str:
     parts = []
     for title, found in (("How it was trained", manifest.training), ("What was measured", manifest.evaluation)):
         if found:
-            parts.append(f"## {title}\n\n{_table(dict(_flat(found)))}")
+            parts.append(f"## {title}\n\n{_table(dict(figures(found)))}")
     return "\n".join(parts)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def figures(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """``{"recipe": {"rank": 8}}`` as ``recipe, rank: 8``."""
     for key, value in values.items():
         name = prefix + key.replace("_", " ")
         if isinstance(value, dict):
-            yield from _flat(value, f"{name}, ")
+            yield from figures(value, f"{name}, ")
         else:
             yield name, _figure(value)
 

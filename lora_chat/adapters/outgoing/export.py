@@ -7,11 +7,10 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
-from lora_chat.adapters.disk import telling
 from lora_chat.adapters.install import Candidate
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.outgoing.card import card
-from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room
+from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room, writing
 from lora_chat.adapters.outgoing.plain import plain_config, short_targets, uniform_weights
 from lora_chat.adapters.outgoing.public import public_readme
 from lora_chat.adapters.peft_config import CONFIG_NAME
@@ -43,7 +42,7 @@ def export_peft(
     if "LICENSE" in candidate.texts:
         contents["LICENSE"] = candidate.texts["LICENSE"]
     check_room(path, sum(len(data) for data in contents.values()))
-    with telling(f"write {path}"), staged_folder(path) as stage:
+    with writing(path), staged_folder(path) as stage:
         for name, data in contents.items():
             (stage / name).write_bytes(data)
         stage.chmod(FOLDER_MODE)

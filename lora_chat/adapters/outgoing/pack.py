@@ -15,11 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lora_chat.adapters.disk import telling
 from lora_chat.adapters.install import Candidate, inspect_folder
 from lora_chat.adapters.manifest import MANIFEST_NAME, Manifest, WeightsClaim, read_manifest, to_toml
 from lora_chat.adapters.outgoing.card import card
-from lora_chat.adapters.outgoing.place import FILE_MODE
+from lora_chat.adapters.outgoing.place import FILE_MODE, writing
 from lora_chat.adapters.outgoing.plain import plain_weights
 from lora_chat.adapters.outgoing.public import public_config, public_manifest, public_readme
 from lora_chat.adapters.peft_config import CONFIG_NAME
@@ -86,7 +85,7 @@ def write_archive(archive: bytes, path: Path) -> None:
     Raises:
         RefusedError: the disk said no.
     """
-    with telling(f"write {path}"):
+    with writing(path):
         write_durably(path, archive, FILE_MODE)
 
 

@@ -10,12 +10,15 @@ from lora_chat.cli.adapter.options import Json, Model
 from lora_chat.cli.adapter.places import base_for, declared_base, folder_of, places
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lora_chat.engine.protocol import Probe, Worn
     from lora_chat.models.installed import InstalledBase
+    from lora_chat.paths import Paths
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME-or-PATH", help="An adapter's name, or a folder.")],
+    name: Annotated[str, typer.Argument(metavar="NAME-or-PATH", help="An adapter's name, a folder, or an archive.")],
     model: Model = "",
     json: Json = False,
 ) -> None:
@@ -47,14 +50,20 @@ def verify(
 
 def _verify(name: str, model: str, report: dict[str, Any]) -> None:
     """Fill in ``report`` as far as the checks get; raise the first refusal."""
+    from lora_chat.models.sources.staging import ends_cleanly
+
+    paths, _ = places()
+    with ends_cleanly(), folder_of(name, paths) as folder:
+        _verify_folder(folder, model, report, paths)
+
+
+def _verify_folder(folder: Path, model: str, report: dict[str, Any], paths: Paths) -> None:
     from lora_chat.adapters.verify import check_fit, check_hashes, read_manifest_of
     from lora_chat.adapters.weights import read_adapter
     from lora_chat.engine.protocol import Worn
     from lora_chat.errors import RefusedError
     from lora_chat.sitting.arrival import check_finite
 
-    paths, _ = places()
-    folder = folder_of(name, paths)
     report["name"] = folder.resolve().name
     files, manifest = read_adapter(folder), read_manifest_of(folder)
     report |= {"warnings": list(files.warnings), "ignored": list(files.settings.ignored)}

@@ -33,6 +33,7 @@ def list_adapters(json: Json = False) -> None:
 def info(name: Name, json: Json = False) -> None:
     """Say what is known of one adapter."""
     from lora_chat.adapters.index import Index
+    from lora_chat.adapters.outgoing.card import figures
     from lora_chat.cli.console import answer, answer_json
     from lora_chat.text import clean_line
 
@@ -41,7 +42,10 @@ def info(name: Name, json: Json = False) -> None:
         answer_json(facts)
         return
     for key, value in facts.items():
-        if value not in (None, "", [], {}):
+        if isinstance(value, dict):
+            for name, figure in figures(value, f"{key}, "):
+                answer(clean_line(f"{name}: {figure}"))
+        elif value not in (None, "", []):
             answer(f"{key.replace('_', ' ')}: {clean_line(_plain(value))}")
 
 
@@ -81,6 +85,6 @@ def _facts(adapter: Adapter) -> dict[str, Any]:
 
 
 def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return " · ".join(map(str, value)) if isinstance(value, list) else str(value)

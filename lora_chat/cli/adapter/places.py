@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +26,25 @@ def places() -> tuple[Paths, str]:
     return paths, load_config(paths.config).model
 
 
-def folder_of(name: str, paths: Paths) -> Path:
-    """The folder of an adapter's name, broken or not, else of a path; names come first, ``./x`` is always a path."""
-    from lora_chat.adapters.index import Index
-    from lora_chat.adapters.reading import shown
-    from lora_chat.errors import NotFoundError
+@contextmanager
+def folder_of(name: str, paths: Paths) -> Iterator[Path]:
+    """The folder of an adapter's name, broken or not, else of a path, which may be an archive's.
 
+    Names come first; ``./x`` is always a path.
+    """
+    from lora_chat.adapters.incoming.source import existing, opened_path
+    from lora_chat.adapters.index import Index
+
+    is_name = Path(name).name == name and not name.startswith(".")
     for root in (paths.adapters, paths.bundled_adapters):
-        if Path(name).name == name and not name.startswith(".") and (root / name).is_dir():
-            return root / name
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.name == name:
+        if is_name and os.path.isdir(root / name):  # noqa: PTH112 (a name too long is none, and no failure)
+            yield root / name
+            return
+    path = existing(name)
+    if path is None and is_name:
         Index(paths).catalog().get(name)  # raises, naming what is near
-    raise NotFoundError(f"There is no adapter folder {shown(name, 200)}: check the path.")
+    with opened_path(path or Path(name), paths) as found:
+        yield found.folder
 
 
 def base_for(paths: Paths, model: str, declared: str) -> InstalledBase:

@@ -33,6 +33,7 @@ def restore(
     """Bring back an adapter that was removed within a day."""
     from lora_chat.adapters import removal
     from lora_chat.cli.console import answer
+    from lora_chat.text import clean_line
 
     folder = removal.restore(name, places()[0])
-    answer(f"{folder.name} is back in {folder.parent}")
+    answer(clean_line(f"{folder.name} is back in {folder.parent}"))

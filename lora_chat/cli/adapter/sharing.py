@@ -74,12 +74,12 @@ def export(
 ) -> None:
     """Write an adapter for another program: PEFT, vLLM, transformers or llama.cpp."""
     from lora_chat.adapters.numbers import DTYPES
-    from lora_chat.adapters.outgoing.place import check_free
+    from lora_chat.adapters.outgoing.place import check_free, spelled_out
     from lora_chat.adapters.registry import discover
     from lora_chat.cli.console import answer, confirm, note
     from lora_chat.sitting.departure import private_question
 
-    target = output.expanduser()
+    target = spelled_out(output)
     check_free(target)
     leaving = _fitted(discover(places()[0]).get(name), model)
     for warning in leaving.adapter.verdict.warnings:

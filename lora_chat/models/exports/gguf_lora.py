@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lora_chat.adapters.disk import telling
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import narrowed
-from lora_chat.adapters.outgoing.place import FILE_MODE, check_free
+from lora_chat.adapters.outgoing.place import FILE_MODE, check_free, writing
 from lora_chat.adapters.outgoing.plain import common_alpha, correction
 from lora_chat.adapters.verify import VerifiedAdapter
 from lora_chat.files import staged_file
@@ -32,7 +31,7 @@ def export_gguf(
     """
     check_free(path)
     tensors = gguf_tensors(adapter, config, dtype)
-    with telling(f"write {path}"), staged_file(path, FILE_MODE) as stage:
+    with writing(path), staged_file(path, FILE_MODE) as stage:
         _write(stage, architecture(config), manifest, common_alpha(adapter.layout.modules), tensors)
 
 

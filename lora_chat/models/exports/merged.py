@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lora_chat.adapters.disk import telling
 from lora_chat.adapters.manifest import Manifest
 from lora_chat.adapters.numbers import WIDTHS, narrowed, widened
 from lora_chat.adapters.outgoing.card import merged_card
 from lora_chat.adapters.outgoing.local_paths import mentions_path
-from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room
+from lora_chat.adapters.outgoing.place import FOLDER_MODE, check_free, check_room, writing
 from lora_chat.adapters.reading import shown
 from lora_chat.adapters.tensor_file import encode_header
 from lora_chat.adapters.verify import VerifiedAdapter
@@ -68,7 +67,7 @@ def export_merged(
     files = {file: _stored(file) for file in weight_files(base.folder)}
     loras = _by_weight(adapter, base, {each.name for found in files.values() for each in found})
     check_room(path, sum(_size(each, dtype) for found in files.values() for each in found))
-    with telling(f"write {path}"), ends_cleanly(), staged_folder(path) as stage:
+    with writing(path), ends_cleanly(), staged_folder(path) as stage:
         for file, found in files.items():
             with file.open("rb") as source, (stage / file.name).open("wb") as into:
                 order = sorted(found, key=lambda each: (-_width(each, dtype), each.start))
