@@ -79,6 +79,14 @@ def test_one_edited_after_it_was_installed_says_so_where_there_is_little_room() 
     assert [line for line in looks(screen, NARROW).splitlines() if "▎shop" in line and "was edited after" in line]
 
 
+@pytest.mark.parametrize("size", [NARROW, (120, 36), WIDE])
+def test_a_long_name_gives_way_before_what_an_adapter_was_measured_to_change(size: tuple[int, int]) -> None:
+    catalog = Catalog((*CATALOG.adapters, adapter("a" * 40, "long")), CATALOG.problems)
+    seen = looks(AdaptersScreen(catalog, "", "smollm2-135m", {**STANDINGS, "a" * 40: Standing(effect=7.318)}), size)
+    assert [line for line in seen.splitlines() if "▎aaaaaaaa" in line and "changes 7.32" in line]
+    assert [line for line in seen.splitlines() if "▎shop " in line and "not measured" in line.split("│")[0]]
+
+
 def test_the_list_has_the_keys_from_the_first_frame_on() -> None:
     class Noting(AdaptersScreen):
         def on_descendant_focus(self, event: DescendantFocus) -> None:

@@ -23,6 +23,8 @@ Row = Adapter | Problem | None
 _NOTHING = "  nothing"
 _WAITING = "…"
 _EFFECT, _REFUSED = len("changes nothing"), len("cannot be used")
+_NAME = 16
+"""Cells of a name that stay where an effect needs room: half of "not measured" says nothing."""
 _ROOM = 20
 """Cells that what an adapter says of itself takes at least; where there are fewer it is left out."""
 
@@ -116,7 +118,9 @@ class ShelfList(Choices):
     def _columns(self, found: Sequence[Adapter]) -> tuple[Column, ...]:
         name = max(widest([each.name for each in found], 26) + 1, len(_NOTHING))
         fits = widest([self._fit(each) for each in found] or [""], 22)
-        first = (Column(name), Column(4), Column(max(fits, 6)), Column(_EFFECT))
+        rest = (Column(4), Column(max(fits, 6)), Column(_EFFECT))
+        room = self.scrollable_content_region.width - sum(column.width + 2 for column in rest) - 2
+        first = (Column(min(name, max(room, _NAME))), *rest)
         taken = sum(column.width + 2 for column in first)
         return (*first, Column()) if self.size.width - taken > _ROOM else (*first[:3], Column())
 
