@@ -71,6 +71,11 @@ def is_mixture(name: str) -> bool:
     return re.search(_PLUS, name) is not None
 
 
+def names_in(worn: str) -> tuple[str, ...]:
+    """The adapters that a name of what is worn means: its parts, or itself."""
+    return tuple(share.name for share in read_shares(worn)) if is_mixture(worn) else (worn,)
+
+
 def mixed(parts: Sequence[tuple[AdapterFiles, float]], name: str) -> AdapterFiles:
     """The sum of ``parts``, each times its weight, as one adapter in float32 called ``name``.
 

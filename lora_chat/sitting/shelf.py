@@ -31,6 +31,8 @@ def adapter_install(sitting: Sitting, source: str) -> None:
     if done is None:
         sitting.face.note("Nothing was installed.")
         return
+    if not done.already:
+        sitting.has_agreed_to(done.adapter)
     how = "is already installed, with the same bytes" if done.already else "is installed"
     sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
     sitting.face.changed()

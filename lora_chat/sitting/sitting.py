@@ -266,6 +266,10 @@ class Sitting:
         """
         return all(self._agrees_to(adapter) for adapter in wearing.adapters)
 
+    def has_agreed_to(self, adapter: Adapter) -> None:
+        """The person was asked about it just now."""
+        self._agreed.add(adapter.sha256)
+
     def _agrees_to(self, adapter: Adapter) -> bool:
         standing = self._standing(adapter)
         if not standing.doubt or adapter.sha256 in self._agreed:

@@ -109,7 +109,7 @@ def standing_facts(adapter: Adapter, standing: Standing | None, base: str) -> li
     if standing.effect:
         effect = f"changes the next token's scores by up to {standing.effect:.3g}"
     elif effect == "not measured" and not standing.refusal:
-        effect = "not measured: wearing or verifying it does that"
+        effect = "not measured: verifying it does that"
     return [("fit", clean_line(fit, 400)), *([("effect", effect)] if effect else [])]
 
 

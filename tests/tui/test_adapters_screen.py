@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import DescendantFocus
 from textual.widgets import Input
 
 from lora_chat.adapters.registry import Catalog, Problem
 from lora_chat.paths import Paths
+from lora_chat.sitting.standing import Standing
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
@@ -51,6 +53,52 @@ def test_the_one_worn_is_looked_at_first_with_everything_that_is_known_of_it() -
         "MIT", "abababab", "/a/pirate", "conversations 48", "heldout loss 3.46 → 0.0267",
     ):  # fmt: skip
         assert said in seen
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_all_parts_of_a_mixture_are_worn_and_its_first_is_looked_at(size: tuple[int, int]) -> None:
+    async def story(seat: Seat) -> None:
+        seen = await seat.rests()
+        worn = [
+            name for name in ("pirate", "shop", "support-bot", "haiku") if f"▎{name} " in seen and _is_worn(seen, name)
+        ]
+        assert worn == ["pirate", "shop"]
+        assert at(seat) == "shop"
+        assert "enter wear" in seat.keys, "alone"
+
+    show(shelf("shop=0.7+pirate=0.3"), story, size)
+
+
+def _is_worn(seen: str, name: str) -> bool:
+    return any(f"▎{name} " in line and " worn " in line for line in seen.splitlines())
+
+
+def test_one_edited_after_it_was_installed_says_so_where_there_is_little_room() -> None:
+    edited = 'The adapter "shop" in /a/shop was edited after it was installed: remove it and install it again.'
+    screen = AdaptersScreen(CATALOG, "", "smollm2-135m", {**STANDINGS, "shop": Standing(broken=edited)})
+    assert [line for line in looks(screen, NARROW).splitlines() if "▎shop" in line and "was edited after" in line]
+
+
+@pytest.mark.parametrize("size", [NARROW, (120, 36), WIDE])
+def test_a_long_name_gives_way_before_what_an_adapter_was_measured_to_change(size: tuple[int, int]) -> None:
+    catalog = Catalog((*CATALOG.adapters, adapter("a" * 40, "long")), CATALOG.problems)
+    seen = looks(AdaptersScreen(catalog, "", "smollm2-135m", {**STANDINGS, "a" * 40: Standing(effect=7.318)}), size)
+    assert [line for line in seen.splitlines() if "▎aaaaaaaa" in line and "changes 7.32" in line]
+    assert [line for line in seen.splitlines() if "▎shop " in line and "not measured" in line.split("│")[0]]
+
+
+def test_the_list_has_the_keys_from_the_first_frame_on() -> None:
+    class Noting(AdaptersScreen):
+        def on_descendant_focus(self, event: DescendantFocus) -> None:
+            focused.append(type(event.widget))
+
+    focused: list[type] = []
+
+    async def story(seat: Seat) -> None:
+        await seat.rests()
+        assert set(focused) == {ShelfList}, "not the line, which is not shown"
+
+    show(Noting(CATALOG, "", "smollm2-135m", STANDINGS), story)
 
 
 def test_a_problem_shows_its_whole_reason_and_can_only_be_removed() -> None:
@@ -309,6 +357,21 @@ def test_verify_says_what_was_checked_and_measured(window: Tell, two: Paths) -> 
         await w.until(lambda: isinstance(w.app.screen, DetailsScreen))
         for said in ("shop is sound", "fits tiny-llama", "as they were installed", "modules"):
             await w.see(said)
+
+    window(story, (120, 36))
+
+
+def test_one_for_another_base_that_was_just_installed_is_not_asked_about_again(window: Tell, two: Paths) -> None:
+    given = shutil.move(two.adapters / "other", two.models / "given")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write(f"/adapter install {given}")
+        await w.see("Install the adapter other all the same?")
+        await w.press("y")
+        await w.hear("other is installed")
+        await w.write("/adapter use other")
+        await w.see("▎other ›")
 
     window(story, (120, 36))
 

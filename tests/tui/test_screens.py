@@ -26,6 +26,7 @@ from lora_chat.tui.screens.write_answer import REFUSED, UNCHANGED, UNKEPT, Write
 from lora_chat.tui.widgets.shelf_list import matches
 from tests.tui.examples import (
     CATALOG,
+    DOUBT,
     HARMLESS,
     HITS,
     HOSTILE,
@@ -116,6 +117,32 @@ def test_a_question_says_its_own_answers() -> None:
     assert HARMLESS in seen
     assert "stop it" in seen
     assert "let it go on" in seen
+
+
+def test_in_a_tiny_window_a_question_and_its_answers_are_in_sight() -> None:
+    question = f"{DOUBT} Install the adapter haiku all the same?"
+    seen = " ".join(looks(ConfirmScreen(question, loses=True, about=[("says", "much " * 40)]), (40, 12)).split("│"))
+    seen = " ".join(seen.split())
+    assert "all the same?" in seen
+    assert "yes no" in seen
+    assert "y yes · n no" in seen
+
+
+def test_below_the_answers_of_a_long_question_no_rows_are_wasted() -> None:
+    lines = looks(ConfirmScreen("Install it?", about=[(f"fact {n}", "x") for n in range(40)]), (80, 24)).splitlines()
+    answers = next(at for at, line in enumerate(lines) if " yes " in line and " no " in line)
+    assert "y yes" in lines[answers + 2]
+
+
+def test_what_was_told_before_does_not_stand_over_what_is_asked_about() -> None:
+    async def story(seat: Seat) -> None:
+        seat.app.notify("pirate is installed", timeout=60)
+        await seat.rests()
+        seat.app.push_screen(ConfirmScreen("Install it?", about=[("says", "much")]))
+        await seat.rests()
+        assert not list(seat.app._notifications)
+
+    show(DetailsScreen("x", []), story)
 
 
 # Facts
@@ -300,7 +327,7 @@ def test_the_picker_shows_what_helps_to_choose() -> None:
     assert [
         line for line in seen.splitlines() if "big-llama" in line and "does not fit" in line and "layers.15" in line
     ]
-    assert "not measured: wearing or verifying it does that" in seen
+    assert "not measured: verifying it does that" in seen
     assert "Where is my parcel?" in looks(picker("pirate"))
     assert "changes the next token's scores by up to 7.32" in looks(picker("pirate"))
 

@@ -15,6 +15,7 @@ from textual.widgets import Button
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui.screens.confirm import ConfirmScreen
+from lora_chat.tui.widgets.badge import Badge
 from lora_chat.tui.widgets.columns import Column, Columns, facts
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.loss_curve import LossCurve, bars
@@ -68,6 +69,23 @@ def test_where_there_is_no_room_the_last_keys_are_left_out() -> None:
         assert seat.keys == "enter start · space exclude"
 
     show(Keys(), story, (32, 5))
+
+
+class Left(Screen[str]):
+    """With a way back as its last key."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*Keys.BINDINGS, Binding("escape", "dismiss", "back", id="f")]
+
+    def compose(self) -> ComposeResult:
+        yield KeysLine()
+
+
+def test_the_way_back_is_the_last_to_be_left_out() -> None:
+    async def story(seat: Seat) -> None:
+        await seat.rests()
+        assert seat.keys == "enter start · esc back", "not enter start · space exclude"
+
+    show(Left(), story, (32, 5))
 
 
 def test_a_click_on_a_key_is_that_key() -> None:
@@ -232,3 +250,20 @@ def test_columns_fill_the_width_and_wide_letters_count_twice(width: int) -> None
 def test_facts_keep_their_lines_and_align() -> None:
     plain = [line.plain.rstrip() for line in facts([("a", "one\ntwo"), ("long", Content("three"))]).lines(30)]
     assert plain == ["a      one", "       two", "long   three"]
+
+
+# The badge
+
+
+class Wearing(Screen[None]):
+    """A mixture, worn."""
+
+    def compose(self) -> ComposeResult:
+        badge = Badge()
+        badge.adapter = "support-bot=0.7+pirate=0.3"
+        yield badge
+
+
+@pytest.mark.parametrize(("columns", "said"), [(80, "▎support-bot=0.7+pirate=0.3 ›"), (40, "▎support-bot=0.7… ›")])
+def test_a_mixture_names_all_of_its_parts_where_a_third_of_the_width_is_enough(columns: int, said: str) -> None:
+    assert said in looks(Wearing(), (columns, 5))

@@ -68,8 +68,7 @@ class AdapterPicker(PanelScreen[str | None], ShelfScreen):
         """The one worn is looked at first."""
         self._list.show(self._catalog, self._standings)
         self._list.highlighted = min(1, len(self._catalog.adapters) + len(self._catalog.problems))
-        if self._worn:
-            self._list.look_at(self._worn)
+        self._list.look_at_worn()
         self._say()
 
     def show(self, catalog: Catalog, standings: Mapping[str, Standing]) -> None:

@@ -39,6 +39,7 @@ class Line(Input):
 class AdaptersScreen(Screen[None], ShelfScreen):
     """A list, what the one looked at is, and a line to write in where something is asked for."""
 
+    AUTO_FOCUS = "ShelfList"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]  # noqa: RUF012 - as Textual declares it
 
     DEFAULT_CSS = """
@@ -63,7 +64,7 @@ class AdaptersScreen(Screen[None], ShelfScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "wear", "wear", id="adapters.wear"),
         Binding("enter", "take_off", "take off", id="adapters.take_off"),
-        Binding("u", "undo", "undo the removal", id="adapters.undo"),
+        Binding("u", "undo", "undo", id="adapters.undo"),
         Binding("i", "ask('install')", "install", id="adapters.install"),
         Binding("v", "verify", "verify", id="adapters.verify"),
         Binding("d,delete", "remove", "remove", id="adapters.remove"),
@@ -107,7 +108,7 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         """The one worn is looked at first."""
         self._shelf.show(self._catalog, self._standings)
         self._shelf.highlighted = 0
-        self._shelf.look_at(self._shelf.worn)
+        self._shelf.look_at_worn()
         self._shelf.focus()
         self._say()
 

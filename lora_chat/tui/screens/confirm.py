@@ -9,16 +9,27 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.geometry import Size
 from textual.widgets import Button, Static
 
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.columns import facts
-from lora_chat.tui.widgets.pane import Pane
+from lora_chat.tui.widgets.pane import HEIGHTS, Pane
+
+
+class About(Pane):
+    """What a question is about; the question needs room below it."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """A panel is as high as what is in it says: ``max-height`` would leave blank rows below the answers."""
+        return min(super().get_content_height(container, viewport, width), viewport.height * 45 // 100)
 
 
 class ConfirmScreen(PanelScreen[bool]):
     """One question, two buttons; above it what it is about, where that is said."""
+
+    VERTICAL_BREAKPOINTS = HEIGHTS
 
     DEFAULT_CSS = """
     ConfirmScreen {
@@ -41,7 +52,13 @@ class ConfirmScreen(PanelScreen[bool]):
         }
         &.-loses Button#yes:focus { background: $error; }
         &.-about #panel { width: 90; max-height: 100%; }
-        #about { max-height: 45vh; margin-top: 1; }
+        #about { margin-top: 1; }
+        &.-tiny {
+            #panel { max-height: 100%; max-width: 100%; }
+            #about { max-height: 2; margin: 0; }
+            #question { margin: 0 1; }
+            KeysLine { height: 1; padding: 0 1; }
+        }
     }
     """
 
@@ -69,7 +86,7 @@ class ConfirmScreen(PanelScreen[bool]):
     def body(self) -> ComposeResult:
         """What it is about, the question, and its answers."""
         if self._about:
-            with Pane(id="about", can_focus=False):
+            with About(id="about", can_focus=False):
                 yield Static(facts([(clean_line(name), clean(fact)) for name, fact in self._about]))
         yield Static(Content(clean(self._question)), id="question")
         with Horizontal(id="answers"):
@@ -77,7 +94,8 @@ class ConfirmScreen(PanelScreen[bool]):
             yield Button(Content(clean_line(self._no, 24)), compact=True, id="no")
 
     def on_mount(self) -> None:
-        """Enter alone loses nothing."""
+        """Enter alone loses nothing; what was told before would stand over what is asked about."""
+        self.app.clear_notifications()
         self.set_class(self._loses, "-loses")
         self.set_class(bool(self._about), "-about")
         self.query_one("#no" if self._loses else "#yes", Button).focus()

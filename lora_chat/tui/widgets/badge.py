@@ -9,6 +9,9 @@ from textual.widget import Widget
 from lora_chat.text import clean_line
 from lora_chat.tui.theme import accent_of
 
+_LEAST = 16
+"""Letters of a name; where there is room for more it takes a third: a mixture names all of its parts."""
+
 
 class Badge(Widget):
     """``▎support-bot ×0.8 ›``; on the base alone only ``›``."""
@@ -30,4 +33,5 @@ class Badge(Widget):
             return Content.styled("›", "$text-muted")
         accent = accent_of(self.adapter, self.app.current_theme.dark)
         scale = "" if self.scale == 1 else f" ×{self.scale:g}"
-        return Content.assemble((f"▎{clean_line(self.adapter, 24)}{scale} ›", accent))
+        room = max(self.app.size.width // 3, _LEAST)
+        return Content.assemble((f"▎{clean_line(self.adapter, room)}{scale} ›", accent))

@@ -18,7 +18,7 @@ _BETWEEN = " · "
 
 
 class KeysLine(Widget):
-    """``enter start · space exclude · esc back``; where there is no room the last ones are left out."""
+    """``enter start · space exclude · esc back``; where there is no room the last ones but the way back go."""
 
     ALLOW_SELECT = False
 
@@ -51,7 +51,7 @@ class KeysLine(Widget):
     def _fitting(self) -> list[tuple[str, str, str]]:
         fitting = list(self._shown)
         while len(fitting) > 1 and _line(fitting).cell_length > self.content_size.width:
-            fitting.pop()
+            fitting.pop(-2 if fitting[-1][0] == "escape" else -1)
         return fitting
 
     def on_click(self, event: Click) -> None:

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.theme import Theme
 from textual.widgets.option_list import Option
 
+from lora_chat.adapters.mixture import names_in
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
 from lora_chat.sitting.standing import Standing
 from lora_chat.text import clean_line
@@ -22,6 +23,8 @@ Row = Adapter | Problem | None
 _NOTHING = "  nothing"
 _WAITING = "…"
 _EFFECT, _REFUSED = len("changes nothing"), len("cannot be used")
+_NAME = 16
+"""Cells of a name that stay where an effect needs room: half of "not measured" says nothing."""
 _ROOM = 20
 """Cells that what an adapter says of itself takes at least; where there are fewer it is left out."""
 
@@ -30,7 +33,7 @@ class ShelfList(Choices):
     """Those that can be worn, then those that do not fit, then those that are broken; all say why."""
 
     def __init__(self, worn: str, base: str, *, with_base: bool = False, keeps_focus: bool = False) -> None:
-        """``worn`` is the name of the one worn, or empty; ``with_base`` has a row for wearing nothing."""
+        """``worn`` names the one worn or a mixture, or is empty; ``with_base`` has a row for wearing nothing."""
         super().__init__(keeps_focus=keeps_focus)
         self.worn = worn
         self._base, self._with_base = base, with_base
@@ -60,6 +63,11 @@ class ShelfList(Choices):
         names = [name_of(row) for row in self._rows]
         if name in names:
             self.highlighted = names.index(name)
+
+    def look_at_worn(self) -> None:
+        """Look at the one worn, of a mixture at its first part."""
+        if self.worn:
+            self.look_at(names_in(self.worn)[0])
 
     @property
     def looked_at(self) -> Row:
@@ -110,7 +118,9 @@ class ShelfList(Choices):
     def _columns(self, found: Sequence[Adapter]) -> tuple[Column, ...]:
         name = max(widest([each.name for each in found], 26) + 1, len(_NOTHING))
         fits = widest([self._fit(each) for each in found] or [""], 22)
-        first = (Column(name), Column(4), Column(max(fits, 6)), Column(_EFFECT))
+        rest = (Column(4), Column(max(fits, 6)), Column(_EFFECT))
+        room = self.scrollable_content_region.width - sum(column.width + 2 for column in rest) - 2
+        first = (Column(min(name, max(room, _NAME))), *rest)
         taken = sum(column.width + 2 for column in first)
         return (*first, Column()) if self.size.width - taken > _ROOM else (*first[:3], Column())
 
@@ -129,7 +139,7 @@ class ShelfList(Choices):
 
     def _row(self, row: Row, columns: tuple[Column, ...]) -> Columns:
         """Name, whether it is worn, whether it fits, what it changes, and what it says of itself."""
-        worn = _muted("worn") if name_of(row) == self.worn else ""
+        worn = _muted("worn") if name_of(row) in names_in(self.worn) else ""
         if isinstance(row, Problem):
             return self._refused(
                 f"  {clean_line(row.path.name, 60)}", "", "broken", _without_place(row.reason), columns
@@ -138,8 +148,7 @@ class ShelfList(Choices):
             answers = _muted(f"{clean_line(self._base, 40)} answers")
             return Columns((*columns[:2], Column()), [[_NOTHING, worn, answers]])
         if refusal := self._refusal(row):
-            why = refusal.split("does not fit: ")[-1]
-            return self._refused(f"▎{row.name}", worn, self._fit(row), why, columns)
+            return self._refused(f"▎{row.name}", worn, self._fit(row), _without_name(refusal, row), columns)
         standing = self._standings.get(row.name)
         style = "$text-warning" if standing and standing.doubt else "$text-muted"
         name = Content.styled(f"▎{row.name}", accent_of(row.name, self.app.current_theme.dark))
@@ -156,6 +165,12 @@ class ShelfList(Choices):
 def _without_place(reason: str) -> str:
     """A row has no room for the path that most reasons begin with; the details have it."""
     return reason.partition(": ")[2] if reason.startswith("Cannot use ") else reason
+
+
+def _without_name(refusal: str, adapter: Adapter) -> str:
+    """Nor for what others begin with: the name, the bases, the place."""
+    why = refusal.split("does not fit: ")[-1]
+    return why.partition(f" in {adapter.path} ")[2] or why
 
 
 def name_of(row: Row) -> str:
