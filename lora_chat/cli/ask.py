@@ -28,7 +28,8 @@ def ask(
         str | None, typer.Argument(help="The question; what comes through a pipe is added to it.")
     ] = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE; several: A=0.7+B=0.3.")
+        str | None,
+        typer.Option("--adapter", "-a", help="Wear NAME or NAME=SCALE; several: A=0.7+B=0.3; empty takes it off."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="System prompt.")] = None,
@@ -69,7 +70,7 @@ def ask(
     with open_services() as services:
         current = services.store.conversation(conversation) if conversation else None
         # Whatever can be refused is refused before the model is loaded.
-        wearing = services.wear(adapter) if adapter else _worn_before(services, current)
+        wearing = services.wear(adapter) if adapter else None if adapter == "" else _worn_before(services, current)
         base = ensure_base(
             services.paths, model or (current.model if current else "") or services.config.model, yes=yes
         )
@@ -112,10 +113,23 @@ def _check_fit(services: Services, wearing: Wearing, base: InstalledBase) -> Non
 
 
 def _worn_before(services: Any, conversation: Conversation | None) -> Wearing | None:
-    """A conversation goes on wearing what it wore."""
+    """A conversation goes on wearing what it wore.
+
+    Raises:
+        NotFoundError: that is gone, saying how the base goes on.
+    """
+    from lora_chat.errors import NotFoundError
+    from lora_chat.text import clean_line
+
     if conversation is None or conversation.adapter is None:
         return None
-    found: Wearing = services.wear(conversation.adapter, conversation.scale)
+    try:
+        found: Wearing = services.wear(conversation.adapter, conversation.scale)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"The conversation {conversation.id} wears {clean_line(conversation.adapter, 80)}, which is no longer "
+            'installed: install it again, or let the base go on with -a "".'
+        ) from error
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,16 @@ def test_one_made_for_another_base_is_told_of_and_one_of_another_shape_refused_b
     refusal = run("ask", "Hello", "-a", "strange")
     assert (refusal.code, "does not fit" in refusal.sentence) == (4, True)
     assert "its shapes fit" not in refusal.err
+
+
+def test_a_conversation_whose_adapter_is_gone_says_how_the_base_goes_on(run: Run, worn: str, tiny: Paths) -> None:
+    first = run("ask", "Hello", "--json", "-a", "shop").json
+    shutil.rmtree(tiny.adapters / "shop")
+    gone = run("ask", "Hello", "-c", first["conversation"])
+    assert gone.code == 3
+    assert f"conversation {first['conversation']} wears shop, which is no longer installed" in gone.err
+    assert run("ask", "Hello", "--json", "-c", first["conversation"], "-a", "").json["adapter"] is None
+    assert run("ask", "Hello", "--json", "-c", first["conversation"]).json["adapter"] is None
 
 
 def test_a_conversation_goes_on_wearing_what_it_wore(run: Run, worn: str) -> None:
