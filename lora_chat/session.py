@@ -34,7 +34,7 @@ class Wearing:
     """What a turn wears, as the person chose it: one adapter, or a mixture of several."""
 
     adapter: Adapter
-    """The one; of a mixture the one with the largest share, which is asked first how it wants to be worn."""
+    """The one; of a mixture the one with the largest share, which says how it wants to be worn."""
     scale: float = 1.0
     mixture: tuple[tuple[Adapter, float], ...] = ()
     """All of a mixture, ``adapter`` among them, with their shares; empty where one is worn alone."""
@@ -57,13 +57,13 @@ class Wearing:
 
     @property
     def system_prompt(self) -> str:
-        """What the adapter, or the first of a mixture that asks for something, wants said first."""
-        return next((each.system_prompt for each in self.adapters if each.system_prompt), "")
+        """What it wants said first; of a mixture the largest share decides, as when it is saved."""
+        return self.adapter.system_prompt
 
     @property
     def temperature(self) -> float | None:
-        """What the adapter, or the first of a mixture that says so, wants to be sampled at."""
-        return next((each.temperature for each in self.adapters if each.temperature is not None), None)
+        """What it wants to be sampled at; as ``system_prompt``."""
+        return self.adapter.temperature
 
     def with_(self, adapter: Adapter) -> Wearing:
         """The same with ``adapter`` in the place of the one of its name."""

@@ -299,7 +299,8 @@ def test_a_reply_keeps_the_mixture_that_it_wore(store: Store) -> None:
     conversation = store.create_conversation()
     session = session_of(store, said("x"))
     other = replace(adapter("other's", 0.7), name="other", path=Path("/adapters/other"))
-    mixture = Wearing(adapter(temperature=0.1), 0.5, ((other, 0.25), (adapter(temperature=0.1), 0.75)))
+    bot = adapter("bot's", 0.1)
+    mixture = Wearing(bot, 0.5, ((other, 0.25), (bot, 0.75)))
     list(session.send(conversation, "q", mixture, choose_sampling(session.config, mixture)))
     answer = store.branch(conversation.id)[1]
     assert (answer.adapter, answer.scale) == ("other=0.25+bot=0.75", 0.5)
@@ -307,9 +308,9 @@ def test_a_reply_keeps_the_mixture_that_it_wore(store: Store) -> None:
     request = asked_of(session)[-1]
     assert request.adapter is not None
     assert [(each.name, each.scale) for each in request.adapter.all] == [("other", 0.125), ("bot", 0.375)]
-    # The one with the largest share is asked first how it wants to be worn.
+    # The one with the largest share says how it wants to be worn.
     assert request.sampling.temperature == 0.1
-    assert request.messages[0] == Turn(Role.SYSTEM, "other's")
+    assert request.messages[0] == Turn(Role.SYSTEM, "bot's")
 
 
 @pytest.mark.parametrize(

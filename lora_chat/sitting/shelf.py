@@ -64,7 +64,8 @@ def adapter_restore(sitting: Sitting, name: str) -> None:
     """Bring back what was removed."""
     folder = removal.restore(name, sitting.services.paths)
     shown = clean_line(folder.name, 60)
-    sitting.face.note(f"{shown} is back: /adapter use {shown}")
+    broken = next((each.reason for each in sitting.services.adapters().problems if each.path == folder), "")
+    sitting.face.note(f"{shown} is back. {broken}" if broken else f"{shown} is back: /adapter use {shown}")
     sitting.face.changed()
 
 
