@@ -4,11 +4,11 @@
 
 Adapters of rank 8 on every linear module of the embedded base, each a folder of its own with the same numbers. "cold"
 is the first time one is worn: its files read from the disk's cache, checked, hashed and made ready (PEFT:
-``load_adapter`` and ``set_adapter``). "warm" is going back to one that was worn lately (PEFT: ``set_adapter``), "off"
-to the bare base (PEFT: entering ``disable_adapter``). "resident" counts the adapters that were worn before; lora-chat
-keeps as many of them as its memory budget allows, PEFT all. "lookup" is finding one by its name among --installed
-installed ones. Needs the embedded base (`lora-chat model pull smollm2-135m`). A first round is not counted, as in
-decode.py.
+``load_adapter``, in its quick form ``low_cpu_mem_usage``, and ``set_adapter``). "warm" is going back to one that was
+worn lately (PEFT: ``set_adapter``), "off" to the bare base (PEFT: entering ``disable_adapter``). "resident" counts the
+adapters that were worn before; lora-chat keeps as many of them as its memory budget allows, PEFT all. "lookup" is
+finding one by its name among --installed installed ones. Needs the embedded base (`lora-chat model pull
+smollm2-135m`). A first round is not counted, as in decode.py.
 
 Owns this table; never runs two programs at once.
 """
@@ -123,11 +123,11 @@ def _peft(subject: Subject, adapters: list[Path], resident: int, precision: str)
     base: Any = AutoModelForCausalLM.from_pretrained(subject.folder, dtype=torch.float32, local_files_only=True)
     model: Any = PeftModel.from_pretrained(base, str(adapters[0]), adapter_name="a0").eval()
     for folder in adapters[1:resident]:
-        model.load_adapter(str(folder), folder.name)
+        model.load_adapter(str(folder), folder.name, low_cpu_mem_usage=True)
 
     def cold(number: int) -> None:
         name = f"a{resident + number}"
-        model.load_adapter(str(adapters[resident + number]), name)
+        model.load_adapter(str(adapters[resident + number]), name, low_cpu_mem_usage=True)
         model.set_adapter(name)
 
     def off() -> None:
