@@ -263,7 +263,7 @@ def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
     def slow(tree: torch.nn.Module, check: Check) -> None:
         watch_layers(tree, check)
         for layer in find_layers(tree):
-            layer.register_forward_pre_hook(lambda _module, _inputs: time.sleep(0.1))
+            layer.register_forward_pre_hook(lambda _module, _inputs: time.sleep(0.4))
 
     list(engine.train(make_job(tmp_path)))  # its general answers are made
     monkeypatch.setattr(trainer, "watch_layers", slow)
@@ -274,7 +274,8 @@ def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
     asked = time.perf_counter()
     cancel.set()
     assert isinstance(list(events)[-1], Cancelled)
-    assert time.perf_counter() - asked < 0.5  # one layer, and as much again for a busy machine
+    # One layer, of the several in a step, and twice as much for a busy machine.
+    assert time.perf_counter() - asked < 1.2
 
 
 def test_a_training_waits_while_a_reply_runs_and_then_goes_on(engine: LocalEngine, tmp_path: Path) -> None:
