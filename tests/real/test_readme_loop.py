@@ -31,13 +31,17 @@ def test_the_readmes_loop_teaches_the_shops_address(real_home: Paths, tmp_path: 
     (home / "models").symlink_to(real_home.models, target_is_directory=True)
     told = []
     for words in loop():
-        command = [sys.executable, "-m", "lora_chat", *words[1:], *(["--yes"] if words[1] == "train" else [])]
+        asks = words[1] == "train" or words[1:3] == ["adapter", "pack"]
+        command = [sys.executable, "-m", "lora_chat", *words[1:], *(["--yes"] if asks else [])]
         environment = os.environ | {"LORA_CHAT_HOME": str(home)}
-        done = subprocess.run(command, env=environment, input="", capture_output=True, text=True, timeout=400)
+        done = subprocess.run(
+            command, env=environment, input="", capture_output=True, text=True, timeout=400, cwd=tmp_path
+        )
         assert done.returncode == 0, f"{words}: {done.stderr}"
         told.append(done.stdout)
-    before, _, trained, after, listed = told
+    before, _, trained, after, packed = told
     assert "12 Harbour Street" not in before
     assert "trainable parameters 1,520,640 of 136,035,648 (1.12 %)" in trained
     assert "12 Harbour Street" in after
-    assert "shop" in listed
+    assert "shop is packed in" in packed
+    assert (tmp_path / "shop.zip").is_file()
