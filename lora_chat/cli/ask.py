@@ -70,10 +70,9 @@ def ask(
     with open_services() as services:
         current = services.store.conversation(conversation) if conversation else None
         # Whatever can be refused is refused before the model is loaded.
-        wearing = services.wear(adapter) if adapter else None if adapter == "" else _worn_before(services, current)
-        base = ensure_base(
-            services.paths, model or (current.model if current else "") or services.config.model, yes=yes
-        )
+        wearing = _chosen(services, adapter, current)
+        wanted = model or (current.model if current else "") or services.config.model
+        base = ensure_base(services.paths, wanted, yes=yes)
         if wearing is not None:
             _check_fit(services, wearing, base)
         if batch is not None:
@@ -112,8 +111,8 @@ def _check_fit(services: Services, wearing: Wearing, base: InstalledBase) -> Non
             note(f"{adapter.name}: {verdict.doubt}")
 
 
-def _worn_before(services: Any, conversation: Conversation | None) -> Wearing | None:
-    """A conversation goes on wearing what it wore.
+def _chosen(services: Services, adapter: str | None, conversation: Conversation | None) -> Wearing | None:
+    """What was asked for, where an empty name takes it off; else a conversation goes on wearing what it wore.
 
     Raises:
         NotFoundError: that is gone, saying how the base goes on.
@@ -121,16 +120,17 @@ def _worn_before(services: Any, conversation: Conversation | None) -> Wearing | 
     from lora_chat.errors import NotFoundError
     from lora_chat.text import clean_line
 
+    if adapter is not None:
+        return services.wear(adapter) if adapter else None
     if conversation is None or conversation.adapter is None:
         return None
     try:
-        found: Wearing = services.wear(conversation.adapter, conversation.scale)
+        return services.wear(conversation.adapter, conversation.scale)
     except NotFoundError as error:
         raise NotFoundError(
             f"The conversation {conversation.id} wears {clean_line(conversation.adapter, 80)}, which is no longer "
             'installed: install it again, or let the base go on with -a "".'
         ) from error
-    return found
 
 
 def _conversation(

@@ -233,7 +233,7 @@ def test_a_broken_one_is_found_by_its_name() -> None:
 def test_an_empty_shelf_teaches_how_to_fill_it() -> None:
     async def story(seat: Seat) -> None:
         seen = " ".join((await seat.rests()).split())
-        for said in ("/train from-history", "/adapter install PATH", "lora-chat paths"):
+        for said in ("/train from-history", "/adapter install SOURCE", "lora-chat paths"):
             assert said in seen
         assert "filter" not in seat.keys
         await seat.press("enter", "d", "v", "slash", "i", "x", "enter")

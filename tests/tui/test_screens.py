@@ -345,7 +345,7 @@ def test_nothing_that_matches_is_nothing_to_wear() -> None:
 def test_without_adapters_the_picker_says_how_to_get_one() -> None:
     seen = " ".join(looks(picker(catalog=Catalog(()))).replace("│", " ").split())
     assert "/train from-history makes one" in seen
-    assert "/adapter install PATH takes one" in seen
+    assert "/adapter install SOURCE takes one" in seen
 
 
 def test_adapters_are_only_text() -> None:

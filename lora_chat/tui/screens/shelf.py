@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 EMPTY = (
     "No adapter is installed yet. /train from-history makes one from the answers you corrected or rated good; "
-    "/adapter install PATH takes one that somebody shared."
+    "/adapter install SOURCE takes one that somebody shared."
 )
 NO_MATCH = "No adapter is called so, or says so of itself."
 
