@@ -116,7 +116,7 @@ class Window:
     def _has_another(self, before: Message | None) -> bool:
         """Whether an answer other than ``before`` is whole and told; it may have been too quick to be seen growing."""
         now = self.app.chat.answer
-        if now is None or now.status is Status.STREAMING or self.app.bridge.replying:
+        if now is None or now.status is Status.STREAMING or self.app.bridge.replying or self.app.chat._answering:
             return False
         return before is None or now.id != before.id
 

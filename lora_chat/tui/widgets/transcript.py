@@ -180,6 +180,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     async def _mount(self, branch: list[Shown]) -> None:
         """Make the widgets those of the end of ``branch``, touching only what differs."""
         async with self.lock:
+            if not self.is_attached:
+                return  # the window is being left: nothing can be mounted in it
             chosen = _in_place_of(self._selected, self._branch, branch)
             self._branch = branch
             window = branch[-self._most :]
