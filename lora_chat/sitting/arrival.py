@@ -14,7 +14,7 @@ from lora_chat.adapters.incoming.preview import preview
 from lora_chat.adapters.incoming.remote import Tell
 from lora_chat.adapters.incoming.source import Opened, opened
 from lora_chat.adapters.install import Candidate, Installed, already, beside, inspect, inspect_against, install
-from lora_chat.engine.effects import Effects
+from lora_chat.engine.effects import Effects, told
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.protocol import Probe, Worn
 from lora_chat.errors import EngineError, RefusedError
@@ -102,9 +102,8 @@ def _measured(candidate: Candidate, found: Opened, against: Against, paths: Path
     except EngineError as error:
         return Arrival(candidate, base.name, f"not measured: {error}", None)
     if effect == 0 and not files.changes_nothing:
-        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, "It changes nothing on the probe."))
-    words = f"changes the logits of a probe by up to {effect:.3g}" if effect else "none on the probe"
-    return Arrival(candidate, base.name, words, None)
+        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, f"It {told(0)}."))
+    return Arrival(candidate, base.name, told(effect), None)
 
 
 def _probed(candidate: Candidate, found: Opened, against: Against) -> float:

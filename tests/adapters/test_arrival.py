@@ -75,7 +75,7 @@ def test_everything_about_it_is_shown_before_the_question(tmp_path: Path, paths:
         "size": "896 parameters, 4,677 bytes",
         "sha256": "",
         "licence": "MIT",
-        "effect": "changes the logits of a probe by up to 1.5",
+        "effect": "changes the next token's scores by up to 1.5",
         "left out": "1: tokenizer.json",
         "mind": "",
     }
@@ -123,7 +123,7 @@ def test_what_was_measured_before_is_not_measured_again(tmp_path: Path, paths: P
     person, measuring = Person(), Measuring()
     look = look_at(str(source), paths, lambda _: Against(BASE, measuring), lambda *_: None, "other")
     settle(look, paths, person)
-    assert (person.rows["effect"], measuring.tried) == ("changes the logits of a probe by up to 2.25", [])
+    assert (person.rows["effect"], measuring.tried) == ("changes the next token's scores by up to 2.25", [])
 
 
 def test_what_is_not_finite_is_refused_before_anything_is_asked(tmp_path: Path, paths: Paths) -> None:
@@ -140,7 +140,7 @@ def test_what_changes_nothing_is_installed_with_a_warning(tmp_path: Path, paths:
     person = Person()
     assert brought(write_adapter(tmp_path / "bot"), paths, person, Measuring(Probe(0.0, True, 4, 14))) is not None
     assert "It changes nothing on the probe." in person.minds
-    assert person.rows["effect"] == "none on the probe"
+    assert person.rows["effect"] == "changes nothing on the probe"
 
 
 def test_an_engine_that_fails_does_not_stop_an_install(tmp_path: Path, paths: Paths) -> None:

@@ -28,7 +28,7 @@ def test_install_shows_it_first_and_no_installs_nothing(window: Tell, tiny: Path
         await w.ready()
         await w.write(f"/adapter install {shared}")
         await w.see("Install the adapter lighthouse?")
-        for fact in ("lighthouse 1.0.0", "fits tiny-llama", "sha256", "changes the logits of a probe by up to"):
+        for fact in ("lighthouse 1.0.0", "fits tiny-llama", "sha256", "changes the next token's scores by up to"):
             await w.see(fact)
         await w.press("n")
         await w.hear("Nothing was installed.")
