@@ -91,7 +91,9 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
 def check_finite(name: str, probe: Probe) -> None:
     """Raise RefusedError when an adapter makes what no reply could be sampled from."""
     if not probe.finite:
-        raise RefusedError(f'The adapter "{name}" is refused: worn, it makes logits that are not finite.')
+        raise RefusedError(
+            f'The adapter "{name}" is refused: worn, it makes logits that are not finite; take another one.'
+        )
 
 
 def _measured(candidate: Candidate, found: Opened, against: Against, paths: Paths) -> Arrival:
