@@ -43,6 +43,8 @@ class Arrival:
     """In words."""
     there: Installed | None
     """The same bytes, where they are installed already."""
+    weights: str = ""
+    """The hash of the base's weights."""
 
 
 def look_at(
@@ -84,7 +86,7 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
     name = candidate.manifest.name
     doubt = candidate.fit.doubt if candidate.fit else ""
     question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
-    about = preview(candidate, arrival.base, arrival.effect)
+    about = preview(candidate, arrival.base, arrival.effect, arrival.weights)
     return install(candidate, paths) if asker.confirm(question, loses=bool(doubt), about=about) else None
 
 
@@ -102,10 +104,10 @@ def _measured(candidate: Candidate, found: Opened, against: Against, paths: Path
     try:
         effect = _probed(candidate, found, against) if kept is None else kept
     except EngineError as error:
-        return Arrival(candidate, base.name, f"not measured: {error}", None)
+        return Arrival(candidate, base.name, f"not measured: {error}", None, base.signature.weights)
     if effect == 0 and not files.changes_nothing:
         candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, f"It {told(0)}."))
-    return Arrival(candidate, base.name, told(effect), None)
+    return Arrival(candidate, base.name, told(effect), None, base.signature.weights)
 
 
 def _probed(candidate: Candidate, found: Opened, against: Against) -> float:

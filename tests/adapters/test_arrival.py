@@ -84,6 +84,19 @@ def test_everything_about_it_is_shown_before_the_question(tmp_path: Path, paths:
     assert person.asked == [("Install the adapter bot?", False)]
 
 
+@pytest.mark.parametrize(
+    ("digit", "said"), [("2", ", as here"), ("9", f"; here they are sha256:{'2' * 64}")], ids=["same", "other"]
+)
+def test_the_hash_of_the_weights_it_was_made_on_is_shown_and_not_required(
+    digit: str, said: str, tmp_path: Path, paths: Paths
+) -> None:
+    person, made_on = Person(), f"sha256:{digit * 64}"
+    toml = f'[base]\nmodel = "tiny"\nweights = "{made_on}"\n'
+    assert brought(write_adapter(tmp_path / "bot", toml=toml), paths, person) is not None
+    assert person.rows["made on"] == f"weights {made_on}{said}"
+    assert person.asked == [("Install the adapter bot?", False)]
+
+
 def test_no_installs_nothing_and_leaves_nothing(tmp_path: Path, paths: Paths) -> None:
     (tmp_path / "bot.zip").write_bytes(a_zip(GOOD))
     assert brought(tmp_path / "bot.zip", paths, Person(agrees=False)) is None

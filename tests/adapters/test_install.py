@@ -202,6 +202,20 @@ def test_the_bases_own_folder_is_the_same_base_and_is_written_down_by_its_name(t
     assert check_fit(read_adapter(folder), elsewhere).asks
 
 
+def test_what_does_not_fit_its_own_base_is_not_sent_to_another(tmp_path: Path) -> None:
+    head = {f"base_model.model.lm_head.lora_{side}.weight": ("F32", shape, bytes(4 * 4 * max(shape)))
+            for side, shape in (("A", (4, 32)), ("B", (64, 4)))}  # fmt: skip
+    folder = write_adapter(tmp_path / "a", config(target_modules=["q_proj", "v_proj", "lm_head"]), tensors() | head)
+    reason = check_fit(read_adapter(folder), SIGNATURE).reason
+    assert reason.endswith(
+        'it adapts the output head, "lm_head", which is not supported; train it without that, or take another.'
+    )
+    folder = write_adapter(tmp_path / "b", config(target_modules=["q_proj", "v_proj", "o_proj"]))
+    reason = check_fit(read_adapter(folder), SIGNATURE).reason
+    assert '2 of the 6 modules its config names have no tensors, "model.layers.0.self_attn.o_proj" first' in reason
+    assert reason.endswith("it is incomplete; fetch it again.")
+
+
 def test_another_shape_is_refused_naming_both_bases(tmp_path: Path) -> None:
     found = tensors()
     name = next(iter(found))
