@@ -197,6 +197,14 @@ def test_ended_while_it_writes_it_leaves_nothing(number: str, fitting: Path, tmp
         assert list(into.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_mixture_ended_while_it_is_saved_leaves_nothing(home: Paths, open_bot: Path, my_bot: Path) -> None:
+    mix = ["adapter", "mix", "open-bot=0.5", "my-bot=0.5", "--name", "both", "--yes"]
+    done = subprocess.run([sys.executable, "-c", _ENDED, "SIGTERM", *mix], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "lora-chat: Interrupted.")
+    assert sorted(each.name for each in home.adapters.iterdir()) == ["my-bot", "open-bot"]
+
+
 def test_a_missing_base_is_named(open_bot: Path, tmp_path: Path) -> None:
     error = refused("export", "open-bot", "--format", "gguf", "-o", tmp_path / "x.gguf")
     assert isinstance(error, NotFoundError)
