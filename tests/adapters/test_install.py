@@ -187,7 +187,8 @@ def test_another_lineage_of_the_same_shape_fits_and_asks(tmp_path: Path) -> None
 
 
 def test_a_local_path_or_alias_is_the_same_base(tmp_path: Path) -> None:
-    for number, name in enumerate(("/home/x/models/Llama-Random", "C:\\models\\tiny", "tiny/llama-random")):
+    unsloths = ("unsloth/llama-random-bnb-4bit", "unsloth/Llama-Random-unsloth-bnb-4bit")
+    for number, name in enumerate(("/home/x/models/Llama-Random", "C:\\models\\tiny", "tiny/llama-random", *unsloths)):
         folder = write_adapter(tmp_path / str(number), config(base_model_name_or_path=name))
         assert check_fit(read_adapter(folder), SIGNATURE).warnings == ()
 
