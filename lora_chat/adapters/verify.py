@@ -110,8 +110,8 @@ def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "
 
 def _edited(folder: Path) -> RefusedError:
     return RefusedError(
-        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed: '
-        f"remove it and install it again."
+        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed '
+        "or packed: remove it and install it again from where it came."
     )
 
 

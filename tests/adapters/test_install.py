@@ -166,6 +166,13 @@ def test_another_alpha_after_install_is_an_edit_as_well(source: Path, paths: Pat
         load_verified(folder, SIGNATURE)
 
 
+def test_a_source_that_is_not_what_was_packed_is_refused(source: Path, paths: Paths) -> None:
+    write_adapter(source, toml=f'[weights]\nsha256 = "{"0" * 64}"\n')
+    with pytest.raises(RefusedError, match="edited after it was installed or packed: remove it and install it again"):
+        install_folder(source, paths)
+    assert not paths.adapters.exists() or list(paths.adapters.iterdir()) == []
+
+
 def test_other_bytes_than_the_request_names_are_refused(source: Path) -> None:
     with pytest.raises(RefusedError, match="edited after it was installed"):
         load_verified(source, SIGNATURE, sha256="0" * 64)
