@@ -29,6 +29,9 @@ EXCLUDED = "excluded"
 OTHERWISE = "answered otherwise since"
 """Why an answer is left out to a question that has a newer one."""
 
+NEVER = "never to be trained on"
+"""Why the answers of a conversation are left out that the person keeps out of every training."""
+
 _ARTICLE = re.compile(r"^Q: (?P<question>.*)\nA:\s*$", re.DOTALL)
 """The article's prompt: ``Q: …\\nA:``."""
 
@@ -125,13 +128,16 @@ def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
     seen: set[tuple[Turn, ...]] = set()
     lessons = []
     for conversation in _conversations(store, wanted):
+        if conversation.never_train:
+            dropped[NEVER] += sum(message.role is Role.ASSISTANT for message in store.branch(conversation.id))
+            continue
         branch = [_vouched(store, message, wanted) for message in store.branch(conversation.id)]
         lesson = _lesson(conversation, branch, wanted, dropped, seen)
         if lesson is not None:
             lessons.append(lesson)
     lessons = _newest_words(lessons, dropped)
     if not lessons:
-        found = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no answers at all"
+        found = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count) or "no answers at all"
         raise RefusedError(
             f"There is nothing to learn in the history ({found}): rate an answer good or write the one you wanted, "
             f"with `lora-chat history rate` and `history edit` or /rate and /edit in the chat."

@@ -98,6 +98,19 @@ def test_what_nobody_judged_is_learnt_only_if_asked_for_and_never_what_was_judge
     assert (learnt(found), found.dropped) == (["unjudged"], {"rated bad": 1})
 
 
+def test_nothing_of_a_conversation_that_is_never_to_be_trained_on_is_learnt(store: Store) -> None:
+    kept_out = go_on(store, exchange(store, "My secret", "Noted."), "And again?", "Noted.", Rating.GOOD)
+    exchange(store, "q", "a")
+    store.update_conversation(kept_out.conversation, never_train=True)
+    for wanted in (EVERYTHING, HistoryFilter(unrated=True)):
+        found = select_from_history(store, wanted)
+        assert (learnt(found), found.dropped) == (["a"], {"never to be trained on": 2})
+    with pytest.raises(RefusedError, match="2 never to be trained on"):
+        select_from_history(store, HistoryFilter(conversations=(kept_out.conversation,)))
+    store.update_conversation(kept_out.conversation, never_train=False)
+    assert learnt(select_from_history(store, EVERYTHING)) == ["Noted.", "Noted.", "a"]
+
+
 def test_a_conversation_is_a_lesson_up_to_its_last_good_answer_with_the_others_as_context(store: Store) -> None:
     first = exchange(store, "q1", "a1", rating=None, system="Be brief.")
     second = go_on(store, first, "q2", "a2", Rating.GOOD)
