@@ -48,7 +48,8 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     events = done.events
     assert [each for each in events if each["event"] == "dataset"] == events[:1]
     assert set(events[0]) == {
-        "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted"
+        "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted",
+        "private", "kept",
     }  # fmt: skip
     assert (events[0]["conversations"], events[0]["examples"], events[0]["dropped"]) == (2, 2, {})
     assert 0 < events[0]["supervised_tokens"] < events[0]["tokens"]
@@ -171,7 +172,7 @@ def test_a_missing_file_is_not_found(run: Run, tiny: Paths, tmp_path: Path) -> N
         "{not json",
         "[" * 100_000,
         '"text"',
-        '{"question": "x", "answer": "y"}',
+        '{"asked": "x", "said": "y"}',
         '{"prompt": "x", "response": ""}',
         '{"prompt": "x", "response": 7}',
         '{"messages": [{"role": "assistant", "content": "alone"}]}',

@@ -165,7 +165,7 @@ def plan(
         for asked, said, _ in exchanges
     ]
     lessons = [Lesson(each, (2,), f"c{at}", (exchanges[at][2],)) for at, each in enumerate(turns)]
-    found = Selection(tuple(lessons), {"unrated": 31, "stopped": 4}, 3)
+    found = Selection(tuple(lessons), {"unrated": 31, "stopped": 4})
     left = found.without(excluded)
     recipe = choose_recipe(len(left.lessons), BASE.parameters, effort)
     counted = DatasetReady(len(left.lessons), left.examples, left.dropped, 2310, 1020, 3)
