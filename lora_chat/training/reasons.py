@@ -27,7 +27,12 @@ _WORDS = {
 """Of each reason what stands behind it; every reason of ``history``, ``files`` and ``lesson`` is here."""
 
 
+def words_for(reason: str) -> str:
+    """What stands behind it; nothing where nobody knows it, such as another version's."""
+    return _WORDS.get(reason, "")
+
+
 def explained(reason: str, count: int) -> str:
-    """``31 unrated: nobody said …``; a reason without words, such as another version's, stands alone."""
+    """``31 unrated: nobody said …``."""
     said = f"{count:,} {clean_line(reason, 60)}"
-    return f"{said}: {_WORDS[reason]}" if reason in _WORDS else said
+    return f"{said}: {words_for(reason)}" if words_for(reason) else said
