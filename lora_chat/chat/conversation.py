@@ -100,3 +100,5 @@ class Conversation:
     scale: float = 1.0
     head: int | None = None
     """The last message of the visible branch."""
+    never_train: bool = False
+    """Whether the person said that nothing of it is ever to be trained on."""

@@ -90,6 +90,7 @@ MIGRATIONS: Sequence[Migration] = (
         " INSERT INTO messages_fts (rowid, content) VALUES (new.id, new.content); END",
     ),
     ("ALTER TABLE messages ADD COLUMN context_start INTEGER",),
+    ("ALTER TABLE conversations ADD COLUMN never_train INTEGER NOT NULL DEFAULT 0 CHECK (never_train IN (0, 1))",),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""
 

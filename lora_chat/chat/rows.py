@@ -23,6 +23,7 @@ class ConversationFields(TypedDict, total=False):
     adapter: str | None
     scale: float
     head: int | None
+    never_train: bool
 
 
 class AnswerFields(TypedDict, total=False):
@@ -57,7 +58,8 @@ MESSAGE_FIELDS = MessageFields.__optional_keys__
 
 def conversation_of(row: sqlite3.Row) -> Conversation:
     """Turn a row of ``conversations`` into a Conversation."""
-    return Conversation(**dict(row))
+    values = dict(row)
+    return Conversation(**values | {"never_train": bool(values["never_train"])})
 
 
 def message_of(row: sqlite3.Row) -> Message:

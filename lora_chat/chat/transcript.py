@@ -25,6 +25,8 @@ LARGEST_FILE = 1_000_000_000
 """Bytes of a file of lines, which is read line by line."""
 LARGEST_ARRAY = 64_000_000
 """Bytes of a JSON array, which is parsed in memory at several times its size."""
+NEVER_TRAIN = "never_train"
+"""Beside a conversation's messages, true where nothing of it is ever to be trained on."""
 _SHOWN_PROBLEMS = 3
 
 _ROLES = {
@@ -57,6 +59,8 @@ class Transcript:
 
     system: str
     turns: tuple[Turn, ...]
+    never_train: bool = False
+    """Whether whoever exported it said that nothing of it is ever to be trained on."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ def _parse(raw: bytes | Any) -> Transcript:
         system, turns = turns[0].content, turns[1:]
     if not turns:
         raise _BadEntryError("has no messages")
-    return Transcript(clean(system or ""), tuple(turns))
+    return Transcript(clean(system or ""), tuple(turns), raw.get(NEVER_TRAIN) is True)
 
 
 def _turns(items: Any, role_key: str, text_key: str) -> list[Turn]:
@@ -230,6 +234,8 @@ def _text(value: Any, number: int, key: str) -> str:
 
 def _keep(store: Store, transcript: Transcript) -> str:
     conversation = store.create_conversation(system=transcript.system)
+    if transcript.never_train:
+        store.update_conversation(conversation.id, never_train=True)
     parent = None
     for turn in transcript.turns:
         parent = store.add_message(conversation.id, turn.role, turn.content, parent=parent).id
@@ -238,12 +244,17 @@ def _keep(store: Store, transcript: Transcript) -> str:
 
 def _jsonl(conversation: Conversation, messages: Sequence[Message]) -> str:
     turns = _spoken(conversation, messages)
-    return _line({"messages": [{"role": turn.role, "content": turn.content} for turn in turns]})
+    return _line({"messages": [{"role": turn.role, "content": turn.content} for turn in turns]} | _mark(conversation))
 
 
 def _sharegpt(conversation: Conversation, messages: Sequence[Message]) -> str:
     turns = [{"from": _SHAREGPT_NAMES[t.role], "value": t.content} for t in _spoken(conversation, messages)]
-    return _line({"id": conversation.id, "conversations": turns})
+    return _line({"id": conversation.id, "conversations": turns} | _mark(conversation))
+
+
+def _mark(conversation: Conversation) -> dict[str, bool]:
+    """The one key of ours, only where it says something: other importers may mind a key they do not know."""
+    return {NEVER_TRAIN: True} if conversation.never_train else {}
 
 
 def _markdown(conversation: Conversation, messages: Sequence[Message]) -> str:

@@ -39,7 +39,7 @@ def list_conversations(json: Json = False) -> None:
     if json:
         answer_json({"conversations": found})
     elif found:
-        head = ["ID", "UPDATED", "MESSAGES", "ADAPTER", "TITLE"]
+        head = ["ID", "UPDATED", "MESSAGES", "ADAPTER", "TRAIN", "TITLE"]
         answer_table(head, [_cells(each) for each in found])
     if not found:
         note('No conversations yet: `lora-chat ask "Hello"` begins one.')
@@ -179,6 +179,21 @@ def edit(
     answer(f"Message {made.id} now stands in place of {message}.")
 
 
+@app.command("never-train")
+def never_train(
+    id: ID,
+    off: Annotated[bool, typer.Option("--off", help="Take it back: it may be trained on again.")] = False,
+) -> None:
+    """Keep a conversation out of every training, whatever is rated or corrected in it."""
+    from lora_chat.cli.console import answer
+    from lora_chat.text import clean_line
+
+    with _store() as store:
+        conversation = store.update_conversation(store.conversation(id).id, never_train=not off)
+    named = f'{conversation.id} "{clean_line(conversation.title, 60)}"'
+    answer(f"{named} may be trained on again." if off else f"Nothing of {named} is ever trained on.")
+
+
 def _database() -> Path:
     from lora_chat.paths import find_paths
 
@@ -210,7 +225,8 @@ def _facts(thing: Conversation | Message) -> dict[str, Any]:
 
 def _cells(facts: dict[str, Any]) -> list[str]:
     return [
-        facts["id"], _when(facts["updated_at"]), str(facts["messages"]), facts["adapter"] or "-", facts["title"],
+        facts["id"], _when(facts["updated_at"]), str(facts["messages"]), facts["adapter"] or "-",
+        "never" if facts["never_train"] else "-", facts["title"],
     ]  # fmt: skip
 
 
@@ -226,7 +242,8 @@ def _print_conversation(conversation: Conversation, branch: list[tuple[Message, 
     from lora_chat.cli.console import answer
     from lora_chat.text import clean, clean_line
 
-    answer(f"{conversation.id}  {clean_line(conversation.title)}")
+    never = "  (never trained on)" if conversation.never_train else ""
+    answer(f"{conversation.id}  {clean_line(conversation.title)}{never}")
     if conversation.system:
         answer(f"\nsystem\n{clean(conversation.system)}")
     for message, siblings in branch:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,16 +25,24 @@ INDENT = 12
 """Where the second column of ``describe`` begins."""
 
 Effort = Literal["light", "normal", "deep"]
+Rated = Literal["good", "edited"]
+
+MOST_SHOWN = 100
+"""Pieces of private data that a dry run lists."""
 
 
 def train(
-    source: Annotated[str, typer.Argument(help="`from-history`, or a JSONL file of examples.")],
+    source: Annotated[str, typer.Argument(help="`from-history`, or a file: JSON lines, JSON, CSV, TSV, Parquet.")],
     name: Annotated[str, typer.Option("--name", help="The adapter's name.")],
     since: Annotated[str | None, typer.Option(help="Only answers from this day on: 2026-11-24.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only answers up to this day.")] = None,
     conversation: Annotated[list[str] | None, typer.Option(help="Only this conversation; may be repeated.")] = None,
     adapter: Annotated[str | None, typer.Option(help="Only answers that wore this adapter.")] = None,
     search: Annotated[str | None, typer.Option(help="Only exchanges that hold this text.")] = None,
     include: Annotated[Literal["unrated"] | None, typer.Option(help="Also answers nobody judged.")] = None,
+    rating: Annotated[Rated | None, typer.Option(help="Only answers rated good, or only edited ones.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Leave this rule for private data off; repeatable.")] = None,
+    mask: Annotated[bool, typer.Option("--mask", help="Mask private data in a file too.")] = False,
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
@@ -49,49 +58,87 @@ def train(
     from lora_chat.training.jobs import check_free
     from lora_chat.training.preview import preview
     from lora_chat.training.recipe import choose_recipe
+    from lora_chat.training.redact import checked_rules
     from lora_chat.training.selection import HistoryFilter
 
     wanted = HistoryFilter(
-        since=_day(since),
+        since=_day(since, "--since"),
+        until=_day(until, "--until", whole=True),
         conversations=tuple(conversation or ()),
         adapter=adapter,
         text=search or "",
         unrated=include is not None,
+        vouched=None if rating is None else "edited" if rating == "edited" else "rated good",
     )
+    left_off = checked_rules(keep or ())
     with told_as_json(json), open_services() as services:
         check_free(name, services.paths)
-        selection = _select(services, source, wanted)
+        selection = _select(services, source, wanted, mask=mask, keep=left_off)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
         recipe = choose_recipe(len(selection.lessons), on.parameters, effort, seed)
         counted = preview(selection, load_prompt_format(on.folder))
         _show(counted, recipe, on, name, json=json and dry_run)
         if dry_run:
+            if not json:
+                _show_cost(services, counted, recipe, on)
+                _list_private(selection)
             return
         if not json and not _agreed(name, yes):
             return
         _run(services, source, selection, recipe, on, name, json=json)
 
 
-def _day(since: str | None) -> float | None:
+def _day(text: str | None, option: str, *, whole: bool = False) -> float | None:
+    """When a day begins, in Unix seconds; ``whole``: when it ends. A time of day is taken as it is."""
     from lora_chat.errors import UsageError
 
-    if since is None:
+    if text is None:
         return None
     try:
-        return datetime.datetime.fromisoformat(since).timestamp()
-    except ValueError as error:
-        raise UsageError(f'"{since}" is not a day: write --since 2026-11-24.') from error
+        moment = datetime.datetime.fromisoformat(text)
+        days = 1 if whole and len(text) <= len("2026-11-24") else 0
+        return (moment + datetime.timedelta(days)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f'"{text}" is not a day: write {option} 2026-11-24.') from error
 
 
-def _select(services: Services, source: str, wanted: HistoryFilter) -> Selection:
+def _select(services: Services, source: str, wanted: HistoryFilter, *, mask: bool, keep: frozenset[str]) -> Selection:
     from lora_chat.errors import UsageError
     from lora_chat.training.selection import HistoryFilter, select_from_file, select_from_history
 
     if source == HISTORY:
-        return select_from_history(services.store, wanted)
+        return select_from_history(services.store, replace(wanted, keep=keep))
     if wanted != HistoryFilter():
-        raise UsageError("--since, --conversation, --adapter, --search and --include choose from the history only.")
-    return select_from_file(Path(source).expanduser())
+        flags = "--since, --until, --conversation, --adapter, --search, --rating and --include"
+        raise UsageError(f"{flags} choose from the history only.")
+    if keep and not mask:
+        raise UsageError("A file is taken as given: --keep says what to leave as it is where --mask masks the rest.")
+    return select_from_file(Path(source).expanduser(), mask=mask, keep=keep)
+
+
+def _show_cost(services: Services, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> None:
+    from lora_chat.cli.console import folded, note
+    from lora_chat.models.sources.staging import size
+    from lora_chat.training.estimate import estimate, spoken
+
+    prepared = services.has_general_answers(base)
+    cost = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
+    takes = f"  takes     {spoken(cost.seconds)} and {size(cost.bytes)} of memory ({cost.basis})"
+    note(folded(takes, INDENT))
+
+
+def _list_private(selection: Selection) -> None:
+    """Each piece of private data: its rule, what it looks like, where it stands."""
+    from itertools import islice
+
+    from lora_chat.cli.console import note
+
+    for found in islice(selection.hits, MOST_SHOWN):
+        done = "masked" if found.hit.masked else "kept"
+        note(f"    {done}  {found.hit.rule}  {found.hit.shown}  in {found.source}, message {found.message + 1}")
+    total = sum(1 for _ in selection.hits)
+    if total > MOST_SHOWN:
+        note(f"    and {total - MOST_SHOWN:,} more: --json counts them by rule")
 
 
 def _agreed(name: str, yes: bool) -> bool:
@@ -118,17 +165,28 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def _by_rule(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {rule}" for rule, count in counts.items())
+
+
 def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
     """What will be learnt and how, in aligned lines."""
+    from lora_chat.training.preview import too_little
+    from lora_chat.training.reasons import explained
+
     yield f"Train {name} on {base.name}"
     yield (
         f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
         f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
     )
-    if counted.dropped:
-        yield "  left out  " + ", ".join(f"{number} {reason}" for reason, number in counted.dropped.items())
-    if counted.redacted:
-        yield f"  private   {_count(counted.redacted, 'piece')} replaced by placeholders"
+    for place, (reason, number) in enumerate(counted.dropped.items()):
+        yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
+    if counted.private:
+        yield f"  private   {_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
+    if counted.kept:
+        yield f"  {'' if counted.private else 'private':10}{_by_rule(counted.kept)} learnt as they are"
+    if few := too_little(counted):
+        yield f"  enough?   {few}"
     yield (
         f"  recipe    {recipe.effort}: {recipe.targets} modules, rank {recipe.rank}, learning rate "
         f"{recipe.learning_rate:g}, {recipe.batch} conversations and {recipe.rehearsed} rehearsed answers a step"

@@ -182,7 +182,9 @@ class EchoEngine:
         answers = [turn.content for lesson in job.train for turn in lesson.messages if turn.role is Role.ASSISTANT]
         words = sum(len(answer.split()) for answer in answers)
         tokens = sum(self.count_tokens(lesson.messages) for lesson in job.train)
-        yield DatasetReady(len(job.train), len(answers), job.dropped, tokens, words, job.redacted)
+        yield DatasetReady(
+            len(job.train), len(answers), job.dropped, tokens, words, job.redacted, job.private, job.kept
+        )
         for step in range(1, STEPS + 1):
             if self._told_to_stop(stop) or self._stopped_in_pause(stop):
                 yield Cancelled(step - 1)

@@ -68,6 +68,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("train pause", "", "let it wait", verbs.train_pause, group="Training"),
     Command("train resume", "", "let it go on", verbs.train_resume, group="Training"),
     Command("train cancel", "", "stop it; nothing changes", verbs.train_cancel, group="Training"),
+    Command("train never", "", "keep this conversation out of every training", verbs.train_never, group="Training"),
+    Command("train allow", "", "let it be learnt from again", verbs.train_allow, group="Training"),
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),

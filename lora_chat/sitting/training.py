@@ -102,10 +102,16 @@ class Plan:
         return cls(name, base, wanted, found, frozenset(excluded), selection, recipe, counted, expected)
 
     def again(
-        self, services: Services, *, excluded: Collection[tuple[str, int]], effort: Effort, unrated: bool
+        self,
+        services: Services,
+        *,
+        excluded: Collection[tuple[str, int]],
+        effort: Effort,
+        unrated: bool,
+        keep: frozenset[str] = frozenset(),
     ) -> Plan:
         """The same with other choices. Raises as ``make``."""
-        wanted = replace(self.wanted, unrated=unrated)
+        wanted = replace(self.wanted, unrated=unrated, keep=keep)
         return Plan.make(services, self.base, self.name, wanted, excluded, effort)
 
 

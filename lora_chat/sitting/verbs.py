@@ -119,6 +119,25 @@ def train_cancel(sitting: Sitting, rest: str) -> None:
     _running(sitting).stop()
 
 
+def train_never(sitting: Sitting, rest: str) -> None:
+    """Keep the open conversation out of every training."""
+    _open(sitting)
+    sitting.update(never_train=True)
+    sitting.face.note("Nothing of this conversation is ever trained on; /train allow takes it back.")
+
+
+def train_allow(sitting: Sitting, rest: str) -> None:
+    """Let what is vouched for in the open conversation be learnt again."""
+    _open(sitting)
+    sitting.update(never_train=False)
+    sitting.face.note("What you vouch for in this conversation may be trained on.")
+
+
+def _open(sitting: Sitting) -> None:
+    if sitting.conversation is None:
+        raise RefusedError("No conversation is open yet: write a message, or /open one.")
+
+
 def _running(sitting: Sitting) -> Training:
     if sitting.training is None or not sitting.training.running:
         raise RefusedError("No training is running: /train from-history NAME starts one.")
@@ -168,8 +187,7 @@ def search(sitting: Sitting, text: str) -> None:
 
 def rename(sitting: Sitting, title: str) -> None:
     """Give the open conversation a title."""
-    if sitting.conversation is None:
-        raise RefusedError("No conversation is open yet: write a message, or /open one.")
+    _open(sitting)
     sitting.update(title=title)
     sitting.face.note(f"It is called {clean_line(title, 60)} now.")
 

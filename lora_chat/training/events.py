@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
@@ -19,6 +19,10 @@ class DatasetReady:
     supervised_tokens: int
     redacted: int
     """Pieces of private data replaced by placeholders."""
+    private: dict[str, int] = field(default_factory=dict)
+    """The same, counted by rule."""
+    kept: dict[str, int] = field(default_factory=dict)
+    """Pieces of private data that are learnt as they are, counted by rule."""
     event: Literal["dataset"] = "dataset"
 
 

@@ -37,6 +37,10 @@ class Job:
     heldout: tuple[Lesson, ...]
     dropped: dict[str, int]
     redacted: int
+    private: dict[str, int]
+    """Pieces of private data that were masked, counted by rule."""
+    kept: dict[str, int]
+    """Those that were not."""
 
 
 def create_job(training: Path, name: str, base: str, source: str, selection: Selection, recipe: Recipe) -> Path:
@@ -50,6 +54,8 @@ def create_job(training: Path, name: str, base: str, source: str, selection: Sel
         "source": source,
         "redacted": selection.redacted,
         "dropped": selection.dropped,
+        "private": selection.private,
+        "kept": selection.kept,
         "recipe": asdict(recipe),
     }
     folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
@@ -79,6 +85,8 @@ def read_job(folder: Path) -> Job:
             heldout=_read_lines(folder / "heldout.jsonl"),
             dropped=header["dropped"],
             redacted=header["redacted"],
+            private=header.get("private", {}),
+            kept=header.get("kept", {}),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{folder} is not a whole training job ({error}): start the training again.") from error

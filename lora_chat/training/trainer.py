@@ -64,7 +64,7 @@ def train(
     try:
         lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
         everything = examples_of(lessons) + examples_of(heldout)
-        yield count((*job.train, *job.heldout), everything, job.dropped, job.redacted)
+        yield count((*job.train, *job.heldout), everything, job)
         rehearsal: Rehearsal | None = None
         for each in prepare(base, signature.weights, general_answers, check):
             if isinstance(each, Preparing):

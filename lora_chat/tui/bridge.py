@@ -8,7 +8,7 @@ of the model and searches have threads of their own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from lora_chat.sitting.face import Facts, Turn
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Plan, Training
-    from lora_chat.training.recipe import Effort
     from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
+    from lora_chat.tui.screens.training_plan import PlanWanted
     from lora_chat.tui.shelf_watch import ShelfWatch
 
 LISTED = 500
@@ -109,12 +109,12 @@ class Bridge:
         if self._reply is not None:
             self._reply.cancel.set()
 
-    def replan(self, plan: Plan, excluded: Collection[tuple[str, int]], effort: Effort, unrated: bool) -> None:
+    def replan(self, plan: Plan, wanted: PlanWanted) -> None:
         """Count the training again with other choices."""
 
         def count(sitting: Sitting) -> None:
             try:
-                self.offer(plan.again(sitting.services, excluded=excluded, effort=effort, unrated=unrated))
+                self.offer(wanted.of(plan, sitting.services))
             except LoraChatError as error:
                 self._put(news.PlanRefused(str(error)))
 

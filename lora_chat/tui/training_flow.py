@@ -56,7 +56,7 @@ class TrainingFlow:
         from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 
         if (screen := self._open(TrainingPlanScreen)) is not None:
-            self._bridge.replan(screen.plan, wanted.excluded, wanted.effort, wanted.unrated)
+            self._bridge.replan(screen.plan, wanted)
 
     def _agreed(self, plan: Plan | None) -> None:
         if plan is not None:

@@ -147,3 +147,15 @@ def test_delete_asks_first(store: Store) -> None:
         f'Deleted {message.conversation} "Hello" with 1 message.\n'
     )
     assert store.conversations() == []
+
+
+def test_a_conversation_is_kept_out_of_every_training_and_let_in_again(store: Store) -> None:
+    id = talk(store, "My diary", "I see")[0].conversation
+    assert history("never-train", id[:5])[0] == f'Nothing of {id} "My diary" is ever trained on.\n'
+    assert history("list")[0].splitlines()[1].split()[-3:] == ["never", "My", "diary"]
+    assert history("show", id)[0].startswith(f"{id}  My diary  (never trained on)\n")
+    assert as_json("list")["conversations"][0]["never_train"] is True
+    assert history("never-train", id, "--off")[0] == f'{id} "My diary" may be trained on again.\n'
+    assert history("list")[0].splitlines()[1].split()[-3:] == ["-", "My", "diary"]
+    with pytest.raises(NotFoundError, match="No conversation"):
+        history("never-train", "ffff")

@@ -79,6 +79,17 @@ def test_a_version_1_database_opens_with_all_that_was_said(version_1: Path) -> N
         assert store.check() == []
 
 
+def test_a_conversation_of_a_version_2_database_may_be_trained_on_until_somebody_says_never(version_1: Path) -> None:
+    run(version_1, MIGRATIONS[:2])
+    with Store.open(version_1) as store:
+        assert version(version_1)[0] == len(MIGRATIONS)
+        assert version(version_1.with_name("chats.db.backup-2"))[0] == 2
+        assert store.conversation("aaaaaaaa").never_train is False
+        assert store.update_conversation("aaaaaaaa", never_train=True).never_train is True
+    with Store.open(version_1) as store:
+        assert [each.never_train for each in store.conversations()] == [True]
+
+
 def test_a_backup_of_the_old_version_precedes_a_change_of_schema(version_1: Path) -> None:
     run(version_1, [*MIGRATIONS[:1], MOOD])
     backup = version_1.with_name("chats.db.backup-1")

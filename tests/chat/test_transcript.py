@@ -213,3 +213,20 @@ def test_what_goes_out_comes_back_the_same(
     (id,) = import_file(store, tmp_path / "out").conversations
     assert [message.turn for message in store.branch(id)] == expected
     assert store.conversation(id).system == (clean(system) if clean(system).strip() else "")
+
+
+@pytest.mark.parametrize("format", [Format.JSONL, Format.SHAREGPT])
+def test_what_is_never_trained_on_stays_so_in_a_file_and_back(store: Store, file: File, format: Format) -> None:
+    kept_out = talk(store, "mine alone", "yes")[0].conversation
+    talk(store, "anybody's", "yes")
+    store.update_conversation(kept_out, never_train=True)
+    lines = exported(store, format)
+    assert [line.get("never_train") for line in lines] == [True, None]
+    imported = import_file(store, file("".join(json.dumps(line) + "\n" for line in lines)))
+    assert [store.conversation(id).never_train for id in imported.conversations] == [True, False]
+
+
+@pytest.mark.parametrize("mark", ["false", '"true"', "1", "null"])
+def test_only_the_word_itself_keeps_an_imported_conversation_out(store: Store, file: File, mark: str) -> None:
+    [id] = import_file(store, file(GOOD.removesuffix("}") + f', "never_train": {mark}}}')).conversations
+    assert store.conversation(id).never_train is False

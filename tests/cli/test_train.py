@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import signal
 import subprocess
@@ -48,7 +49,8 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     events = done.events
     assert [each for each in events if each["event"] == "dataset"] == events[:1]
     assert set(events[0]) == {
-        "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted"
+        "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted",
+        "private", "kept",
     }  # fmt: skip
     assert (events[0]["conversations"], events[0]["examples"], events[0]["dropped"]) == (2, 2, {})
     assert 0 < events[0]["supervised_tokens"] < events[0]["tokens"]
@@ -171,7 +173,7 @@ def test_a_missing_file_is_not_found(run: Run, tiny: Paths, tmp_path: Path) -> N
         "{not json",
         "[" * 100_000,
         '"text"',
-        '{"question": "x", "answer": "y"}',
+        '{"asked": "x", "said": "y"}',
         '{"prompt": "x", "response": ""}',
         '{"prompt": "x", "response": 7}',
         '{"messages": [{"role": "assistant", "content": "alone"}]}',
@@ -221,12 +223,19 @@ def test_the_other_forms_of_a_line_are_learnt_too(run: Run, tiny: Paths, example
 def test_words_that_do_not_fit_together(run: Run, tiny: Paths, examples: Path) -> None:
     assert run("train", "--name", "shop").code == 2
     assert "--name" in run("train", examples).sentence
-    for flags in (["--since", "2026-01-01"], ["--search", "x"], ["--adapter", "a"], ["--include", "unrated"]):
+    for flags in (
+        ["--since", "2026-01-01"], ["--until", "2026-01-01"], ["--search", "x"], ["--adapter", "a"],
+        ["--include", "unrated"], ["--rating", "good"],
+    ):  # fmt: skip
         done = run("train", examples, "--name", "shop", *flags)
         assert done.code == 2
         assert "history only" in done.sentence
     for day in ("yesterday", "2026-13-01", "0000-01-01"):
         assert "--since 2026-11-24" in run("train", "from-history", "--name", "shop", "--since", day).sentence
+    assert "--until 2026-11-24" in run("train", "from-history", "--name", "shop", "--until", "x").sentence
+    assert run("train", "from-history", "--name", "shop", "--rating", "bad").code == 2
+    assert "did you mean e-mail" in run("train", examples, "--name", "shop", "--keep", "email").sentence
+    assert "--mask" in run("train", examples, "--name", "shop", "--keep", "e-mail").sentence
     assert run("train", examples, "--name", "shop", "--effort", "heroic").code == 2
     assert run("train", examples, "--name", "shop", "--base", "nowhere").code == 3
 
@@ -290,6 +299,46 @@ def test_the_filters_choose(run: Run, worn: str) -> None:
     assert examples("--conversation", "zzzz") == -3
     assert examples("--since", "2000-01-01") == 2
     assert examples("--since", "2999-01-01") == -4
+    assert examples("--until", "2000-01-01") == -4
+    assert examples("--since", today := datetime.datetime.now().date().isoformat(), "--until", today) == 2
+    assert examples("--rating", "good") == 2
+    assert examples("--rating", "edited") == -4
+    run("history", "never-train", ids[0])
+    assert examples() == 1
+
+
+def test_a_dry_run_says_why_each_answer_is_left_out_what_is_private_and_what_it_takes(run: Run, tiny: Paths) -> None:
+    answer = run("ask", "Where do I write to?", "--json").json["message"]
+    run("history", "edit", str(answer), "To anna.smith@example.com, or call +44 20 7946 0958.")
+    run("ask", "Hello")
+    said = run("train", "from-history", "--name", "mine", "--dry-run", "--keep", "phone").err
+    for part in (
+        "left out  1 unrated: nobody said whether they are good; rate or edit them, or add --include unrated",
+        "private   1 e-mail replaced by placeholders; --keep RULE leaves a rule off",
+        "          1 phone learnt as they are",
+        "enough?   1 answer: enough to learn by heart",
+        "masked  e-mail  a…@e….com  in ",
+        "kept  phone  +4…8  in ",
+        "of memory (a guess",
+    ):
+        assert part in said
+    assert "anna" not in said
+    counted = run("train", "from-history", "--name", "mine", "--dry-run", "--json").json
+    assert (counted["redacted"], counted["private"], counted["kept"]) == (2, {"e-mail": 1, "phone": 1}, {})
+
+
+def test_a_table_is_learnt_from_with_what_is_private_in_it_said_or_masked(
+    run: Run, tiny: Paths, tmp_path: Path
+) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_text("question,answer\nWhere?,Write to help@example.org.\n", encoding="utf-8")
+    given = run("train", path, "--name", "faq", "--dry-run")
+    assert "private   1 e-mail learnt as they are" in given.err
+    assert "kept  e-mail  h…@e….org  in row 1, message 2" in given.err
+    masked = run("train", path, "--name", "faq", "--mask", "--effort", "light", "--json", "--yes").events[0]
+    assert (masked["examples"], masked["private"], masked["kept"]) == (1, {"e-mail": 1}, {})
+    (job,) = tiny.training.iterdir()
+    assert "[E-MAIL]" in (job / "train.jsonl").read_text(encoding="utf-8")
 
 
 def test_private_data_is_masked_and_counted(run: Run, tiny: Paths) -> None:

@@ -25,6 +25,7 @@ from lora_chat.training.job import create_job, read_job, split
 from lora_chat.training.jobs import check_free, run_job
 from lora_chat.training.preview import preview
 from lora_chat.training.recipe import HANDFUL, choose_recipe
+from lora_chat.training.redact import Hit
 from lora_chat.training.selection import Lesson, Selection
 from tests.engine.conftest import LESSONS, lesson, make_job, short_recipe
 
@@ -41,24 +42,28 @@ ODD = Lesson(
 )
 
 
+HITS = ((), (Hit("e-mail", "a…@b….io"), Hit("e-mail", "c…@d….io")), (), (Hit("phone", "+4…8", masked=False),), ())
+
+
 def test_a_job_is_read_as_it_was_written(tmp_path: Path) -> None:
-    lessons = (*LESSONS, ODD)
+    lessons = (*LESSONS, replace(ODD, hits=HITS))
     recipe = choose_recipe(3, 10**8, "deep", seed=7)
-    selection = Selection(lessons, {"rated bad": 2, "wore another adapter": 1}, redacted=4)
+    selection = Selection(lessons, {"rated bad": 2, "wore another adapter": 1})
     folder = create_job(tmp_path / "training", "support-bot", "smollm2-135m", "history", selection, recipe)
     job = read_job(folder)
     assert (job.name, job.base, job.source) == ("support-bot", "smollm2-135m", "history")
     assert (job.train, job.heldout) == (lessons, ())
-    assert (job.dropped, job.redacted, job.recipe) == (selection.dropped, 4, recipe)
+    assert (job.dropped, job.redacted, job.recipe) == (selection.dropped, 2, recipe)
+    assert (job.private, job.kept) == ({"e-mail": 2}, {"phone": 1})
     assert folder.name.endswith("-support-bot")
 
 
 def test_why_an_answer_is_taught_is_no_part_of_the_job(tmp_path: Path) -> None:
-    taught = replace(ODD, why=("edited", "rated good"), redacted=(0, 1, 0, 0, 0))
+    taught = replace(ODD, why=("edited", "rated good"), hits=HITS)
     folder = make_job(tmp_path, (taught,))
     [read] = read_job(folder).train
     assert read == taught
-    assert (read.why, read.redacted) == ((), ())
+    assert (read.why, read.hits) == ((), ())
     assert "why" not in (folder / "train.jsonl").read_text()
 
 
@@ -138,12 +143,13 @@ def test_another_seed_holds_out_others() -> None:
 
 def test_the_preview_counts_what_the_training_will(tiny_llama: InstalledBase) -> None:
     prompt = load_prompt_format(tiny_llama.folder)
-    found = preview(Selection((*LESSONS, ODD), {"unrated": 1}, 2), prompt)
+    found = preview(Selection((*LESSONS, replace(ODD, hits=HITS)), {"unrated": 1}), prompt)
     examples = [example for each in (*LESSONS, ODD) for example in prompt.examples(each.messages, each.learn)]
     assert (found.conversations, found.examples) == (3, 4)
     assert found.tokens == sum(len(example.ids) for example in examples)
     assert found.supervised_tokens == sum(map(sum, (example.supervised for example in examples)))
     assert (found.dropped, found.redacted) == ({"unrated": 1}, 2)
+    assert (found.private, found.kept) == ({"e-mail": 2}, {"phone": 1})
 
 
 # The recipe

@@ -12,8 +12,8 @@ import pytest
 from lora_chat.chat.conversation import Message, Rating, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.training.rows import LONGEST_LINE
 from lora_chat.training.selection import (
-    LONGEST_LINE,
     HistoryFilter,
     Lesson,
     Selection,
@@ -98,6 +98,19 @@ def test_what_nobody_judged_is_learnt_only_if_asked_for_and_never_what_was_judge
     assert (learnt(found), found.dropped) == (["unjudged"], {"rated bad": 1})
 
 
+def test_nothing_of_a_conversation_that_is_never_to_be_trained_on_is_learnt(store: Store) -> None:
+    kept_out = go_on(store, exchange(store, "My secret", "Noted."), "And again?", "Noted.", Rating.GOOD)
+    exchange(store, "q", "a")
+    store.update_conversation(kept_out.conversation, never_train=True)
+    for wanted in (EVERYTHING, HistoryFilter(unrated=True)):
+        found = select_from_history(store, wanted)
+        assert (learnt(found), found.dropped) == (["a"], {"never to be trained on": 2})
+    with pytest.raises(RefusedError, match="2 never to be trained on"):
+        select_from_history(store, HistoryFilter(conversations=(kept_out.conversation,)))
+    store.update_conversation(kept_out.conversation, never_train=False)
+    assert learnt(select_from_history(store, EVERYTHING)) == ["Noted.", "Noted.", "a"]
+
+
 def test_a_conversation_is_a_lesson_up_to_its_last_good_answer_with_the_others_as_context(store: Store) -> None:
     first = exchange(store, "q1", "a1", rating=None, system="Be brief.")
     second = go_on(store, first, "q2", "a2", Rating.GOOD)
@@ -115,6 +128,53 @@ def test_the_same_exchange_twice_is_learnt_once_and_of_different_answers_the_new
     found = select_from_history(store, EVERYTHING)
     assert learnt(found) == ["b"]
     assert found.dropped == {"duplicate": 1, "answered otherwise since": 1}
+
+
+def test_of_exchanges_in_almost_the_same_words_the_newest_that_is_vouched_for_is_learnt(store: Store) -> None:
+    exchange(store, "How do I return it?", "Press Return.")
+    kept = exchange(store, "How do I return it", "press return!")
+    exchange(store, "how do i return it?", "Press RETURN.", rating=None)
+    exchange(store, "How can I send it back?", "Press Return.")
+    found = select_from_history(store, HistoryFilter(unrated=True))
+    assert learnt(found) == ["press return!", "Press Return."]
+    assert found.lessons[0].source == kept.conversation
+    assert found.dropped == {"near duplicate": 2}
+
+
+def test_a_near_duplicate_in_a_longer_talk_is_context(store: Store) -> None:
+    long = go_on(store, exchange(store, "Hello", "Hi."), "And now?", "Now this.", Rating.GOOD)
+    exchange(store, "hello!", "hi")
+    found = select_from_history(store, EVERYTHING)
+    assert [lesson.learn for lesson in found.lessons] == [(3,), (1,)]
+    assert [turn.content for turn in found.lessons[0].messages] == ["Hello", "Hi.", "And now?", "Now this."]
+    assert found.lessons[0].source == long.conversation
+
+
+def test_answers_can_be_chosen_by_how_they_are_vouched_for_and_until_when(store: Store) -> None:
+    exchange(store, "q1", "good")
+    store.edit_answer(exchange(store, "q2", "wrong", rating=None).id, "right")
+    both = store.edit_answer(exchange(store, "q3", "wrong", rating=None).id, "right and good")
+    store.rate(both.id, Rating.GOOD)
+    exchange(store, "q4", "unjudged", rating=None)
+
+    def chosen(**wanted: Any) -> tuple[list[str], dict[str, int]]:
+        found = select_from_history(store, HistoryFilter(**wanted))
+        return learnt(found), found.dropped
+
+    assert chosen(vouched="edited") == (["right", "right and good"], {"not edited": 1, "unrated": 1})
+    assert chosen(vouched="rated good") == (["good", "right and good"], {"not rated good": 1, "unrated": 1})
+    assert chosen(vouched="edited", unrated=True)[0] == ["right", "right and good", "unjudged"]
+    store.database._connection.execute("UPDATE messages SET created_at = 1000 WHERE id < ?", (both.id,))
+    assert chosen(until=1000.5) == (["good", "right"], {"too new": 2})
+    with pytest.raises(RefusedError, match="4 too new"):
+        select_from_history(store, HistoryFilter(until=1000.0, unrated=True))
+
+
+def test_a_rule_for_private_data_can_be_left_off(store: Store) -> None:
+    exchange(store, "I am ada@example.org", "Call +44 20 7946 0958.")
+    found = select_from_history(store, HistoryFilter(keep=frozenset({"e-mail"})))
+    assert said_in(found.lessons[0]) == ["I am ada@example.org", "Call [PHONE]."]
+    assert (found.private, found.kept, found.redacted) == ({"phone": 1}, {"e-mail": 1}, 1)
 
 
 def test_the_same_question_after_other_talk_is_another_question(store: Store) -> None:
@@ -371,7 +431,9 @@ GOOD = {"prompt": "q", "response": "a"}
         ('{"prompt": "q", "response": null}', "none of the known forms"),
         ('{"messages": []}', "none of the known forms"),
         ('{"messages": [1]}', "none of the known forms"),
-        ('{"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]}]}', "none of the known forms"),
+        ('{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', "message 1 is not text"),
+        ('{"messages": [{"role": "user", "content": []}]}', "message 1 is not text"),
+        ('{"prompt": "q", "prompt": "r", "response": "a"}', '"prompt" twice in one object'),
         ('{"messages": [{"role": "wizard", "content": "q"}]}', "none of the known forms"),
         ('{"prompt": "q", "response": " \\n"}', "no answer to a question"),
         ('{"messages": [{"role": "user", "content": "q"}]}', "no answer to a question"),

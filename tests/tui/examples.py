@@ -27,6 +27,7 @@ from lora_chat.text import clean
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady, Installed, Report
 from lora_chat.training.recipe import Effort, choose_recipe
+from lora_chat.training.redact import Hit as RuleHit
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
 from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.adapters import AdaptersScreen
@@ -150,11 +151,16 @@ EXCHANGES = (
 )
 
 
+PRIVATE = ((), (), (RuleHit("e-mail", "a…@e….org"),))
+"""Of one lesson: an answer with an address."""
+
+
 def plan(
     excluded: Collection[tuple[str, int]] = (),
     effort: Effort = "normal",
     *,
     unrated: bool = False,
+    keep: Collection[str] = (),
     exchanges: tuple[tuple[str, str, str], ...] = EXCHANGES,
 ) -> Plan:
     """One lesson ``c0``, ``c1``, … for each exchange; its answer is the third turn."""
@@ -164,14 +170,22 @@ def plan(
         (Turn(Role.SYSTEM, "Be brief."), Turn(Role.USER, asked), Turn(Role.ASSISTANT, said))
         for asked, said, _ in exchanges
     ]
-    lessons = [Lesson(each, (2,), f"c{at}", (exchanges[at][2],)) for at, each in enumerate(turns)]
-    found = Selection(tuple(lessons), {"unrated": 31, "stopped": 4}, 3)
+    lessons = [Lesson(each, (2,), f"c{at}", (exchanges[at][2],), PRIVATE) for at, each in enumerate(turns)]
+    found = Selection(tuple(lessons), {"unrated": 31, "stopped": 4})
     left = found.without(excluded)
     recipe = choose_recipe(len(left.lessons), BASE.parameters, effort)
-    counted = DatasetReady(len(left.lessons), left.examples, left.dropped, 2310, 1020, 3)
+    counted = DatasetReady(len(left.lessons), left.examples, left.dropped, 2310, 1020, 3, {"e-mail": 2, "card": 1})
     cost = Estimate(130, 1_200_000_000, "measured in 2 earlier trainings")
     return Plan(
-        "pirate-2", BASE, HistoryFilter(unrated=unrated), found, frozenset(excluded), left, recipe, counted, cost
+        "pirate-2",
+        BASE,
+        HistoryFilter(unrated=unrated, keep=frozenset(keep)),
+        found,
+        frozenset(excluded),
+        left,
+        recipe,
+        counted,
+        cost,
     )
 
 

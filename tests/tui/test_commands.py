@@ -43,6 +43,8 @@ TYPED = {
     "retry": "",
     "search hello": SearchScreen,
     "rename Another title": "It is called Another title now.",
+    "train never": "Nothing of this conversation is ever trained on",
+    "train allow": "may be trained on.",
     "system Be brief.": "The system prompt is set.",
     "system": DetailsScreen,
     "context": DetailsScreen,
@@ -162,6 +164,31 @@ def test_new_open_rename_and_delete_keep_what_they_say(window: Tell, tiny: Paths
         await w.press("enter")
         await w.until(lambda: w.app.chat.talk.views)
         await w.see("● First thing")
+
+    window(story)
+
+
+def test_a_conversation_kept_out_of_every_training_is_marked_in_the_list_and_in_the_title(
+    window: Tell, tiny: Paths
+) -> None:
+    def kept_out() -> bool:
+        with Store.open(tiny.database) as store:
+            return [each.never_train for each in store.conversations()] == [True]
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/train never")
+        await w.hear("No conversation is open yet")
+        await w.answered("My diary")
+        await w.write("/train never")
+        await w.see("⊘ My diary")
+        await w.see("⊘ never trained on")
+        assert kept_out()
+        await w.write("/train from-history")
+        await w.hear("1 never to be trained on")
+        await w.write("/train allow")
+        await w.see("● My diary")
+        assert not kept_out()
 
     window(story)
 

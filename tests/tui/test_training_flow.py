@@ -101,6 +101,26 @@ def test_the_plan_shows_what_is_learnt_and_counts_again_with_each_choice(window:
     window(story, (120, 36))
 
 
+def test_a_rule_for_private_data_is_switched_and_what_it_finds_is_learnt_as_it_was_said(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Where do I write to?")
+        await w.write("/edit To help@example.org.")
+        await w.hear("Kept as the answer you wanted")
+        plan = await planned(w)
+        await w.see("1 e-mail masked")
+        await w.press("p")
+        await w.see("h…@e….org")
+        await w.press("space")
+        await w.see("as said")
+        await w.press("escape")
+        await w.until(lambda: plan.plan.wanted.keep == {"e-mail"} and not plan.counting)
+        await w.see("1 e-mail as said")
+        assert plan.plan.selection.lessons[0].messages[-1].content == "To help@example.org."
+
+    window(story, (120, 36))
+
+
 def test_a_training_is_started_ends_in_a_report_and_enter_wears_it(window: Tell, tiny: Paths) -> None:
     async def story(w: Window) -> None:
         await corrected(w)

@@ -50,8 +50,9 @@ def test_a_plan_is_shown_before_anything_is_spent() -> None:
     seen = looks(TrainingPlanScreen(plan()))
     assert "Train from history → pirate-2" in seen
     assert "2 edited · 1 rated good   2,310 tokens, 1,020 supervised" in seen
-    assert "31 unrated · 4 stopped" in seen
-    assert "3 pieces are masked" in seen
+    assert "31 unrated · 4 stopped   w says why" in seen
+    assert "2 e-mail · 1 card masked   p switches the rules" in seen
+    assert "Enough?    3 answers: enough to learn by heart" in seen
     assert "‹normal›" in seen
     assert "about 2 min · 1.2 GB of memory   measured in 2 earlier trainings" in seen
     assert "Where is my parcel?" in seen
@@ -99,6 +100,36 @@ def test_unrated_answers_come_and_go_and_the_place_is_kept() -> None:
 
     asked = show(TrainingPlanScreen(plan()), story)[1]
     assert [event.unrated for event in asked if isinstance(event, PlanWanted)] == [True, True, False]
+
+
+def test_the_rules_for_private_data_are_seen_and_switched() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await seat.press("p")
+        assert "Private data" in seen
+        assert "masked    e-mail" in seen
+        assert "a…@e….org" in seen
+        assert "a name of at most 64 characters" in seen
+        assert "space leave off · esc back" in seat.keys
+        seen = await seat.press("space")
+        assert "as said   e-mail" in seen
+        assert "space mask · esc back" in seat.keys
+        await answers(seat, "escape", counted=plan(keep={"e-mail"}))
+        await seat.press("p", "down", "escape")  # nothing was switched
+        assert "counting…" not in await seat.rests()
+        await answers(seat, "p", "space", "escape", counted=plan())
+
+    asked = show(TrainingPlanScreen(plan()), story, (120, 36))[1]
+    assert [event.keep for event in asked if isinstance(event, PlanWanted)] == [{"e-mail"}, frozenset()]
+
+
+def test_why_answers_are_left_out_is_explained_with_what_to_do() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await seat.press("w")
+        assert "31 unrated" in seen
+        assert "nobody said whether they are good" in seen
+        assert "they are unfinished; answer again, or edit them" in seen
+
+    show(TrainingPlanScreen(plan()), story)
 
 
 def test_nothing_starts_while_it_counts_or_when_nothing_is_left() -> None:

@@ -161,7 +161,9 @@ class ChatScreen(Touring):
 
     async def on_view_seen(self, event: news.ViewSeen) -> None:
         """What is open, and what it wears."""
-        self.query_one(TitleBar).title = event.conversation.title if event.conversation else ""
+        bar = self.query_one(TitleBar)
+        bar.title = event.conversation.title if event.conversation else ""
+        bar.never_train = event.conversation is not None and event.conversation.never_train
         self._open = event.conversation.id if event.conversation else None
         self.worn = event.worn
         self.asking.wear(self.worn, event.scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,15 +16,20 @@ from textual.widgets.option_list import Option
 
 from lora_chat.sitting.training import Plan
 from lora_chat.text import clean_line
+from lora_chat.training.reasons import words_for
 from lora_chat.training.recipe import Effort
 from lora_chat.training.selection import Lesson
 from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.widgets.choices import Choices
 from lora_chat.tui.widgets.columns import Column, Columns
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.pane import HEIGHTS
 from lora_chat.tui.widgets.plan_figures import EFFORTS, PlanFigures
+
+if TYPE_CHECKING:
+    from lora_chat.services import Services
 
 NOTHING_LEFT = "Every answer is left out: nothing to learn. Space takes one in again."
 STILL_COUNTING = "Still counting what changed: press Enter again in a moment."
@@ -41,6 +46,12 @@ class PlanWanted(Message):
     excluded: frozenset[tuple[str, int]]
     effort: Effort
     unrated: bool
+    keep: frozenset[str] = frozenset()
+    """Rules for private data that are left off."""
+
+    def of(self, plan: Plan, services: Services) -> Plan:
+        """``plan`` counted again so. Raises as ``Plan.make``."""
+        return plan.again(services, excluded=self.excluded, effort=self.effort, unrated=self.unrated, keep=self.keep)
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,8 @@ class TrainingPlanScreen(Screen[Plan | None]):
         Binding("left", "effort(-1)", "effort", key_display="← →", id="plan.lighter"),
         Binding("right", "effort(1)", "effort", show=False, id="plan.deeper"),
         Binding("v", "view", "view", id="plan.view"),
+        Binding("p", "private", "private", id="plan.private"),
+        Binding("w", "why", "why left out", id="plan.why"),
         Binding("escape", "dismiss", "back", id="plan.back"),
     ]
 
@@ -93,6 +106,7 @@ class TrainingPlanScreen(Screen[Plan | None]):
         self._excluded = plan.excluded
         self._effort: Effort = plan.recipe.effort
         self._unrated = plan.wanted.unrated
+        self._keep = plan.wanted.keep
         self._answers: list[Taught] = []
 
     def compose(self) -> ComposeResult:
@@ -120,15 +134,15 @@ class TrainingPlanScreen(Screen[Plan | None]):
     def refuse(self, why: str) -> None:
         """The newest choices cannot be: those of the plan hold again."""
         self._excluded, self._effort = self.plan.excluded, self.plan.recipe.effort
-        self._unrated = self.plan.wanted.unrated
+        self._unrated, self._keep = self.plan.wanted.unrated, self.plan.wanted.keep
         self._draw()
         self._refuse(why)
 
     @property
     def counting(self) -> bool:
         """Whether the figures are of other choices than the person's newest."""
-        shown = (self.plan.excluded, self.plan.recipe.effort, self.plan.wanted.unrated)
-        return shown != (self._excluded, self._effort, self._unrated)
+        shown = (self.plan.excluded, self.plan.recipe.effort, self.plan.wanted.unrated, self.plan.wanted.keep)
+        return shown != (self._excluded, self._effort, self._unrated, self._keep)
 
     # Drawing
 
@@ -184,6 +198,10 @@ class TrainingPlanScreen(Screen[Plan | None]):
             case "view", _:
                 # The new plan is for the screen that is open.
                 return looked_at is not None and not self.counting
+            case "private", _:
+                return not self.counting
+            case "why", _:
+                return bool(self.plan.counted.dropped) and not self.counting
         return True
 
     def action_start(self) -> None:
@@ -215,12 +233,26 @@ class TrainingPlanScreen(Screen[Plan | None]):
 
     def _changed(self) -> None:
         self._draw()
-        self.post_message(PlanWanted(self._excluded, self._effort, self._unrated))
+        self.post_message(PlanWanted(self._excluded, self._effort, self._unrated, self._keep))
 
     def action_view(self) -> None:
         """The whole exchange that the answer looked at ends."""
         if taught := self._looked_at:
             self.app.push_screen(DetailsScreen(f"What it will learn · {taught.why}", list(_in_full(taught))))
+
+    def action_private(self) -> None:
+        """What is private in it, and which rules say so."""
+        self.app.push_screen(PrivateScreen(self.plan.found.hits, self._keep), self._keeps)
+
+    def _keeps(self, keep: frozenset[str] | None) -> None:
+        if keep is not None and keep != self._keep:
+            self._keep = keep
+            self._changed()
+
+    def action_why(self) -> None:
+        """Each reason why answers are left out, and what changes it."""
+        rows = [(f"{count:,} {reason}", words_for(reason)) for reason, count in self.plan.counted.dropped.items()]
+        self.app.push_screen(DetailsScreen("Why answers are left out", rows))
 
 
 def _answers(plan: Plan) -> Iterator[Taught]:

@@ -128,6 +128,10 @@ class ConversationList(OptionList):
             self.highlighted = self.get_option_index(id)
 
 
+_MARKS = {(False, False): "  ", (False, True): "● ", (True, False): "⊘ ", (True, True): "⊘ "}
+"""By whether it is never trained on, and whether it is the open one."""
+
+
 def _rows(conversations: Sequence[Conversation], current: str | None, today: datetime.date) -> Iterator[Option]:
     if not conversations:
         yield Option(Content.styled("Nothing yet: write a\nmessage, and it is kept.", "$text-muted"), disabled=True)
@@ -139,7 +143,7 @@ def _rows(conversations: Sequence[Conversation], current: str | None, today: dat
                 yield Option(Content(""), disabled=True)
             yield Option(Content.styled(when, "$text-muted"), disabled=True)
             day = when
-        mark = ("● ", "$primary") if each.id == current else ("  ", "")
+        mark = (_MARKS[each.never_train, each.id == current], "$primary" if each.id == current else "$text-muted")
         title = clean_line(each.title, 80) or "untitled"
         yield Option(Content.assemble(mark, (title, "bold" if each.id == current else "")), id=each.id)
 

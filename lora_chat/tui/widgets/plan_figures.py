@@ -13,6 +13,8 @@ from lora_chat.models.sources.staging import size
 from lora_chat.sitting.training import Plan
 from lora_chat.text import clean_line
 from lora_chat.training.estimate import spoken
+from lora_chat.training.events import DatasetReady
+from lora_chat.training.preview import too_little
 from lora_chat.training.recipe import Effort
 from lora_chat.tui.widgets.columns import facts
 
@@ -37,8 +39,11 @@ def _rows(plan: Plan, effort: Effort, counting: bool) -> Iterator[tuple[str, Con
     tokens = "counting…" if counting else f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
     yield "Taught", Content.assemble(_taught(plan), ("   " + tokens, "$text-muted"))
     dropped = [f"{count:,} {clean_line(reason, 60)}" for reason, count in counted.dropped.items()]
-    yield "Left out", Content(" · ".join(dropped) or "nothing")
-    yield "Private", Content(_private(counted.redacted))
+    why = "   w says why" if dropped else ""
+    yield "Left out", Content.assemble(" · ".join(dropped) or "nothing", (why, "$text-muted"))
+    yield "Private", Content.assemble(_private(counted), ("   p switches the rules", "$text-muted"))
+    if few := too_little(counted):
+        yield "Enough?", Content.styled(few, "$text-muted")
     yield "Effort", Content(" ").join(_effort(each, each == effort) for each in EFFORTS)
     yield "Takes", Content.styled("counting…", "$text-muted") if counting else _cost(plan)
 
@@ -50,10 +55,15 @@ def _taught(plan: Plan) -> str:
     return " · ".join(counts) or (f"{plan.selection.examples:,} answers" if plan.selection.examples else "nothing")
 
 
-def _private(redacted: int) -> str:
-    if not redacted:
-        return "nothing found that had to be masked"
-    return f"{redacted:,} {'piece is' if redacted == 1 else 'pieces are'} masked"
+def _private(counted: DatasetReady) -> str:
+    """``2 e-mail · 1 card masked   1 phone as it was said``."""
+    parts = [(counted.private, "masked"), (counted.kept, "as said")]
+    said = [
+        " · ".join(f"{count:,} {clean_line(rule, 40)}" for rule, count in counts.items()) + f" {done}"
+        for counts, done in parts
+        if counts
+    ]
+    return "   ".join(said) or "nothing found that had to be masked"
 
 
 def _effort(effort: Effort, chosen: bool) -> Content:

@@ -24,6 +24,8 @@ class TitleBar(Widget):
     base: reactive[str] = reactive("")
     engine: reactive[str] = reactive("")
     """What the engine does while it is not ready: ``loading``."""
+    never_train: reactive[bool] = reactive(False)
+    """Whether the conversation is kept out of every training."""
     used: reactive[int] = reactive(0)
     """Tokens of the context that are filled before the next message."""
     window: reactive[int] = reactive(0)
@@ -41,7 +43,8 @@ class TitleBar(Widget):
         return Content.assemble((name, "$text-muted"), "   ", (title, "bold"), gap, right)
 
     def _right(self) -> Content:
-        parts = [Content.styled(part, "$text-muted") for part in (self.base, self.engine) if part]
+        kept_out = "⊘ never trained on" if self.never_train else ""
+        parts = [Content.styled(part, "$text-muted") for part in (kept_out, self.base, self.engine) if part]
         if self.window and self.used:
             share = self.used / self.window
             style = "$warning" if share >= WARM else "$text-muted"

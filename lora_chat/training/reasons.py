@@ -1,0 +1,38 @@
+"""Why answers are left out, in plain words, and what a person can do about it. Owns the words; never leaves one out."""
+
+from __future__ import annotations
+
+from lora_chat.text import clean_line
+
+_WORDS = {
+    "unrated": "nobody said whether they are good; rate or edit them, or add --include unrated",
+    "rated bad": "write the answer you wanted, or rate them good",
+    "stopped": "they are unfinished; answer again, or edit them",
+    "interrupted": "they were cut off; answer again, or edit them",
+    "failed": "they were cut off by an error; answer again, or edit them",
+    "streaming": "they are still being written; wait",
+    "empty": "there is nothing in them; edit them",
+    "duplicate": "the same exchange is learnt already",
+    "near duplicate": "a newer exchange in almost the same words is learnt; edit it where they should differ",
+    "answered otherwise since": "the same question has a newer answer; rate that one bad to learn the old one",
+    "too old": "they are from before --since",
+    "too new": "they are from after --until",
+    "not edited": "--rating edited takes only what you wrote",
+    "not rated good": "--rating good takes only what you rated good",
+    "wore another adapter": "--adapter takes only what that one said",
+    "not about that": "--search takes only exchanges that hold the text",
+    "never to be trained on": "you keep their conversation out; /train allow or `history never-train --off` lets it in",
+    "excluded": "you left them out here",
+}
+"""Of each reason what stands behind it; every reason of ``history``, ``files`` and ``lesson`` is here."""
+
+
+def words_for(reason: str) -> str:
+    """What stands behind it; nothing where nobody knows it, such as another version's."""
+    return _WORDS.get(reason, "")
+
+
+def explained(reason: str, count: int) -> str:
+    """``31 unrated: nobody said …``."""
+    said = f"{count:,} {clean_line(reason, 60)}"
+    return f"{said}: {words_for(reason)}" if words_for(reason) else said
