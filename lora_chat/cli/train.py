@@ -213,3 +213,9 @@ def figures(report: Report) -> Iterator[str]:
             f"  loss on general questions it was not taught "
             f"{report.general_loss_before:.2f} → {report.general_loss_after:.2f}"
         )
+    if report.general_kl_after is not None and report.general_kl_bound is not None:
+        yield f"  KL from the base on them {report.general_kl_after:.3f} (bound {report.general_kl_bound:g})"
+    if report.text_loss_before is not None and report.text_loss_after is not None:
+        yield f"  loss on plain text {report.text_loss_before:.2f} → {report.text_loss_after:.2f}"
+    if report.forgot:
+        yield f"  ✗ {report.forgot}"

@@ -160,6 +160,9 @@ class Training:
             return f"The training of {name} failed: {self.failure}"
         if self.state == "cancelled":
             return f"The training of {name} was stopped after {step.step if step else 0} steps; nothing changed."
+        if self.installed is not None and self.installed.report.forgot:
+            worn = f"/adapter use {self.installed.adapter} wears it all the same"
+            return f"{self.installed.adapter} is trained and not worn: {self.installed.report.forgot} {worn}."
         if self.installed is not None:
             return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}"
         waits = "paused at " if self.paused else ""

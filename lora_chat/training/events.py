@@ -75,6 +75,16 @@ class Report:
     train_loss_after: float
     stopped_because: str
     """Which rule ended it, in words."""
+    general_kl_before: float | None = None
+    """Mean KL(base ‖ adapted) on those same answers, nats per token: 0, as a new adapter changes nothing."""
+    general_kl_after: float | None = None
+    general_kl_bound: float | None = None
+    """What it may be: beyond it the adapter is not worn by itself."""
+    text_loss_before: float | None = None
+    """On a fixed page of general text."""
+    text_loss_after: float | None = None
+    forgot: str = ""
+    """What to say where the bound is broken; empty where it holds."""
 
 
 @dataclass(frozen=True)

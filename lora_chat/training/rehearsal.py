@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.nn import functional
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import LoraChatError
@@ -27,14 +28,14 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, watch_layers
 from lora_chat.training.dataset import pad
 from lora_chat.training.events import Preparing
-from lora_chat.training.forward import supervised_logits
-from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.forward import supervised_logits, supervised_targets
+from lora_chat.training.general import MEASURED, REHEARSED, TEXT
 
 LIKELIEST = 64
 LONGEST_ANSWER = 32
 """Tokens of each answer: the beginning is where an adapter takes over."""
 _TOGETHER = 8
-_SCHEMA = "2"
+_SCHEMA = "3"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Rehearsal:
 
     rehearsed: tuple[Anchor, ...]
     measured: tuple[Anchor, ...]
+    text: Example
+    """The general text, each token but the first supervised."""
+    text_loss: float
+    """The base's on it, nats per token."""
 
 
 def divergence(logits: torch.Tensor, anchor: Anchor) -> torch.Tensor:
@@ -75,7 +80,7 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator
 
     ``weights`` is the base's hash: answers kept from other weights are made anew.
     """
-    rehearsal = _read(kept, weights)
+    rehearsal = _read(kept, weights, base)
     if rehearsal is None:
         tree = twin(base.tree)
         watch_layers(tree, check)
@@ -84,9 +89,10 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator
         for start in range(0, len(questions), _TOGETHER):
             yield Preparing("the base answers general questions, once", start / len(questions))
             anchors += _answered(base, tree, questions[start : start + _TOGETHER])
+        text_loss = _text_loss(base, tree)
         with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
-            _write(kept, weights, anchors)
-        rehearsal = _parted(anchors)
+            _write(kept, weights, anchors, text_loss)
+        rehearsal = _parted(anchors, base, text_loss)
     yield rehearsal
 
 
@@ -121,24 +127,37 @@ def _anchor(base: BaseModel, tree: Any, prompt: list[int], answer: list[int]) ->
     return Anchor(example, likeliest.indices.cpu(), likeliest.values.cpu())
 
 
-def _parted(anchors: list[Anchor]) -> Rehearsal:
-    return Rehearsal(tuple(anchors[: len(REHEARSED)]), tuple(anchors[len(REHEARSED) :]))
+def _text(base: BaseModel) -> Example:
+    ids = base.prompt.tokenizer.encode(TEXT, add_special_tokens=True).ids[: base.context_window]
+    return Example(tuple(ids), (False,) + (True,) * (len(ids) - 1))
 
 
-def _write(path: Path, weights: str, anchors: list[Anchor]) -> None:
+def _text_loss(base: BaseModel, tree: Any) -> float:
+    batch = pad([_text(base)], base.device)
+    with torch.no_grad():
+        return float(functional.cross_entropy(supervised_logits(tree, batch).float(), supervised_targets(batch)))
+
+
+def _parted(anchors: list[Anchor], base: BaseModel, text_loss: float) -> Rehearsal:
+    rehearsed, measured = anchors[: len(REHEARSED)], anchors[len(REHEARSED) :]
+    return Rehearsal(tuple(rehearsed), tuple(measured), _text(base), text_loss)
+
+
+def _write(path: Path, weights: str, anchors: list[Anchor], text_loss: float) -> None:
     tensors = {}
     for index, anchor in enumerate(anchors):
         tensors[f"{index}.tokens"] = anchor.tokens.int()
         tensors[f"{index}.log_probabilities"] = anchor.log_probabilities
     examples = [[list(anchor.example.ids), sum(anchor.example.supervised)] for anchor in anchors]
-    write_durably(path, save(tensors, _metadata(weights) | {"examples": json.dumps(examples)}))
+    made = {"examples": json.dumps(examples), "text_loss": repr(text_loss)}
+    write_durably(path, save(tensors, _metadata(weights) | made))
 
 
 def _metadata(weights: str) -> dict[str, str]:
-    return {"schema": _SCHEMA, "weights": weights, "questions": json.dumps([REHEARSED, MEASURED])}
+    return {"schema": _SCHEMA, "weights": weights, "questions": json.dumps([REHEARSED, MEASURED, TEXT])}
 
 
-def _read(path: Path, weights: str) -> Rehearsal | None:
+def _read(path: Path, weights: str, base: BaseModel) -> Rehearsal | None:
     """What was kept for these very weights and questions; None where there is nothing, or nothing usable."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -153,6 +172,6 @@ def _read(path: Path, weights: str) -> Rehearsal | None:
                 )
                 for index, (ids, answer) in enumerate(json.loads(metadata["examples"]))
             ]
+            return _parted(anchors, base, float(metadata["text_loss"]))
     except (OSError, SafetensorError, KeyError, ValueError):
         return None  # a cache: whatever is wrong with it, it is made again
-    return _parted(anchors)

@@ -23,6 +23,7 @@ from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, StopAsked, watch_layers
+from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
 from lora_chat.training.events import (
     Cancelled,
@@ -222,6 +223,21 @@ class _Run:
         """The same on the base's own answers to questions that are never trained on."""
         return self._mean_loss([anchor.example for anchor in self.rehearsal.measured])
 
+    def _general(self) -> tuple[float, float]:
+        """``general_loss``, and the mean divergence from the base on the same answers."""
+        loss, drift, count = 0.0, 0.0, 0
+        anchors = sorted(self.rehearsal.measured, key=lambda each: len(each.example.ids))
+        with torch.no_grad():
+            for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
+                sizes = [len(anchor.tokens) for anchor in part]
+                states, targets = self.forward.hidden(batch).split(sizes), supervised_targets(batch).split(sizes)
+                for anchor, piece, wanted in zip(part, states, targets, strict=True):
+                    logits = self.forward.logits(piece)
+                    loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
+                    drift += float(divergence(logits, anchor)) * len(wanted)
+                    count += len(wanted)
+        return loss / count, drift / count
+
     def _mean_loss(self, examples: list[Example]) -> float:
         total, count = 0.0, 0
         with torch.no_grad():
@@ -248,7 +264,8 @@ class _Run:
     def report(self, began: float) -> Report:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
-        heldout, general = self.evaluate(), self.general_loss()
+        heldout, (general, drift) = self.evaluate(), self._general()
+        text = self._mean_loss([self.rehearsal.text])
         if not general < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
         trainable, total = self.tree.get_nb_trainable_parameters()
@@ -266,6 +283,12 @@ class _Run:
             general_loss_after=general,
             train_loss_after=self.loss,
             stopped_because=self.stopped_because,
+            general_kl_before=0.0,
+            general_kl_after=drift,
+            general_kl_bound=BOUND,
+            text_loss_before=self.rehearsal.text_loss,
+            text_loss_after=text,
+            forgot=forgotten(drift),
         )
 
 

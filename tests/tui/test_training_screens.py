@@ -221,6 +221,30 @@ def test_the_report_says_what_was_measured() -> None:
     )
 
 
+FORGOT = dataclasses.replace(
+    REPORT,
+    general_kl_before=0.0,
+    general_kl_after=0.83,
+    general_kl_bound=0.25,
+    text_loss_before=3.1,
+    text_loss_after=3.42,
+    forgot="On general questions it has moved far from the base.",
+)
+
+
+def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
+    assert after(TrainingReportScreen(installed(FORGOT)), "enter", "escape") == [False]
+    assert after(TrainingReportScreen(installed(FORGOT)), "w") == [True]
+    assert after(TrainingReportScreen(installed()), "w", "k") == [False]
+    seen = looks(TrainingReportScreen(installed(FORGOT)), (120, 36))
+    assert "not worn: it forgot too much" in seen
+    assert "Other talk   loss 1.02 → 1.04 · KL 0.83 (bound 0.25)" in seen
+    assert "Plain text   loss 3.10 → 3.42" in seen
+    assert "On general questions it has moved far from the base." in seen
+    assert "w wear it all the same · k keep, do not wear" in seen
+    assert "enter" not in seen.splitlines()[-1]
+
+
 def test_before_and_after_fill_in_as_they_come() -> None:
     async def story(seat: Seat) -> None:
         screen = seat.app.screen
