@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -36,6 +36,10 @@ def train(
     include: Annotated[Literal["unrated"] | None, typer.Option(help="Also answers nobody judged.")] = None,
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A value of the recipe, as rank=16; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be learnt.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
@@ -47,6 +51,7 @@ def train(
     from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
     from lora_chat.training.jobs import check_free
+    from lora_chat.training.overrides import override
     from lora_chat.training.preview import preview
     from lora_chat.training.recipe import choose_recipe
     from lora_chat.training.selection import HistoryFilter
@@ -62,7 +67,8 @@ def train(
         check_free(name, services.paths)
         selection = _select(services, source, wanted)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
-        recipe = choose_recipe(len(selection.lessons), on.parameters, effort, seed)
+        lessons = len(selection.lessons)
+        recipe = override(choose_recipe(lessons, on.parameters, effort, seed), set_ or (), lessons)
         counted = preview(selection, load_prompt_format(on.folder))
         _show(counted, recipe, on, name, json=json and dry_run)
         if dry_run:
@@ -108,7 +114,7 @@ def _show(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str,
     from lora_chat.training.events import as_json
 
     if json:
-        answer_json(as_json(counted))
+        answer_json(as_json(counted) | planned(counted, recipe, base))
         return
     for line in describe(counted, recipe, base, name):
         note(folded(line, INDENT))
@@ -120,6 +126,9 @@ def _count(number: int, noun: str) -> str:
 
 def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
     """What will be learnt and how, in aligned lines."""
+    from lora_chat.training.overrides import changes, spell, spelled
+    from lora_chat.training.recipe import choose_recipe, reasons
+
     yield f"Train {name} on {base.name}"
     yield (
         f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
@@ -129,11 +138,29 @@ def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: s
         yield "  left out  " + ", ".join(f"{number} {reason}" for reason, number in counted.dropped.items())
     if counted.redacted:
         yield f"  private   {_count(counted.redacted, 'piece')} replaced by placeholders"
-    yield (
-        f"  recipe    {recipe.effort}: {recipe.targets} modules, rank {recipe.rank}, learning rate "
-        f"{recipe.learning_rate:g}, {recipe.batch} conversations and {recipe.rehearsed} rehearsed answers a step"
-    )
+    yield f"  recipe    {recipe.effort}: " + " ".join(spelled(recipe))
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    if changed := changes(recipe, chosen):
+        yield "  changed   " + ", ".join(
+            f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items()
+        )
+    yield f"  because   {reasons(counted.conversations, base.parameters)}"
     yield f"  stops     {recipe.rule}"
+
+
+def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> dict[str, Any]:
+    """What the ``dataset`` line of the shell says beside the counts: the whole recipe, and what the person set."""
+    from dataclasses import asdict
+
+    from lora_chat.training.overrides import changes
+    from lora_chat.training.recipe import choose_recipe, reasons
+
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    return {
+        "recipe": asdict(recipe),
+        "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
+        "recipe_because": reasons(counted.conversations, base.parameters),
+    }
 
 
 def _run(
@@ -149,7 +176,7 @@ def _run(
     from lora_chat.cli.ask import cancelled_by_ctrl_c
     from lora_chat.cli.console import answer, answer_json, progress_bar
     from lora_chat.errors import Interrupted, TrainingError
-    from lora_chat.training.events import Cancelled, Failed, Installed, as_json
+    from lora_chat.training.events import Cancelled, DatasetReady, Failed, Installed, as_json
     from lora_chat.training.job import create_job
     from lora_chat.training.jobs import run_job
 
@@ -164,7 +191,8 @@ def _run(
             if isinstance(event, Failed):
                 raise TrainingError(event.reason)
             if json:
-                answer_json(as_json(event))
+                more = planned(event, recipe, base) if isinstance(event, DatasetReady) else {}
+                answer_json(as_json(event) | more)
             else:
                 show_progress(event, progress)
             if isinstance(event, Installed):

@@ -35,7 +35,7 @@ def test_a_file_becomes_an_adapter_that_is_listed_and_worn(run: Run, tiny: Paths
     assert "shop is trained and installed in " + str(tiny.adapters / "shop") in done.out
     assert "Wear it: lora-chat ask -a shop" in done.out
     assert "trainable parameters" in done.out
-    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank 8", "learning rate 0.002"):
+    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank=8", "learning_rate=0.002"):
         assert part in done.err
     (row,) = run("adapter", "list", "--json").json["adapters"]
     assert (row["name"], row["origin"], row["rank"]) == ("shop", "user", 8)
@@ -47,7 +47,7 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     done = run("train", examples, "--name", "shop", "--json", "--yes")
     events = done.events
     assert [each for each in events if each["event"] == "dataset"] == events[:1]
-    assert set(events[0]) == {
+    assert set(events[0]) >= {
         "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted"
     }  # fmt: skip
     assert (events[0]["conversations"], events[0]["examples"], events[0]["dropped"]) == (2, 2, {})
@@ -112,6 +112,32 @@ def test_dry_run_counts_as_the_training_does(run: Run, tiny: Paths, examples: Pa
     planned = run("train", examples, "--name", "shop", "--dry-run", "--json").json
     assert made_nothing(tiny)
     assert run("train", examples, "--name", "shop", "--json", "--yes").events[0] == planned
+
+
+def test_every_value_of_the_recipe_can_be_set_is_printed_and_kept(run: Run, tiny: Paths, examples: Path) -> None:
+    sets = ("--set", "rank=4", "--set", "learning_rate=1e-3", "--set", "max_steps=3")
+    shown = run("train", examples, "--name", "shop", "--dry-run", *sets).err
+    for part in ("rank=4", "learning_rate=0.001", "weight_decay=0 ", "rank 4, not 8", "under 30 conversations"):
+        assert part in shown
+    planned = run("train", examples, "--name", "shop", "--dry-run", "--json", *sets).json
+    assert planned["recipe"]["rank"] == 4
+    assert planned["recipe_changed"]["learning_rate"] == {"set": 0.001, "chosen": 0.002}
+    assert "handful" in planned["recipe_because"]
+    done = run("train", examples, "--name", "shop", "--json", "--yes", *sets)
+    assert done.events[-1]["report"]["steps"] == 3
+    (job,) = tiny.training.iterdir()
+    assert "rank = 4" in (job / "job.toml").read_text(encoding="utf-8")
+    kept = run("adapter", "info", "shop", "--json").json
+    assert (kept["rank"], kept["training"]["recipe"]["learning_rate"]) == (4, 0.001)
+
+
+@pytest.mark.parametrize("bad", ["learning_rate=0", "learning_rate=nan", "learning_rate=1e9", "rank=-4", "rank=4.5"])
+def test_a_value_that_is_nonsense_is_refused_before_the_start(run: Run, tiny: Paths, examples: Path, bad: str) -> None:
+    done = run("train", examples, "--name", "shop", "--yes", "--set", bad)
+    assert done.code == 4
+    assert bad.partition("=")[0] + " must" in done.sentence
+    assert run("train", examples, "--name", "shop", "--yes", "--set", "rnak=3").code == 2
+    assert made_nothing(tiny)
 
 
 def test_on_a_pipe_without_yes_nothing_is_trained(run: Run, tiny: Paths, examples: Path) -> None:
