@@ -20,6 +20,7 @@ from lora_chat.training.events import (
     Failed,
     Installed,
     Preparing,
+    Sampled,
     StepDone,
     TrainingEvent,
 )
@@ -54,6 +55,10 @@ class Progress:
     """(step, loss) of each evaluation of held-out conversations; empty for a handful."""
     eta_s: float | None = None
     tokens_per_second: float | None = None
+    memory: int = 0
+    """Bytes of the engine process; 0 where nobody knows."""
+    samples: tuple[Sampled, ...] = ()
+    """The newest answer to a taught question and to a general one."""
     installed: Installed | None = None
 
     @property
@@ -128,6 +133,8 @@ class Training:
         """Of the preparation, in [0, 1]."""
         self.steps: list[StepDone] = []
         self.evaluations: list[Evaluated] = []
+        self.samples: dict[bool, Sampled] = {}
+        """The newest, by whether it was taught."""
         self.installed: Installed | None = None
         self.failure: LoraChatError | None = None
         self._tell = tell
@@ -187,6 +194,8 @@ class Training:
             heldout=tuple((each.step, each.heldout_loss) for each in self.evaluations),
             eta_s=last.eta_s if last else None,
             tokens_per_second=last.tokens_per_second if last else None,
+            memory=last.memory if last else 0,
+            samples=tuple(self.samples[taught] for taught in (True, False) if taught in self.samples),
             installed=self.installed,
         )
 
@@ -229,6 +238,8 @@ class Training:
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
+            case Sampled():
+                self.samples[event.taught] = event
             case Installed():
                 self.state, self.installed = "finished", event
             case Cancelled():

@@ -42,6 +42,8 @@ class StepDone:
     """Mean over the step's supervised tokens, nats."""
     tokens_per_second: float
     eta_s: float
+    memory: int = 0
+    """Bytes of the process that trains; 0 where nobody knows."""
     event: Literal["step"] = "step"
 
 
@@ -52,6 +54,21 @@ class Evaluated:
     step: int
     heldout_loss: float
     event: Literal["evaluated"] = "evaluated"
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What it answers by now, greedily: now and then, to a taught question and to a general one."""
+
+    step: int
+    question: str
+    answer: str
+    """At most 24 tokens; what was cut ends in an ellipsis."""
+    taught: bool
+    """Else it is one of the general questions that are never trained on."""
+    expected: bool
+    """Whether it is, as far as it goes, the taught answer or the base's own."""
+    event: Literal["sampled"] = "sampled"
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Trained | Installed | Cancelled | Failed
+TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Sampled | Trained | Installed | Cancelled | Failed
 
 
 def as_json(event: TrainingEvent) -> dict[str, Any]:

@@ -26,9 +26,9 @@ from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, watch_layers
-from lora_chat.training.dataset import pad
+from lora_chat.training.dataset import Batch, microbatches, pad
 from lora_chat.training.events import Preparing
-from lora_chat.training.forward import supervised_logits, supervised_targets
+from lora_chat.training.forward import Forward, supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
 
 LIKELIEST = 64
@@ -73,6 +73,33 @@ def divergence(logits: torch.Tensor, anchor: Anchor) -> torch.Tensor:
 def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
     """Probability of any other token; kept away from 0, where a logarithm has no end."""
     return (1 - log_probabilities.exp().sum(-1)).clamp_min(1e-6)
+
+
+def anchor_batches(
+    anchors: list[Anchor], most_tokens: int, device: torch.device
+) -> Iterator[tuple[Batch, list[Anchor]]]:
+    """Anchors in batches, in the order the batches have them."""
+    waiting = list(anchors)
+    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
+        count = len(batch.ids)
+        yield batch, waiting[:count]
+        del waiting[:count]
+
+
+def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> tuple[float, float]:
+    """Mean loss and mean divergence from the base, nats per token, on its answers that are never rehearsed."""
+    loss, drift, count = 0.0, 0.0, 0
+    anchors = sorted(rehearsal.measured, key=lambda each: len(each.example.ids))
+    with torch.no_grad():
+        for batch, part in anchor_batches(anchors, most_tokens, device):
+            sizes = [len(anchor.tokens) for anchor in part]
+            states, targets = forward.hidden(batch).split(sizes), supervised_targets(batch).split(sizes)
+            for anchor, piece, wanted in zip(part, states, targets, strict=True):
+                logits = forward.logits(piece)
+                loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
+                drift += float(divergence(logits, anchor)) * len(wanted)
+                count += len(wanted)
+    return loss / count, drift / count
 
 
 def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator[Preparing | Rehearsal]:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import TrainingError
+from lora_chat.memory import used
 from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
@@ -38,8 +39,10 @@ from lora_chat.training.forward import Forward, in_pieces, supervised_targets
 from lora_chat.training.job import RESULT, read_job
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe, target_modules
-from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
+from lora_chat.training.rehearsal import Anchor, Rehearsal, anchor_batches, divergence, moved, prepare
+from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
+from lora_chat.training.selection import Lesson
 
 
 def train(
@@ -73,7 +76,8 @@ def train(
             else:
                 rehearsal = each
         assert rehearsal is not None
-        run = _Run(base, signature, job.recipe, examples_of(lessons), examples_of(heldout), rehearsal, check, clock)
+        examples = examples_of(lessons), examples_of(heldout)
+        run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train)
         yield from run.learn()
         report = run.report(began)
         save_adapter(run.tree, folder / RESULT, job, signature, report)
@@ -94,6 +98,8 @@ class _Run:
     rehearsal: Rehearsal
     check: Check
     clock: Callable[[], float]
+    taught: tuple[Lesson, ...]
+    """What ``lessons`` were made from."""
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -122,11 +128,13 @@ class _Run:
         if self.before[0] is not None:
             yield Evaluated(0, self.before[0])
         self.began = self.clock()
+        samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
         while not self.stopped_because:
             rate = self._rate(stop.decay())
             learnt = self._step(rate)
             yield self._step_event(stop.steps_left())
+            yield from samples.after_step(self.step)
             yield from stop.after_step(learnt)
         if self.best is not None:
             self._restore(self.best[1])
@@ -180,7 +188,7 @@ class _Run:
     def _rehearse(self) -> None:
         chosen = self._draw(self._unrehearsed, len(self.rehearsal.rehearsed), self.recipe.rehearsed)
         anchors = sorted((self.rehearsal.rehearsed[i] for i in chosen), key=lambda each: len(each.example.ids))
-        for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
+        for batch, part in anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
             sizes = [len(anchor.tokens) for anchor in part]
             weight = self.recipe.rehearsal_weight * len(part) / len(anchors) / sum(sizes)
 
@@ -213,6 +221,7 @@ class _Run:
             loss=self.loss,
             tokens_per_second=self.tokens / seconds,
             eta_s=seconds / self.step * left,
+            memory=used(),
         )
 
     def evaluate(self) -> float | None:
@@ -222,21 +231,6 @@ class _Run:
     def general_loss(self) -> float:
         """The same on the base's own answers to questions that are never trained on."""
         return self._mean_loss([anchor.example for anchor in self.rehearsal.measured])
-
-    def _general(self) -> tuple[float, float]:
-        """``general_loss``, and the mean divergence from the base on the same answers."""
-        loss, drift, count = 0.0, 0.0, 0
-        anchors = sorted(self.rehearsal.measured, key=lambda each: len(each.example.ids))
-        with torch.no_grad():
-            for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
-                sizes = [len(anchor.tokens) for anchor in part]
-                states, targets = self.forward.hidden(batch).split(sizes), supervised_targets(batch).split(sizes)
-                for anchor, piece, wanted in zip(part, states, targets, strict=True):
-                    logits = self.forward.logits(piece)
-                    loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
-                    drift += float(divergence(logits, anchor)) * len(wanted)
-                    count += len(wanted)
-        return loss / count, drift / count
 
     def _mean_loss(self, examples: list[Example]) -> float:
         total, count = 0.0, 0
@@ -264,7 +258,8 @@ class _Run:
     def report(self, began: float) -> Report:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
-        heldout, (general, drift) = self.evaluate(), self._general()
+        heldout = self.evaluate()
+        general, drift = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
         text = self._mean_loss([self.rehearsal.text])
         if not general < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
@@ -354,17 +349,6 @@ class _HeldoutRule:
             self.run.stopped_because = f"the held-out loss got no better for {self.worse} epochs; the best is kept"
         elif last:
             self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; the best is kept"
-
-
-def _anchor_batches(
-    anchors: list[Anchor], most_tokens: int, device: torch.device
-) -> Iterator[tuple[Batch, list[Anchor]]]:
-    """Anchors in batches, in the order the batches have them."""
-    waiting = list(anchors)
-    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
-        count = len(batch.ids)
-        yield batch, waiting[:count]
-        del waiting[:count]
 
 
 def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:

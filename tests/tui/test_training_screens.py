@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lora_chat.training.events import Sampled
 from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
 from lora_chat.tui.screens.training_plan import NOTHING_LEFT, STILL_COUNTING, PlanWanted, TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
@@ -150,6 +151,19 @@ def test_a_training_is_seen_while_it_runs() -> None:
     assert "step 3/60 · loss 0.61 · held out 1.80 · 1:10 left at most · 312 tok/s" in seen
     assert "○ held out" in seen
     assert "p pause · x stop it · esc back to the chat" in seen
+
+
+def test_what_it_answers_by_now_and_the_memory_are_seen() -> None:
+    said = (
+        Sampled(12, "Where is your shop?", "At 12 Harbour Street.", True, True),
+        Sampled(12, HOSTILE, HOSTILE + "…", False, False),
+    )
+    seen = looks(TrainingScreen(progress(memory=1_380_000_000, samples=said)), (120, 36))
+    assert "1:10 left at most · 312 tok/s · 1.4 GB" in seen
+    assert "taught, step 12  Where is your shop? → At 12 Harbour Street. ✓" in seen
+    assert f"other talk, step 12  {HARMLESS}" in seen
+    assert seen.count("✓") == 1
+    assert "○ held out" in looks(TrainingScreen(progress(samples=said, heldout=((0, 2.9), (3, 1.8)))))
 
 
 def test_it_is_paused_and_resumed() -> None:
