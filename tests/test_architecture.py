@@ -59,6 +59,7 @@ TORCH_MODULES = {
     "training/dataset.py",
     "training/forward.py",
     "training/rehearsal.py",
+    "training/room.py",
     "training/samples.py",
     "training/save.py",
     "training/trainer.py",

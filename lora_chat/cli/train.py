@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
+    from lora_chat.training.estimate import Estimate
     from lora_chat.training.events import DatasetReady, Installed, Report, TrainingEvent
     from lora_chat.training.recipe import Recipe
     from lora_chat.training.selection import HistoryFilter, Selection
@@ -48,8 +49,10 @@ def train(
     """Train an adapter from rated and corrected chats, or from a file of examples."""
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
+    from lora_chat.memory import free
     from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
+    from lora_chat.training.estimate import check_fits
     from lora_chat.training.jobs import check_free
     from lora_chat.training.overrides import override
     from lora_chat.training.preview import preview
@@ -70,12 +73,14 @@ def train(
         lessons = len(selection.lessons)
         recipe = override(choose_recipe(lessons, on.parameters, effort, seed), set_ or (), lessons)
         counted = preview(selection, load_prompt_format(on.folder))
-        _show(counted, recipe, on, name, json=json and dry_run)
+        expected = services.estimate(counted, recipe, on)
+        _show(counted, recipe, on, name, expected, json=json and dry_run)
         if dry_run:
             return
+        check_fits(expected.bytes, free())
         if not json and not _agreed(name, yes):
             return
-        _run(services, source, selection, recipe, on, name, json=json)
+        _run(services, source, selection, recipe, on, name, expected, json=json)
 
 
 def _day(since: str | None) -> float | None:
@@ -109,14 +114,16 @@ def _agreed(name: str, yes: bool) -> bool:
     return False
 
 
-def _show(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, *, json: bool) -> None:
+def _show(
+    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate, *, json: bool
+) -> None:
     from lora_chat.cli.console import answer_json, folded, note
     from lora_chat.training.events import as_json
 
     if json:
-        answer_json(as_json(counted) | planned(counted, recipe, base))
+        answer_json(as_json(counted) | planned(counted, recipe, base, expected))
         return
-    for line in describe(counted, recipe, base, name):
+    for line in describe(counted, recipe, base, name, expected):
         note(folded(line, INDENT))
 
 
@@ -124,8 +131,13 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
-def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
-    """What will be learnt and how, in aligned lines."""
+def describe(
+    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate
+) -> Iterator[str]:
+    """What will be learnt and how, and what it takes, in aligned lines."""
+    from lora_chat.memory import free
+    from lora_chat.models.sources.staging import size
+    from lora_chat.training.estimate import spoken
     from lora_chat.training.overrides import changes, spell, spelled
     from lora_chat.training.recipe import choose_recipe, reasons
 
@@ -146,10 +158,12 @@ def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: s
         )
     yield f"  because   {reasons(counted.conversations, base.parameters)}"
     yield f"  stops     {recipe.rule}"
+    memory = f"{size(expected.bytes)} of memory, {size(free())} can be had"
+    yield f"  takes     {spoken(expected.seconds)} ({expected.basis}) · {memory}"
 
 
-def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> dict[str, Any]:
-    """What the ``dataset`` line of the shell says beside the counts: the whole recipe, and what the person set."""
+def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase, expected: Estimate) -> dict[str, Any]:
+    """What the ``dataset`` line of the shell says beside the counts: recipe, what the person set, what it takes."""
     from dataclasses import asdict
 
     from lora_chat.training.overrides import changes
@@ -160,6 +174,7 @@ def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> dict[
         "recipe": asdict(recipe),
         "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
         "recipe_because": reasons(counted.conversations, base.parameters),
+        "estimate": asdict(expected),
     }
 
 
@@ -170,6 +185,7 @@ def _run(
     recipe: Recipe,
     base: InstalledBase,
     name: str,
+    expected: Estimate,
     *,
     json: bool,
 ) -> None:
@@ -191,7 +207,7 @@ def _run(
             if isinstance(event, Failed):
                 raise TrainingError(event.reason)
             if json:
-                more = planned(event, recipe, base) if isinstance(event, DatasetReady) else {}
+                more = planned(event, recipe, base, expected) if isinstance(event, DatasetReady) else {}
                 answer_json(as_json(event) | more)
             else:
                 show_progress(event, progress)

@@ -12,7 +12,7 @@ from lora_chat.errors import LoraChatError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
-from lora_chat.training.estimate import Estimate, estimate
+from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import (
     Cancelled,
     DatasetReady,
@@ -102,8 +102,7 @@ class Plan:
         selection = found.without(excluded)
         recipe = choose_recipe(len(selection.lessons), base.parameters, effort)
         counted = preview(selection, load_prompt_format(base.folder))
-        prepared = services.has_general_answers(base)
-        expected = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
+        expected = services.estimate(counted, recipe, base)
         return cls(name, base, wanted, found, frozenset(excluded), selection, recipe, counted, expected)
 
     def again(

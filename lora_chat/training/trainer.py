@@ -37,9 +37,11 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.forward import Forward, in_pieces, supervised_targets
 from lora_chat.training.job import RESULT, read_job
+from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe, target_modules
 from lora_chat.training.rehearsal import Anchor, Rehearsal, anchor_batches, divergence, moved, prepare
+from lora_chat.training.room import check_room
 from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
 from lora_chat.training.selection import Lesson
@@ -60,7 +62,7 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a number.
-        RefusedError: the job's lessons cannot be tokenised for this base.
+        RefusedError: the job's lessons cannot be tokenised for this base, or it has no room in memory.
     """
     began = clock()
     job = read_job(folder)
@@ -68,7 +70,9 @@ def train(
     try:
         lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
         everything = examples_of(lessons) + examples_of(heldout)
-        yield count((*job.train, *job.heldout), everything, job.dropped, job.redacted)
+        counted = count((*job.train, *job.heldout), everything, job.dropped, job.redacted)
+        yield counted
+        check_room(counted, job.recipe, base, signature)
         rehearsal: Rehearsal | None = None
         for each in prepare(base, signature.weights, general_answers, check):
             if isinstance(each, Preparing):
@@ -77,7 +81,8 @@ def train(
                 rehearsal = each
         assert rehearsal is not None
         examples = examples_of(lessons), examples_of(heldout)
-        run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train)
+        pace = Pace(general_answers.with_name(PACE), signature.weights)
+        run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
         yield from run.learn()
         report = run.report(began)
         save_adapter(run.tree, folder / RESULT, job, signature, report)
@@ -100,6 +105,7 @@ class _Run:
     clock: Callable[[], float]
     taught: tuple[Lesson, ...]
     """What ``lessons`` were made from."""
+    pace: Pace
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -131,8 +137,9 @@ class _Run:
         samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
         while not self.stopped_because:
-            rate = self._rate(stop.decay())
+            rate, before, began = self._rate(stop.decay()), self.tokens, self.clock()
             learnt = self._step(rate)
+            self.pace.step(self.tokens - before, self.clock() - began)
             yield self._step_event(stop.steps_left())
             yield from samples.after_step(self.step)
             yield from stop.after_step(learnt)

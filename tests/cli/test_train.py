@@ -140,6 +140,34 @@ def test_a_value_that_is_nonsense_is_refused_before_the_start(run: Run, tiny: Pa
     assert made_nothing(tiny)
 
 
+def test_time_and_memory_are_told_before_the_start_and_measured_from_then_on(
+    run: Run, tiny: Paths, examples: Path
+) -> None:
+    for measured in tiny.models.rglob("pace.json"):  # by another test, on the same base
+        measured.unlink()
+    first = run("train", examples, "--name", "shop", "--dry-run").err
+    assert "a guess: this base was never trained on here yet" in first
+    assert "of memory, " in first
+    run("train", examples, "--name", "shop", "--effort", "light", "--yes")
+    run("adapter", "remove", "shop", "--yes")
+    assert "(measured on this machine)" in run("train", examples, "--name", "shop", "--dry-run").err
+    estimate = run("train", examples, "--name", "shop", "--dry-run", "--json").json["estimate"]
+    assert estimate["basis"] == "measured on this machine"
+    assert estimate["seconds"] > 0
+    assert estimate["bytes"] > 500_000_000
+
+
+def test_what_has_no_room_in_memory_is_refused_with_numbers_before_the_start(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.memory.free", lambda: 100_000_000)
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 4
+    assert "and 100 MB can be had" in done.sentence
+    assert made_nothing(tiny)
+    assert "100 MB can be had" in run("train", examples, "--name", "shop", "--dry-run").err
+
+
 def test_on_a_pipe_without_yes_nothing_is_trained(run: Run, tiny: Paths, examples: Path) -> None:
     done = run("train", examples, "--name", "shop")
     assert done.code == 2
