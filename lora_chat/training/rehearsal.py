@@ -137,11 +137,11 @@ def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[An
             do_sample=False,
             pad_token_id=min(base.prompt.end_ids),
         )
-    answers = [_until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
+    answers = [until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
     return [_anchor(base, tree, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
+def until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
     """The answer with the token that ends its turn, where it came to one."""
     return ids[: next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))]
 

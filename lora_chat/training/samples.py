@@ -21,7 +21,7 @@ from lora_chat.models.base_model import BaseModel, cache_keyword
 from lora_chat.models.prompt import Example
 from lora_chat.training.events import Sampled
 from lora_chat.training.general import MEASURED
-from lora_chat.training.rehearsal import Rehearsal
+from lora_chat.training.rehearsal import Rehearsal, until_end
 from lora_chat.training.selection import Lesson
 
 LONGEST = 24
@@ -97,15 +97,18 @@ class Samples:
         with torch.no_grad():
             likeliest = self._likeliest([*asked.prompt, *expected], cache, len(expected) + 1)
             same = next((i for i, token in enumerate(expected) if likeliest[i] != token), len(expected))
-            said = likeliest[: same + 1]
-            if any(type(layer) is not DynamicLayer for layer in cache.layers):
-                return said  # what it read beyond them cannot be cut off
+            said = until_end(likeliest[: same + 1], self._base.prompt.end_ids)
+            if self._is_whole(said) or any(type(layer) is not DynamicLayer for layer in cache.layers):
+                return said  # or what it read beyond them cannot be cut off
             for layer in cache.layers:  # not `crop`, whose argument changed its meaning from one version to the next
                 length = len(asked.prompt) + same
                 layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
-            while said[-1] not in self._base.prompt.end_ids and len(said) < LONGEST and time.thread_time() < until:
+            while not self._is_whole(said) and time.thread_time() < until:
                 said += self._likeliest([said[-1]], cache, 1)
         return said
+
+    def _is_whole(self, said: list[int]) -> bool:
+        return said[-1] in self._base.prompt.end_ids or len(said) >= LONGEST
 
     def _likeliest(self, ids: list[int], cache: DynamicCache, last: int) -> list[int]:
         """The likeliest next token after each of the ``last`` of ``ids``, which the cache then holds as well."""
@@ -116,5 +119,6 @@ class Samples:
 
 
 def _asked(question: str, example: Example, *, taught: bool) -> _Asked:
-    prompt = example.supervised.index(True)
-    return _Asked(question, example.ids[:prompt], example.ids[prompt:], taught)
+    begins = example.supervised.index(True)
+    ends = begins + sum(example.supervised)  # some templates write a line's end after the turn's
+    return _Asked(question, example.ids[:begins], example.ids[begins:ends], taught)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import torch
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
+from lora_chat.models.prompt import Example
 from lora_chat.training import samples
 from lora_chat.training.events import Sampled, Trained, TrainingEvent
 from lora_chat.training.general import MEASURED
@@ -129,6 +131,38 @@ def test_they_are_what_greedy_decoding_writes(base: BaseModel, installed: Instal
     for each in found:
         assert each.answer == written(base, each.question)
         assert each.expected is not each.taught  # an untaught base says what the base says
+
+
+class Taught:
+    """A tree that has learnt the examples to the letter, and goes on talking after the end of a turn."""
+
+    def __init__(self, base: BaseModel, examples: list[Example]) -> None:
+        self.base, self.examples, self.forwards = base, examples, 0
+
+    def get_base_model(self) -> torch.nn.Module:
+        tree: torch.nn.Module = self.base.tree
+        return tree
+
+    def __call__(self, input_ids: torch.Tensor, logits_to_keep: int, **_: object) -> SimpleNamespace:
+        self.forwards += 1
+        asked = tuple(input_ids[0].tolist())
+        known = next(each.ids for each in self.examples if asked[: len(each.ids)] == each.ids[: len(asked)])
+        likeliest = torch.tensor([*known[1:], 40, 40, 40, 40])[: len(asked)]
+        logits = torch.nn.functional.one_hot(likeliest, self.base.tree.config.vocab_size).float()
+        return SimpleNamespace(logits=logits[None, -logits_to_keep:])
+
+
+def test_an_answer_that_is_learnt_ends_with_its_turn_and_takes_one_forward(
+    base: BaseModel, installed: InstalledBase, kept: Path
+) -> None:
+    rehearsal = rehearsal_of(base, installed, kept)
+    lessons = [example for each in LESSONS for example in base.prompt.examples(each.messages, each.learn)]
+    tree = Taught(base, [*lessons, *(each.example for each in rehearsal.measured)])
+    made = Samples(tree, base, LESSONS, rehearsal, Clock(1e6))
+    found = [each for step in (1, 2) for each in made.after_step(step)]
+    assert [each.answer for each in found if each.taught] == ["I am an AI language model.", "Paris."]
+    assert all(each.expected for each in found)
+    assert tree.forwards == 4
 
 
 def test_what_is_said_as_expected_takes_one_forward_and_time_ends_the_rest(
