@@ -107,11 +107,11 @@ def run(script: str, row: Row, job: Path, options: argparse.Namespace, extra: tu
     if interpreter is None:
         return {"skipped": "llama-cpp-python is not here: name an interpreter that has it with --llama-python"}
     command = [interpreter, script, "--worker", row.kind, "--precision", row.precision, "--job", str(job), *extra]
-    began, busy = time.perf_counter(), _busy_elsewhere()
+    began, busy = time.perf_counter(), busy_elsewhere()
     done = subprocess.run(
         command + ["--worn"] * row.worn, capture_output=True, text=True, timeout=_LIMIT_S, check=False
     )
-    wall, busy = time.perf_counter() - began, _busy_elsewhere() - busy
+    wall, busy = time.perf_counter() - began, busy_elsewhere() - busy
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
@@ -120,7 +120,7 @@ def run(script: str, row: Row, job: Path, options: argparse.Namespace, extra: tu
     return {"wall_s": round(wall, 3), "elsewhere": round(max(busy, 0.0) / wall / (os.cpu_count() or 1), 3), **found}
 
 
-def _busy_elsewhere() -> float:
+def busy_elsewhere() -> float:
     """Seconds that the cores spent on other things than workers so far, stolen ones included."""
     import psutil  # type: ignore[import-untyped]
 

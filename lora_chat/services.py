@@ -27,6 +27,10 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
 from lora_chat.session import Session, Wearing
 from lora_chat.text import clean_line
+from lora_chat.training.estimate import Estimate, estimate
+from lora_chat.training.events import DatasetReady
+from lora_chat.training.pace import PACE, read_pace
+from lora_chat.training.recipe import Recipe
 
 
 @dataclass
@@ -106,9 +110,12 @@ class Services:
         """An engine in a process of its own, for a chat."""
         return self._open.enter_context(closing(open_process(base, self.paths, self.config.precision)))
 
-    def has_general_answers(self, base: InstalledBase) -> bool:
-        """Whether the base's own answers to general questions are made; the first training makes them."""
-        return kept_for(base, self.paths).general_answers.is_file()
+    def estimate(self, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> Estimate:
+        """What that training would cost here."""
+        kept = kept_for(base, self.paths)
+        measured = read_pace(kept.folder / PACE, base.signature.weights)
+        prepared = kept.general_answers.is_file()
+        return estimate(counted, recipe, base, self.adapters().adapters, prepared=prepared, measured=measured)
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""

@@ -60,6 +60,8 @@ TORCH_MODULES = {
     "training/forward.py",
     "training/prefix_tree.py",
     "training/rehearsal.py",
+    "training/room.py",
+    "training/samples.py",
     "training/save.py",
     "training/trainer.py",
     "engine/decode.py",

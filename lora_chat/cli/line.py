@@ -126,7 +126,7 @@ class LineFace:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
                 asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
                 note(folded(f"  {why}: {asked} → {said}", 4))
-        for line in describe(plan.counted, plan.recipe, plan.base, plan.name):
+        for line in describe(plan.counted, plan.recipe, plan.base, plan.name, plan.estimate):
             note(folded(line, INDENT))
         if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
             note("Nothing was trained. /rate bad leaves the last answer out.")

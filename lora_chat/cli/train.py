@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
+    from lora_chat.training.estimate import Estimate
     from lora_chat.training.events import DatasetReady, Installed, Report, TrainingEvent
     from lora_chat.training.recipe import Recipe
     from lora_chat.training.selection import HistoryFilter, Selection
@@ -45,6 +46,10 @@ def train(
     mask: Annotated[bool, typer.Option("--mask", help="Mask private data in a file too.")] = False,
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A value of the recipe, as rank=16; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be learnt.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
@@ -53,9 +58,12 @@ def train(
     """Train an adapter from rated and corrected chats, or from a file of examples."""
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
+    from lora_chat.memory import free
     from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
+    from lora_chat.training.estimate import check_fits
     from lora_chat.training.jobs import check_free
+    from lora_chat.training.overrides import override
     from lora_chat.training.preview import preview
     from lora_chat.training.recipe import choose_recipe
     from lora_chat.training.redact import checked_rules
@@ -75,17 +83,19 @@ def train(
         check_free(name, services.paths)
         selection = _select(services, source, wanted, mask=mask, keep=left_off)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
-        recipe = choose_recipe(len(selection.lessons), on.parameters, effort, seed)
+        lessons = len(selection.lessons)
+        recipe = override(choose_recipe(lessons, on.parameters, effort, seed), set_ or (), lessons)
         counted = preview(selection, load_prompt_format(on.folder))
-        _show(counted, recipe, on, name, json=json and dry_run)
+        expected = services.estimate(counted, recipe, on)
+        _show(counted, recipe, on, name, expected, json=json and dry_run)
         if dry_run:
             if not json:
-                _show_cost(services, counted, recipe, on)
                 _list_private(selection)
             return
+        check_fits(expected.bytes, free())
         if not json and not _agreed(name, yes):
             return
-        _run(services, source, selection, recipe, on, name, json=json)
+        _run(services, source, selection, recipe, on, name, expected, json=json)
 
 
 def _day(text: str | None, option: str, *, whole: bool = False) -> float | None:
@@ -116,17 +126,6 @@ def _select(services: Services, source: str, wanted: HistoryFilter, *, mask: boo
     return select_from_file(Path(source).expanduser(), mask=mask, keep=keep)
 
 
-def _show_cost(services: Services, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> None:
-    from lora_chat.cli.console import folded, note
-    from lora_chat.models.sources.staging import size
-    from lora_chat.training.estimate import estimate, spoken
-
-    prepared = services.has_general_answers(base)
-    cost = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
-    takes = f"  takes     {spoken(cost.seconds)} and {size(cost.bytes)} of memory ({cost.basis})"
-    note(folded(takes, INDENT))
-
-
 def _list_private(selection: Selection) -> None:
     """Each piece of private data: its rule, what it looks like, where it stands."""
     from itertools import islice
@@ -150,14 +149,16 @@ def _agreed(name: str, yes: bool) -> bool:
     return False
 
 
-def _show(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, *, json: bool) -> None:
+def _show(
+    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate, *, json: bool
+) -> None:
     from lora_chat.cli.console import answer_json, folded, note
     from lora_chat.training.events import as_json
 
     if json:
-        answer_json(as_json(counted))
+        answer_json(as_json(counted) | planned(counted, recipe, base, expected))
         return
-    for line in describe(counted, recipe, base, name):
+    for line in describe(counted, recipe, base, name, expected):
         note(folded(line, INDENT))
 
 
@@ -169,10 +170,17 @@ def _by_rule(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {rule}" for rule, count in counts.items())
 
 
-def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str) -> Iterator[str]:
-    """What will be learnt and how, in aligned lines."""
+def describe(
+    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate
+) -> Iterator[str]:
+    """What will be learnt and how, and what it takes, in aligned lines."""
+    from lora_chat.memory import free
+    from lora_chat.models.sources.staging import size
+    from lora_chat.training.estimate import spoken
+    from lora_chat.training.overrides import changes, spell, spelled
     from lora_chat.training.preview import too_little
     from lora_chat.training.reasons import explained
+    from lora_chat.training.recipe import choose_recipe, reasons
 
     yield f"Train {name} on {base.name}"
     yield (
@@ -187,11 +195,32 @@ def describe(counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: s
         yield f"  {'' if counted.private else 'private':10}{_by_rule(counted.kept)} learnt as they are"
     if few := too_little(counted):
         yield f"  enough?   {few}"
-    yield (
-        f"  recipe    {recipe.effort}: {recipe.targets} modules, rank {recipe.rank}, learning rate "
-        f"{recipe.learning_rate:g}, {recipe.batch} conversations and {recipe.rehearsed} rehearsed answers a step"
-    )
+    yield f"  recipe    {recipe.effort}: " + " ".join(spelled(recipe))
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    if changed := changes(recipe, chosen):
+        yield "  changed   " + ", ".join(
+            f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items()
+        )
+    yield f"  because   {reasons(counted.conversations, base.parameters)}"
     yield f"  stops     {recipe.rule}"
+    memory = f"{size(expected.bytes)} of memory, {size(free())} can be had"
+    yield f"  takes     {spoken(expected.seconds)} ({expected.basis}) · {memory}"
+
+
+def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase, expected: Estimate) -> dict[str, Any]:
+    """What the ``dataset`` line of the shell says beside the counts: recipe, what the person set, what it takes."""
+    from dataclasses import asdict
+
+    from lora_chat.training.overrides import changes
+    from lora_chat.training.recipe import choose_recipe, reasons
+
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    return {
+        "recipe": asdict(recipe),
+        "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
+        "recipe_because": reasons(counted.conversations, base.parameters),
+        "estimate": asdict(expected),
+    }
 
 
 def _run(
@@ -201,13 +230,14 @@ def _run(
     recipe: Recipe,
     base: InstalledBase,
     name: str,
+    expected: Estimate,
     *,
     json: bool,
 ) -> None:
     from lora_chat.cli.ask import cancelled_by_ctrl_c
     from lora_chat.cli.console import answer, answer_json, progress_bar
     from lora_chat.errors import Interrupted, TrainingError
-    from lora_chat.training.events import Cancelled, Failed, Installed, as_json
+    from lora_chat.training.events import Cancelled, DatasetReady, Failed, Installed, as_json
     from lora_chat.training.job import create_job
     from lora_chat.training.jobs import run_job
 
@@ -222,7 +252,8 @@ def _run(
             if isinstance(event, Failed):
                 raise TrainingError(event.reason)
             if json:
-                answer_json(as_json(event))
+                more = planned(event, recipe, base, expected) if isinstance(event, DatasetReady) else {}
+                answer_json(as_json(event) | more)
             else:
                 show_progress(event, progress)
             if isinstance(event, Installed):
@@ -271,3 +302,9 @@ def figures(report: Report) -> Iterator[str]:
             f"  loss on general questions it was not taught "
             f"{report.general_loss_before:.2f} → {report.general_loss_after:.2f}"
         )
+    if report.general_kl_after is not None and report.general_kl_bound is not None:
+        yield f"  KL from the base on them {report.general_kl_after:.3f} (bound {report.general_kl_bound:g})"
+    if report.text_loss_before is not None and report.text_loss_after is not None:
+        yield f"  loss on plain text {report.text_loss_before:.2f} → {report.text_loss_after:.2f}"
+    if report.forgot:
+        yield f"  ✗ {report.forgot}"

@@ -12,7 +12,7 @@ from lora_chat.errors import LoraChatError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
-from lora_chat.training.estimate import Estimate, estimate
+from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import (
     Cancelled,
     DatasetReady,
@@ -20,6 +20,7 @@ from lora_chat.training.events import (
     Failed,
     Installed,
     Preparing,
+    Sampled,
     StepDone,
     TrainingEvent,
 )
@@ -54,6 +55,10 @@ class Progress:
     """(step, loss) of each evaluation of held-out conversations; empty for a handful."""
     eta_s: float | None = None
     tokens_per_second: float | None = None
+    memory: int = 0
+    """Bytes of the engine process; 0 where nobody knows."""
+    samples: tuple[Sampled, ...] = ()
+    """The newest answer to a taught question and to a general one."""
     installed: Installed | None = None
 
     @property
@@ -97,8 +102,7 @@ class Plan:
         selection = found.without(excluded)
         recipe = choose_recipe(len(selection.lessons), base.parameters, effort)
         counted = preview(selection, load_prompt_format(base.folder))
-        prepared = services.has_general_answers(base)
-        expected = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
+        expected = services.estimate(counted, recipe, base)
         return cls(name, base, wanted, found, frozenset(excluded), selection, recipe, counted, expected)
 
     def again(
@@ -134,6 +138,8 @@ class Training:
         """Of the preparation, in [0, 1]."""
         self.steps: list[StepDone] = []
         self.evaluations: list[Evaluated] = []
+        self.samples: dict[bool, Sampled] = {}
+        """The newest, by whether it was taught."""
         self.installed: Installed | None = None
         self.failure: LoraChatError | None = None
         self._tell = tell
@@ -166,6 +172,9 @@ class Training:
             return f"The training of {name} failed: {self.failure}"
         if self.state == "cancelled":
             return f"The training of {name} was stopped after {step.step if step else 0} steps; nothing changed."
+        if self.installed is not None and self.installed.report.forgot:
+            worn = f"/adapter use {self.installed.adapter} wears it all the same"
+            return f"{self.installed.adapter} is trained and not worn: {self.installed.report.forgot} {worn}."
         if self.installed is not None:
             return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}"
         waits = "paused at " if self.paused else ""
@@ -190,6 +199,8 @@ class Training:
             heldout=tuple((each.step, each.heldout_loss) for each in self.evaluations),
             eta_s=last.eta_s if last else None,
             tokens_per_second=last.tokens_per_second if last else None,
+            memory=last.memory if last else 0,
+            samples=tuple(self.samples[taught] for taught in (True, False) if taught in self.samples),
             installed=self.installed,
         )
 
@@ -232,6 +243,8 @@ class Training:
                 self.steps.append(event)
             case Evaluated():
                 self.evaluations.append(event)
+            case Sampled():
+                self.samples[event.taught] = event
             case Installed():
                 self.state, self.installed = "finished", event
             case Cancelled():

@@ -14,7 +14,10 @@ from statistics import median
 from typing import Any
 
 from lora_chat.adapters.registry import Adapter
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
+from lora_chat.models.sources.staging import size
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import LONG, Recipe, target_modules
 
@@ -60,19 +63,39 @@ class Estimate:
 
 
 def estimate(
-    counted: DatasetReady, recipe: Recipe, base: InstalledBase, adapters: Iterable[Adapter], *, prepared: bool
+    counted: DatasetReady,
+    recipe: Recipe,
+    base: InstalledBase,
+    adapters: Iterable[Adapter],
+    *,
+    prepared: bool,
+    measured: float | None = None,
 ) -> Estimate:
     """Estimate a training before anything is spent on it.
 
-    ``adapters`` are those of this machine: the pace of the ones trained here on these very weights is the best guide.
+    ``measured`` are the tokens a second of a step that was made on this machine (``pace.read_pace``); without one,
+    ``adapters``, those of this machine, tell the pace of the ones trained here on these very weights.
     ``prepared`` says that the base's general answers are kept already. Nothing to learn costs nothing.
     """
-    pace, basis = _pace(base, adapters)
+    pace, basis = _pace(base, adapters) if measured is None else (measured, "measured on this machine")
     if not counted.examples:
         return Estimate(0.0, 0, basis)
     tokens = _steps(counted, recipe) * sum(_tokens_a_step(counted, recipe)) + _MEASURING_TOKENS
     tokens += 0 if prepared else _ANSWERS_TOKENS
-    return Estimate(tokens / pace, _bytes(counted, recipe, base), basis)
+    return Estimate(tokens / pace, peak_bytes(counted, recipe, base.parameters, base.signature), basis)
+
+
+def check_fits(needed: int, free: int) -> None:
+    """Refuse, before the start, what has no room in memory; both in bytes.
+
+    Raises:
+        RefusedError: with the numbers and what would need less.
+    """
+    if needed > free:
+        raise RefusedError(
+            f"Training needs about {size(needed)} of memory and {size(max(free, 0))} can be had: close other programs, "
+            f"leave out the longest conversations, or set a smaller --set microbatch_tokens."
+        )
 
 
 def spoken(seconds: float) -> str:
@@ -152,13 +175,17 @@ def _tokens_a_lesson(counted: DatasetReady) -> float:
     return counted.tokens / max(1, counted.conversations)
 
 
-def _bytes(counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> int:
-    """The process, the base, the activations of the largest forward, and the adapter with all that trains it."""
+def peak_bytes(counted: DatasetReady, recipe: Recipe, parameters: int, signature: BaseSignature) -> int:
+    """Of the engine process at its peak: itself, a base of so many ``parameters``, and what training adds."""
+    return round(_PROCESS + parameters * _BYTES_PER_PARAMETER) + added_bytes(counted, recipe, signature)
+
+
+def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature) -> int:
+    """The activations of the largest forward, and the adapter with all that trains it."""
     together = _PADDED * max(_tokens_a_step(counted, recipe))
     alone = _tokens_a_lesson(counted)  # a lesson longer than the limit is a forward of its own
     rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
-    modules = base.signature.modules
+    modules = signature.modules
     features = sum(out + into for out, into in modules.values())
-    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(base.signature, recipe.targets))
-    trained = rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT
-    return round(_PROCESS + base.parameters * _BYTES_PER_PARAMETER + trained)
+    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe.targets))
+    return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)

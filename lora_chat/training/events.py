@@ -46,6 +46,8 @@ class StepDone:
     """Mean over the step's supervised tokens, nats."""
     tokens_per_second: float
     eta_s: float
+    memory: int = 0
+    """Bytes of the process that trains; 0 where nobody knows."""
     event: Literal["step"] = "step"
 
 
@@ -56,6 +58,21 @@ class Evaluated:
     step: int
     heldout_loss: float
     event: Literal["evaluated"] = "evaluated"
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What it answers by now, greedily: now and then, to a taught question and to a general one."""
+
+    step: int
+    question: str
+    answer: str
+    """At most 24 tokens; what was cut ends in an ellipsis."""
+    taught: bool
+    """Else it is one of the general questions that are never trained on."""
+    expected: bool
+    """Whether it is, as far as it goes, the taught answer or the base's own."""
+    event: Literal["sampled"] = "sampled"
 
 
 @dataclass(frozen=True)
@@ -79,6 +96,16 @@ class Report:
     train_loss_after: float
     stopped_because: str
     """Which rule ended it, in words."""
+    general_kl_before: float | None = None
+    """Mean KL(base ‖ adapted) on those same answers, nats per token: 0, as a new adapter changes nothing."""
+    general_kl_after: float | None = None
+    general_kl_bound: float | None = None
+    """What it may be: beyond it the adapter is not worn by itself."""
+    text_loss_before: float | None = None
+    """On a fixed page of general text."""
+    text_loss_after: float | None = None
+    forgot: str = ""
+    """What to say where the bound is broken; empty where it holds."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +143,7 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Trained | Installed | Cancelled | Failed
+TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Sampled | Trained | Installed | Cancelled | Failed
 
 
 def as_json(event: TrainingEvent) -> dict[str, Any]:

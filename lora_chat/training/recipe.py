@@ -107,6 +107,19 @@ def choose_recipe(lessons: int, base_parameters: int, effort: Effort = "normal",
     return replace(recipe, effort=effort, seed=seed)
 
 
+def reasons(lessons: int, base_parameters: int) -> str:
+    """Why ``choose_recipe`` chose so, in words."""
+    if lessons < HANDFUL:
+        amount = f"under {HANDFUL} conversations are a handful: a few large steps"
+    else:
+        rank = ", rank 16 from 100 on" if lessons >= 100 else ""
+        amount = f"{HANDFUL} conversations or more: epochs and a tenth held out{rank}"
+    if base_parameters <= 200_000_000:
+        return f"{amount}; a base of up to 200 M parameters bears the full rate"
+    share = "2/5" if base_parameters >= 10**9 else "7/10"
+    return f"{amount}; a base of {base_parameters / 1e6:,.0f} M parameters gets {share} of the full rate"
+
+
 def target_modules(signature: BaseSignature, targets: Targets) -> list[str]:
     """Full names of the modules that ``targets`` means on this base; what is not below an attention is the MLP."""
     attention = {name for name in signature.modules if "attn" in name or "attention" in name}

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.nn import functional
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import LoraChatError
@@ -25,16 +26,16 @@ from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, watch_layers
-from lora_chat.training.dataset import pad
+from lora_chat.training.dataset import Batch, microbatches, pad
 from lora_chat.training.events import Preparing
-from lora_chat.training.forward import supervised_logits
-from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.forward import Forward, supervised_logits, supervised_targets
+from lora_chat.training.general import MEASURED, REHEARSED, TEXT
 
 LIKELIEST = 64
 LONGEST_ANSWER = 32
 """Tokens of each answer: the beginning is where an adapter takes over."""
 _TOGETHER = 8
-_SCHEMA = "2"
+_SCHEMA = "3"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Rehearsal:
 
     rehearsed: tuple[Anchor, ...]
     measured: tuple[Anchor, ...]
+    text: Example
+    """The general text, each token but the first supervised."""
+    text_loss: float
+    """The base's on it, nats per token."""
 
 
 def divergence(logits: torch.Tensor, anchor: Anchor) -> torch.Tensor:
@@ -70,12 +75,39 @@ def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
     return (1 - log_probabilities.exp().sum(-1)).clamp_min(1e-6)
 
 
+def anchor_batches(
+    anchors: list[Anchor], most_tokens: int, device: torch.device
+) -> Iterator[tuple[Batch, list[Anchor]]]:
+    """Anchors in batches, in the order the batches have them."""
+    waiting = list(anchors)
+    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
+        count = len(batch.ids)
+        yield batch, waiting[:count]
+        del waiting[:count]
+
+
+def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> tuple[float, float]:
+    """Mean loss and mean divergence from the base, nats per token, on its answers that are never rehearsed."""
+    loss, drift, count = 0.0, 0.0, 0
+    anchors = sorted(rehearsal.measured, key=lambda each: len(each.example.ids))
+    with torch.no_grad():
+        for batch, part in anchor_batches(anchors, most_tokens, device):
+            sizes = [len(anchor.tokens) for anchor in part]
+            states, targets = forward.hidden(batch).split(sizes), supervised_targets(batch).split(sizes)
+            for anchor, piece, wanted in zip(part, states, targets, strict=True):
+                logits = forward.logits(piece)
+                loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
+                drift += float(divergence(logits, anchor)) * len(wanted)
+                count += len(wanted)
+    return loss / count, drift / count
+
+
 def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator[Preparing | Rehearsal]:
     """Yield progress, then the rehearsal: read from ``kept``, or made and written there.
 
     ``weights`` is the base's hash: answers kept from other weights are made anew.
     """
-    rehearsal = _read(kept, weights)
+    rehearsal = _read(kept, weights, base)
     if rehearsal is None:
         tree = twin(base.tree)
         watch_layers(tree, check)
@@ -84,9 +116,10 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator
         for start in range(0, len(questions), _TOGETHER):
             yield Preparing("the base answers general questions, once", start / len(questions))
             anchors += _answered(base, tree, questions[start : start + _TOGETHER])
+        text_loss = _text_loss(base, tree)
         with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
-            _write(kept, weights, anchors)
-        rehearsal = _parted(anchors)
+            _write(kept, weights, anchors, text_loss)
+        rehearsal = _parted(anchors, base, text_loss)
     yield rehearsal
 
 
@@ -104,11 +137,11 @@ def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[An
             do_sample=False,
             pad_token_id=min(base.prompt.end_ids),
         )
-    answers = [_until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
+    answers = [until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
     return [_anchor(base, tree, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def _until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
+def until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
     """The answer with the token that ends its turn, where it came to one."""
     return ids[: next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))]
 
@@ -121,24 +154,37 @@ def _anchor(base: BaseModel, tree: Any, prompt: list[int], answer: list[int]) ->
     return Anchor(example, likeliest.indices.cpu(), likeliest.values.cpu())
 
 
-def _parted(anchors: list[Anchor]) -> Rehearsal:
-    return Rehearsal(tuple(anchors[: len(REHEARSED)]), tuple(anchors[len(REHEARSED) :]))
+def _text(base: BaseModel) -> Example:
+    ids = base.prompt.tokenizer.encode(TEXT, add_special_tokens=True).ids[: base.context_window]
+    return Example(tuple(ids), (False,) + (True,) * (len(ids) - 1))
 
 
-def _write(path: Path, weights: str, anchors: list[Anchor]) -> None:
+def _text_loss(base: BaseModel, tree: Any) -> float:
+    batch = pad([_text(base)], base.device)
+    with torch.no_grad():
+        return float(functional.cross_entropy(supervised_logits(tree, batch).float(), supervised_targets(batch)))
+
+
+def _parted(anchors: list[Anchor], base: BaseModel, text_loss: float) -> Rehearsal:
+    rehearsed, measured = anchors[: len(REHEARSED)], anchors[len(REHEARSED) :]
+    return Rehearsal(tuple(rehearsed), tuple(measured), _text(base), text_loss)
+
+
+def _write(path: Path, weights: str, anchors: list[Anchor], text_loss: float) -> None:
     tensors = {}
     for index, anchor in enumerate(anchors):
         tensors[f"{index}.tokens"] = anchor.tokens.int()
         tensors[f"{index}.log_probabilities"] = anchor.log_probabilities
     examples = [[list(anchor.example.ids), sum(anchor.example.supervised)] for anchor in anchors]
-    write_durably(path, save(tensors, _metadata(weights) | {"examples": json.dumps(examples)}))
+    made = {"examples": json.dumps(examples), "text_loss": repr(text_loss)}
+    write_durably(path, save(tensors, _metadata(weights) | made))
 
 
 def _metadata(weights: str) -> dict[str, str]:
-    return {"schema": _SCHEMA, "weights": weights, "questions": json.dumps([REHEARSED, MEASURED])}
+    return {"schema": _SCHEMA, "weights": weights, "questions": json.dumps([REHEARSED, MEASURED, TEXT])}
 
 
-def _read(path: Path, weights: str) -> Rehearsal | None:
+def _read(path: Path, weights: str, base: BaseModel) -> Rehearsal | None:
     """What was kept for these very weights and questions; None where there is nothing, or nothing usable."""
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -153,6 +199,6 @@ def _read(path: Path, weights: str) -> Rehearsal | None:
                 )
                 for index, (ids, answer) in enumerate(json.loads(metadata["examples"]))
             ]
+            return _parted(anchors, base, float(metadata["text_loss"]))
     except (OSError, SafetensorError, KeyError, ValueError):
         return None  # a cache: whatever is wrong with it, it is made again
-    return _parted(anchors)

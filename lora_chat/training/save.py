@@ -40,8 +40,9 @@ def save_adapter(tree: Any, folder: Path, job: Job, signature: BaseSignature, re
 
 def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:
     """Provenance in numbers: counts, recipe, seed, versions; never the text."""
-    figures = {key: value for key, value in asdict(report).items() if value is not None}
-    evaluation = {key: figures.pop(key) for key in list(figures) if key.endswith(("_before", "_after"))}
+    figures = {key: value for key, value in asdict(report).items() if value not in (None, "")}
+    measured = [key for key in figures if key.endswith(("_before", "_after", "_bound")) or key == "forgot"]
+    evaluation = {key: figures.pop(key) for key in measured}
     return Manifest(
         name=job.name,
         private=True,

@@ -19,10 +19,12 @@ from torch.nn import functional
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import TrainingError
+from lora_chat.memory import used
 from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, StopAsked, watch_layers
+from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
 from lora_chat.training.events import (
     Cancelled,
@@ -35,10 +37,14 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.forward import Forward, in_pieces, supervised_targets
 from lora_chat.training.job import RESULT, read_job
+from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe, target_modules
-from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
+from lora_chat.training.rehearsal import Anchor, Rehearsal, anchor_batches, divergence, moved, prepare
+from lora_chat.training.room import check_room
+from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
+from lora_chat.training.selection import Lesson
 
 
 def train(
@@ -56,7 +62,7 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a number.
-        RefusedError: the job's lessons cannot be tokenised for this base.
+        RefusedError: the job's lessons cannot be tokenised for this base, or it has no room in memory.
     """
     began = clock()
     job = read_job(folder)
@@ -64,7 +70,9 @@ def train(
     try:
         lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
         everything = examples_of(lessons) + examples_of(heldout)
-        yield count((*job.train, *job.heldout), everything, job)
+        counted = count((*job.train, *job.heldout), everything, job)
+        yield counted
+        check_room(counted, job.recipe, base, signature)
         rehearsal: Rehearsal | None = None
         for each in prepare(base, signature.weights, general_answers, check):
             if isinstance(each, Preparing):
@@ -72,7 +80,9 @@ def train(
             else:
                 rehearsal = each
         assert rehearsal is not None
-        run = _Run(base, signature, job.recipe, examples_of(lessons), examples_of(heldout), rehearsal, check, clock)
+        examples = examples_of(lessons), examples_of(heldout)
+        pace = Pace(general_answers.with_name(PACE), signature.weights)
+        run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
         yield from run.learn()
         report = run.report(began)
         save_adapter(run.tree, folder / RESULT, job, signature, report)
@@ -93,6 +103,9 @@ class _Run:
     rehearsal: Rehearsal
     check: Check
     clock: Callable[[], float]
+    taught: tuple[Lesson, ...]
+    """What ``lessons`` were made from."""
+    pace: Pace
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -121,11 +134,14 @@ class _Run:
         if self.before[0] is not None:
             yield Evaluated(0, self.before[0])
         self.began = self.clock()
+        samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
         while not self.stopped_because:
-            rate = self._rate(stop.decay())
+            rate, before, began = self._rate(stop.decay()), self.tokens, self.clock()
             learnt = self._step(rate)
+            self.pace.step(self.tokens - before, self.clock() - began)
             yield self._step_event(stop.steps_left())
+            yield from samples.after_step(self.step)
             yield from stop.after_step(learnt)
         if self.best is not None:
             self._restore(self.best[1])
@@ -179,7 +195,7 @@ class _Run:
     def _rehearse(self) -> None:
         chosen = self._draw(self._unrehearsed, len(self.rehearsal.rehearsed), self.recipe.rehearsed)
         anchors = sorted((self.rehearsal.rehearsed[i] for i in chosen), key=lambda each: len(each.example.ids))
-        for batch, part in _anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
+        for batch, part in anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
             sizes = [len(anchor.tokens) for anchor in part]
             weight = self.recipe.rehearsal_weight * len(part) / len(anchors) / sum(sizes)
 
@@ -212,6 +228,7 @@ class _Run:
             loss=self.loss,
             tokens_per_second=self.tokens / seconds,
             eta_s=seconds / self.step * left,
+            memory=used(),
         )
 
     def evaluate(self) -> float | None:
@@ -248,7 +265,9 @@ class _Run:
     def report(self, began: float) -> Report:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
-        heldout, general = self.evaluate(), self.general_loss()
+        heldout = self.evaluate()
+        general, drift = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
+        text = self._mean_loss([self.rehearsal.text])
         if not general < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
         trainable, total = self.tree.get_nb_trainable_parameters()
@@ -266,6 +285,12 @@ class _Run:
             general_loss_after=general,
             train_loss_after=self.loss,
             stopped_because=self.stopped_because,
+            general_kl_before=0.0,
+            general_kl_after=drift,
+            general_kl_bound=BOUND,
+            text_loss_before=self.rehearsal.text_loss,
+            text_loss_after=text,
+            forgot=forgotten(drift),
         )
 
 
@@ -331,17 +356,6 @@ class _HeldoutRule:
             self.run.stopped_because = f"the held-out loss got no better for {self.worse} epochs; the best is kept"
         elif last:
             self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; the best is kept"
-
-
-def _anchor_batches(
-    anchors: list[Anchor], most_tokens: int, device: torch.device
-) -> Iterator[tuple[Batch, list[Anchor]]]:
-    """Anchors in batches, in the order the batches have them."""
-    waiting = list(anchors)
-    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
-        count = len(batch.ids)
-        yield batch, waiting[:count]
-        del waiting[:count]
 
 
 def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:

@@ -36,7 +36,7 @@ def test_a_file_becomes_an_adapter_that_is_listed_and_worn(run: Run, tiny: Paths
     assert "shop is trained and installed in " + str(tiny.adapters / "shop") in done.out
     assert "Wear it: lora-chat ask -a shop" in done.out
     assert "trainable parameters" in done.out
-    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank 8", "learning rate 0.002"):
+    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank=8", "learning_rate=0.002"):
         assert part in done.err
     (row,) = run("adapter", "list", "--json").json["adapters"]
     assert (row["name"], row["origin"], row["rank"]) == ("shop", "user", 8)
@@ -48,7 +48,7 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     done = run("train", examples, "--name", "shop", "--json", "--yes")
     events = done.events
     assert [each for each in events if each["event"] == "dataset"] == events[:1]
-    assert set(events[0]) == {
+    assert set(events[0]) >= {
         "event", "conversations", "examples", "dropped", "tokens", "supervised_tokens", "redacted",
         "private", "kept",
     }  # fmt: skip
@@ -56,11 +56,11 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     assert 0 < events[0]["supervised_tokens"] < events[0]["tokens"]
     steps = [each for each in events if each["event"] == "step"]
     assert all(
-        set(each) == {"event", "step", "steps", "loss", "tokens_per_second", "eta_s"} and each["loss"] > 0
+        set(each) >= {"event", "step", "steps", "loss", "tokens_per_second", "eta_s"} and each["loss"] > 0
         for each in steps
     )
     assert [each["step"] for each in steps] == list(range(1, len(steps) + 1))
-    assert {each["event"] for each in events} <= {"dataset", "preparing", "step", "evaluated", "finished"}
+    assert {each["event"] for each in events} <= {"dataset", "preparing", "step", "evaluated", "sampled", "finished"}
     last = events[-1]
     assert set(last) == {"event", "adapter", "path", "report"}
     assert (last["event"], last["adapter"], last["path"]) == ("finished", "shop", str(tiny.adapters / "shop"))
@@ -114,6 +114,60 @@ def test_dry_run_counts_as_the_training_does(run: Run, tiny: Paths, examples: Pa
     planned = run("train", examples, "--name", "shop", "--dry-run", "--json").json
     assert made_nothing(tiny)
     assert run("train", examples, "--name", "shop", "--json", "--yes").events[0] == planned
+
+
+def test_every_value_of_the_recipe_can_be_set_is_printed_and_kept(run: Run, tiny: Paths, examples: Path) -> None:
+    sets = ("--set", "rank=4", "--set", "learning_rate=1e-3", "--set", "max_steps=3")
+    shown = run("train", examples, "--name", "shop", "--dry-run", *sets).err
+    for part in ("rank=4", "learning_rate=0.001", "weight_decay=0 ", "rank 4, not 8", "under 30 conversations"):
+        assert part in shown
+    planned = run("train", examples, "--name", "shop", "--dry-run", "--json", *sets).json
+    assert planned["recipe"]["rank"] == 4
+    assert planned["recipe_changed"]["learning_rate"] == {"set": 0.001, "chosen": 0.002}
+    assert "handful" in planned["recipe_because"]
+    done = run("train", examples, "--name", "shop", "--json", "--yes", *sets)
+    assert done.events[-1]["report"]["steps"] == 3
+    (job,) = tiny.training.iterdir()
+    assert "rank = 4" in (job / "job.toml").read_text(encoding="utf-8")
+    kept = run("adapter", "info", "shop", "--json").json
+    assert (kept["rank"], kept["training"]["recipe"]["learning_rate"]) == (4, 0.001)
+
+
+@pytest.mark.parametrize("bad", ["learning_rate=0", "learning_rate=nan", "learning_rate=1e9", "rank=-4", "rank=4.5"])
+def test_a_value_that_is_nonsense_is_refused_before_the_start(run: Run, tiny: Paths, examples: Path, bad: str) -> None:
+    done = run("train", examples, "--name", "shop", "--yes", "--set", bad)
+    assert done.code == 4
+    assert bad.partition("=")[0] + " must" in done.sentence
+    assert run("train", examples, "--name", "shop", "--yes", "--set", "rnak=3").code == 2
+    assert made_nothing(tiny)
+
+
+def test_time_and_memory_are_told_before_the_start_and_measured_from_then_on(
+    run: Run, tiny: Paths, examples: Path
+) -> None:
+    for measured in tiny.models.rglob("pace.json"):  # by another test, on the same base
+        measured.unlink()
+    first = run("train", examples, "--name", "shop", "--dry-run").err
+    assert "a guess: this base was never trained on here yet" in first
+    assert "of memory, " in first
+    run("train", examples, "--name", "shop", "--effort", "light", "--yes")
+    run("adapter", "remove", "shop", "--yes")
+    assert "(measured on this machine)" in run("train", examples, "--name", "shop", "--dry-run").err
+    estimate = run("train", examples, "--name", "shop", "--dry-run", "--json").json["estimate"]
+    assert estimate["basis"] == "measured on this machine"
+    assert estimate["seconds"] > 0
+    assert estimate["bytes"] > 500_000_000
+
+
+def test_what_has_no_room_in_memory_is_refused_with_numbers_before_the_start(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.memory.free", lambda: 100_000_000)
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 4
+    assert "and 100 MB can be had" in done.sentence
+    assert made_nothing(tiny)
+    assert "100 MB can be had" in run("train", examples, "--name", "shop", "--dry-run").err
 
 
 def test_on_a_pipe_without_yes_nothing_is_trained(run: Run, tiny: Paths, examples: Path) -> None:

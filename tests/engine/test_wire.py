@@ -25,6 +25,7 @@ from lora_chat.training.events import (
     Installed,
     Preparing,
     Report,
+    Sampled,
     StepDone,
     Trained,
 )
@@ -42,6 +43,8 @@ REPORT = st.builds(
     Report, seconds=FLOAT, steps=WHOLE, tokens=WHOLE, tokens_per_second=FLOAT, trainable_parameters=WHOLE,
     total_parameters=WHOLE, trainable_percent=FLOAT, heldout_loss_before=MAYBE, heldout_loss_after=MAYBE,
     general_loss_before=MAYBE, general_loss_after=MAYBE, train_loss_after=FLOAT, stopped_because=TEXT,
+    general_kl_before=MAYBE, general_kl_after=MAYBE, general_kl_bound=MAYBE, text_loss_before=MAYBE,
+    text_loss_after=MAYBE, forgot=TEXT,
 )  # fmt: skip
 WORN = st.builds(Worn, TEXT, PATH, TEXT, FLOAT)
 TURNS = st.lists(st.builds(Turn, st.sampled_from(Role), TEXT), max_size=4).map(tuple)
@@ -68,8 +71,9 @@ ITEMS = st.one_of(
     st.builds(Probe, FLOAT, st.booleans(), WHOLE, WHOLE),
     st.builds(DatasetReady, WHOLE, WHOLE, st.dictionaries(REASON, WHOLE, max_size=3), WHOLE, WHOLE, WHOLE),
     st.builds(Preparing, TEXT, FLOAT),
-    st.builds(StepDone, WHOLE, WHOLE, FLOAT, FLOAT, FLOAT),
+    st.builds(StepDone, WHOLE, WHOLE, FLOAT, FLOAT, FLOAT, WHOLE),
     st.builds(Evaluated, WHOLE, FLOAT),
+    st.builds(Sampled, WHOLE, TEXT, TEXT, st.booleans(), st.booleans()),
     st.builds(Trained, TEXT, REPORT),
     st.builds(Installed, TEXT, TEXT, REPORT),
     st.builds(Cancelled, WHOLE),

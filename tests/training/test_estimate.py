@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from lora_chat.adapters.manifest import BaseClaim, Manifest
 from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.signature import BaseSignature
+from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training import estimate as module
-from lora_chat.training.estimate import estimate, spoken
+from lora_chat.training.estimate import check_fits, estimate, spoken
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import Recipe, choose_recipe
 
@@ -98,6 +99,23 @@ def test_without_any_training_here_it_is_a_guess_and_says_so(two_cores: None) ->
     found = estimate(counted(6, 274), recipe(6), SMOL, (), prepared=False)
     assert found.basis == GUESS
     assert found.seconds == pytest.approx(68, rel=0.25)
+
+
+def test_a_step_measured_here_goes_before_all_else(tmp_path: Path) -> None:
+    earlier = [trained(tmp_path / "earlier", 50)]
+    found = estimate(counted(6, 274), recipe(6), SMOL, earlier, prepared=True, measured=200.0)
+    assert found.basis == "measured on this machine"
+    slow = estimate(counted(6, 274), recipe(6), SMOL, earlier, prepared=True)
+    assert slow.seconds == pytest.approx(4 * found.seconds)
+
+
+def test_what_has_no_room_is_refused_with_numbers() -> None:
+    needed = estimate(counted(6, 274), recipe(6), SMOL, (), prepared=True).bytes
+    check_fits(needed, needed)
+    with pytest.raises(RefusedError) as caught:
+        check_fits(needed, 900_000_000)
+    assert str(caught.value).startswith("Training needs about 1.4 GB of memory and 900 MB can be had: ")
+    assert "microbatch_tokens" in str(caught.value)
 
 
 def test_the_pace_is_the_median_of_the_newest_few(tmp_path: Path) -> None:

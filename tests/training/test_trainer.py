@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from lora_chat.adapters.manifest import read_manifest
 from lora_chat.adapters.verify import load_verified
 from lora_chat.errors import RefusedError, TrainingError
 from lora_chat.models.base_model import BaseModel, load_base_model
@@ -23,6 +24,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked
 from lora_chat.training import rehearsal
+from lora_chat.training.bound import BOUND
 from lora_chat.training.dataset import examples_of, microbatches, tokenise
 from lora_chat.training.events import (
     Cancelled,
@@ -201,6 +203,51 @@ def test_rehearsal_keeps_the_adapter_near_the_base(trainer: Trainer) -> None:
     assert free.general_loss_after is not None
     assert held.general_loss_before is not None
     assert held.general_loss_after - held.general_loss_before < free.general_loss_after - held.general_loss_before
+    assert held.general_kl_after is not None
+    assert free.general_kl_after is not None
+    assert 0 < held.general_kl_after < free.general_kl_after
+
+
+def test_what_was_forgotten_is_measured_as_plain_pytorch_would(
+    trainer: Trainer, base: BaseModel, tiny_llama: InstalledBase
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    done = trained(trainer.events(max_steps=6, learning_rate=0.01))
+    rehearsed, _ = prepared(base, tiny_llama.signature.weights, trainer.general)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama.folder, dtype=torch.float32)
+    drift, count = 0.0, 0
+    with torch.no_grad():
+        before = reference_loss(model, [rehearsed.text])
+        worn = PeftModel.from_pretrained(model, done.folder)
+        for each in rehearsed.measured:
+            supervised = torch.tensor(each.example.supervised[1:])
+            logits = worn(input_ids=torch.tensor([each.example.ids])).logits[0, :-1][supervised]
+            drift, count = drift + float(divergence(logits, each)) * len(logits), count + len(logits)
+        after = reference_loss(worn, [rehearsed.text])
+        general = reference_loss(worn, [each.example for each in rehearsed.measured])
+    report = done.report
+    assert report.general_kl_before == 0
+    assert report.general_kl_after == pytest.approx(drift / count, rel=1e-3)
+    assert report.text_loss_before == pytest.approx(float(before), abs=1e-5)
+    assert report.text_loss_after == pytest.approx(float(after), abs=1e-4)
+    assert report.general_loss_after == pytest.approx(float(general), abs=1e-4)
+
+
+def test_one_that_forgot_too_much_says_so_and_keeps_it_in_its_manifest(teacher: Trainer) -> None:
+    for steps, forgot in ((1, False), (40, True)):
+        done = trained(teacher.events(**LEARN | {"max_steps": steps, "learnt_probability": 1.1}))
+        kl = done.report.general_kl_after
+        assert kl is not None
+        assert (kl > BOUND) is forgot
+        said = f"it has moved {kl:.2f} nats a token from the base (bound {BOUND:g})" if forgot else ""
+        assert said in done.report.forgot
+        assert bool(done.report.forgot) is forgot
+        manifest = read_manifest((Path(done.folder) / "adapter.toml").read_bytes())
+        assert manifest.evaluation.get("forgot", "") == done.report.forgot
+        assert manifest.evaluation["general_kl_after"] == kl
+        assert manifest.evaluation["general_kl_bound"] == BOUND
 
 
 MANY = tuple(lesson(f"What is {number}?", f"It is {number}.") for number in range(36))
@@ -528,8 +575,8 @@ def test_without_room_for_the_answers_a_training_goes_on(
     assert prepared(base, "sha256:1", tmp_path / "answers")[1]
 
 
-def test_a_report_holds_no_text_but_why_it_ended(trainer: Trainer) -> None:
+def test_a_report_holds_no_text_but_why_it_ended_and_what_it_forgot(trainer: Trainer) -> None:
     report = asdict(trained(trainer.events()).report)
-    assert [name for name, value in report.items() if isinstance(value, str)] == ["stopped_because"]
+    assert [name for name, value in report.items() if isinstance(value, str)] == ["stopped_because", "forgot"]
     assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in report.values())
     assert replace(trained(trainer.events()).report, seconds=0.0).steps == 4

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lora_chat.training.events import Sampled
 from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
 from lora_chat.tui.screens.training_plan import NOTHING_LEFT, STILL_COUNTING, PlanWanted, TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
@@ -183,6 +184,19 @@ def test_a_training_is_seen_while_it_runs() -> None:
     assert "p pause · x stop it · esc back to the chat" in seen
 
 
+def test_what_it_answers_by_now_and_the_memory_are_seen() -> None:
+    said = (
+        Sampled(12, "Where is your shop?", "At 12 Harbour Street.", True, True),
+        Sampled(12, HOSTILE, HOSTILE + "…", False, False),
+    )
+    seen = looks(TrainingScreen(progress(memory=1_380_000_000, samples=said)), (120, 36))
+    assert "1:10 left at most · 312 tok/s · 1.4 GB" in seen
+    assert "taught, step 12  Where is your shop? → At 12 Harbour Street. ✓" in seen
+    assert f"other talk, step 12  {HARMLESS}" in seen
+    assert seen.count("✓") == 1
+    assert "○ held out" in looks(TrainingScreen(progress(samples=said, heldout=((0, 2.9), (3, 1.8)))))
+
+
 def test_it_is_paused_and_resumed() -> None:
     async def story(seat: Seat) -> None:
         screen = seat.app.screen
@@ -250,6 +264,30 @@ def test_the_report_says_what_was_measured() -> None:
     assert "Held out" not in looks(
         TrainingReportScreen(installed(dataclasses.replace(REPORT, heldout_loss_after=None)))
     )
+
+
+FORGOT = dataclasses.replace(
+    REPORT,
+    general_kl_before=0.0,
+    general_kl_after=0.83,
+    general_kl_bound=0.25,
+    text_loss_before=3.1,
+    text_loss_after=3.42,
+    forgot="On general questions it has moved far from the base.",
+)
+
+
+def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
+    assert after(TrainingReportScreen(installed(FORGOT)), "enter", "escape") == [False]
+    assert after(TrainingReportScreen(installed(FORGOT)), "w") == [True]
+    assert after(TrainingReportScreen(installed()), "w", "k") == [False]
+    seen = looks(TrainingReportScreen(installed(FORGOT)), (120, 36))
+    assert "not worn: it forgot too much" in seen
+    assert "Other talk   loss 1.02 → 1.04 · KL 0.83 (bound 0.25)" in seen
+    assert "Plain text   loss 3.10 → 3.42" in seen
+    assert "On general questions it has moved far from the base." in seen
+    assert "w wear it all the same · k keep, do not wear" in seen
+    assert "enter" not in seen.splitlines()[-1]
 
 
 def test_before_and_after_fill_in_as_they_come() -> None:

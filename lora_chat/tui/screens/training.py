@@ -11,8 +11,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from lora_chat.models.sources.staging import size
 from lora_chat.sitting.training import Progress
 from lora_chat.text import clean, clean_line
+from lora_chat.training.events import Sampled
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.headline import Headline
@@ -40,6 +42,7 @@ class TrainingScreen(PanelScreen[None]):
         #panel { height: 80%; max-height: 30; }
         #figures { height: auto; margin: 0 1 1 1; }
         LossCurve { margin: 0 1; }
+        #samples { height: auto; max-height: 5; margin: 1 1 0 1; display: none; }
         #figures.-failed { color: $error; }
         #figures.-finished { color: $success; }
     }
@@ -57,9 +60,10 @@ class TrainingScreen(PanelScreen[None]):
         self._progress = progress
 
     def body(self) -> ComposeResult:
-        """Figures, then the curve."""
+        """Figures, the curve, then what it answers by now."""
         yield Static(id="figures", markup=False)
         yield LossCurve()
+        yield Static(id="samples", markup=False)
 
     def on_mount(self) -> None:
         """How far it is already."""
@@ -79,6 +83,9 @@ class TrainingScreen(PanelScreen[None]):
             figures.set_class(progress.state == state, f"-{state}")
         figures.update(_figures(progress, figures.content_size.width))
         self.query_one(LossCurve).show(progress.losses, progress.heldout)
+        samples = self.query_one("#samples", Static)
+        samples.display = bool(progress.samples)
+        samples.update(Content("\n").join(_sample(each) for each in progress.samples))
         self.refresh_bindings()
 
     def on_resize(self) -> None:
@@ -121,7 +128,15 @@ def _steps(progress: Progress) -> list[Content]:
     parts += [f"held out {progress.heldout[-1][1]:.2f}"] if progress.heldout else []
     quiet = [f"{spoken_clock(progress.eta_s)} left at most"] if progress.eta_s is not None else []
     quiet += [f"{progress.tokens_per_second:.0f} tok/s"] if progress.tokens_per_second is not None else []
+    quiet += [size(progress.memory)] if progress.memory else []
     return [*map(Content, parts), *(Content.styled(part, "$text-muted") for part in quiet)]
+
+
+def _sample(sample: Sampled) -> Content:
+    """``taught, step 12  Where is your shop? → At 12 Harbour Street. ✓``: as it was taught, or as the base says."""
+    kind = f"{'taught' if sample.taught else 'other talk'}, step {sample.step}  {clean_line(sample.question, 60)} → "
+    mark = (" ✓", "$success") if sample.expected else ""
+    return Content.assemble((kind, "$text-muted"), clean_line(sample.answer, 200), mark)
 
 
 def spoken_clock(seconds: float) -> str:

@@ -47,7 +47,8 @@ class TrainingReportScreen(Screen[bool]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "dismiss(True)", "wear it", id="report.wear"),
+        Binding("enter", "wear(False)", "wear it", id="report.wear"),
+        Binding("w", "wear(True)", "wear it all the same", id="report.anyway"),
         Binding("k,escape", "dismiss(False)", "keep, do not wear", id="report.keep"),
     ]
 
@@ -61,7 +62,7 @@ class TrainingReportScreen(Screen[bool]):
         """From the top."""
         installed = self._progress.installed
         name = installed.adapter if installed else self._progress.name
-        yield Headline(f"{name} is ready")
+        yield Headline(f"{name} is ready", "not worn: it forgot too much" if self._forgot else "")
         yield Static(classes="rule")
         with Horizontal(id="top"):
             yield Static(facts(list(_figures(installed.report))) if installed else "", markup=False)
@@ -77,6 +78,18 @@ class TrainingReportScreen(Screen[bool]):
         self.query_one(LossCurve).show(self._progress.losses, self._progress.heldout)
         self.query_one(Pane).focus()
         self._draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What forgot too much is not worn by a mere Enter."""
+        return action != "wear" or parameters[0] is bool(self._forgot)
+
+    def action_wear(self, anyway: bool) -> None:
+        """The person wants it."""
+        self.dismiss(True)
+
+    @property
+    def _forgot(self) -> str:
+        return self._progress.installed.report.forgot if self._progress.installed else ""
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""
@@ -108,7 +121,11 @@ def _figures(report: Report) -> Iterator[tuple[str, Content]]:
     if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
         yield "Held out", _fell("loss", report.heldout_loss_before, report.heldout_loss_after)
     if report.general_loss_before is not None and report.general_loss_after is not None:
-        yield "Other talk", _fell("loss", report.general_loss_before, report.general_loss_after)
+        yield "Other talk", _fell("loss", report.general_loss_before, report.general_loss_after) + _drift(report)
+    if report.text_loss_before is not None and report.text_loss_after is not None:
+        yield "Plain text", _fell("loss", report.text_loss_before, report.text_loss_after)
+    if report.forgot:
+        yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
     whole = f"{_counted(report.total_parameters)} ({report.trainable_percent:.2f} %)"
     yield "Parameters", Content(f"{report.trainable_parameters:,} of {whole}")
 
@@ -116,6 +133,15 @@ def _figures(report: Report) -> Iterator[tuple[str, Content]]:
 def _counted(parameters: int) -> str:
     """``137 M``; few are counted to the last."""
     return f"{parameters / 1e6:,.0f} M" if parameters >= 10_000_000 else f"{parameters:,}"
+
+
+def _drift(report: Report) -> Content:
+    """``· KL 0.02 (bound 0.25)``."""
+    if report.general_kl_after is None or report.general_kl_bound is None:
+        return Content("")
+    return Content.assemble(
+        f" · KL {report.general_kl_after:.2f}", (f" (bound {report.general_kl_bound:g})", "$text-muted")
+    )
 
 
 def _fell(what: str, before: float, after: float) -> Content:

@@ -1,0 +1,314 @@
+"""How fast it learns, and what that costs the chat: lora-chat beside the article's recipe and TRL's SFTTrainer.
+
+    python benchmarks/train.py [--only seed,faq,beside,polite] [--runs 3] [--out train.json] [--trl-python PATH]
+
+seed    the six examples of the article by `lora-chat train`, from a process's start to its exit and seen from outside:
+        loading, rehearsing the base's answers, both evaluations and installing included; beside the article's recipe on
+        the same base (padded to 128, every position in the loss, batch 1, rank 8 on q and v, transformers' Trainer).
+        "exact" is how many of the six are then answered to the letter, greedily.
+faq     tokens a second, padding not counted, on the first 128 question-answer pairs of `zaragoza-construction-faq`,
+        beside TRL's SFTTrainer with the same rank, target modules, batch and steps (completion only, rate 2e-4, no
+        gradient checkpointing). "no replay" is lora-chat without the base's own answers. Its seconds hold the held-out
+        evaluations, TRL's none.
+beside  first token and speed of replies while it trains on conversations of 256 tokens by the default recipe, against
+        the same process before; and the engine process's peak of memory against one that only chats.
+polite  a training with nobody chatting, asking before each layer whether it may, against the same loop that never asks.
+
+TRL needs an interpreter that has it: `--trl-python`. Everything happens in a home of its own that shares the base's
+files (`lora-chat model pull smollm2-135m` first). A first round is not counted. The machine must be idle.
+
+Owns this table; never runs two programs at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import train_peers
+import trial
+from lessons import SEED, pairs, seed_rows, write_conversations, write_pairs
+from shapes import EMBEDDED
+from trial import median, ratio, shown
+
+LORA_CHAT, ARTICLE, TRL = "lora-chat", "article", "TRL"
+FAQ_ENTRIES, CONVERSATION_TOKENS, CONVERSATIONS = 128, 256, 48
+_LIMIT_S = 3600
+
+
+def make_home(work: Path) -> Path:
+    """A home whose base is the person's own, file by file the same; what is made once for it is made anew."""
+    from lora_chat.models.installed import find_base
+    from lora_chat.paths import find_paths
+
+    home = work / "home"
+    if not home.exists():
+        models = find_paths(os.environ).models
+        find_base(models, EMBEDDED)
+        shutil.copytree(models / EMBEDDED, home / "models" / EMBEDDED, copy_function=_linked)
+        for made in (home / "models" / EMBEDDED / "made").glob("general-answers*"):
+            made.unlink()
+    return home
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+class Bench:
+    """One work folder with its home, and how a program is run in it."""
+
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.options, self.work, self.home = options, work, make_home(work)
+        self.environ = os.environ | {"LORA_CHAT_HOME": str(self.home)}
+        self.folder = str(self.home / "models" / EMBEDDED)
+        self.busiest = 0.0
+
+    def lora_chat(self, *words: str | Path) -> dict[str, Any]:
+        """One command from outside: its wall clock, and what it printed, a JSON object a line."""
+        return self._run([sys.executable, "-m", "lora_chat", *map(str, words)])
+
+    def worker(self, name: str, settings: dict[str, Any], python: str = sys.executable) -> dict[str, Any]:
+        """One function of ``train_peers`` in a process of its own."""
+        found = self._run([python, __file__, "--worker", name, "--settings", json.dumps(settings)])
+        return {"wall_s": found["wall_s"], **found["lines"][-1]}
+
+    def rounds(self, rows: dict[str, Callable[[int], dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        """Each row in turn; the first round is kept apart by ``counted``."""
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
+        for number in range(self.options.runs + 1):
+            for name, run in rows.items():
+                sys.stderr.write(f"round {number} of {self.options.runs}: {name}\n")
+                found[name].append(run(number))
+        return found
+
+    def job(self, name: str, data: Path, **changes: Any) -> Path:
+        """A training job of the default recipe for that file."""
+        from dataclasses import replace
+
+        from lora_chat.models.installed import find_base
+        from lora_chat.paths import find_paths
+        from lora_chat.training.job import create_job
+        from lora_chat.training.recipe import choose_recipe
+        from lora_chat.training.selection import select_from_file
+
+        base = find_base(find_paths(self.environ).models, EMBEDDED)
+        selection = select_from_file(data)
+        recipe = replace(choose_recipe(len(selection.lessons), base.parameters), **changes)
+        return create_job(self.work / "jobs", name, base.name, data.name, selection, recipe)
+
+    def _run(self, command: list[str]) -> dict[str, Any]:
+        began, busy = time.perf_counter(), trial.busy_elsewhere()
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environ, timeout=_LIMIT_S, check=False)
+        wall, busy = time.perf_counter() - began, trial.busy_elsewhere() - busy
+        if done.returncode:
+            raise SystemExit(f"{command[2:5]} failed: {done.stderr.strip()[-600:]}")
+        self.busiest = max(self.busiest, max(busy, 0.0) / wall / (os.cpu_count() or 1))
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        return {"wall_s": round(wall, 2), "lines": lines}
+
+
+def seed(bench: Bench) -> dict[str, Any]:
+    """Part ``seed``."""
+
+    def ours(number: int) -> dict[str, Any]:
+        name = f"seed-{number}-{time.time_ns()}"
+        done = bench.lora_chat("train", SEED, "--name", name, "--json", "--yes")
+        report = done["lines"][-1]["report"]
+        return {"wall_s": done["wall_s"], "steps": report["steps"], "train_s": round(report["seconds"], 2),
+                "general_kl_after": report.get("general_kl_after"), **_asked(bench, name)}  # fmt: skip
+
+    def theirs(number: int) -> dict[str, Any]:
+        into = bench.work / f"article-{number}"
+        settings = {"folder": bench.folder, "seed": str(SEED), "into": str(into)}
+        done = bench.worker("article", settings)
+        return done | {
+            key: value for key, value in bench.worker("article_answers", settings).items() if key != "wall_s"
+        }
+
+    runs = bench.rounds({LORA_CHAT: ours, ARTICLE: theirs})
+    walls = {name: median(found[1:], "wall_s") for name, found in runs.items()}
+    return {
+        "rows": {name: {"wall_s": walls[name], **_last(found, "train_s", "steps", "exact", "of")} for name, found in
+                 runs.items()},
+        "ratio": ratio(walls[LORA_CHAT], walls[ARTICLE]),
+        "runs": runs,
+    }  # fmt: skip
+
+
+def _asked(bench: Bench, name: str) -> dict[str, Any]:
+    """How many of the six are answered to the letter when it is worn."""
+    rows = seed_rows()
+    asked = bench.work / "asked.jsonl"
+    asked.write_text("".join(json.dumps({"prompt": question}) + "\n" for question, _ in rows), encoding="utf-8")
+    done = bench.lora_chat("ask", "--batch", asked, "-a", name, "-t", "0", "--max-tokens", "32", "--no-save", "--json")
+    said = [line["text"] for line in done["lines"]]
+    return {"exact": sum(text == wanted for text, (_, wanted) in zip(said, rows, strict=True)), "of": len(rows)}
+
+
+def faq(bench: Bench) -> dict[str, Any]:
+    """Part ``faq``."""
+    from lora_chat.models.installed import find_base
+    from lora_chat.paths import find_paths
+    from lora_chat.training.recipe import choose_recipe, target_modules
+
+    data = write_pairs(bench.work / "faq.jsonl", pairs(bench.work)[:FAQ_ENTRIES])
+    base = find_base(find_paths(bench.environ).models, EMBEDDED)
+    recipe, steps = choose_recipe(FAQ_ENTRIES, base.parameters), bench.options.steps
+
+    def ours(*more: str) -> Callable[[int], dict[str, Any]]:
+        def run(number: int) -> dict[str, Any]:
+            name = f"faq-{number}-{time.time_ns()}"
+            done = bench.lora_chat(
+                "train", data, "--name", name, "--json", "--yes", "--set", f"max_steps={steps}", *more
+            )
+            report = done["lines"][-1]["report"]
+            return {"wall_s": done["wall_s"], "tokens": report["tokens"], "steps": report["steps"],
+                    "train_s": round(report["seconds"], 2),
+                    "tokens_per_second": round(report["tokens_per_second"], 1)}  # fmt: skip
+
+        return run
+
+    settings = {
+        "folder": bench.folder, "data": str(data), "into": str(bench.work),
+        "settings": {"steps": steps, "batch": recipe.batch, "rank": recipe.rank,
+                     "modules": target_modules(base.signature, recipe.targets)},
+    }  # fmt: skip
+    rows = {LORA_CHAT: ours(), f"{LORA_CHAT}, no replay": ours("--set", "rehearsed=0")}
+    if bench.options.trl_python:
+        rows[TRL] = lambda number: bench.worker("trl", settings, bench.options.trl_python)
+    runs = bench.rounds(rows)
+    speeds = {name: median(found[1:], "tokens_per_second") for name, found in runs.items()}
+    return {
+        "rows": {name: {"tokens_per_second": speeds[name], "wall_s": median(found[1:], "wall_s"),
+                        **_last(found, "tokens", "train_s")} for name, found in runs.items()},
+        "ratios": {name: ratio(speed, speeds.get(TRL)) for name, speed in speeds.items() if name != TRL},
+        "runs": runs,
+    }  # fmt: skip
+
+
+def beside(bench: Bench) -> dict[str, Any]:
+    """Part ``beside``."""
+    from lora_chat.models.prompt import load_prompt_format
+
+    data = write_conversations(
+        bench.work / "long.jsonl", pairs(bench.work), load_prompt_format(Path(bench.folder)), CONVERSATION_TOKENS,
+        CONVERSATIONS,
+    )  # fmt: skip
+    job = str(bench.job("beside", data))
+    replies = bench.options.replies
+    runs = bench.rounds(
+        {
+            "chat alone": lambda number: bench.worker("beside", {"job": None, "rounds": replies}),
+            "chat and training": lambda number: bench.worker("beside", {"job": job, "rounds": replies}),
+        }
+    )
+    alone, both = (found[1:] for found in runs.values())
+    first = [each["training"]["first_ms"] / each["idle"]["first_ms"] for each in both]
+    speed = [each["training"]["tokens_per_second"] / each["idle"]["tokens_per_second"] for each in both]
+    memory = ratio(median(both, "engine_peak_mb"), median(alone, "engine_peak_mb"))
+    return {
+        "first_token_ratio": round(sorted(first)[len(first) // 2], 3),
+        "decode_ratio": round(sorted(speed)[len(speed) // 2], 3),
+        "memory_ratio": memory,
+        "peak_mb": {name: median(found[1:], "engine_peak_mb") for name, found in runs.items()},
+        "runs": runs,
+    }
+
+
+def polite(bench: Bench) -> dict[str, Any]:
+    """Part ``polite``."""
+    data = write_pairs(bench.work / "polite.jsonl", pairs(bench.work)[:24])
+
+    def run(asks: bool) -> Callable[[int], dict[str, Any]]:
+        def one(number: int) -> dict[str, Any]:
+            job = bench.job("polite", data, max_steps=bench.options.steps, learnt_probability=1.1)
+            return bench.worker("polite", {"job": str(job), "asks": asks})
+
+        return one
+
+    runs = bench.rounds({"asks": run(True), "never asks": run(False)})
+    speeds = {name: median(found[1:], "tokens_per_second") for name, found in runs.items()}
+    return {"tokens_per_second": speeds, "ratio": ratio(speeds["asks"], speeds["never asks"]), "runs": runs}
+
+
+def _last(found: list[dict[str, Any]], *names: str) -> dict[str, Any]:
+    return {name: found[-1].get(name) for name in names}
+
+
+PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"seed": seed, "faq": faq, "beside": beside, "polite": polite}
+
+
+def worker(options: argparse.Namespace) -> None:
+    """One function of ``train_peers`` with its settings; its figures are the last line."""
+    settings = json.loads(options.settings)
+    paths = {name: Path(settings[name]) for name in ("into", "job") if settings.get(name)}
+    trial.report(getattr(train_peers, options.worker)(**{**settings, **paths}))
+
+
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """What is printed."""
+    yield from trial.heading(result)
+    if part := result.get("seed"):
+        yield f"{'six examples':24} {'wall s':>8} {'steps':>6} {'exact':>6}"
+        for name, row in part["rows"].items():
+            yield f"{name:24} {shown(row['wall_s']):>8} {row['steps']:>6} {row['exact']:>4}/{row['of']}"
+        yield f"wall clock, lora-chat / article: {shown(part['ratio'], 3)}; reach 0.333, aim 0.2"
+    if part := result.get("faq"):
+        yield f"{'128 pairs':24} {'tok/s':>8} {'tokens':>8} {'wall s':>8}"
+        for name, row in part["rows"].items():
+            yield f"{name:24} {shown(row['tokens_per_second']):>8} {row['tokens']:>8,} {shown(row['wall_s']):>8}"
+        for name, found in part["ratios"].items():
+            yield f"tokens/s, {name} / TRL: {shown(found, 2)}; reach 1.8"
+    if part := result.get("beside"):
+        yield (
+            f"while it trains: first token {shown(part['first_token_ratio'], 2)}x idle (reach 1.3), decode "
+            f"{shown(part['decode_ratio'], 2)}x (reach 0.75), memory {shown(part['memory_ratio'], 2)}x (reach 1.4)"
+        )
+    if part := result.get("polite"):
+        yield f"nobody chats: tokens/s of a training that asks / one that never asks: {shown(part['ratio'], 3)}"
+    yield trial.busy_line(result)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
+    parser.add_argument("--runs", type=int, default=3, help="rounds; medians are shown")
+    parser.add_argument("--steps", type=int, default=24, help="of the trainings in faq and polite")
+    parser.add_argument("--replies", type=int, default=8, help="of the chat in beside, idle and while it trains")
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
+    parser.add_argument("--trl-python", help="an interpreter that has trl")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--settings", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        worker(options)
+        return
+    result: dict[str, Any] = {
+        "benchmark": "train", "machine": trial.machine(), "versions": trial.versions(), "rounds": options.runs
+    }  # fmt: skip
+    with trial.work_folder(options) as work:
+        bench = Bench(options, work)
+        for name in options.only.split(","):
+            result[name] = PARTS[name](bench)
+        result["busy_elsewhere"] = round(bench.busiest, 3)
+    trial.keep(result, options.out)
+    for line in table(result):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Whether a training has room in memory. Owns asking its device for what is free; never estimates a need. [torch]"""
+
+from __future__ import annotations
+
+import torch
+
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.memory import free
+from lora_chat.models.base_model import BaseModel
+from lora_chat.training.estimate import added_bytes, check_fits, peak_bytes
+from lora_chat.training.events import DatasetReady
+from lora_chat.training.recipe import Recipe
+
+
+def check_room(counted: DatasetReady, recipe: Recipe, base: BaseModel, signature: BaseSignature) -> None:
+    """Refuse what has none. Raises as ``estimate.check_fits``."""
+    if base.device.type == "cuda":  # where the base lies already
+        check_fits(added_bytes(counted, recipe, signature), torch.cuda.mem_get_info(base.device)[0])
+    else:
+        check_fits(peak_bytes(counted, recipe, base.parameters, signature), free())
