@@ -56,6 +56,7 @@ TORCH_MODULES = {
     "decoder/step.py",
     "decoder/vectors.py",
     "decoder/weights.py",
+    "training/checkpoint.py",
     "training/dataset.py",
     "training/forward.py",
     "training/prefix_tree.py",

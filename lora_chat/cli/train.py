@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -33,8 +32,10 @@ MOST_SHOWN = 100
 
 
 def train(
-    source: Annotated[str, typer.Argument(help="`from-history`, or a file: JSON lines, JSON, CSV, TSV, Parquet.")],
-    name: Annotated[str, typer.Option("--name", help="The adapter's name.")],
+    source: Annotated[
+        str | None, typer.Argument(help="`from-history`, or a file: JSON lines, JSON, CSV, TSV, Parquet.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The adapter's name.")] = None,
     since: Annotated[str | None, typer.Option(help="Only answers from this day on: 2026-11-24.")] = None,
     until: Annotated[str | None, typer.Option(help="Only answers up to this day.")] = None,
     conversation: Annotated[list[str] | None, typer.Option(help="Only this conversation; may be repeated.")] = None,
@@ -51,13 +52,18 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="A value of the recipe, as rank=16; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
+    resume: Annotated[str | None, typer.Option(help="Go on with this job; `last` is the newest.")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Only list the trainings that were begun.")] = False,
+    discard: Annotated[str | None, typer.Option(help="Delete this job and what it would have learnt.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be learnt.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Train an adapter from rated and corrected chats, or from a file of examples."""
+    from lora_chat.cli import jobs as begun
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
+    from lora_chat.errors import UsageError
     from lora_chat.memory import free
     from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
@@ -68,7 +74,17 @@ def train(
     from lora_chat.training.recipe import choose_recipe
     from lora_chat.training.redact import checked_rules
     from lora_chat.training.selection import HistoryFilter
+    from lora_chat.training.shelf import check_room
 
+    if jobs or resume is not None or discard is not None:
+        if source is not None or name is not None or [jobs, resume is not None, discard is not None].count(True) > 1:
+            raise UsageError("--resume, --jobs and --discard stand alone: leave the rest out, the job knows it.")
+        begun.manage(resume, discard, json=json)
+        return
+    if source is None:
+        raise UsageError("Say what to learn from: `lora-chat train from-history --name NAME`, or a file of examples.")
+    if name is None:
+        raise UsageError("Say what the adapter is to be called: --name NAME.")
     wanted = HistoryFilter(
         since=_day(since, "--since"),
         until=_day(until, "--until", whole=True),
@@ -93,6 +109,7 @@ def train(
                 _list_private(selection)
             return
         check_fits(expected.bytes, free())
+        check_room(recipe, on.signature, services.paths)
         if not json and not _agreed(name, yes):
             return
         _run(services, source, selection, recipe, on, name, expected, json=json)
@@ -234,45 +251,36 @@ def _run(
     *,
     json: bool,
 ) -> None:
-    from lora_chat.cli.ask import cancelled_by_ctrl_c
-    from lora_chat.cli.console import answer, answer_json, progress_bar
-    from lora_chat.errors import Interrupted, TrainingError
-    from lora_chat.training.events import Cancelled, DatasetReady, Failed, Installed, as_json
+    from lora_chat.cli.jobs import follow
+    from lora_chat.training.events import DatasetReady
     from lora_chat.training.job import create_job
-    from lora_chat.training.jobs import run_job
 
     label = HISTORY if source == HISTORY else Path(source).name
-    installed = None
-    with progress_bar() as progress, ExitStack() as stack:
-        progress(f"Loading {base.name}", 0, 0)
-        engine = services.engine_here(base)
-        cancel = stack.enter_context(cancelled_by_ctrl_c())
-        job = create_job(services.paths.training, name, base.name, label, selection, recipe)
-        for event in run_job(job, engine.train, base.signature, services.paths, cancel):
-            if isinstance(event, Failed):
-                raise TrainingError(event.reason)
-            if json:
-                more = planned(event, recipe, base, expected) if isinstance(event, DatasetReady) else {}
-                answer_json(as_json(event) | more)
-            else:
-                show_progress(event, progress)
-            if isinstance(event, Installed):
-                installed = event
-            if isinstance(event, Cancelled):
-                raise Interrupted(f"The training of {name} was stopped after {event.step} steps; nothing changed.")
-    if not json and installed is not None:
-        for line in summary(installed):
-            answer(line)
+
+    def planned_too(event: TrainingEvent) -> dict[str, Any]:
+        return planned(event, recipe, base, expected) if isinstance(event, DatasetReady) else {}
+
+    follow(
+        services,
+        base,
+        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe),
+        name,
+        json=json,
+        more=planned_too,
+    )
 
 
 def show_progress(event: TrainingEvent, progress: Progress) -> None:
     """One event on the progress bar."""
-    from lora_chat.training.events import DatasetReady, Preparing, StepDone
+    from lora_chat.training.events import DatasetReady, Preparing, Resumed, StepDone
 
     if isinstance(event, DatasetReady):
         progress("Measuring before", 0, 0)
     elif isinstance(event, Preparing):
         progress(event.what.capitalize(), event.done, 1.0)
+    elif isinstance(event, Resumed):
+        begins = f"Beginning anew, as {event.reason}" if event.reason else f"Going on from step {event.step}"
+        progress(begins, 0, 0)
     elif isinstance(event, StepDone):
         figures = f"loss {event.loss:.3f} · {event.tokens_per_second:.0f} tokens/s"
         progress("Training", event.step, event.steps, figures)

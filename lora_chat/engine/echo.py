@@ -31,11 +31,21 @@ from lora_chat.engine.protocol import (
 from lora_chat.engine.reply_text import StopHeld
 from lora_chat.errors import EngineError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
-from lora_chat.training.events import Cancelled, DatasetReady, Report, StepDone, Trained, TrainingEvent
+from lora_chat.training.events import (
+    Cancelled,
+    DatasetReady,
+    Report,
+    Resumed,
+    StepDone,
+    Stopped,
+    Trained,
+    TrainingEvent,
+)
 from lora_chat.training.job import RESULT, Job, read_job
 from lora_chat.training.pauses import Pauses
 
 STEPS = 3
+_CHECKPOINT = "checkpoint-"
 _POLL_S = 0.02
 
 
@@ -122,16 +132,21 @@ class EchoEngine:
         return sum(len(turn.content.split()) + 1 for turn in messages)
 
     def train(
-        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+        self,
+        job: Path,
+        cancel: threading.Event | None = None,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         self._check_open()
-        stop = cancel or threading.Event()
+        cancelled, kept = cancel or threading.Event(), stop or threading.Event()
         if not self._training.acquire(blocking=False):
             raise TrainingError("Another training is running: wait for it or cancel it, then start this one.")
         self._pauses = Pauses(pause)
         try:
-            yield from run_in_background(lambda: self._train(read_job(job), job, stop), stop, "training")
+            yield from run_in_background(lambda: self._train(read_job(job), job, cancelled, kept), kept, "training")
         finally:
             self._training.release()
 
@@ -151,11 +166,11 @@ class EchoEngine:
         told = (cancel or self._closed).wait(self._delay)
         return told or self._closed.is_set()
 
-    def _stopped_in_pause(self, stop: threading.Event) -> bool:
+    def _stopped_in_pause(self, *ends: threading.Event) -> bool:
         """Wait as long as the training is paused; whether it is no longer wanted then."""
 
         def ended() -> bool:
-            return stop.is_set() or self._closed.is_set()
+            return any(each.is_set() for each in (*ends, self._closed))
 
         self._pauses.wait(ended)
         return ended()
@@ -177,7 +192,7 @@ class EchoEngine:
             words[:0] = [f"({worn.name} {worn.scale:g})" for worn in request.adapter.all if worn.scale != 0]
         return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
-    def _train(self, job: Job, folder: Path, stop: threading.Event) -> Iterator[TrainingEvent]:
+    def _train(self, job: Job, folder: Path, cancel: threading.Event, stop: threading.Event) -> Iterator[TrainingEvent]:
         began = self._pauses.now()
         answers = [turn.content for lesson in job.train for turn in lesson.messages if turn.role is Role.ASSISTANT]
         words = sum(len(answer.split()) for answer in answers)
@@ -185,9 +200,13 @@ class EchoEngine:
         yield DatasetReady(
             len(job.train), len(answers), job.dropped, tokens, words, job.redacted, job.private, job.kept
         )
-        for step in range(1, STEPS + 1):
-            if self._told_to_stop(stop) or self._stopped_in_pause(stop):
-                yield Cancelled(step - 1)
+        if made := _kept_step(folder):
+            yield Resumed(made, tuple(1 / step for step in range(1, made + 1)))
+        for step in range(made + 1, STEPS + 1):
+            if self._told_to_stop(cancel) or self._stopped_in_pause(cancel, stop):
+                if not cancel.is_set():
+                    (folder / f"{_CHECKPOINT}{step - 1:06}").mkdir(exist_ok=True)
+                yield Cancelled(step - 1) if cancel.is_set() else Stopped(step - 1)
                 return
             yield StepDone(step, STEPS, 1 / step, 100.0, (STEPS - step) * self._delay)
         parameters = _write_adapter(folder / RESULT, self._base, job.name)
@@ -210,6 +229,11 @@ class EchoEngine:
                 stopped_because=f"a scripted training takes {STEPS} steps",
             ),
         )
+
+
+def _kept_step(folder: Path) -> int:
+    """Of a scripted training a step's number is all that its checkpoint holds."""
+    return max((int(each.name.removeprefix(_CHECKPOINT)) for each in folder.glob(f"{_CHECKPOINT}*")), default=0)
 
 
 def _finished(reason: FinishReason, prompt: int, count: int, began: float, first: float | None, seed: int) -> Finished:

@@ -65,9 +65,9 @@ class Floor:
             with self._counting:
                 self._wanting -= by
 
-    def check_training(self, stop: threading.Event) -> None:
-        """Called before each layer of a training: waits while a reply runs; raises ``StopAsked`` once stopped."""
-        while not stop.is_set():
+    def check_training(self, *ends: threading.Event) -> None:
+        """Called before each layer of a training: waits while a reply runs; raises ``StopAsked`` once one is set."""
+        while not any(each.is_set() for each in ends):
             if self._quiet.wait(_POLL_S):
                 return
         raise StopAsked

@@ -39,7 +39,7 @@ from lora_chat.engine.reply_text import ReplyText
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
 from lora_chat.models.base_model import check_length
 from lora_chat.models.installed import InstalledBase
-from lora_chat.models.watch import Check, StopAsked
+from lora_chat.models.watch import Check, KeepAsked, StopAsked
 from lora_chat.text import clean_line
 from lora_chat.training.events import TrainingEvent
 from lora_chat.training.pauses import Pauses
@@ -151,18 +151,24 @@ class LocalEngine:
         return len(self._load().encode(messages))
 
     def train(
-        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+        self,
+        job: Path,
+        cancel: threading.Event | None = None,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         loaded = self._load()
-        stop = cancel or threading.Event()
-        pauses = Pauses(pause)
+        cancelled, kept, pauses = cancel or threading.Event(), stop or threading.Event(), Pauses(pause)
+        ends = (cancelled, kept, self._closed)
 
         def check() -> None:
-            pauses.wait(lambda: stop.is_set() or self._closed.is_set())
-            if self._closed.is_set():
-                raise StopAsked
-            self._floor.check_training(stop)
+            pauses.wait(lambda: any(each.is_set() for each in ends))
+            try:
+                self._floor.check_training(*ends)
+            except StopAsked:
+                raise (StopAsked if cancelled.is_set() else KeepAsked) from None
 
         def run() -> Iterator[TrainingEvent]:
             from lora_chat.training.trainer import train  # brings transformers and PEFT, which replies do without
@@ -172,7 +178,7 @@ class LocalEngine:
 
         with self._one_training():
             try:
-                yield from run_in_background(run, stop, "training")
+                yield from run_in_background(run, kept, "training")
             except LoraChatError:
                 raise
             except Exception as error:  # no memory, no disk, a defect: the chat goes on

@@ -110,10 +110,15 @@ class ProcessEngine:
         return self._one(wire.CountTokens(messages), int)
 
     def train(
-        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+        self,
+        job: Path,
+        cancel: threading.Event | None = None,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
-        for item in self._call(wire.Train(job), cancel, pause):
+        for item in self._call(wire.Train(job), cancel, pause, stop):
             assert isinstance(item, TrainingEvent)
             yield item
 
@@ -131,12 +136,16 @@ class ProcessEngine:
         return items[0]
 
     def _call(
-        self, call: wire.Call, cancel: threading.Event | None, pause: threading.Event | None = None
+        self,
+        call: wire.Call,
+        cancel: threading.Event | None,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[wire.Item]:
-        """Send one call and yield its items; leaving early cancels it and waits for its end, so nothing runs unseen."""
+        """Send one call and yield its items; leaving early ends it and waits for that, so nothing runs unseen."""
         child, number = self._running(), next(self._numbers)
         answers = child.ask(wire.Asked(number, call, cancelled=cancel is not None and cancel.is_set()))
-        wishes = _Wishes(child, number, cancel, pause)
+        wishes = _Wishes(child, number, cancel, pause, stop)
         ended = False
         try:
             while True:
@@ -153,7 +162,7 @@ class ProcessEngine:
                 return
         finally:
             if not ended:
-                child.send(wire.Asked(number, wire.Cancel()))
+                child.send(wire.Asked(number, wire.Stop() if isinstance(call, wire.Train) else wire.Cancel()))
                 _wait_for_end(answers)
             child.forget(number)
 
@@ -247,13 +256,19 @@ class _Wishes:
     """What the program wants of one call that runs, passed on to the child whenever it changes."""
 
     def __init__(
-        self, child: _Child, number: int, cancel: threading.Event | None, pause: threading.Event | None
+        self,
+        child: _Child,
+        number: int,
+        cancel: threading.Event | None,
+        pause: threading.Event | None,
+        stop: threading.Event | None,
     ) -> None:
         self._child = child
         self._number = number
         self._cancel = cancel
         self._pause = pause
-        self._cancelled = self._paused = False
+        self._stop = stop
+        self._cancelled = self._stopped = self._paused = False
 
     def pass_on(self) -> float | None:
         """Tell the child what changed; returns the seconds until the next look, None where nothing can change."""
@@ -263,10 +278,13 @@ class _Wishes:
             self._cancelled = True
             self._child.send(wire.Asked(self._number, wire.Cancel()))
             return None
+        if not self._stopped and self._stop is not None and self._stop.is_set():
+            self._stopped = True
+            self._child.send(wire.Asked(self._number, wire.Stop()))
         if self._pause is not None and self._pause.is_set() != self._paused:
             self._paused = not self._paused
             self._child.send(wire.Asked(self._number, wire.Pause(self._paused)))
-        return _POLL_S if self._cancel is not None or self._pause is not None else None
+        return None if self._cancel is self._pause is self._stop is None else _POLL_S
 
 
 def _wait_for_end(answers: queue.SimpleQueue[wire.Told]) -> None:

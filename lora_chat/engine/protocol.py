@@ -188,12 +188,19 @@ class Engine(Protocol):
         """Tokens of the prompt that ``messages`` make."""
 
     def train(
-        self, job: Path, cancel: threading.Event | None = None, *, pause: threading.Event | None = None
+        self,
+        job: Path,
+        cancel: threading.Event | None = None,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
         """Run the training job in folder ``job`` on a background thread, yielding its events as they come.
 
-        Replies go on meanwhile. Setting ``cancel`` ends it within 250 ms with a ``Cancelled`` event. While ``pause``
-        is set it waits, from 250 ms after that, with its memory and without the CPU; that time counts in no figure.
+        Replies go on meanwhile. Setting ``cancel`` ends it within 250 ms with a ``Cancelled`` event. Setting ``stop``
+        ends it as soon, once a checkpoint is written, with ``Stopped``, and so does leaving it before its end; called
+        again for that job, it goes on from there. While ``pause`` is set it waits, from 250 ms after that, with its
+        memory and without the CPU; that time counts in no figure.
 
         Raises:
             TrainingError: the job cannot start or failed; nothing is left but the job's folder.

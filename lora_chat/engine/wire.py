@@ -1,7 +1,8 @@
 """What passes between the program and its engine process. Owns the messages and their JSON lines; never a pipe.
 
 One line each way. The program sends ``Call``; the engine answers each with any number of ``Item`` and then one
-``Done`` or ``Error`` of the same number. A ``cancel`` names the call to be ended, a ``pause`` the one that shall wait.
+``Done`` or ``Error`` of the same number. ``cancel`` and ``stop`` name the call to be ended, ``pause`` the one that
+shall wait.
 """
 
 from __future__ import annotations
@@ -90,6 +91,13 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Ends the training of this message's number with a checkpoint; not answered itself."""
+
+    call: Literal["stop"] = "stop"
+
+
+@dataclass(frozen=True)
 class Pause:
     """Lets the training of this message's number wait or go on; not answered itself."""
 
@@ -97,7 +105,7 @@ class Pause:
     call: Literal["pause"] = "pause"
 
 
-Call = Load | Generate | Prepare | ProbeAdapter | CountTokens | Train | Cancel | Pause
+Call = Load | Generate | Prepare | ProbeAdapter | CountTokens | Train | Cancel | Stop | Pause
 Item = TextChunk | Finished | BaseInfo | Probe | TrainingEvent | int
 
 

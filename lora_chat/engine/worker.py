@@ -27,6 +27,8 @@ def main() -> None:
         match asked.call:
             case wire.Cancel():
                 worker.cancel(asked.number)
+            case wire.Stop():
+                worker.stop(asked.number)
             case wire.Pause(paused):
                 worker.pause(asked.number, paused)
             case call:
@@ -49,6 +51,7 @@ class _Wishes:
     """What the program may want of a call that runs."""
 
     cancel: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
     pause: threading.Event = field(default_factory=threading.Event)
 
 
@@ -74,6 +77,11 @@ class _Worker:
         """End a call early; one that has ended is no matter."""
         if (wishes := self._wishes.get(number)) is not None:
             wishes.cancel.set()
+
+    def stop(self, number: int) -> None:
+        """End a training with a checkpoint; one that has ended is no matter."""
+        if (wishes := self._wishes.get(number)) is not None:
+            wishes.stop.set()
 
     def pause(self, number: int, paused: bool) -> None:
         """Let a training wait or go on; one that has ended is no matter."""
@@ -109,7 +117,7 @@ class _Worker:
             case wire.Prepare(messages, adapter):
                 self._send(wire.Told(number, engine.prepare(messages, adapter, wishes.cancel)))
             case wire.Train(job):
-                for event in engine.train(job, wishes.cancel, pause=wishes.pause):
+                for event in engine.train(job, wishes.cancel, pause=wishes.pause, stop=wishes.stop):
                     self._send(wire.Told(number, event))
 
     def _open(self):  # type: ignore[no-untyped-def]  # LocalEngine, whose import is torch's

@@ -18,6 +18,10 @@ class StopAsked(Exception):
     """Raised by a check inside a forward or backward that is no longer wanted; whoever set the check catches it."""
 
 
+class KeepAsked(StopAsked):
+    """The same of a training that shall go on later."""
+
+
 def watch_layers(tree: torch.nn.Module, check: Check) -> None:
     """Call ``check`` before every decoder layer of ``tree``, in forward and, where gradients flow, in backward."""
 

@@ -128,6 +128,29 @@ class Installed:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """It goes on from a checkpoint, or, with step 0, begins anew for a reason."""
+
+    step: int
+    losses: tuple[float, ...] = ()
+    """Of the steps until there."""
+    heldout: tuple[tuple[int, float], ...] = ()
+    """(step, loss) of the evaluations until there."""
+    reason: str = ""
+    """Why it begins anew."""
+    event: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """It was made to stop and can go on later."""
+
+    step: int
+    """From which it will go on: the newest checkpoint's; 0 begins anew."""
+    event: Literal["stopped"] = "stopped"
+
+
+@dataclass(frozen=True)
 class Cancelled:
     """The person stopped it; no adapter came of it."""
 
@@ -143,7 +166,19 @@ class Failed:
     event: Literal["failed"] = "failed"
 
 
-TrainingEvent = DatasetReady | Preparing | StepDone | Evaluated | Sampled | Trained | Installed | Cancelled | Failed
+TrainingEvent = (
+    DatasetReady
+    | Preparing
+    | Resumed
+    | StepDone
+    | Evaluated
+    | Sampled
+    | Trained
+    | Installed
+    | Stopped
+    | Cancelled
+    | Failed
+)
 
 
 def as_json(event: TrainingEvent) -> dict[str, Any]:

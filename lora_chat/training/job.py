@@ -1,7 +1,11 @@
-"""A training job: a folder of plain files. Owns ``job.toml``, ``train.jsonl`` and ``heldout.jsonl``; never trains."""
+"""A training job: a folder of plain files. Owns ``job.toml``, ``train.jsonl`` and ``heldout.jsonl``; never trains.
+
+What else lies there is others': ``state.json`` and the lock (``state``), the checkpoints (``checkpoint``).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import time
@@ -18,9 +22,15 @@ from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.selection import Lesson, Selection
+from lora_chat.training.state import JobState, write_state
 
 RESULT = "adapter"
 """The folder inside the job into which the trained weights are written."""
+
+CHECKPOINT_S = 60.0
+"""Seconds of training, at most, between two checkpoints."""
+
+_FILES = ("job.toml", "train.jsonl", "heldout.jsonl")
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,18 @@ class Job:
     """Pieces of private data that were masked, counted by rule."""
     kept: dict[str, int]
     """Those that were not."""
+    checkpoint_s: float = CHECKPOINT_S
 
 
-def create_job(training: Path, name: str, base: str, source: str, selection: Selection, recipe: Recipe) -> Path:
+def create_job(
+    training: Path,
+    name: str,
+    base: str,
+    source: str,
+    selection: Selection,
+    recipe: Recipe,
+    checkpoint_s: float = CHECKPOINT_S,
+) -> Path:
     """Write a job folder under ``training`` and return it; it appears whole."""
     checked_name(name)
     train, heldout = split(selection.lessons, recipe.heldout, recipe.seed)
@@ -56,6 +75,7 @@ def create_job(training: Path, name: str, base: str, source: str, selection: Sel
         "dropped": selection.dropped,
         "private": selection.private,
         "kept": selection.kept,
+        "checkpoint_s": checkpoint_s,
         "recipe": asdict(recipe),
     }
     folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
@@ -65,6 +85,7 @@ def create_job(training: Path, name: str, base: str, source: str, selection: Sel
         write_durably(stage / "job.toml", tomli_w.dumps(header).encode())
         write_durably(stage / "train.jsonl", _lines(train))
         write_durably(stage / "heldout.jsonl", _lines(heldout))
+        write_state(stage, JobState("waiting", digest(stage), time.time()))
     return folder
 
 
@@ -87,9 +108,27 @@ def read_job(folder: Path) -> Job:
             redacted=header["redacted"],
             private=header.get("private", {}),
             kept=header.get("kept", {}),
+            checkpoint_s=float(header.get("checkpoint_s", CHECKPOINT_S)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(f"{folder} is not a whole training job ({error}): start the training again.") from error
+        raise _not_whole(folder, error) from error
+
+
+def digest(folder: Path) -> str:
+    """Of what the job in ``folder`` learns and how, in hexadecimal.
+
+    Raises:
+        TrainingError: it is not a whole job.
+    """
+    try:
+        files = [(folder / name).read_bytes() for name in _FILES]
+    except OSError as error:
+        raise _not_whole(folder, error) from error
+    return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in files)).hexdigest()
+
+
+def _not_whole(folder: Path, error: Exception) -> TrainingError:
+    return TrainingError(f"{folder} is not a whole training job ({error}): start the training again.")
 
 
 def split(lessons: Sequence[Lesson], heldout: int, seed: int) -> tuple[tuple[Lesson, ...], tuple[Lesson, ...]]:

@@ -1,4 +1,4 @@
-"""One training from start to worn. Owns the way from a selection to an installed adapter; never imports torch.
+"""One training from start to worn. Owns the way from a job's folder to an installed adapter; never imports torch.
 
 What was trained goes through the same door as a stranger's adapter.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,17 +17,28 @@ from typing import Protocol
 from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.manifest import checked_name
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.errors import RefusedError
+from lora_chat.chat.rows import this_writer
+from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.paths import Paths
-from lora_chat.training.events import Cancelled, Failed, Installed, Trained, TrainingEvent
-from lora_chat.training.job import read_job
+from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
+from lora_chat.training.job import digest, read_job
+from lora_chat.training.shelf import discard, forget_work, sweep
+from lora_chat.training.state import JobState, claimed, read_state, write_state
+
+_NOTED_S = 5.0
+"""How often a job that runs writes down how far it is, for whoever asks from outside."""
 
 
 class Runner(Protocol):
     """``Engine.train``."""
 
     def __call__(
-        self, job: Path, cancel: threading.Event, *, pause: threading.Event | None = None
+        self,
+        job: Path,
+        cancel: threading.Event,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
 
@@ -45,6 +57,24 @@ def check_free(name: str, paths: Paths) -> None:
         )
 
 
+def check_resumable(job: Path) -> JobState:
+    """What the folder of a job says, where it can go on.
+
+    Raises:
+        RefusedError: it is finished, or what it learns was changed since it was made.
+    """
+    state = read_state(job)
+    if state.kind == "finished":
+        raise RefusedError(
+            f"The training {job.name} is finished, there is nothing to go on with: it became {state.adapter}."
+        )
+    if state.data not in ("", digest(job)):
+        raise RefusedError(
+            f"What the training {job.name} learns was changed since it began: start it again from its source."
+        )
+    return state
+
+
 def run_job(
     job: Path,
     run: Runner,
@@ -53,23 +83,90 @@ def run_job(
     cancel: threading.Event,
     *,
     pause: threading.Event | None = None,
-) -> Iterator[TrainingEvent]:
+    stop: threading.Event | None = None,
+    alone: bool = False,
+) -> Generator[TrainingEvent, None, None]:
     """Train the job in folder ``job`` and install the result; yields events, ``Installed`` last.
 
-    While ``pause`` is set it waits; the report's seconds leave that out.
+    While ``pause`` is set it waits; the report's seconds leave that out. ``cancel`` deletes the job with all that it
+    learns from; ``stop`` keeps it, to go on later, and so does closing this before its end. A finished job keeps what
+    it taught; see ``shelf.sweep`` for how long. ``alone`` says that nobody looks on.
 
     Raises:
         TrainingError: it failed.
-        RefusedError: the result does not pass the door.
+        RefusedError: it runs elsewhere, what it learns was changed, or the result does not pass the door.
     """
-    for event in run(job, cancel, pause=pause):
-        if isinstance(event, Trained):
-            began = time.perf_counter()
-            installed = install_folder(Path(event.folder), paths, read_job(job).name, signature)
-            # The engine's own seconds, and not all since the start: they alone leave out the pauses.
-            report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
-            yield Installed(installed.adapter.name, str(installed.adapter.path), report)
-        else:
-            yield event
-        if isinstance(event, Cancelled | Failed):
+    with claimed(job):
+        sweep(paths, but=job)
+        record = _Record(job, alone)
+        try:
+            with closing(run(job, cancel, pause=pause, stop=stop)) as events:  # type: ignore[type-var]
+                for event in events:
+                    told = _installed(event, job, signature, paths) if isinstance(event, Trained) else event
+                    record.note(told)
+                    yield told
+                    if isinstance(told, Cancelled | Failed):
+                        return
+        except LoraChatError as error:
+            record.fail(error)
+            raise
+        finally:
+            record.close()
+
+
+def _installed(event: Trained, job: Path, signature: BaseSignature, paths: Paths) -> Installed:
+    began = time.perf_counter()
+    installed = install_folder(Path(event.folder), paths, read_job(job).name, signature)
+    # The engine's own seconds, and not all since the start: they alone leave out the pauses.
+    report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
+    return Installed(installed.adapter.name, str(installed.adapter.path), report)
+
+
+class _Record:
+    """What the folder says of the job while it runs, and what is left of it then."""
+
+    def __init__(self, job: Path, alone: bool) -> None:
+        """Raises as ``check_resumable``."""
+        self._job = job
+        self._before = check_resumable(job)
+        self._state = self._before.now("running", by=this_writer(), alone=alone, reason="")
+        self._end: JobState | None = self._state.now("stopped")
+        self._noted = time.monotonic()
+        write_state(job, self._state)
+
+    def note(self, event: TrainingEvent) -> None:
+        """Of all events those that change what the folder says."""
+        match event:
+            case StepDone():
+                self._state = replace(self._state, step=event.step, steps=event.steps)
+                self._end = self._state.now("stopped")
+                self._note_progress()
+            case Stopped():
+                self._end = self._state.now("stopped", step=event.step)
+            case Installed():
+                self._end = self._state.now("finished", adapter=event.adapter)
+            case Cancelled():
+                self._end = None
+            case Failed():
+                self._end = self._state.now("failed", reason=event.reason)
+
+    def fail(self, error: LoraChatError) -> None:
+        """It cannot go on; what began well and is refused now may be put right."""
+        kept = isinstance(error, RefusedError) and self._before.kind != "waiting"
+        self._end = replace(self._before, reason=str(error)) if kept else self._state.now("failed", reason=str(error))
+
+    def close(self) -> None:
+        """What a person wrote stays only as long as it is needed."""
+        if self._end is None:
+            discard(self._job)
             return
+        if self._end.kind == "finished":
+            forget_work(self._job)
+        with suppress(OSError):  # a full disk: a job that nobody has claimed is stopped, whatever it says
+            write_state(self._job, self._end)
+
+    def _note_progress(self) -> None:
+        if time.monotonic() - self._noted >= _NOTED_S:
+            self._noted = time.monotonic()
+            with suppress(OSError):
+                write_state(self._job, self._state)

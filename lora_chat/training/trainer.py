@@ -7,6 +7,7 @@ questions, so that what is not taught stays as it was. [torch]
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -23,15 +24,18 @@ from lora_chat.memory import used
 from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
-from lora_chat.models.watch import Check, StopAsked, watch_layers
+from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
+from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
 from lora_chat.training.events import (
     Cancelled,
     Evaluated,
     Preparing,
     Report,
+    Resumed,
     StepDone,
+    Stopped,
     Trained,
     TrainingEvent,
 )
@@ -45,6 +49,7 @@ from lora_chat.training.room import check_room
 from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
 from lora_chat.training.selection import Lesson
+from lora_chat.training.stopping import HeldoutRule, LearntRule
 
 
 def train(
@@ -58,16 +63,25 @@ def train(
     """Run the job in ``folder`` and write the adapter into its ``adapter/``; the last event is ``Trained``.
 
     ``check`` runs before each layer, forward and backward: it may wait, and it raises ``StopAsked`` to cancel, which
-    ends the run with a ``Cancelled`` event and writes nothing. All figures are in the seconds of ``clock``.
+    ends the run with a ``Cancelled`` event and writes nothing, or ``KeepAsked`` to stop, which writes a checkpoint and
+    ends it with ``Stopped``. A job with a checkpoint goes on from there, with the thread count it had, and makes the
+    same bytes as if it had never stopped. All figures are in the seconds of ``clock``.
 
     Raises:
         TrainingError: the loss is no longer a number.
-        RefusedError: the job's lessons cannot be tokenised for this base, or it has no room in memory.
+        RefusedError: the job's lessons cannot be tokenised for this base or are not those of its checkpoint, or there
+            is no room in memory.
     """
     began = clock()
     job = read_job(folder)
     run: _Run | None = None
+    kept: Keeper | None = None
+    threads = torch.get_num_threads()
+    identity = Identity.of(folder, signature.weights)
+    checkpoint, why = newest(folder, identity)
     try:
+        if checkpoint is not None and checkpoint.position.threads != threads:
+            torch.set_num_threads(checkpoint.position.threads)
         lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
         everything = examples_of(lessons) + examples_of(heldout)
         counted = count((*job.train, *job.heldout), everything, job)
@@ -83,12 +97,26 @@ def train(
         examples = examples_of(lessons), examples_of(heldout)
         pace = Pace(general_answers.with_name(PACE), signature.weights)
         run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
-        yield from run.learn()
+        if checkpoint is not None:
+            began -= checkpoint.seconds[0]
+            yield run.go_on(checkpoint)
+        elif why:
+            yield Resumed(0, reason=why)
+        kept = Keeper(run.checkpoint, folder, identity, clock, began, job.checkpoint_s)
+        for event in run.learn():
+            kept.look()
+            yield event
         report = run.report(began)
+        shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
         save_adapter(run.tree, folder / RESULT, job, signature, report)
         yield Trained(str(folder / RESULT), replace(report, seconds=clock() - began))
+    except KeepAsked:
+        yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
     except StopAsked:
         yield Cancelled(run.step if run else 0)
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 @dataclass
@@ -113,7 +141,6 @@ class _Run:
     before: tuple[float | None, float] = (None, 0.0)
     tree: Any = field(init=False)
     forward: Forward = field(init=False)
-    began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.recipe.seed)
@@ -127,24 +154,81 @@ class _Run:
         self.best: tuple[float, list[torch.Tensor]] | None = None
         self._unseen: list[int] = []
         self._unrehearsed: list[int] = []
+        self.losses: list[float] = []
+        self.evaluations: list[tuple[int, float]] = []
+        self.stop: HeldoutRule | LearntRule = HeldoutRule(self) if self.heldout else LearntRule(self)
+        self.judged: bool | None = None
+        """See ``Position.judged``."""
+        self.position: Position | None = None
+        """Of the weights as they are; None before the first step."""
+        self.began = self.clock()
 
     def learn(self) -> Iterator[TrainingEvent]:
         """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
-        self.before = self.evaluate(), self.general_loss()
-        if self.before[0] is not None:
-            yield Evaluated(0, self.before[0])
-        self.began = self.clock()
+        if self.position is None:
+            self.before = self.evaluate(), self.general_loss()
+            if self.before[0] is not None:
+                yield self.evaluated(self.before[0])
+            self.began = self.clock()
         samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
-        stop = _HeldoutRule(self) if self.heldout else _LearntRule(self)
         while not self.stopped_because:
-            rate, before, began = self._rate(stop.decay()), self.tokens, self.clock()
-            learnt = self._step(rate)
-            self.pace.step(self.tokens - before, self.clock() - began)
-            yield self._step_event(stop.steps_left())
-            yield from samples.after_step(self.step)
-            yield from stop.after_step(learnt)
+            if self.judged is None:
+                before, began = self.tokens, self.clock()
+                self.judged = self._step(self._rate(self.stop.decay()))
+                self.position = self._position()  # nothing between the new weights and this can stop it
+                self.pace.step(self.tokens - before, self.clock() - began)
+                yield self._step_event(self.stop.steps_left())
+                yield from samples.after_step(self.step)
+            yield from self.stop.after_step(self.judged)
+            self.judged = None
+            self.position = self._position()
         if self.best is not None:
             self._restore(self.best[1])
+
+    def _position(self) -> Position:
+        return Position(
+            step=self.step,
+            tokens=self.tokens,
+            loss=self.loss,
+            losses=tuple(self.losses),
+            evaluations=tuple(self.evaluations),
+            before=self.before,
+            judged=self.judged,
+            rule=self.stop.counted(),
+            stopped_because=self.stopped_because,
+            unseen=tuple(self._unseen),
+            unrehearsed=tuple(self._unrehearsed),
+            random=self.random.getstate(),
+            threads=torch.get_num_threads(),
+        )
+
+    def checkpoint(self, seconds: float) -> Checkpoint | None:
+        """What to go on from, ``seconds`` after the beginning; a step that was begun is made again."""
+        if self.position is None:
+            return None
+        tensors = gather(self.weights, self.optimiser, self.best[1] if self.best else [])
+        best_loss = self.best[0] if self.best else None
+        return Checkpoint(self.position, (seconds, self.clock() - self.began), best_loss, tensors)
+
+    def go_on(self, checkpoint: Checkpoint) -> Resumed:
+        """Be where ``checkpoint`` was made."""
+        at = checkpoint.position
+        best = put_back(checkpoint.tensors, self.weights, self.optimiser)
+        if checkpoint.best_loss is not None:
+            self.best = checkpoint.best_loss, best
+        self.step, self.tokens, self.loss, self.before = at.step, at.tokens, at.loss, at.before
+        self.losses, self.evaluations = list(at.losses), list(at.evaluations)
+        self._unseen, self._unrehearsed = list(at.unseen), list(at.unrehearsed)
+        self.random.setstate(at.random)
+        self.stop.go_on(at.rule)
+        self.judged, self.stopped_because, self.position = at.judged, at.stopped_because, at
+        self.began = self.clock() - checkpoint.seconds[1]
+        return Resumed(at.step, at.losses, at.evaluations)
+
+    def evaluated(self, loss: float) -> Evaluated:
+        """The held-out loss was measured after this step."""
+        self.evaluations.append((self.step, loss))
+        return Evaluated(self.step, loss)
 
     def _step(self, rate: float) -> bool:
         """One optimiser step; returns whether each lesson in it was already learnt."""
@@ -163,6 +247,7 @@ class _Run:
         self.optimiser.zero_grad()
         self.step += 1
         self.loss = loss
+        self.losses.append(loss)
         if not loss < float("inf"):
             raise self._diverged()
         return learnt
@@ -292,70 +377,6 @@ class _Run:
             text_loss_after=text,
             forgot=forgotten(drift),
         )
-
-
-class _LearntRule:
-    """For a handful: stop ``settle_steps`` steps after every lesson was learnt in one round."""
-
-    def __init__(self, run: _Run) -> None:
-        self.run = run
-        self.round = -(-len(run.lessons) // run.recipe.batch)
-        self.learnt_in_a_row = 0
-        self.settling: int | None = None
-
-    def decay(self) -> float:
-        """Full rate until everything is learnt, then down to nothing."""
-        settle = self.run.recipe.settle_steps
-        return 1.0 if self.settling is None else self.settling / (settle + 1)
-
-    def steps_left(self) -> int:
-        """At most, once the step just made is counted."""
-        most = self.run.recipe.max_steps - self.run.step
-        return most if self.settling is None else min(most, self.settling - 1)
-
-    def after_step(self, learnt: bool) -> Iterator[TrainingEvent]:
-        """Decide whether to go on."""
-        if self.settling is None:
-            self.learnt_in_a_row = self.learnt_in_a_row + 1 if learnt else 0
-            if self.learnt_in_a_row >= self.round:
-                self.settling = self.run.recipe.settle_steps
-        else:
-            self.settling -= 1
-        if self.settling == 0:
-            self.run.stopped_because = "every answer is learnt"
-        elif self.run.step >= self.run.recipe.max_steps:
-            self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; not every answer is learnt"
-        yield from ()
-
-
-class _HeldoutRule:
-    """For a collection: evaluate after each epoch, stop when it no longer gets better."""
-
-    def __init__(self, run: _Run) -> None:
-        self.run = run
-        self.epoch = max(1, -(-len(run.lessons) // run.recipe.batch))
-        self.worse = 0
-
-    def decay(self) -> float:
-        """Linear to zero at the last step."""
-        return max(0.02, 1 - self.run.step / self.run.recipe.max_steps)
-
-    def steps_left(self) -> int:
-        """At most."""
-        return self.run.recipe.max_steps - self.run.step
-
-    def after_step(self, learnt: bool) -> Iterator[TrainingEvent]:
-        """Evaluate at an epoch's end and decide whether to go on."""
-        last = self.run.step >= self.run.recipe.max_steps
-        if self.run.step % self.epoch == 0 or last:
-            loss = self.run.evaluate()
-            assert loss is not None
-            yield Evaluated(self.run.step, loss)
-            self.worse = 0 if self.run.keep_best(loss) else self.worse + 1
-        if self.worse >= self.run.recipe.patience:
-            self.run.stopped_because = f"the held-out loss got no better for {self.worse} epochs; the best is kept"
-        elif last:
-            self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; the best is kept"
 
 
 def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:

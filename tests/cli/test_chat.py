@@ -320,10 +320,10 @@ def slow_training(tiny: Paths, monkeypatch: pytest.MonkeyPatch) -> threading.Eve
     go_on = threading.Event()
 
     class Slow(EchoEngine):
-        def _train(self, job, folder, stop):  # type: ignore[no-untyped-def]
-            while not go_on.wait(0.01) and not stop.is_set():
+        def _train(self, job, folder, *ends):  # type: ignore[no-untyped-def]
+            while not go_on.wait(0.01) and not any(each.is_set() for each in ends):
                 pass
-            yield from super()._train(job, folder, stop)
+            yield from super()._train(job, folder, *ends)
 
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: Slow(base))
     return go_on

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lora_chat.cli import console
 from lora_chat.paths import Paths
+from lora_chat.training.events import StepDone
 from tests.cli.conftest import ASKED, WANTED, Kept, Run, command, environment
 
 REPORT = {
@@ -404,32 +411,143 @@ def test_private_data_is_masked_and_counted(run: Run, tiny: Paths) -> None:
     assert "anna.smith" not in (job / "train.jsonl").read_text(encoding="utf-8")
 
 
-# Stopping
+# Stopping and going on
+
+
+def started(tiny: Paths, examples: Path, *words: str) -> subprocess.Popen[str]:
+    """A training in a process of its own, after its first step."""
+    typed = ("train", str(examples), "--name", "shop", "--json", "--yes", *words)
+    process = subprocess.Popen(
+        command(*typed), env=environment(tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            return process
+    raise AssertionError(process.communicate()[1])
+
+
+def jobs(run: Run) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run("train", "--jobs", "--json").json["jobs"]
+    return found
+
+
+def weights(tiny: Paths, name: str) -> bytes:
+    return (tiny.adapters / name / "adapter_model.safetensors").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_a_signal_stops_the_training_and_leaves_no_adapter(
-    tiny: Paths, examples: Path, number: signal.Signals, code: int
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_stops_the_training_keeps_it_and_says_how_to_go_on(
+    run: Run, tiny: Paths, examples: Path, number: str
 ) -> None:
-    words = ("train", str(examples), "--name", "shop", "--effort", "deep", "--json", "--yes")
-    process = subprocess.Popen(
-        command(*words), env=environment(tiny), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    events = []
-    for line in process.stdout:
-        events.append(json.loads(line))
-        if events[-1]["event"] == "step":
-            process.send_signal(number)
-            break
+    process = started(tiny, examples, "--effort", "deep")
+    process.send_signal(getattr(signal, number))
     rest, complaint = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert process.returncode == 130
     assert "Traceback" not in complaint
-    if code == 130:
-        assert "was stopped after" in complaint
-    assert json.loads(rest.splitlines()[-1])["event"] == "cancelled"
+    last = json.loads(rest.splitlines()[-1])
+    assert last["event"] == "stopped"
+    [job] = jobs(run)
+    assert (job["state"], job["job"], job["step"]) == ("stopped", last["job"], last["step"])
+    assert f"stopped after {last['step']} steps and is kept: `lora-chat train --resume {job['job']}`" in complaint
     assert not adapters(tiny)
+    if number != "SIGINT":
+        return
+    resumed = run("train", "--resume", "last", "--json")
+    assert [each["step"] for each in resumed.events if each["event"] == "resumed"] == [last["step"]]
+    assert run("train", examples, "--name", "unbroken", "--effort", "deep", "--yes").code == 0
+    assert weights(tiny, "shop") == weights(tiny, "unbroken")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_killed_training_is_stopped_and_begins_anew_where_it_has_no_checkpoint_yet(
+    run: Run, tiny: Paths, examples: Path
+) -> None:
+    process = started(tiny, examples, "--effort", "deep")
+    [job] = jobs(run)
+    assert job["state"] == "running"
+    elsewhere = run("train", "--resume", job["job"])
+    assert elsewhere.code == 4
+    assert "runs in another program" in elsewhere.sentence
+    assert run("train", "--discard", job["job"]).code == 4
+    process.kill()
+    process.communicate()
+    [job] = jobs(run)
+    assert job["state"] == "stopped"
+    assert run("train", "--resume", "shop").code == 0
+    assert adapters(tiny) == ["shop"]
+    [job] = jobs(run)
+    assert (job["state"], job["adapter"]) == ("finished", "shop")
+
+
+@pytest.fixture
+def stopped(run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a job that was stopped after three steps."""
+    from lora_chat.cli import jobs as begun
+
+    with monkeypatch.context() as patched:
+        stop = threading.Event()
+
+        @contextmanager
+        def signals() -> Iterator[threading.Event]:
+            yield stop
+
+        def count(event: Any, progress: Any) -> None:
+            if isinstance(event, StepDone) and event.step == 3:
+                stop.set()
+
+        patched.setattr(begun, "stopped_by_signals", signals)
+        patched.setattr("lora_chat.cli.train.show_progress", count)
+        assert run("train", examples, "--name", "shop", "--effort", "deep", "--yes").code == 130
+    [job] = tiny.training.iterdir()
+    return job
+
+
+def test_what_cannot_be_resumed_is_one_sentence_each(run: Run, tiny: Paths, examples: Path, stopped: Path) -> None:
+    unknown = run("train", "--resume", "shpo")
+    assert (unknown.code, "did you mean shop?" in unknown.sentence) == (3, True)
+    assert run("train", "--resume", stopped.name[:-1] + "q").code == 3
+    taught = (stopped / "train.jsonl").read_text(encoding="utf-8")
+    (stopped / "train.jsonl").write_text(taught.replace("Harbour", "Station"), encoding="utf-8")
+    changed = run("train", "--resume", stopped.name)
+    assert changed.code == 4
+    assert "was changed since it began" in changed.sentence
+    (stopped / "train.jsonl").write_text(taught, encoding="utf-8")
+    for words in (["x", "--resume", "last"], ["--name", "y", "--resume", "last"], ["--jobs", "--discard", "last"]):
+        assert run("train", *words).code == 2
+    assert run("train", "--resume", "last").code == 0
+    finished = run("train", "--resume", stopped.name)
+    assert finished.code == 4
+    assert "finished" in finished.sentence
+
+
+def test_jobs_are_listed_in_words_and_one_can_be_discarded(run: Run, tiny: Paths, stopped: Path) -> None:
+    listed = run("train", "--jobs")
+    assert stopped.name in listed.out
+    assert "stopped at step" in listed.out
+    assert "--resume JOB" in listed.err
+    assert run("train", "--discard", "last").code == 0
+    assert not list(tiny.training.iterdir())
+    assert run("train", "--resume", "last").code == 3
+
+
+def test_a_finished_job_keeps_what_it_taught_and_nothing_else(run: Run, tiny: Paths, stopped: Path) -> None:
+    assert [each.name for each in stopped.glob("checkpoint-*")]
+    run("train", "--resume", "last")
+    assert sorted(each.name for each in stopped.iterdir() if each.name != "lock") == [
+        "heldout.jsonl", "job.toml", "state.json", "train.jsonl",
+    ]  # fmt: skip
+
+
+def test_without_room_for_checkpoints_it_is_refused_with_numbers(
+    run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=300_000))
+    done = run("train", examples, "--name", "shop", "--yes")
+    assert done.code == 4
+    assert re.search(r"take \d\.\d MB and 0\.3 MB are free", done.sentence)
+    assert made_nothing(tiny)
 
 
 def test_a_training_whose_loss_is_lost_is_one_sentence_and_exit_6(

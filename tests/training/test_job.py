@@ -201,9 +201,13 @@ def test_it_is_installed_under_the_jobs_name_even_if_the_engine_wrote_none(
     tiny_llama: InstalledBase, home: Paths
 ) -> None:
     def nameless(
-        job: Path, cancel: threading.Event, *, pause: threading.Event | None = None
+        job: Path,
+        cancel: threading.Event,
+        *,
+        pause: threading.Event | None = None,
+        stop: threading.Event | None = None,
     ) -> Iterator[TrainingEvent]:
-        for event in EchoEngine(tiny_llama).train(job, cancel, pause=pause):
+        for event in EchoEngine(tiny_llama).train(job, cancel, pause=pause, stop=stop):
             if isinstance(event, Trained):
                 (Path(event.folder) / "adapter.toml").unlink()
             yield event

@@ -206,7 +206,7 @@ def test_a_training_that_fails_at_once_is_told_each_time_and_the_chat_goes_on(
     from lora_chat.services import Services
 
     class Failing(EchoEngine):
-        def train(self, job: Path, cancel: Any = None, *, pause: Any = None) -> Iterator[Any]:
+        def train(self, job: Path, cancel: Any = None, *, pause: Any = None, stop: Any = None) -> Iterator[Any]:
             raise EngineError("There is not enough memory for this.")
             yield
 
