@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 from lora_chat.adapters.index import Index
 from lora_chat.adapters.mixture import Share, is_mixture, read_shares
@@ -18,6 +19,7 @@ from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
 from lora_chat.config import Config, Precision, load_config
+from lora_chat.engine.alone import start_alone
 from lora_chat.engine.factory import open_local_for, open_process
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.process import ProcessEngine
@@ -116,6 +118,10 @@ class Services:
         measured = read_pace(kept.folder / PACE, base.signature.weights)
         prepared = kept.general_answers.is_file()
         return estimate(counted, recipe, base, self.adapters().adapters, prepared=prepared, measured=measured)
+
+    def train_alone(self, jobs: Sequence[Path]) -> None:
+        """Train these one after the other in a process of its own, which outlives this program."""
+        start_alone(jobs, self.paths.logs)
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""

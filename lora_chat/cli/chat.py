@@ -55,6 +55,7 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.cli.line import LineFace
     from lora_chat.cli.model import ensure_base
     from lora_chat.services import open_services
+    from lora_chat.sitting.returning import what_came_of_them
 
     with open_services() as services:
         sweep(services.paths)
@@ -64,6 +65,8 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
         if sys.stdin.isatty():
             # It loads while the person writes; what goes wrong is said at the first message.
             threading.Thread(target=_load, args=(chat.sitting.engine,), name="load", daemon=True).start()
+            for news in what_came_of_them(services.paths.training):
+                note(news)
             note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
         _converse(chat)
 

@@ -100,6 +100,16 @@ def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     return line.endswith("\n") and line.strip().lower() in agreeing
 
 
+def choose(question: str, answers: Sequence[str]) -> str:
+    """Ask on stderr for one of ``answers``, or its beginning; anything else, and Enter alone, is the last one."""
+    print(f"{clean_line(question)} [{'/'.join(answers)}] ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    line = sys.stdin.readline()
+    if not line:  # Ctrl-D chooses nothing
+        note("")
+    said = line.strip().lower()
+    return next((each for each in answers if said and each.startswith(said)), answers[-1])
+
+
 class Progress(Protocol):
     """Tells how far something is: ``what`` in words, ``done`` of ``total`` in any unit; total 0 means unknown."""
 

@@ -12,7 +12,7 @@ from lora_chat.adapters.registry import Catalog
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
-from lora_chat.cli.console import answer, answer_table, confirm, folded, is_interactive, note, stream
+from lora_chat.cli.console import answer, answer_table, choose, confirm, folded, is_interactive, note, stream
 from lora_chat.cli.train import INDENT, describe, summary
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
@@ -20,7 +20,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.commands import COMMANDS, take
-from lora_chat.sitting.face import Facts, Turn
+from lora_chat.sitting.face import LEAVING, WAYS_OUT, Facts, Turn
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Plan, Training
 from lora_chat.text import clean_line
@@ -164,15 +164,22 @@ class LineFace:
         note("The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line.")
 
     def leave(self) -> None:
-        """See ``Face.leave``; a training that runs is waited for on a pipe, and asked about at a terminal."""
+        """See ``Face.leave``; trainings are waited for on a pipe, and asked about at a terminal."""
         training = self.sitting.training
-        if training is not None and training.running:
+        if self.sitting.is_training and training is not None:
             if not is_interactive():
-                training.wait()
-            elif not confirm("A training is running and would be lost. Stop it and leave?", yes=False, loses=True):
-                return
+                self.sitting.trainings.wait()
+                training = self.sitting.training
             else:
-                training.stop()
+                match choose(LEAVING.format(name=training.name), WAYS_OUT):
+                    case "pause":
+                        self.sitting.close()
+                        note(training.status)
+                    case "finish":
+                        self.sitting.finish_alone()
+                        note("It goes on without this window: the next start tells what came of it.")
+                    case _:
+                        return
         for line in self.news():
             note(line)
         if training is not None and training.failure is not None:

@@ -161,7 +161,8 @@ class LocalEngine:
         """See ``Engine.train``."""
         loaded = self._load()
         cancelled, kept, pauses = cancel or threading.Event(), stop or threading.Event(), Pauses(pause)
-        ends = (cancelled, kept, self._closed)
+        left = threading.Event()  # its own: whoever stops by theirs may have another training to run
+        ends = (cancelled, kept, left, self._closed)
 
         def check() -> None:
             pauses.wait(lambda: any(each.is_set() for each in ends))
@@ -178,7 +179,7 @@ class LocalEngine:
 
         with self._one_training():
             try:
-                yield from run_in_background(run, kept, "training")
+                yield from run_in_background(run, left, "training")
             except LoraChatError:
                 raise
             except Exception as error:  # no memory, no disk, a defect: the chat goes on

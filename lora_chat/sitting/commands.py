@@ -64,10 +64,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
     ),
-    Command("train status", "", "how far it is", verbs.train_status, group="Training"),
+    Command("train status", "", "how far it is, and who waits", verbs.train_status, group="Training"),
     Command("train pause", "", "let it wait", verbs.train_pause, group="Training"),
-    Command("train resume", "", "let it go on", verbs.train_resume, group="Training"),
-    Command("train cancel", "", "stop it; nothing changes", verbs.train_cancel, group="Training"),
+    Command("train resume", "", "let it go on, also one stopped earlier", verbs.train_resume, group="Training"),
+    Command("train cancel", "[NAME]", "stop it; nothing is kept", verbs.train_cancel, group="Training"),
     Command("train never", "", "keep this conversation out of every training", verbs.train_never, group="Training"),
     Command("train allow", "", "let it be learnt from again", verbs.train_allow, group="Training"),
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),

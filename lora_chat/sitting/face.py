@@ -25,6 +25,11 @@ Facts = Sequence[tuple[str, str]]
 """Each with its name."""
 
 
+LEAVING = "{name} is being trained. Pause it until the next start, finish it without this window, or stay?"
+WAYS_OUT = ("pause", "finish", "stay")
+"""What can be done with a training when the person leaves; the last one changes nothing."""
+
+
 class Asker(Protocol):
     """Whoever can ask."""
 

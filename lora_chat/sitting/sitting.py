@@ -20,11 +20,13 @@ from lora_chat.session import Wearing, choose_sampling
 from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
 from lora_chat.sitting.prefill import Prefill
+from lora_chat.sitting.queue import Queue
 from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.training import Plan, Training
 from lora_chat.text import clean_line
-from lora_chat.training.jobs import check_free
+from lora_chat.training.jobs import check_free, check_resumable
 from lora_chat.training.selection import HistoryFilter
+from lora_chat.training.shelf import Listed, unfinished_names
 
 
 class Sitting:
@@ -41,8 +43,7 @@ class Sitting:
         self.conversation: Conversation | None = None
         self.wishes: dict[str, Any] = {}
         """Sampling settings that hold for this sitting."""
-        self.training: Training | None = None
-        """The newest one, running or ended."""
+        self.trainings = Queue()
         self.standings = Standings(services.index, base, services.paths)
         self._agreed: set[str] = set()
         """Adapters made for another base that the person wears all the same, by their hash."""
@@ -311,31 +312,49 @@ class Sitting:
     @property
     def is_training(self) -> bool:
         """Whether one runs or waits in this sitting."""
-        return self.training is not None and self.training.running
+        return self.trainings.busy
+
+    @property
+    def training(self) -> Training | None:
+        """The newest one, running or ended."""
+        return self.trainings.newest
 
     def plan(self, name: str, wanted: HistoryFilter | None = None) -> Plan:
         """What a training from the history would learn; without a name the next free one is taken.
 
         Raises:
-            RefusedError: one runs already, the name is taken, or there is nothing to learn.
+            RefusedError: the name is taken, or there is nothing to learn.
         """
-        if self.is_training:
-            raise RefusedError("A training is running: wait for it, or /train cancel.")
         chosen = name or self._next_name()
-        check_free(chosen, self.services.paths)
+        self._check_free(chosen)
         return Plan.make(self.services, self.base, chosen, wanted or HistoryFilter())
 
     def train(self, plan: Plan) -> None:
-        """Begin what ``plan`` says, beside the chat.
+        """Begin what ``plan`` says, beside the chat, once those before it have ended.
 
         Raises:
-            RefusedError: one runs already, or the plan teaches nothing.
+            RefusedError: the name is taken meanwhile, the plan teaches nothing, or the disk has no room for it.
         """
-        if self.is_training:
-            raise RefusedError("A training is running: wait for it, or /train cancel.")
-        check_free(plan.name, self.services.paths)
-        self.training = Training(plan, self.services, self.engine, self.face.trains)
-        self.training.start()
+        self._check_free(plan.name)
+        training = Training.of(plan, self.services, self.engine, self.face.trains)
+        if not self.trainings.put(training):
+            self.face.note(f"{plan.name} waits for its turn: /train status says for whom.")
+
+    def go_on_with(self, job: Listed) -> None:
+        """Begin a job that was stopped where it was, once those before it have ended.
+
+        Raises:
+            RefusedError: it is of another base, or what it learns was changed.
+        """
+        if job.base != self.base.name:
+            raise RefusedError(f"{job.name} is trained on {job.base}: start `lora-chat --model {job.base}` for it.")
+        check_resumable(job.folder)
+        self.trainings.put(Training(job.name, job.folder, self.base, self.services, self.engine, self.face.trains))
+
+    def _check_free(self, name: str) -> None:
+        check_free(name, self.services.paths)
+        if name in unfinished_names(self.services.paths.training):
+            raise RefusedError(f"{name} is being trained already: choose another name, or /train cancel {name}.")
 
     def offer_from(self, conversation: str, stem: str) -> None:
         """Show what would be learnt from one conversation alone, as ``stem`` or the next free name after it."""
@@ -351,16 +370,22 @@ class Sitting:
 
     def _free_name(self, stem: str) -> str:
         taken = {adapter.name for adapter in self.services.adapters().adapters}
+        taken |= unfinished_names(self.services.paths.training)
         numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 3))
         return next(name for name in numbered if name not in taken)
 
     # The end
 
     def close(self) -> None:
-        """Stop a training and what is read ahead; what was open is closed by the services."""
+        """Stop a training, which is kept, and what is read ahead; what was open is closed by the services."""
         self._ahead.stop()
-        if self.training is not None:
-            self.training.stop()
+        self.trainings.close()
+
+    def finish_alone(self) -> None:
+        """The same, but that the trainings go on in a process of their own, without this program."""
+        self._ahead.stop()
+        if kept := self.trainings.close():
+            self.services.train_alone([training.job for training in kept])
 
 
 def with_places(store: Store, messages: Sequence[Message]) -> list[tuple[Message, int, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from lora_chat.engine.protocol import Engine
@@ -20,8 +21,10 @@ from lora_chat.training.events import (
     Failed,
     Installed,
     Preparing,
+    Resumed,
     Sampled,
     StepDone,
+    Stopped,
     TrainingEvent,
 )
 from lora_chat.training.job import create_job
@@ -29,10 +32,14 @@ from lora_chat.training.jobs import run_job
 from lora_chat.training.preview import preview
 from lora_chat.training.recipe import Effort, Recipe, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Selection, select_from_history
+from lora_chat.training.shelf import check_room
 
 HISTORY = "from-history"
 
-State = Literal["starting", "preparing", "training", "paused", "finished", "cancelled", "failed"]
+State = Literal["starting", "preparing", "training", "paused", "stopped", "finished", "cancelled", "failed"]
+
+OVER: tuple[State, ...] = ("stopped", "finished", "cancelled", "failed")
+"""It neither goes on nor is paused."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ class Progress:
     @property
     def running(self) -> bool:
         """Whether it goes on or is paused."""
-        return self.state not in ("finished", "cancelled", "failed")
+        return self.state not in OVER
 
 
 @dataclass(frozen=True)
@@ -122,35 +129,55 @@ class Plan:
 class Training:
     """One training that runs while the chat goes on."""
 
-    def __init__(self, plan: Plan, services: Services, engine: Engine, tell: Callable[[Training], None]) -> None:
-        """``tell`` is called from the training's own thread after every event.
-
-        Raises:
-            RefusedError: the plan teaches nothing.
-        """
-        if not plan.selection.lessons:
-            raise RefusedError("Everything is left out, so there is nothing to learn: include an answer.")
-        self.plan = plan
+    def __init__(
+        self, name: str, job: Path, base: InstalledBase, services: Services, engine: Engine, tell: Tell
+    ) -> None:
+        """``job`` is its folder; ``tell`` is called from the training's own thread after every event."""
+        self.name = name
+        self.job = job
         self.state: State = "starting"
         self.what = ""
         """What is prepared."""
         self.done = 0.0
         """Of the preparation, in [0, 1]."""
-        self.steps: list[StepDone] = []
-        self.evaluations: list[Evaluated] = []
+        self.step: StepDone | None = None
+        """The newest."""
+        self.losses: list[float] = []
+        """One each step, those before it was resumed included."""
+        self.heldout: list[tuple[int, float]] = []
+        self.kept_step = 0
+        """From which it can go on, once it is stopped."""
         self.samples: dict[bool, Sampled] = {}
         """The newest, by whether it was taught."""
         self.installed: Installed | None = None
         self.failure: LoraChatError | None = None
         self._tell = tell
-        self._cancel = threading.Event()
-        self._pause = threading.Event()
-        job = create_job(services.paths.training, plan.name, plan.base.name, HISTORY, plan.selection, plan.recipe)
-        self._events = run_job(job, engine.train, plan.base.signature, services.paths, self._cancel, pause=self._pause)
+        self._cancel, self._pause, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._ended: Callable[[], None] = lambda: None
+        self._events = run_job(
+            job, engine.train, base.signature, services.paths, self._cancel, pause=self._pause, stop=self._stop
+        )
         self._thread = threading.Thread(target=self._follow, name="follow-training", daemon=True)
 
-    def start(self) -> None:
-        """Begin; returns at once. Its first look is told here, so that whoever looks has seen it run when it ends."""
+    @classmethod
+    def of(cls, plan: Plan, services: Services, engine: Engine, tell: Tell) -> Training:
+        """What ``plan`` says; its job is written.
+
+        Raises:
+            RefusedError: the plan teaches nothing, or the disk has no room for it.
+        """
+        if not plan.selection.lessons:
+            raise RefusedError("Everything is left out, so there is nothing to learn: include an answer.")
+        check_room(plan.recipe, plan.base.signature, services.paths)
+        job = create_job(services.paths.training, plan.name, plan.base.name, HISTORY, plan.selection, plan.recipe)
+        return cls(plan.name, job, plan.base, services, engine, tell)
+
+    def start(self, ended: Callable[[], None] = lambda: None) -> None:
+        """Begin; returns at once. Its first look is told here, so that whoever looks has seen it run when it ends.
+
+        ``ended`` is called from its own thread, the last thing of all.
+        """
+        self._ended = ended
         self._tell(self)
         self._thread.start()
 
@@ -162,12 +189,12 @@ class Training:
     @property
     def paused(self) -> bool:
         """Whether the person made it wait."""
-        return self._pause.is_set() and self.state not in ("finished", "cancelled", "failed")
+        return self._pause.is_set() and self.state not in OVER
 
     @property
     def status(self) -> str:
         """How far it is, in one sentence."""
-        name, step = self.plan.name, self.steps[-1] if self.steps else None
+        name, step = self.name, self.step
         if self.state == "failed":
             return f"The training of {name} failed: {self.failure}"
         if self.state == "cancelled":
@@ -175,6 +202,8 @@ class Training:
         if self.installed is not None and self.installed.report.forgot:
             worn = f"/adapter use {self.installed.adapter} wears it all the same"
             return f"{self.installed.adapter} is trained and not worn: {self.installed.report.forgot} {worn}."
+        if self.state == "stopped":
+            return f"The training of {name} is kept at step {self.kept_step}: /train resume goes on from there."
         if self.installed is not None:
             return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}"
         waits = "paused at " if self.paused else ""
@@ -186,17 +215,17 @@ class Training:
     @property
     def progress(self) -> Progress:
         """A picture of it now."""
-        last = self.steps[-1] if self.steps else None
+        last = self.step
         return Progress(
-            name=self.plan.name,
+            name=self.name,
             state="paused" if self.paused else self.state,
             status=self.status,
             what=self.what,
             done=self.done,
-            step=last.step if last else 0,
+            step=last.step if last else len(self.losses),
             steps=last.steps if last else 0,
-            losses=tuple(each.loss for each in self.steps),
-            heldout=tuple((each.step, each.heldout_loss) for each in self.evaluations),
+            losses=tuple(self.losses),
+            heldout=tuple(self.heldout),
             eta_s=last.eta_s if last else None,
             tokens_per_second=last.tokens_per_second if last else None,
             memory=last.memory if last else 0,
@@ -219,9 +248,14 @@ class Training:
         if self._thread.is_alive():
             self._thread.join()
 
-    def stop(self) -> None:
-        """Cancel it and wait for that."""
+    def cancel(self) -> None:
+        """End it, delete what it would have learnt, and wait for that."""
         self._cancel.set()
+        self.wait()
+
+    def stop(self) -> None:
+        """End it with a checkpoint, from which its job can go on, and wait for that."""
+        self._stop.set()
         self.wait()
 
     def _follow(self) -> None:
@@ -233,20 +267,26 @@ class Training:
             known = error if isinstance(error, LoraChatError) else TrainingError(f"{type(error).__name__}: {error}")
             self._fail(known)
             self._tell(self)
+        finally:
+            self._ended()
 
     def _note(self, event: TrainingEvent) -> None:
         match event:
             case Preparing():
                 self.state, self.what, self.done = "preparing", event.what, event.done
+            case Resumed():
+                self.losses, self.heldout = list(event.losses), list(event.heldout)
             case StepDone():
-                self.state = "training"
-                self.steps.append(event)
+                self.state, self.step = "training", event
+                self.losses.append(event.loss)
             case Evaluated():
-                self.evaluations.append(event)
+                self.heldout.append((event.step, event.heldout_loss))
             case Sampled():
                 self.samples[event.taught] = event
             case Installed():
                 self.state, self.installed = "finished", event
+            case Stopped():
+                self.state, self.kept_step = "stopped", event.step
             case Cancelled():
                 self.state = "cancelled"
             case Failed():
@@ -254,3 +294,7 @@ class Training:
 
     def _fail(self, error: LoraChatError) -> None:
         self.state, self.failure = "failed", error
+
+
+Tell = Callable[[Training], None]
+"""What a training calls after every event."""

@@ -11,9 +11,11 @@ from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.session import Wearing, check_wishes
+from lora_chat.sitting.returning import unfinished
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
+from lora_chat.training.shelf import Listed, discard_job, list_jobs
 
 
 def adapter_list(sitting: Sitting, rest: str) -> None:
@@ -96,10 +98,16 @@ def train(sitting: Sitting, name: str) -> None:
 
 
 def train_status(sitting: Sitting, rest: str) -> None:
-    """How far it is; what became of the last one."""
-    if sitting.training is None:
-        raise RefusedError("No training is running: /train from-history NAME starts one.")
-    sitting.face.show_training(sitting.training)
+    """How far it is and who waits; what became of the last one; what was begun before."""
+    training, waiting = sitting.training, [each.name for each in sitting.trainings.waiting]
+    if training is not None:
+        sitting.face.show_training(training)
+        if waiting:
+            sitting.face.note(f"Waiting for {training.name}: {', '.join(waiting)}.")
+        return
+    if not (rows := unfinished(sitting.services.paths.training)):
+        raise RefusedError(_NONE)
+    sitting.face.details("Trainings", rows)
 
 
 def train_pause(sitting: Sitting, rest: str) -> None:
@@ -109,14 +117,38 @@ def train_pause(sitting: Sitting, rest: str) -> None:
 
 
 def train_resume(sitting: Sitting, rest: str) -> None:
-    """Let it go on."""
-    _running(sitting).resume()
-    sitting.face.note("The training goes on.")
+    """Let it go on; where none runs, those that were stopped before."""
+    if sitting.is_training:
+        _running(sitting).resume()
+        sitting.face.note("The training goes on.")
+        return
+    found = _stopped(sitting)
+    if not found:
+        raise RefusedError(_NONE)
+    for job in found:
+        sitting.go_on_with(job)
+    names = ", ".join(job.name for job in found)
+    sitting.face.note(f"Going on with the training of {names}: /train status.")
 
 
-def train_cancel(sitting: Sitting, rest: str) -> None:
-    """Stop it."""
-    _running(sitting).stop()
+def train_cancel(sitting: Sitting, name: str) -> None:
+    """Stop it and delete what it would have learnt; by its name also one that waits, or was stopped before."""
+    training = sitting.training
+    if sitting.is_training and training is not None and name in ("", training.name):
+        training.cancel()
+    elif name and sitting.trainings.drop(name):
+        sitting.face.note(f"{name} no longer waits; nothing changed.")
+    elif found := [job for job in _stopped(sitting) if name in ("", job.name)]:
+        for job in found:
+            if sitting.face.confirm(f"Delete what the stopped training of {job.name} would have learnt?", loses=True):
+                discard_job(job)
+                sitting.face.note(f"The training of {job.name} is deleted; nothing changed.")
+    else:
+        called = f"No training is called {clean_line(name, 64)}: /train status lists them."
+        raise RefusedError(called if name else _NONE)
+
+
+_NONE = "No training is running: /train from-history NAME starts one."
 
 
 def train_never(sitting: Sitting, rest: str) -> None:
@@ -139,9 +171,15 @@ def _open(sitting: Sitting) -> None:
 
 
 def _running(sitting: Sitting) -> Training:
-    if sitting.training is None or not sitting.training.running:
-        raise RefusedError("No training is running: /train from-history NAME starts one.")
+    if sitting.training is None or not sitting.is_training:
+        raise RefusedError(_NONE)
     return sitting.training
+
+
+def _stopped(sitting: Sitting) -> list[Listed]:
+    """Jobs that can go on, and are not of this sitting."""
+    ours = {each.job for each in sitting.trainings.waiting}
+    return [job for job in list_jobs(sitting.services.paths.training) if job.can_go_on and job.folder not in ours]
 
 
 def rate(sitting: Sitting, rating: str) -> None:

@@ -131,7 +131,7 @@ class _Record:
         self._before = check_resumable(job)
         self._state = self._before.now("running", by=this_writer(), alone=alone, reason="")
         self._end: JobState | None = self._state.now("stopped")
-        self._noted = time.monotonic()
+        self._noted = float("-inf")
         write_state(job, self._state)
 
     def note(self, event: TrainingEvent) -> None:

@@ -46,11 +46,21 @@ class Listed:
         """Whether it waits for somebody to run it."""
         return self.state.kind in ("waiting", "stopped")
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it may still become an adapter."""
+        return self.can_go_on or self.state.kind == "running"
+
 
 def list_jobs(training: Path) -> list[Listed]:
     """Every job that is one, the oldest first."""
     folders = sorted(each for each in training.iterdir() if each.is_dir()) if training.is_dir() else []
     return [job for folder in folders if not folder.name.startswith(".") and (job := _listed(folder)) is not None]
+
+
+def unfinished_names(training: Path) -> set[str]:
+    """Of the adapters that these jobs will make, or could."""
+    return {job.name for job in list_jobs(training) if job.is_unfinished}
 
 
 def find_job(training: Path, called: str) -> Listed:

@@ -29,6 +29,7 @@ from lora_chat.tui.training_flow import TrainingFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
+    from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
     from lora_chat.tui.screens.training import CancelWanted, PauseWanted
     from lora_chat.tui.screens.training_plan import PlanWanted
@@ -138,16 +139,23 @@ class LoraChatApp(App[None]):
         if not self.flow.running:
             self.exit()
             return
-        from lora_chat.tui.screens.confirm import ConfirmScreen
+        from lora_chat.tui.screens.leave import LeaveScreen
 
         self._leaving = True
-        question = "A training is running and would be lost. Stop it and leave?"
-        self.push_screen(ConfirmScreen(question, loses=True), self._left)
+        self.push_screen(LeaveScreen(self.flow.name), self._left)
 
-    def _left(self, agreed: bool | None) -> None:
+    def _left(self, way: str | None) -> None:
+        """Paused it is stopped, and kept, when everything is closed."""
         self._leaving = False
-        if agreed:
+        if way == "pause":
             self.exit()
+        elif way == "finish":
+            self.bridge.run(self._hand_over)
+
+    def _hand_over(self, sitting: Sitting) -> None:
+        """On the bridge's thread: only then is there nothing left to wait for."""
+        sitting.finish_alone()
+        self.call_from_thread(self.exit)
 
     def action_interrupt(self) -> None:
         """Ctrl-C copies a selection, stops an answer, clears the prompt, and never ends the program by surprise."""
@@ -196,6 +204,7 @@ class LoraChatApp(App[None]):
             self.screen.arrived()
         elif event.first_time:
             self.push_screen(WelcomeScreen(None), self._welcomed)
+        self.flow.begin()
 
     def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
         """It is fetched by a process of its own."""

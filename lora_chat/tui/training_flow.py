@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from lora_chat.tui import messages as news
 from lora_chat.tui.tour import REWORDED, UNRELATED
 
 if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Plan, Progress
     from lora_chat.tui.app import LoraChatApp
     from lora_chat.tui.bridge import Bridge
@@ -22,14 +24,35 @@ class TrainingFlow:
     def __init__(self, app: LoraChatApp, bridge: Bridge) -> None:
         self._app = app
         self._bridge = bridge
-        self._plan: Plan | None = None
+        self._plans: dict[str, Plan] = {}
+        """By the adapter's name; what was begun in an earlier window has none here."""
         self._progress: Progress | None = None
-        self._rows: dict[int, news.ComparedSeen] = {}
+        self._unseen: Progress | None = None
+        """A finished one whose report was not opened yet; the next may be running already."""
+        self._rows: dict[str, dict[int, news.ComparedSeen]] = {}
+        self._compared = ""
+        """The adapter that is being compared."""
 
     @property
     def running(self) -> bool:
         """Whether a training runs or waits."""
         return self._progress is not None and self._progress.running
+
+    @property
+    def name(self) -> str:
+        """Of what is trained now, or was last."""
+        return self._progress.name if self._progress is not None else ""
+
+    def begin(self) -> None:
+        """Say what came of trainings that were begun before."""
+
+        def tell(sitting: Sitting) -> None:
+            from lora_chat.sitting.returning import what_came_of_them
+
+            for said in what_came_of_them(sitting.services.paths.training):
+                sitting.face.note(said)
+
+        self._bridge.run(tell)
 
     def offered(self, plan: Plan) -> None:
         """Show what would be learnt; a plan that was counted again takes the old one's place."""
@@ -60,7 +83,8 @@ class TrainingFlow:
 
     def _agreed(self, plan: Plan | None) -> None:
         if plan is not None:
-            self._plan, self._rows = plan, {}
+            self._plans[plan.name] = plan
+            self._rows.pop(plan.name, None)
             self._bridge.run(lambda sitting: sitting.train(plan))
 
     def saw(self, progress: Progress) -> None:
@@ -72,57 +96,58 @@ class TrainingFlow:
             screen.show(progress)
         ended = before is not None and before.running and not progress.running
         if ended and progress.state == "finished":
-            self._finished()
+            self._finished(progress)
         elif ended:
             self._app.tell(progress.status, refused=progress.state == "failed")
 
-    def _finished(self) -> None:
+    def _finished(self, progress: Progress) -> None:
         from lora_chat.tui.screens.training import TrainingScreen
 
-        assert self._progress is not None
+        self._unseen = progress
         self._app.bell()
         if isinstance(self._app.screen, TrainingScreen):
             self._app.pop_screen()
         if self._app.screen is self._app.chat and not self._app.chat.is_busy:
             self.open()
         else:
-            self._app.tell(f"{self._progress.name} is ready: ctrl+t looks at it.")
+            self._app.tell(f"{progress.name} is ready: ctrl+t looks at it.")
 
     def open(self) -> None:
-        """The live view while it runs, the report once it has ended well."""
+        """The report of one that has ended well, first if nobody looked at it yet; else the live view."""
         from lora_chat.tui.screens.training import TrainingScreen
         from lora_chat.tui.screens.training_report import TrainingReportScreen
 
-        progress = self._progress
+        progress = self._unseen or self._progress
         is_open = self._open(TrainingScreen) is not None or self._open(TrainingReportScreen) is not None
         if progress is None or is_open:
             return
         if progress.installed is None:
             self._app.push_screen(TrainingScreen(progress))
         else:
-            self._app.push_screen(TrainingReportScreen(progress), self._judged)
-            self._compare(progress.installed.adapter)
+            self._unseen = None
+            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed.adapter))
+            self._compare(progress.name, progress.installed.adapter)
 
-    def _compare(self, adapter: str) -> None:
+    def _compare(self, name: str, adapter: str) -> None:
         """Ask before and after, unless all of it was asked already."""
-        if self._rows and all(each.row.done for each in self._rows.values()):
-            for each in self._rows.values():
+        self._compared = name
+        if (rows := self._rows.get(name)) and all(each.row.done for each in rows.values()):
+            for each in list(rows.values()):
                 self.compared(each)
-        elif self._plan is not None:
+        elif (plan := self._plans.get(name)) is not None:
             more = [(REWORDED, "reworded"), (UNRELATED, "not taught")] if self._app.chat.tour.step else []
-            self._bridge.compare(self._plan, adapter, more)
+            self._bridge.compare(plan, adapter, more)
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""
         from lora_chat.tui.screens.training_report import TrainingReportScreen
 
-        self._rows[event.index] = event
+        self._rows.setdefault(self._compared, {})[event.index] = event
         if (screen := self._open(TrainingReportScreen)) is not None:
             screen.show_row(event.index, event.row)
 
-    def _judged(self, wear: bool | None) -> None:
+    def _judged(self, adapter: str, wear: bool | None) -> None:
         self._app.chat.forget_training()
         self._bridge.stop_comparing()  # it would hold up the next answer
-        installed = self._progress.installed if self._progress else None
-        if wear and installed is not None:
-            self._bridge.take(f"/adapter use {installed.adapter}")
+        if wear:
+            self._bridge.take(f"/adapter use {adapter}")

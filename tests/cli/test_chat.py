@@ -333,13 +333,19 @@ def test_a_training_can_be_watched_and_cancelled(run: Run, tiny: Paths, slow_tra
     done = run(
         stdin=lines(
             "/set temperature 0", ASKED, f"/edit {WANTED}", "/train from-history shop", "/train status", "Hello",
-            "/train from-history other", "/train cancel", "/train status",
+            "/train from-history other", "/train status", "/train from-history shop", "/train from-history other",
+            "/train cancel other", "/train cancel", "/train status",
         )
     )  # fmt: skip
     assert "Hello" in done.out.splitlines()
     assert "shop is starting." in done.out
-    assert "A training is running: wait for it, or /train cancel." in done.err
+    assert "other waits for its turn" in done.err
+    assert "Waiting for shop: other." in done.err
+    assert "shop is being trained already" in done.err
+    assert "other is being trained already" in done.err
+    assert "other no longer waits" in done.err
     assert done.out.splitlines()[-1].startswith("The training of shop was stopped after 0 steps")
+    assert not list(tiny.training.iterdir()), "what they would have learnt is deleted"
     assert not tiny.adapters.exists()
 
 

@@ -36,6 +36,7 @@ TYPED = {
     "train pause": "No training is running",
     "train resume": "No training is running",
     "train cancel": "No training is running",
+    "train cancel nobody": "No training is called nobody",
     "rate good": "Rated good.",
     "train from-history a b": "A name is one word",
     "edit The answer I wanted": "Kept as the answer you wanted",

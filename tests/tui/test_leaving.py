@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ from lora_chat.engine.echo import EchoEngine
 from lora_chat.engine.protocol import BaseInfo
 from lora_chat.paths import Paths
 from lora_chat.services import Services
+from lora_chat.training.shelf import list_jobs
+from lora_chat.training.state import read_state, write_state
 from lora_chat.tui.screens.confirm import ConfirmScreen
+from lora_chat.tui.screens.leave import LeaveScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from tests.cli.conftest import command, environment
+from tests.engine.conftest import make_job
 from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
@@ -137,9 +142,9 @@ def test_leaving_in_the_middle_of_an_answer_keeps_it_as_stopped(
     assert answer.content.startswith("word0 word1 word2 word3 word4 word5")
 
 
-def test_leaving_asks_while_it_trains_no_stays_and_yes_leaves_nothing_behind(
-    window: Tell, says: dict[str, str], monkeypatch: pytest.MonkeyPatch, tiny: Paths
-) -> None:
+@pytest.fixture
+def paced(says: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scripted training of 1000 steps of 60 ms."""
     from lora_chat.engine import echo
 
     class Paced(EchoEngine):
@@ -149,30 +154,112 @@ def test_leaving_asks_while_it_trains_no_stays_and_yes_leaves_nothing_behind(
 
     monkeypatch.setattr(echo, "STEPS", 1000)
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: Paced(base))
+
+
+async def training(w: Window, *names: str) -> None:
+    """Something to learn, and one training of each name."""
+    await w.ready()
+    await w.answered("Where?")
+    await w.write("/rate good")
+    await w.hear("Rated good.")
+    for name in names:
+        await w.write(f"/train from-history {name}")
+        await w.until(lambda: isinstance(w.app.screen, TrainingPlanScreen))
+        await w.until(lambda: w.app.screen.focused)
+        await w.press("enter")
+        await w.until(lambda: w.app.screen is w.app.chat and w.app.flow.running)
+
+
+def kinds(home: Paths) -> dict[str, str]:
+    return {job.name: job.state.kind for job in list_jobs(home.training)}
+
+
+@pytest.mark.usefixtures("paced")
+def test_leaving_asks_while_it_trains_staying_is_easy_and_paused_it_goes_on_in_the_next_window(
+    window: Tell, tiny: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_chat.engine import echo
+
     with left_in_time() as leaves:
 
         async def story(w: Window) -> None:
-            await w.ready()
-            await w.answered("Where?")
-            await w.write("/rate good")
-            await w.hear("Rated good.")
-            await w.write("/train from-history shop")
-            await w.until(lambda: isinstance(w.app.screen, TrainingPlanScreen))
-            await w.press("enter")
-            await w.until(lambda: w.app.flow.running)
+            await training(w, "shop", "other")
+            await w.until(lambda: w.app.flow._progress is not None and w.app.flow._progress.step > 2)
             await w.press("ctrl+q")
-            await w.see("A training is running and would be lost.")
+            await w.see("shop is being trained. Pause it until the next start")
             await w.press("ctrl+q", "enter")  # staying is the easy answer
             await w.until(lambda: w.app.screen is w.app.chat)
             assert w.app.flow.running
             await w.write("/quit")
-            await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+            await w.until(lambda: isinstance(w.app.screen, LeaveScreen))
             leaves()
-            await w.press("y")
+            await w.press("p")
             await w.until(lambda: w.app._exit)
 
         window(story)
+    assert kinds(tiny) == {"shop": "stopped", "other": "waiting"}
     assert not (tiny.adapters / "shop").exists()
+
+    monkeypatch.setattr(echo, "STEPS", 60)
+
+    async def next_time(w: Window) -> None:
+        await w.ready()
+        await w.hear("Trainings were stopped: shop at step")
+        await w.write("/train resume")
+        await w.hear("Going on with the training of shop, other")
+        await w.until(lambda: (tiny.adapters / "other").exists(), 30)
+
+    window(next_time)
+    assert kinds(tiny) == {"shop": "finished", "other": "finished"}
+
+
+@pytest.mark.usefixtures("paced")
+def test_left_to_finish_it_goes_on_from_its_checkpoint_without_the_window(
+    window: Tell, tiny: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Sequence[Path]] = []
+    monkeypatch.setattr("lora_chat.services.start_alone", lambda jobs, logs: handed.append(jobs))
+
+    async def story(w: Window) -> None:
+        await training(w, "shop", "other")
+        await w.press("ctrl+q")
+        await w.until(lambda: isinstance(w.app.screen, LeaveScreen))
+        await w.press("f")
+        await w.until(lambda: w.app._exit)
+
+    window(story)
+    [jobs] = handed
+    assert [job.name.split("-", 2)[2] for job in jobs] == ["shop", "other"]
+    assert kinds(tiny) == {"shop": "stopped", "other": "waiting"}
+
+
+def test_the_next_start_tells_what_came_of_a_training_without_a_window_once(window: Tell, tiny: Paths) -> None:
+    job = make_job(tiny.training, name="shop")
+    state = read_state(job)
+    write_state(job, state.now("finished", adapter="shop", alone=True))
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.hear("shop is ready, it was trained while you were away: /adapter use shop")
+
+    window(story)
+    assert not read_state(job).alone
+
+
+@pytest.mark.usefixtures("paced")
+def test_a_stopped_training_can_be_deleted_at_the_next_start(window: Tell, tiny: Paths) -> None:
+    make_job(tiny.training, name="shop")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.hear("A training was stopped: shop.")
+        await w.write("/train cancel")
+        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+        await w.press("y")
+        await w.hear("The training of shop is deleted")
+
+    window(story)
+    assert not list(tiny.training.iterdir())
 
 
 @pytest.mark.usefixtures("worn")

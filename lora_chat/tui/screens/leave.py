@@ -1,0 +1,76 @@
+"""Leaving while something is trained. Owns the question and its three answers; never what follows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from lora_chat.sitting.face import LEAVING, WAYS_OUT
+from lora_chat.text import clean_line
+from lora_chat.tui.screens.panel import PanelScreen
+
+_SAID = dict(zip(WAYS_OUT, ("pause it", "finish without me", "stay"), strict=True))
+
+
+class LeaveScreen(PanelScreen[str]):
+    """Pause it, let it finish, or stay, which is the easiest; gives one of ``WAYS_OUT``."""
+
+    DEFAULT_CSS = """
+    LeaveScreen {
+        #panel { width: 64; }
+        #panel > Headline { display: none; }
+        #question { height: auto; margin: 1; }
+        #answers { height: 1; margin: 0 1; }
+        Button {
+            height: 1;
+            min-width: 8;
+            width: auto;
+            padding: 0 1;
+            margin-right: 1;
+            background: $panel;
+            color: $foreground;
+            text-style: none;
+            &:hover { background: $panel; }
+            &:focus { background: $primary; color: $background; text-style: bold !important; }
+            &.-active { tint: transparent; }
+        }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "answer('pause')", "pause it", id="leave.pause"),
+        Binding("f", "answer('finish')", "finish", id="leave.finish"),
+        Binding("s,escape", "answer('stay')", "stay", id="leave.stay"),
+        Binding("left", "app.focus_previous", "choose", key_display="← →", id="leave.left"),
+        Binding("right", "app.focus_next", "choose", show=False, id="leave.right"),
+    ]
+
+    def __init__(self, name: str) -> None:
+        super().__init__("")
+        self._name_of_it = clean_line(name, 40)
+
+    def body(self) -> ComposeResult:
+        """The question, and its answers."""
+        yield Static(Content(LEAVING.format(name=self._name_of_it)), id="question")
+        with Horizontal(id="answers"):
+            for way, said in _SAID.items():
+                yield Button(said, compact=True, id=way)
+
+    def on_mount(self) -> None:
+        """Enter alone changes nothing."""
+        self.app.clear_notifications()
+        self.query_one(f"#{WAYS_OUT[-1]}", Button).focus()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Enter or a click."""
+        event.stop()
+        self.dismiss(event.button.id or WAYS_OUT[-1])
+
+    def action_answer(self, way: str) -> None:
+        """By its letter."""
+        self.dismiss(way)
