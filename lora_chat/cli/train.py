@@ -80,7 +80,6 @@ def train(
         _show(counted, recipe, on, name, json=json and dry_run)
         if dry_run:
             if not json:
-                _show_cost(services, counted, recipe, on)
                 _list_private(selection)
             return
         if not json and not _agreed(name, yes):
@@ -114,17 +113,6 @@ def _select(services: Services, source: str, wanted: HistoryFilter, *, mask: boo
     if keep and not mask:
         raise UsageError("A file is taken as given: --keep says what to leave as it is where --mask masks the rest.")
     return select_from_file(Path(source).expanduser(), mask=mask, keep=keep)
-
-
-def _show_cost(services: Services, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> None:
-    from lora_chat.cli.console import folded, note
-    from lora_chat.models.sources.staging import size
-    from lora_chat.training.estimate import estimate, spoken
-
-    prepared = services.has_general_answers(base)
-    cost = estimate(counted, recipe, base, services.adapters().adapters, prepared=prepared)
-    takes = f"  takes     {spoken(cost.seconds)} and {size(cost.bytes)} of memory ({cost.basis})"
-    note(folded(takes, INDENT))
 
 
 def _list_private(selection: Selection) -> None:
