@@ -35,7 +35,7 @@ class _Part:
     @property
     def numbers(self) -> tuple[str, ...]:
         """Words with a digit: where they differ, the meaning does."""
-        return tuple(word for word in self.words if any(each.isdigit() for each in word))
+        return tuple(word for word in self.words if not word.isalpha() and any(map(str.isdigit, word)))
 
     @property
     def runs(self) -> dict[int, None]:

@@ -368,7 +368,7 @@ def test_the_filters_choose(run: Run, worn: str) -> None:
     assert examples() == 1
 
 
-def test_a_dry_run_says_why_each_answer_is_left_out_what_is_private_and_what_it_takes(run: Run, tiny: Paths) -> None:
+def test_a_dry_run_says_why_each_answer_is_left_out_and_what_is_private(run: Run, tiny: Paths) -> None:
     answer = run("ask", "Where do I write to?", "--json").json["message"]
     run("history", "edit", str(answer), "To anna.smith@example.com, or call +44 20 7946 0958.")
     run("ask", "Hello")
@@ -380,7 +380,6 @@ def test_a_dry_run_says_why_each_answer_is_left_out_what_is_private_and_what_it_
         "enough?   1 answer: enough to learn by heart",
         "masked  e-mail  a…@e….com  in ",
         "kept  phone  +4…8  in ",
-        "of memory (a guess",
     ):
         assert part in said
     assert "anna" not in said

@@ -128,7 +128,12 @@ class ConversationList(OptionList):
             self.highlighted = self.get_option_index(id)
 
 
-_MARKS = {(False, False): "  ", (False, True): "● ", (True, False): "⊘ ", (True, True): "⊘ "}
+_MARKS = {
+    (False, False): ("  ", ""),
+    (False, True): ("● ", "$primary"),
+    (True, False): ("⊘ ", "$text-muted"),
+    (True, True): ("⊘ ", "$primary"),
+}
 """By whether it is never trained on, and whether it is the open one."""
 
 
@@ -143,7 +148,7 @@ def _rows(conversations: Sequence[Conversation], current: str | None, today: dat
                 yield Option(Content(""), disabled=True)
             yield Option(Content.styled(when, "$text-muted"), disabled=True)
             day = when
-        mark = (_MARKS[each.never_train, each.id == current], "$primary" if each.id == current else "$text-muted")
+        mark = _MARKS[each.never_train, each.id == current]
         title = clean_line(each.title, 80) or "untitled"
         yield Option(Content.assemble(mark, (title, "bold" if each.id == current else "")), id=each.id)
 
