@@ -16,6 +16,7 @@ from lora_chat.adapters.manifest import checked_name
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
+from lora_chat.training.digest import dataset_digest
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.selection import Lesson, Selection
 
@@ -50,6 +51,7 @@ def create_job(training: Path, name: str, base: str, source: str, selection: Sel
         "source": source,
         "redacted": selection.redacted,
         "dropped": selection.dropped,
+        "dataset_sha256": dataset_digest(selection.lessons),
         "recipe": asdict(recipe),
     }
     folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

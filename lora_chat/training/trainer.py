@@ -26,6 +26,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
+from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
     Evaluated,
@@ -85,6 +86,7 @@ def train(
         run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
         yield from run.learn()
         report = run.report(began)
+        report = replace(report, dataset_sha256=dataset_digest((*job.train, *job.heldout)))
         save_adapter(run.tree, folder / RESULT, job, signature, report)
         yield Trained(str(folder / RESULT), replace(report, seconds=clock() - began))
     except StopAsked:
