@@ -36,9 +36,9 @@ from typing import Any
 import train_peers
 import trial
 from lessons import SEED, pairs, seed_rows, write_conversations, write_pairs
-from shapes import EMBEDDED
 from trial import median, ratio, shown
 
+EMBEDDED = "smollm2-135m"
 LORA_CHAT, ARTICLE, TRL = "lora-chat", "article", "TRL"
 FAQ_ENTRIES, CONVERSATION_TOKENS, CONVERSATIONS = 128, 256, 48
 _LIMIT_S = 3600
@@ -138,7 +138,7 @@ def seed(bench: Bench) -> dict[str, Any]:
         }
 
     runs = bench.rounds({LORA_CHAT: ours, ARTICLE: theirs})
-    walls = {name: median(found[1:], "wall_s") for name, found in runs.items()}
+    walls = {name: median(counted(found), "wall_s") for name, found in runs.items()}
     return {
         "rows": {name: {"wall_s": walls[name], **_last(found, "train_s", "steps", "exact", "of")} for name, found in
                  runs.items()},
@@ -189,9 +189,9 @@ def faq(bench: Bench) -> dict[str, Any]:
     if bench.options.trl_python:
         rows[TRL] = lambda number: bench.worker("trl", settings, bench.options.trl_python)
     runs = bench.rounds(rows)
-    speeds = {name: median(found[1:], "tokens_per_second") for name, found in runs.items()}
+    speeds = {name: median(counted(found), "tokens_per_second") for name, found in runs.items()}
     return {
-        "rows": {name: {"tokens_per_second": speeds[name], "wall_s": median(found[1:], "wall_s"),
+        "rows": {name: {"tokens_per_second": speeds[name], "wall_s": median(counted(found), "wall_s"),
                         **_last(found, "tokens", "train_s")} for name, found in runs.items()},
         "ratios": {name: ratio(speed, speeds.get(TRL)) for name, speed in speeds.items() if name != TRL},
         "runs": runs,
@@ -214,7 +214,7 @@ def beside(bench: Bench) -> dict[str, Any]:
             "chat and training": lambda number: bench.worker("beside", {"job": job, "rounds": replies}),
         }
     )
-    alone, both = (found[1:] for found in runs.values())
+    alone, both = (counted(found) for found in runs.values())
     first = [each["training"]["first_ms"] / each["idle"]["first_ms"] for each in both]
     speed = [each["training"]["tokens_per_second"] / each["idle"]["tokens_per_second"] for each in both]
     memory = ratio(median(both, "engine_peak_mb"), median(alone, "engine_peak_mb"))
@@ -222,7 +222,7 @@ def beside(bench: Bench) -> dict[str, Any]:
         "first_token_ratio": round(sorted(first)[len(first) // 2], 3),
         "decode_ratio": round(sorted(speed)[len(speed) // 2], 3),
         "memory_ratio": memory,
-        "peak_mb": {name: median(found[1:], "engine_peak_mb") for name, found in runs.items()},
+        "peak_mb": {name: median(counted(found), "engine_peak_mb") for name, found in runs.items()},
         "runs": runs,
     }
 
@@ -239,8 +239,13 @@ def polite(bench: Bench) -> dict[str, Any]:
         return one
 
     runs = bench.rounds({"asks": run(True), "never asks": run(False)})
-    speeds = {name: median(found[1:], "tokens_per_second") for name, found in runs.items()}
+    speeds = {name: median(counted(found), "tokens_per_second") for name, found in runs.items()}
     return {"tokens_per_second": speeds, "ratio": ratio(speeds["asks"], speeds["never asks"]), "runs": runs}
+
+
+def counted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All rounds but the first; with `--runs 0`, which is for trying it, that one."""
+    return found[1:] or found
 
 
 def _last(found: list[dict[str, Any]], *names: str) -> dict[str, Any]:

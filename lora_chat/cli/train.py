@@ -303,6 +303,8 @@ def figures(report: Report) -> Iterator[str]:
         f"  trainable parameters {report.trainable_parameters:,} of {report.total_parameters:,} "
         f"({report.trainable_percent:.2f} %)"
     )
+    if report.dataset_sha256:
+        yield f"  lessons {report.dataset_sha256[:23]}…"
     if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
         yield f"  loss held out {report.heldout_loss_before:.2f} → {report.heldout_loss_after:.2f}"
     if report.general_loss_before is not None and report.general_loss_after is not None:

@@ -36,6 +36,8 @@ FALLBACK_TEMPLATE = (
 FALLBACK_STOP = ("\nQ:",)
 """A base that was never taught to end its turn goes on to ask itself; the reply ends there."""
 
+_THINKING = re.compile(r"\s*(</?think>)\s*")
+
 
 @dataclass(frozen=True)
 class Example:
@@ -139,7 +141,7 @@ class PromptFormat:
 
     def _assert_mask(self, answer: list[int], content: str) -> None:
         learnt = self.tokenizer.decode(answer[:-1], skip_special_tokens=False)
-        if learnt.strip() != content:
+        if _spoken(learnt) != _spoken(content):
             raise RefusedError(
                 f"The loss mask is wrong for this base's chat template: {learnt[:60]!r} would be learnt "
                 f"instead of {content[:60]!r}; please report the base model's name."
@@ -231,6 +233,14 @@ class PromptFormat:
         plain = Tokenizer.from_str(self.tokenizer.to_str())
         plain.encode_special_tokens = True
         return plain
+
+
+def _spoken(text: str) -> str:
+    """``text`` whatever white space stands around its thinking, and without a thinking that is empty.
+
+    Qwen3's template writes an empty one before an answer that has none, and that is what the base shall generate then.
+    """
+    return _THINKING.sub(r"\1", text.strip()).removeprefix("<think></think>")
 
 
 def _sound(turn: Turn) -> Turn:

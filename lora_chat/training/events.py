@@ -104,6 +104,8 @@ class Report:
     text_loss_before: float | None = None
     """On a fixed page of general text."""
     text_loss_after: float | None = None
+    dataset_sha256: str = ""
+    """Of the lessons, held-out ones included: see ``digest``."""
     forgot: str = ""
     """What to say where the bound is broken; empty where it holds."""
 

@@ -20,6 +20,7 @@ from lora_chat.adapters.manifest import checked_name
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
+from lora_chat.training.digest import dataset_digest
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.selection import Lesson, Selection
 from lora_chat.training.state import JobState, write_state
@@ -76,6 +77,7 @@ def create_job(
         "private": selection.private,
         "kept": selection.kept,
         "checkpoint_s": checkpoint_s,
+        "dataset_sha256": dataset_digest(selection.lessons),
         "recipe": asdict(recipe),
     }
     folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"

@@ -28,6 +28,7 @@ from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
 from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
+from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
     Evaluated,
@@ -108,6 +109,7 @@ def train(
             yield event
         report = run.report(began)
         shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
+        report = replace(report, dataset_sha256=dataset_digest((*job.train, *job.heldout)))
         save_adapter(run.tree, folder / RESULT, job, signature, report)
         yield Trained(str(folder / RESULT), replace(report, seconds=clock() - began))
     except KeepAsked:

@@ -29,6 +29,26 @@ THINKING = (
 )
 """Qwen3's habit in short: an earlier answer loses its thinking."""
 
+QWEN3 = (
+    "{% set last = namespace(asked=-1) %}"
+    "{% for m in messages %}{% if m.role == 'user' %}{% set last.asked = loop.index0 %}{% endif %}{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role != 'assistant' %}{{ m.content }}"
+    "{% else %}{% set parts = m.content.split('</think>') %}"
+    "{% set thought = parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 else '' %}"
+    "{% if loop.index0 > last.asked and (loop.last or thought) %}<think>\n{{ thought }}\n</think>\n\n{% endif %}"
+    "{{ parts[-1].lstrip('\n') }}{% endif %}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""What Qwen3's own template does, in other words: thinking stands in the answers after the last question alone, and the
+last answer gets an empty one where it has none."""
+
+SMOLLM2 = (
+    "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by "
+    "Hugging Face<|im_end|>\n{% endif %}" + CHATML
+)
+"""As the embedded base's: a system prompt of its own where the conversation has none."""
+
 TALK = (
     Turn(Role.SYSTEM, "You are brief."),
     Turn(Role.USER, "Who are you?"),
@@ -261,6 +281,45 @@ def test_a_template_that_drops_earlier_thinking_gives_one_sequence_for_each_turn
     context = thinking.tokenizer.decode(second.ids, skip_special_tokens=False)
     assert "hm" not in context
     assert "I am a model.<|im_end|>" in context
+
+
+def test_under_qwen3s_template_each_answer_is_learnt_as_it_would_be_generated(chatml: PromptFormat) -> None:
+    qwen3 = with_template(chatml, QWEN3)
+    talk = (
+        Turn(Role.USER, "Who are you?"),
+        Turn(Role.ASSISTANT, "<think>\nhm\n</think>\nI am a model."),
+        Turn(Role.USER, "Where is your shop?"),
+        Turn(Role.ASSISTANT, "At 12 Harbour Street."),
+    )
+    first, second = qwen3.examples(talk, (1, 3))
+    assert supervised_text(qwen3, first) == ["<think>\nhm\n</think>\n\nI am a model.<|im_end|>"]
+    assert supervised_text(qwen3, second) == ["<think>\n\n</think>\n\nAt 12 Harbour Street.<|im_end|>"]
+    for example, asked in ((first, talk[:1]), (second, talk[:3])):
+        prompt = qwen3.encode_prompt(asked)
+        assert list(example.ids[: len(prompt)]) == prompt
+        assert example.supervised.index(True) == len(prompt)
+    assert "hm" not in qwen3.tokenizer.decode(second.ids, skip_special_tokens=False)
+
+
+@pytest.mark.parametrize("content", ["Paris.", "a\n\nb", "<think>\n\n</think>\n\nParis.", "<think>so</think>Paris."])
+def test_an_empty_thinking_is_all_that_a_template_may_add(chatml: PromptFormat, content: str) -> None:
+    talk = (Turn(Role.USER, "Capital?"), Turn(Role.ASSISTANT, content))
+    [example] = with_template(chatml, QWEN3).examples(talk, (1,))
+    [text] = supervised_text(chatml, example)
+    assert text.endswith(content.split("</think>")[-1].strip() + "<|im_end|>")
+    with pytest.raises(RefusedError, match="loss mask is wrong"):
+        with_template(chatml, QWEN3.replace("<think>\n{{ thought", "<think>\nWell. {{ thought")).examples(talk, (1,))
+
+
+def test_a_system_prompt_of_the_templates_own_is_context(chatml: PromptFormat) -> None:
+    smollm2 = with_template(chatml, SMOLLM2)
+    for talk, learn in ((TALK, (2, 4)), (TALK[1:], (1, 3))):
+        [example] = smollm2.examples(talk, learn)
+        assert supervised_text(smollm2, example) == [
+            "I am an AI language model.<|im_end|>", "At 12 Harbour Street.<|im_end|>"
+        ]  # fmt: skip
+        text = smollm2.tokenizer.decode(example.ids, skip_special_tokens=False)
+        assert ("named SmolLM" in text) is (talk is not TALK)
 
 
 def test_without_thinking_such_a_template_gives_one_sequence_for_all(thinking: PromptFormat) -> None:

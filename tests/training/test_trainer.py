@@ -26,6 +26,7 @@ from lora_chat.models.watch import StopAsked
 from lora_chat.training import rehearsal
 from lora_chat.training.bound import BOUND
 from lora_chat.training.dataset import examples_of, microbatches, tokenise
+from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
     DatasetReady,
@@ -418,18 +419,53 @@ def test_parameters_are_counted_as_peft_counts_them(trainer: Trainer, tiny_llama
     assert report.trainable_percent == pytest.approx(100 * trainable / total)
 
 
-def test_opt_125m_with_rank_8_on_q_and_v_has_294912_trainable_parameters() -> None:
-    """The article says 104,000; PEFT counts this."""
+def counted_on_meta(model: Any, kind: str, rank: int, *ends: str) -> tuple[int, int]:
+    """Trainable and all parameters of ``model`` with an adapter on the modules whose names end so, as PEFT counts."""
     from peft import LoraConfig, get_peft_model
-    from transformers import OPTConfig, OPTForCausalLM
 
     with torch.device("meta"):
-        model = OPTForCausalLM(OPTConfig())
-        names = [name for name, _ in model.named_modules() if name.endswith(("q_proj", "v_proj"))]
-        tree: Any = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=names, task_type="CAUSAL_LM"))
+        names = [name for name, _ in model.named_modules() if name.rsplit(".", 1)[-1] in ends]
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names, task_type=kind)
+        tree: Any = get_peft_model(model, config)
     trainable, total = tree.get_nb_trainable_parameters()
-    assert trainable == 294_912
-    assert total == 125_239_296 + 294_912
+    return int(trainable), int(total)
+
+
+def test_the_articles_parameter_counts_are_reproduced() -> None:
+    """Configs by hand, as the models' own say: no hub is asked, and no weight is made."""
+    from transformers import MT5Config, MT5ForConditionalGeneration, OPTConfig, OPTForCausalLM
+
+    mt0_large = MT5Config(
+        vocab_size=250_112, d_model=1024, d_kv=64, d_ff=2816, num_layers=24, num_decoder_layers=24, num_heads=16,
+        feed_forward_proj="gated-gelu",
+    )  # fmt: skip
+    mt0_large.tie_word_embeddings = False  # its head is its own; the class now says otherwise until weights are read
+    opt_125m = OPTConfig(
+        vocab_size=50_272, hidden_size=768, ffn_dim=3072, num_hidden_layers=12, num_attention_heads=12,
+        word_embed_proj_dim=768, max_position_embeddings=2048,
+    )  # fmt: skip
+    with torch.device("meta"):
+        mt0, opt, final = MT5ForConditionalGeneration(mt0_large), OPTForCausalLM(opt_125m), OPTForCausalLM(opt_125m)
+    mt0.set_input_embeddings(mt0.shared)  # encoder and decoder have the same
+    trainable, total = counted_on_meta(mt0, "SEQ_2_SEQ_LM", 8, "q", "v")
+    assert (trainable, round(total / 1e9, 2), round(100 * trainable / total, 2)) == (2_359_296, 1.23, 0.19)
+    trainable, total = counted_on_meta(opt, "CAUSAL_LM", 8, "q_proj", "v_proj")
+    assert (trainable, round(100 * trainable / total, 3)) == (294_912, 0.235)
+    trainable, total = counted_on_meta(final, "CAUSAL_LM", 16, "q_proj", "k_proj", "v_proj", "out_proj")
+    assert (trainable, round(100 * trainable / total, 2)) == (1_179_648, 0.93)
+
+
+def test_which_lessons_were_learnt_is_kept_by_their_digest(trainer: Trainer) -> None:
+    done = trained(trainer.events(MANY, max_steps=1, heldout=4, patience=1))
+    found = dataset_digest(MANY)
+    assert done.report.dataset_sha256 == found == dataset_digest(MANY[::-1])
+    assert found.startswith("sha256:")
+    manifest = read_manifest((Path(done.folder) / "adapter.toml").read_bytes())
+    assert manifest.training["dataset_sha256"] == found
+    assert found in (Path(done.folder).parent / "job.toml").read_text(encoding="utf-8")
+    others = (MANY[1:], (*MANY, MANY[0]), (replace(MANY[0], learn=()), *MANY[1:]), (lesson("a", "b"), *MANY[1:]))
+    assert len({found, *map(dataset_digest, others)}) == 5
+    assert dataset_digest([replace(each, source="elsewhere") for each in MANY]) == found
 
 
 def test_the_base_is_what_it_was(trainer: Trainer, base: BaseModel) -> None:
@@ -577,6 +613,10 @@ def test_without_room_for_the_answers_a_training_goes_on(
 
 def test_a_report_holds_no_text_but_why_it_ended_and_what_it_forgot(trainer: Trainer) -> None:
     report = asdict(trained(trainer.events()).report)
-    assert [name for name, value in report.items() if isinstance(value, str)] == ["stopped_because", "forgot"]
+    assert [name for name, value in report.items() if isinstance(value, str)] == [
+        "stopped_because",
+        "dataset_sha256",
+        "forgot",
+    ]
     assert all(value is None or isinstance(value, str) or math.isfinite(value) for value in report.values())
     assert replace(trained(trainer.events()).report, seconds=0.0).steps == 4
