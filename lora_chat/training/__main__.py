@@ -19,6 +19,9 @@ from lora_chat.training.events import as_json
 from lora_chat.training.job import read_job
 from lora_chat.training.jobs import run_job
 
+_UNSAID = ("step", "sampled")
+"""Events that are not printed: there are many of the first, and the second hold text."""
+
 
 def main() -> int:
     """Run the jobs named on the command line, one after the other; the exit code of the last that failed, else 0."""
@@ -45,7 +48,7 @@ def _run(folder: Path, paths: Paths, stop: threading.Event) -> None:
     engine = open_local_for(base, paths)
     try:
         for event in run_job(folder, engine.train, base.signature, paths, threading.Event(), stop=stop, alone=True):
-            if event.event != "step":
+            if event.event not in _UNSAID:
                 _print({"job": folder.name} | as_json(event))
     finally:
         engine.close()
