@@ -110,6 +110,16 @@ def test_the_windows_keys_and_commands_are_the_codes() -> None:
     assert table(text, "Commands") == [(command.usage, command.help) for command in COMMANDS]
 
 
+def test_the_page_on_choosing_names_every_reason_and_every_rule() -> None:
+    from lora_chat.training.reasons import REASONS
+    from lora_chat.training.redact import RULES
+
+    text = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    assert table(text, "From the history") == list(REASONS.items())
+    assert table(text, "Private data") == [(rule.name, f"{rule.placeholder}: {rule.proof}") for rule in RULES]
+    assert f"{len(RULES)} rules look at every turn" in text
+
+
 def test_pictures_load_nothing() -> None:
     for path in (ROOT / "docs").glob("*.svg"):
         foreign = set(re.findall(r"https?://[^\"'\s)]+", path.read_text(encoding="utf-8")))

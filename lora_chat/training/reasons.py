@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from lora_chat.text import clean_line
 
-_WORDS = {
-    "unrated": "nobody said whether they are good; rate or edit them, or add --include unrated",
+REASONS = {
+    "unrated": "nobody said if they are good; rate or edit them, or take them in (--include unrated, i in the plan)",
     "rated bad": "write the answer you wanted, or rate them good",
     "stopped": "they are unfinished; answer again, or edit them",
     "interrupted": "they were cut off; answer again, or edit them",
@@ -29,7 +29,7 @@ _WORDS = {
 
 def words_for(reason: str) -> str:
     """What stands behind it; nothing where nobody knows it, such as another version's."""
-    return _WORDS.get(reason, "")
+    return REASONS.get(reason, "")
 
 
 def explained(reason: str, count: int) -> str:

@@ -374,7 +374,7 @@ def test_a_dry_run_says_why_each_answer_is_left_out_and_what_is_private(run: Run
     run("ask", "Hello")
     said = run("train", "from-history", "--name", "mine", "--dry-run", "--keep", "phone").err
     for part in (
-        "left out  1 unrated: nobody said whether they are good; rate or edit them, or add --include unrated",
+        "left out  1 unrated: nobody said if they are good; rate or edit them, or take them in (--include",
         "private   1 e-mail replaced by placeholders; --keep RULE leaves a rule off",
         "          1 phone learnt as they are",
         "enough?   1 answer: enough to learn by heart",

@@ -26,8 +26,8 @@ def test_every_reason_is_explained_with_what_to_do() -> None:
     given = {*re.findall(r'return "([a-z ]+)"', source), *re.findall(r'^[A-Z]+ = "([a-z ]+)"$', source, re.M)}
     given |= {"duplicate", "unrated", "not edited", "not rated good", *(each.value for each in Status)} - {"done"}
     assert len(given) >= 18
-    assert given - {"edited", "rated good"} <= set(reasons._WORDS)
-    assert explained("unrated", 1200).startswith("1,200 unrated: nobody said whether they are good")
+    assert given - {"edited", "rated good"} <= set(reasons.REASONS)
+    assert explained("unrated", 1200).startswith("1,200 unrated: nobody said if they are good")
     assert explained("of another version\n", 2) == "2 of another version"
 
 

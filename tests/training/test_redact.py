@@ -167,7 +167,7 @@ HARMLESS = {
     "coordinates": ["pi and e are 3.14159, 2.71828", "location: 12.5, 13.25", "GPS: 99.12345, 2.17340"],
     "coordinates-dms": ["an angle of 41°24'", "20° N"],
     "ipv4": ["192.168.10.20", "127.0.0.1", "version 93.184.216.34", "1.2.3.4", "999.184.216.34", "12.10.11.12.13"],
-    "ipv6": ["::1", "fe80::1ff:fe23:4567:890a", "at 12:30:45", "std::vector", "2001:db8::1"],
+    "ipv6": ["::1", "fe80::1ff:fe23:4567:890a", "at 12:30:45", "std::vector", "2001:db8::1", "2000::/3"],
     "mac": ["00:00:00:00:00:00", "12:30:45", "00:1A:2B:3C:4D:5E:6F", "ff-ff-ff-ff-ff-ff"],
 }
 """Of each rule what nearly is what it looks for."""

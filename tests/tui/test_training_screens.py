@@ -127,7 +127,7 @@ def test_why_answers_are_left_out_is_explained_with_what_to_do() -> None:
     async def story(seat: Seat) -> None:
         seen = await seat.press("w")
         assert "31 unrated" in seen
-        assert "nobody said whether they are good" in seen
+        assert "nobody said if they are good" in seen
         assert "they are unfinished; answer again, or edit them" in seen
 
     show(TrainingPlanScreen(plan()), story)

@@ -148,7 +148,7 @@ PEOPLE = (
         "coordinates",
         "place",
         "[COORDINATES]",
-        "degrees, minutes and seconds of a latitude and a longitude, or decimals written as coordinates",
+        "decimals of a latitude and a longitude, written as coordinates",
         re.compile(
             rf"(?i){BEFORE}(?:gps|coordinates?|coords?|location|lat(?:itude)?|koordinaten|coordenadas)"
             rf"[a-z /,:=()]{{0,24}}(?P<private>-?[0-9]{{1,2}}\.[0-9]{{3,10}}[ ,;/]{{1,3}}"
@@ -200,7 +200,7 @@ PEOPLE = (
         "mac",
         "network",
         "[MAC ADDRESS]",
-        "six pairs of hexadecimal digits that are not all the same, at least one a letter or a hyphen between",
+        "six pairs of hexadecimal digits that are not all the same",
         re.compile(
             rf"(?<![\w:{GAP}-])[0-9A-Fa-f]{{2}}(?:(?::[0-9A-Fa-f]{{2}}){{5}}|(?:-[0-9A-Fa-f]{{2}}){{5}})(?![\w:{GAP}-])"
         ),

@@ -75,6 +75,8 @@ def public_address(found: str) -> bool:
         address = ipaddress.ip_address(found)
     except ValueError:
         return False
+    if found.endswith("::"):  # a whole network's: 2000::/3
+        return False
     return address.is_global and (address.version == 6 or sum(len(part) > 1 for part in found.split(".")) >= 2)
 
 
