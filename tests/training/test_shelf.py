@@ -73,7 +73,10 @@ def test_a_stopped_job_goes_on_from_there(echo: Any, home: Paths) -> None:
     assert isinstance(echo(job)[-1], Installed)
 
 
-def test_a_job_that_nobody_reads_on_is_stopped(tiny_llama: InstalledBase, home: Paths) -> None:
+def test_a_job_that_nobody_reads_on_is_stopped(
+    tiny_llama: InstalledBase, home: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.engine.echo.STEPS", 1000)
     job = make_job(home.training)
     engine = EchoEngine(tiny_llama, delay=0.05)
     with closing(run_job(job, engine.train, tiny_llama.signature, home, threading.Event())) as events:
@@ -82,6 +85,7 @@ def test_a_job_that_nobody_reads_on_is_stopped(tiny_llama: InstalledBase, home: 
         with pytest.raises(RefusedError, match="runs in another program"):
             discard_job(list_jobs(home.training)[0])
     assert kinds(home) == ["stopped"]
+    monkeypatch.setattr("lora_chat.engine.echo.STEPS", 40)
     resumed = next(
         event
         for event in run_job(job, engine.train, tiny_llama.signature, home, threading.Event())
