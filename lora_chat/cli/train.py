@@ -36,6 +36,9 @@ def train(
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds of training that a power cut may cost.")
+    ] = 60.0,
     resume: Annotated[str | None, typer.Option(help="Go on with this job; `last` is the newest.")] = None,
     jobs: Annotated[bool, typer.Option("--jobs", help="Only list the trainings that were begun.")] = False,
     discard: Annotated[str | None, typer.Option(help="Delete this job and what it would have learnt.")] = None,
@@ -84,7 +87,7 @@ def train(
         check_room(recipe, on.signature, services.paths)
         if not json and not _agreed(name, yes):
             return
-        _run(services, source, selection, recipe, on, name, json=json)
+        _run(services, source, selection, recipe, on, name, checkpoint_every, json=json)
 
 
 def _day(since: str | None) -> float | None:
@@ -158,6 +161,7 @@ def _run(
     recipe: Recipe,
     base: InstalledBase,
     name: str,
+    checkpoint_every: float,
     *,
     json: bool,
 ) -> None:
@@ -168,7 +172,7 @@ def _run(
     follow(
         services,
         base,
-        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe),
+        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe, checkpoint_every),
         name,
         json=json,
     )
