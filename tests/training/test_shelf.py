@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lora_chat.chat.rows import this_writer
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.errors import EngineError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase
@@ -126,6 +127,16 @@ def test_a_folder_that_does_not_say_how_far_it_is_is_over(home: Paths, text: str
     job = make_job(home.training)
     (job / "state.json").write_text(text)
     assert kinds(home) == ["failed"]
+
+
+def test_a_job_that_waits_in_a_program_that_is_alive_is_for_that_one(home: Paths) -> None:
+    job = make_job(home.training)
+    assert list_jobs(home.training)[0].can_go_on
+    write_state(job, replace(read_state(job), by=this_writer()))
+    [listed] = list_jobs(home.training)
+    assert (listed.can_go_on, listed.is_unfinished) == (False, True)
+    write_state(job, replace(read_state(job), by="1:1"))
+    assert list_jobs(home.training)[0].can_go_on
 
 
 def test_what_is_no_job_is_not_listed(home: Paths) -> None:
