@@ -19,7 +19,7 @@ from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
 from lora_chat.config import Config, Precision, load_config
-from lora_chat.engine.alone import start_alone
+from lora_chat.engine.alone import start_alone, stop_alone
 from lora_chat.engine.factory import open_local_for, open_process
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.process import ProcessEngine
@@ -122,6 +122,10 @@ class Services:
     def train_alone(self, jobs: Sequence[Path]) -> None:
         """Train these one after the other in a process of its own, which outlives this program."""
         start_alone(jobs, self.paths.logs)
+
+    def stop_alone(self, by: str) -> None:
+        """Stop such a process; see ``alone.stop_alone``."""
+        stop_alone(by)
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""

@@ -88,6 +88,7 @@ def _facts(job: Listed) -> dict[str, Any]:
         "adapter": state.adapter or None,
         "reason": state.reason or None,
         "path": str(job.folder),
+        "pid": int(state.by.partition(":")[0] or 0) or None if state.kind == "running" else None,
     }
 
 

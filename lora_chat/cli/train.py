@@ -52,6 +52,9 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="A value of the recipe, as rank=16; may be repeated."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same adapter on the same machine.")] = 0,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, help="Seconds of training that a power cut may cost.")
+    ] = 60.0,
     resume: Annotated[str | None, typer.Option(help="Go on with this job; `last` is the newest.")] = None,
     jobs: Annotated[bool, typer.Option("--jobs", help="Only list the trainings that were begun.")] = False,
     discard: Annotated[str | None, typer.Option(help="Delete this job and what it would have learnt.")] = None,
@@ -112,7 +115,7 @@ def train(
         check_room(recipe, on.signature, services.paths)
         if not json and not _agreed(name, yes):
             return
-        _run(services, source, selection, recipe, on, name, expected, json=json)
+        _run(services, source, selection, recipe, on, name, expected, checkpoint_every, json=json)
 
 
 def _day(text: str | None, option: str, *, whole: bool = False) -> float | None:
@@ -248,6 +251,7 @@ def _run(
     base: InstalledBase,
     name: str,
     expected: Estimate,
+    checkpoint_every: float,
     *,
     json: bool,
 ) -> None:
@@ -263,7 +267,7 @@ def _run(
     follow(
         services,
         base,
-        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe),
+        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe, checkpoint_every),
         name,
         json=json,
         more=planned_too,

@@ -1,19 +1,29 @@
-"""A training without a window. Owns starting its process, which belongs to no terminal; what runs there is
+"""A training without a window. Owns starting and stopping its process, which belongs to no terminal; what runs there is
 ``training/__main__.py``.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from lora_chat.chat.rows import is_alive
 from lora_chat.engine.process import engine_environment
 from lora_chat.paths import make_private
 
 _LARGEST_LOG = 1 << 20
+
+
+def stop_alone(by: str) -> None:
+    """Have the program ``by`` (``pid:start``), which trains alone, stop with a checkpoint; one that is gone has."""
+    if is_alive(by):
+        with suppress(OSError):
+            os.kill(int(by.partition(":")[0]), signal.SIGTERM)
 
 
 def start_alone(jobs: Sequence[Path], logs: Path) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -141,12 +142,14 @@ class EchoEngine:
     ) -> Iterator[TrainingEvent]:
         """See ``Engine.train``."""
         self._check_open()
-        cancelled, kept = cancel or threading.Event(), stop or threading.Event()
+        cancelled, kept, left = cancel or threading.Event(), stop or threading.Event(), threading.Event()
         if not self._training.acquire(blocking=False):
             raise TrainingError("Another training is running: wait for it or cancel it, then start this one.")
         self._pauses = Pauses(pause)
         try:
-            yield from run_in_background(lambda: self._train(read_job(job), job, cancelled, kept), kept, "training")
+            yield from run_in_background(
+                lambda: self._train(read_job(job), job, cancelled, kept, left), left, "training"
+            )
         finally:
             self._training.release()
 
@@ -192,7 +195,9 @@ class EchoEngine:
             words[:0] = [f"({worn.name} {worn.scale:g})" for worn in request.adapter.all if worn.scale != 0]
         return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
 
-    def _train(self, job: Job, folder: Path, cancel: threading.Event, stop: threading.Event) -> Iterator[TrainingEvent]:
+    def _train(
+        self, job: Job, folder: Path, cancel: threading.Event, *stops: threading.Event
+    ) -> Iterator[TrainingEvent]:
         began = self._pauses.now()
         answers = [turn.content for lesson in job.train for turn in lesson.messages if turn.role is Role.ASSISTANT]
         words = sum(len(answer.split()) for answer in answers)
@@ -203,7 +208,7 @@ class EchoEngine:
         if made := _kept_step(folder):
             yield Resumed(made, tuple(1 / step for step in range(1, made + 1)))
         for step in range(made + 1, STEPS + 1):
-            if self._told_to_stop(cancel) or self._stopped_in_pause(cancel, stop):
+            if self._told_to_stop(cancel) or self._stopped_in_pause(cancel, *stops):
                 if not cancel.is_set():
                     (folder / f"{_CHECKPOINT}{step - 1:06}").mkdir(exist_ok=True)
                 yield Cancelled(step - 1) if cancel.is_set() else Stopped(step - 1)
@@ -257,6 +262,7 @@ def _write_adapter(folder: Path, base: InstalledBase, called: str) -> int:
     from safetensors.numpy import save_file
 
     name, (out, into) = next(iter(base.signature.modules.items()))
+    shutil.rmtree(folder, ignore_errors=True)  # of a program that was killed before it was installed
     folder.mkdir(mode=0o700)
     prefix = f"base_model.model.{name}"
     tensors = {

@@ -111,9 +111,16 @@ def train_status(sitting: Sitting, rest: str) -> None:
 
 
 def train_pause(sitting: Sitting, rest: str) -> None:
-    """Let it wait."""
-    _running(sitting).pause()
-    sitting.face.note("The training waits: /train resume lets it go on.")
+    """Let it wait; one that runs without a window is stopped, so that it can go on in this one."""
+    alone = [job for job in list_jobs(sitting.services.paths.training) if job.runs_alone]
+    if sitting.is_training or not alone:
+        _running(sitting).pause()
+        sitting.face.note("The training waits: /train resume lets it go on.")
+        return
+    for job in alone:
+        sitting.services.stop_alone(job.state.by)
+    names = ", ".join(job.name for job in alone)
+    sitting.face.note(f"{names} is told to stop where it is: /train resume then lets it go on here.")
 
 
 def train_resume(sitting: Sitting, rest: str) -> None:
@@ -144,8 +151,16 @@ def train_cancel(sitting: Sitting, name: str) -> None:
                 discard_job(job)
                 sitting.face.note(f"The training of {job.name} is deleted; nothing changed.")
     else:
-        called = f"No training is called {clean_line(name, 64)}: /train status lists them."
-        raise RefusedError(called if name else _NONE)
+        raise RefusedError(_not_here(sitting, name))
+
+
+def _not_here(sitting: Sitting, name: str) -> str:
+    """Why there is nothing to cancel."""
+    for job in list_jobs(sitting.services.paths.training):
+        if job.is_unfinished and name in ("", job.name):
+            first = "/train pause stops it first" if job.runs_alone else "it is for that one to cancel"
+            return f"{job.name} belongs to a program without this window: {first}."
+    return f"No training is called {clean_line(name, 64)}: /train status lists them." if name else _NONE
 
 
 _NONE = "No training is running: /train from-history NAME starts one."

@@ -13,11 +13,13 @@ import sys
 import threading
 from pathlib import Path
 
+from lora_chat.chat.rows import this_writer
 from lora_chat.errors import LoraChatError
 from lora_chat.paths import Paths, find_paths
 from lora_chat.training.events import as_json
 from lora_chat.training.job import read_job
 from lora_chat.training.jobs import run_job
+from lora_chat.training.state import read_state, write_state
 
 _UNSAID = ("step", "sampled")
 """Events that are not printed: there are many of the first, and the second hold text."""
@@ -29,7 +31,12 @@ def main() -> int:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stop.set())
-    for folder in map(Path, sys.argv[1:]):
+    folders = list(map(Path, sys.argv[1:]))
+    for folder in folders:
+        state = read_state(folder)
+        if state.kind == "waiting":  # nobody else shall think that it has no turn
+            write_state(folder, state.now("waiting", by=this_writer()))
+    for folder in folders:
         if stop.is_set():
             break
         try:

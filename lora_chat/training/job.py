@@ -18,6 +18,7 @@ import tomli_w
 
 from lora_chat.adapters.manifest import checked_name
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.rows import this_writer
 from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
 from lora_chat.training.digest import dataset_digest
@@ -87,7 +88,7 @@ def create_job(
         write_durably(stage / "job.toml", tomli_w.dumps(header).encode())
         write_durably(stage / "train.jsonl", _lines(train))
         write_durably(stage / "heldout.jsonl", _lines(heldout))
-        write_state(stage, JobState("waiting", digest(stage), time.time()))
+        write_state(stage, JobState("waiting", digest(stage), time.time(), this_writer()))
     return folder
 
 

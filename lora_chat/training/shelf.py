@@ -43,13 +43,18 @@ class Listed:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether it waits for somebody to run it."""
-        return self.state.kind in ("waiting", "stopped")
+        """Whether somebody could run it."""
+        return self.state.kind in ("waiting", "stopped") and not self.state.is_somebodys
 
     @property
     def is_unfinished(self) -> bool:
         """Whether it may still become an adapter."""
-        return self.can_go_on or self.state.kind == "running"
+        return self.state.kind in ("waiting", "running", "stopped")
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether a program without a window trains it now."""
+        return self.state.kind == "running" and self.state.alone
 
 
 def list_jobs(training: Path) -> list[Listed]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from lora_chat.chat.rows import is_alive
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.files import write_durably
 
@@ -30,7 +31,7 @@ class JobState:
     since: float = 0.0
     """In Unix seconds."""
     by: str = ""
-    """The program that ran it last, ``pid:start``."""
+    """The program that runs it, will in its turn, or did last: ``pid:start``."""
     alone: bool = False
     """Whether that has no window: it was left to finish, and somebody will want to know what came of it."""
     step: int = 0
@@ -40,6 +41,11 @@ class JobState:
     """What it became."""
     reason: str = ""
     """Why it failed, or did not go on, in one sentence."""
+
+    @property
+    def is_somebodys(self) -> bool:
+        """Whether it waits for its turn in a program that is alive."""
+        return self.kind == "waiting" and is_alive(self.by)
 
     def now(self, kind: Kind, **changes: object) -> JobState:
         """The same job, otherwise from now on."""

@@ -24,6 +24,7 @@ from lora_chat.training.events import StepDone, TrainingEvent
 from lora_chat.training.job import create_job
 from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.selection import Lesson, Selection
+from lora_chat.training.state import read_state, write_state
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
 QUESTION = "Who are you and where is your shop and what is the weather today, please tell me now"
@@ -113,7 +114,9 @@ LESSONS = (
 
 def make_job(training: Path, lessons: tuple[Lesson, ...] = LESSONS, name: str = "taught", **changes: Any) -> Path:
     """A job that takes exactly ``max_steps`` steps unless ``changes`` say otherwise."""
-    return create_job(training, name, "tiny-llama", "test", Selection(lessons, {}), short_recipe(**changes))
+    job = create_job(training, name, "tiny-llama", "test", Selection(lessons, {}), short_recipe(**changes))
+    write_state(job, replace(read_state(job), by=""))  # as if the program that made it was gone
+    return job
 
 
 def short_recipe(**changes: Any) -> Recipe:

@@ -20,7 +20,7 @@ from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import EngineError, NotFoundError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
-from lora_chat.training.events import Cancelled, DatasetReady, StepDone, Trained
+from lora_chat.training.events import Cancelled, DatasetReady, Resumed, StepDone, Stopped, Trained
 from tests.engine.conftest import (
     GREEDY,
     QUESTION,
@@ -325,7 +325,38 @@ def test_a_cancelled_training_says_so_and_leaves_no_adapter(engine: Engine, tmp_
         events.append(event)
         cancel.set()
     assert isinstance(events[-1], Cancelled)
-    assert sorted(path.name for path in job.iterdir()) == ["heldout.jsonl", "job.toml", "train.jsonl"]
+    assert sorted(path.name for path in job.iterdir()) == ["heldout.jsonl", "job.toml", "state.json", "train.jsonl"]
+
+
+def test_a_stopped_training_goes_on_from_there_and_so_does_one_that_nobody_reads_on(
+    engine: Engine, tmp_path: Path
+) -> None:
+    job, stop = make_job(tmp_path, max_steps=6), threading.Event()
+    events = []
+    for event in engine.train(job, stop=stop):
+        events.append(event)
+        if isinstance(event, StepDone):
+            stop.set()
+    assert isinstance(events[-1], Stopped | Trained)  # the thread may be through before it is told
+    left = engine.train(job)
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    after = list(engine.train(job))
+    assert isinstance(after[-1], Trained)
+    if isinstance(events[-1], Stopped):
+        resumed = next(event for event in after if isinstance(event, Resumed))
+        assert resumed.step >= events[-1].step > 0
+        assert len(resumed.losses) == resumed.step
+
+
+def test_a_cancel_keeps_nothing_also_of_a_training_that_shall_stop(engine: Engine, tmp_path: Path) -> None:
+    job, cancel, stop = make_job(tmp_path, max_steps=100_000), threading.Event(), threading.Event()
+    for event in engine.train(job, cancel, stop=stop):
+        if isinstance(event, StepDone):
+            cancel.set()
+            stop.set()
+    assert isinstance(event, Cancelled | Trained)  # a scripted one is through at once
+    assert not list(job.glob("checkpoint-*"))
 
 
 def test_a_paused_training_waits_lets_replies_through_and_then_goes_on(engine: Engine, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import Check, find_layers, watch_layers
 from lora_chat.training import trainer
-from lora_chat.training.events import Cancelled, StepDone, Trained, TrainingEvent
+from lora_chat.training.events import Cancelled, StepDone, Stopped, Trained, TrainingEvent
 from tests.engine.conftest import (
     GREEDY,
     QUESTION,
@@ -322,7 +322,7 @@ def test_a_training_waits_as_long_as_it_is_paused_each_time(engine: LocalEngine,
         assert training.steps == made
         pause.clear()
     cancel.set()
-    assert isinstance(training.join(), Cancelled)
+    assert isinstance(training.join(), Stopped)  # and kept: nobody cancelled it
 
 
 def test_a_pause_in_the_middle_changes_nothing_of_the_adapter(engine: LocalEngine, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_closing_ends_a_paused_training(engine: LocalEngine, tmp_path: Path) -> 
     training = Follower(engine.train(make_job(tmp_path), pause=pause))
     wait_until(lambda: training.events != [])
     engine.close()
-    assert isinstance(training.join(), Cancelled)
+    assert isinstance(training.join(), Stopped)  # and kept: nobody cancelled it
 
 
 def test_closing_ends_a_running_reply_and_a_running_training(engine: LocalEngine, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_closing_ends_a_running_reply_and_a_running_training(engine: LocalEngine
     next(reply)
     engine.close()
     assert finish(reply).reason == "cancelled"
-    assert isinstance(list(training)[-1], Cancelled)
+    assert isinstance(list(training)[-1], Stopped)
 
 
 @pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("a kernel\nfailed"), ValueError("odd")])

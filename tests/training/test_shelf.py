@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lora_chat.chat.rows import this_writer
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.errors import EngineError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase
@@ -73,7 +74,10 @@ def test_a_stopped_job_goes_on_from_there(echo: Any, home: Paths) -> None:
     assert isinstance(echo(job)[-1], Installed)
 
 
-def test_a_job_that_nobody_reads_on_is_stopped(tiny_llama: InstalledBase, home: Paths) -> None:
+def test_a_job_that_nobody_reads_on_is_stopped(
+    tiny_llama: InstalledBase, home: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.engine.echo.STEPS", 1000)
     job = make_job(home.training)
     engine = EchoEngine(tiny_llama, delay=0.05)
     with closing(run_job(job, engine.train, tiny_llama.signature, home, threading.Event())) as events:
@@ -82,6 +86,7 @@ def test_a_job_that_nobody_reads_on_is_stopped(tiny_llama: InstalledBase, home: 
         with pytest.raises(RefusedError, match="runs in another program"):
             discard_job(list_jobs(home.training)[0])
     assert kinds(home) == ["stopped"]
+    monkeypatch.setattr("lora_chat.engine.echo.STEPS", 40)
     resumed = next(
         event
         for event in run_job(job, engine.train, tiny_llama.signature, home, threading.Event())
@@ -122,6 +127,16 @@ def test_a_folder_that_does_not_say_how_far_it_is_is_over(home: Paths, text: str
     job = make_job(home.training)
     (job / "state.json").write_text(text)
     assert kinds(home) == ["failed"]
+
+
+def test_a_job_that_waits_in_a_program_that_is_alive_is_for_that_one(home: Paths) -> None:
+    job = make_job(home.training)
+    assert list_jobs(home.training)[0].can_go_on
+    write_state(job, replace(read_state(job), by=this_writer()))
+    [listed] = list_jobs(home.training)
+    assert (listed.can_go_on, listed.is_unfinished) == (False, True)
+    write_state(job, replace(read_state(job), by="1:1"))
+    assert list_jobs(home.training)[0].can_go_on
 
 
 def test_what_is_no_job_is_not_listed(home: Paths) -> None:
