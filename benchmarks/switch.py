@@ -63,9 +63,9 @@ def main() -> None:
             for row, found in runs.items():
                 figures = {name: median(found[1:], name) for name in ("warm_ms", "cold_ms", "off_ms", "peak_mb")}
                 result["rows"].append({"peer": row.name, "resident": resident, **figures, "runs": found})
-    result["busy_elsewhere"] = busy
-    result["installed"] = options.installed
-    result["lookup_ms"] = round(lookup_ms(Path(subject.adapter), options.installed), 2)
+        result["busy_elsewhere"] = busy
+        result["installed"] = options.installed
+        result["lookup_ms"] = round(lookup_ms(Path(subject.adapter), options.installed), 2)
     trial.keep(result, options.out)
     for line in table(result):
         print(line)

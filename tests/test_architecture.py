@@ -58,6 +58,7 @@ TORCH_MODULES = {
     "decoder/weights.py",
     "training/dataset.py",
     "training/forward.py",
+    "training/prefix_tree.py",
     "training/rehearsal.py",
     "training/room.py",
     "training/samples.py",

@@ -26,6 +26,7 @@ _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 # tomllib walks a table's whole path at each of its keys: `[a.a.a…]` of 8 KB and 4,000 keys take half a minute.
 _LONG_TABLE = re.compile(r"^[ \t]*\[.{200,}", re.MULTILINE)
 _KINDS = {str: "a text", int: "a whole number", bool: "true or false", list: "a list", dict: "a table"}
+_CORRECT = "correct or delete it"
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
@@ -101,6 +102,13 @@ def checked_name(name: str) -> str:
     return name
 
 
+def _own_name(name: str, where: str) -> str:
+    try:
+        return checked_name(name)
+    except RefusedError as error:
+        raise refusal(where, f"{str(error).removesuffix('.')}; {_CORRECT}") from error
+
+
 def numbered(name: str) -> Iterator[str]:
     """``name``, then ``name-2``, ``name-3``, … within 64 characters: for one that finds its name taken."""
     yield name
@@ -122,7 +130,7 @@ def read_manifest(raw: bytes, where: str = MANIFEST_NAME) -> Manifest:
     name = found.take("name", str, "")
     base, chat, weights = found.table("base"), found.table("chat"), found.table("weights")
     manifest = Manifest(
-        name=checked_name(name) if name else "",
+        name=_own_name(name, where) if name else "",
         version=found.line("version", 40) or "1.0.0",
         description=found.line("description", 300),
         license=found.line("license", 80),
@@ -166,14 +174,14 @@ def _said(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parse(raw: bytes, where: str) -> dict[str, Any]:
     if len(raw) > MANIFEST_LIMIT:
-        raise refusal(where, f"it has {len(raw):,} bytes where at most {MANIFEST_LIMIT:,} are accepted")
+        raise refusal(where, f"it has {len(raw):,} bytes where at most {MANIFEST_LIMIT:,} are accepted; {_CORRECT}")
     try:
         text = raw.decode("utf-8")
         if _LONG_TABLE.search(text):
-            raise refusal(where, "it has a table heading of more than 200 characters")
+            raise refusal(where, f"it has a table heading of more than 200 characters; {_CORRECT}")
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise refusal(where, f"it is not valid TOML ({shown(str(error), 120)}); correct or delete it") from error
+        raise refusal(where, f"it is not valid TOML ({shown(str(error), 120)}); {_CORRECT}") from error
 
 
 def _harmless(value: Any, depth: int = 0) -> Any:
@@ -197,7 +205,7 @@ class _Table:
     def take(self, key: str, kind: type, default: Any) -> Any:
         value = self._values.pop(key, default)
         if type(value) is not kind:
-            raise refusal(self._where, f'its "{key}" must be {_KINDS[kind]}, not {quoted(value)}')
+            raise refusal(self._where, f'its "{key}" must be {_KINDS[kind]}, not {quoted(value)}; {_CORRECT}')
         return value
 
     def table(self, key: str) -> _Table:
@@ -209,19 +217,21 @@ class _Table:
     def lines(self, key: str, longest: int) -> tuple[str, ...]:
         value = self.take(key, list, [])
         if len(value) > 50 or not all(isinstance(each, str) for each in value):
-            raise refusal(self._where, f'its "{key}" must be a list of at most 50 texts')
+            raise refusal(self._where, f'its "{key}" must be a list of at most 50 texts; {_CORRECT}')
         return tuple(clean_line(each, longest) for each in value)
 
     def hash(self, key: str) -> str:
         value: str = self.take(key, str, "")
         if value and not _HASH.fullmatch(value):
-            raise refusal(self._where, f'its "{key}" must be a sha256 in 64 hex digits, not {quoted(value)}')
+            raise refusal(
+                self._where, f'its "{key}" must be a sha256 in 64 hex digits, not {quoted(value)}; {_CORRECT}'
+            )
         return value
 
     def count(self, key: str) -> int:
         value: int = self.take(key, int, 0)
         if not 0 <= value < 2**63:
-            raise refusal(self._where, f'its "{key}" must be a whole number from 0 on, not {shown(value)}')
+            raise refusal(self._where, f'its "{key}" must be a whole number from 0 on, not {shown(value)}; {_CORRECT}')
         return value
 
     def temperature(self) -> float | None:
@@ -229,7 +239,9 @@ class _Table:
         if value is None:
             return None
         if type(value) not in (int, float) or not 0 <= value <= 5:
-            raise refusal(self._where, f"its chat.temperature must lie between 0 and 5, not {quoted(value)}")
+            raise refusal(
+                self._where, f"its chat.temperature must lie between 0 and 5, not {quoted(value)}; {_CORRECT}"
+            )
         return float(value)
 
     def rest(self, prefix: str = "") -> tuple[str, ...]:

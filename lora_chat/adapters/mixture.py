@@ -55,7 +55,7 @@ def read_shares(text: str) -> tuple[Share, ...]:
     if len(shares) < 2:
         raise RefusedError("A mixture has two adapters or more: write their shares, a=0.7 b=0.3 for example.")
     if len(shares) > MOST:
-        raise RefusedError(f"A mixture has at most {MOST} adapters, not {len(shares)}.")
+        raise RefusedError(f"A mixture has at most {MOST} adapters, not {len(shares)}: leave some out.")
     if twice := next((name for name, count in names.items() if count > 1), ""):
         raise RefusedError(f'"{shown(twice)}" stands in the mixture twice: write its whole share once.')
     return shares
@@ -146,7 +146,7 @@ def _check_alike(module: str, found: Sequence[tuple[AdapterFiles, ModuleLora, fl
         if (lora.b.shape[0], lora.a.shape[1]) != (its.b.shape[0], its.a.shape[1]):
             raise RefusedError(
                 f'"{shown(first.name)}" and "{shown(other.name)}" cannot be mixed: '
-                f'"{shown(module, 100)}" has other shapes in each, as they were made for different bases.'
+                f'"{shown(module, 100)}" has other shapes in each; mix adapters made for one base.'
             )
     rank = sum(each.rank for _, each, _ in found)
     if rank > MAX_RANK:

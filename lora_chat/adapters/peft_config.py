@@ -67,6 +67,8 @@ _TAKEN = {
 }  # fmt: skip
 # Initialisations that leave the base alone; pissa, olora, corda, loftq and lora_ga subtract from it.
 _HARMLESS_INITS = ("gaussian", "eva", "orthogonal", "mica")
+_OTHER = "take another adapter"
+_CORRECT = f"correct it, or {_OTHER}"
 _LITERAL = re.compile(r"\^?[A-Za-z0-9_.-]{1,512}")
 
 
@@ -157,9 +159,10 @@ def parse_config(raw: bytes, where: str) -> PeftSettings:
 def _check_kind(found: dict[str, Any], where: str) -> None:
     if found.get("peft_type") != "LORA":
         said = quoted(found["peft_type"]) if "peft_type" in found else "nothing"
-        raise refusal(where, f'its peft_type must be "LORA", and it says {said}; only LoRA adapters can be worn')
+        raise refusal(where, f'its peft_type must be "LORA", and it says {said}; train it as LoRA, or {_OTHER}')
     if found.get("task_type") not in (None, "CAUSAL_LM"):
-        raise refusal(where, f"its task_type is {quoted(found['task_type'])}; only CAUSAL_LM adapters can be worn")
+        said = quoted(found["task_type"])
+        raise refusal(where, f"its task_type must be CAUSAL_LM, and it says {said}; train it for that, or {_OTHER}")
     start = found.get("init_lora_weights", True)
     if not (isinstance(start, bool) or start in _HARMLESS_INITS):
         raise refusal(where, f"init_lora_weights {quoted(start)} changes the base model; save it as a plain LoRA")
@@ -168,10 +171,12 @@ def _check_kind(found: dict[str, Any], where: str) -> None:
 def _check_refused(found: dict[str, Any], where: str) -> None:
     for name, value in found.items():
         if name in _REFUSED and not _is_default(value, _REFUSED[name]):
-            raise refusal(where, f"it sets {name} to {quoted(value)}, which lora-chat does not support")
+            raise refusal(where, f"it sets {name} to {quoted(value)}, which cannot be worn here; train it without, or "
+                                 f"{_OTHER}")  # fmt: skip
         known = name in _TAKEN or name in _REFUSED or name in _IGNORED
         if not known and value not in (None, False, [], {}, ""):
-            raise refusal(where, f'its field "{shown(name)}" is unknown and could change the arithmetic; remove it')
+            raise refusal(where, f'its field "{shown(name)}" is unknown here and could change the arithmetic; update '
+                                 f"lora-chat, or {_OTHER}")  # fmt: skip
 
 
 def _is_default(value: Any, defaults: tuple[Any, ...]) -> bool:
@@ -181,25 +186,27 @@ def _is_default(value: Any, defaults: tuple[Any, ...]) -> bool:
 
 def _base_name(value: Any, where: str) -> str:
     if value is not None and not isinstance(value, str):
-        raise refusal(where, f"base_model_name_or_path must be a text, not {quoted(value)}")
+        raise refusal(where, f"base_model_name_or_path must be a text, not {quoted(value)}; {_CORRECT}")
     return clean_line(value or "", 200)
 
 
 def _flag(value: Any, name: str, where: str) -> bool:
     if not isinstance(value, bool):
-        raise refusal(where, f"{name} must be true or false, not {quoted(value)}")
+        raise refusal(where, f"{name} must be true or false, not {quoted(value)}; {_CORRECT}")
     return value
 
 
 def _rank(value: Any, name: str, where: str) -> int:
     if type(value) is not int or not 1 <= value <= MAX_RANK:
-        raise refusal(where, f"{name} must be a whole number from 1 to {MAX_RANK}, not {quoted(value)}")
+        raise refusal(where, f"{name} must be a whole number from 1 to {MAX_RANK}, not {quoted(value)}; {_CORRECT}")
     return value
 
 
 def _alpha(value: Any, name: str, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= MAX_ALPHA:
-        raise refusal(where, f"{name} must be a number above 0 and at most {MAX_ALPHA}, not {quoted(value)}")
+        raise refusal(
+            where, f"{name} must be a number above 0 and at most {MAX_ALPHA}, not {quoted(value)}; {_CORRECT}"
+        )
     return value  # an int stays one: PEFT divides it as it is
 
 
@@ -208,7 +215,7 @@ def _pattern(found: dict[str, Any], name: str, where: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise refusal(where, f"{name} must be an object, not {quoted(value)}")
+        raise refusal(where, f"{name} must be an object, not {quoted(value)}; {_CORRECT}")
     if unfit := next((key for key in value if not _LITERAL.fullmatch(key)), None):
         raise refusal(where, f'the {name} key "{shown(unfit)}" is not a literal module name; write the names out')
     return value
@@ -218,7 +225,7 @@ def _targets(value: Any, where: str) -> tuple[str, ...] | None:
     if value is None or isinstance(value, str):
         return None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise refusal(where, f"target_modules must be a text or a list of texts, not {quoted(value)}")
+        raise refusal(where, f"target_modules must be a text or a list of texts, not {quoted(value)}; {_CORRECT}")
     if not value:
-        raise refusal(where, "target_modules is empty, so it adapts nothing")
+        raise refusal(where, f"target_modules is empty, so it adapts nothing; {_CORRECT}")
     return tuple(value)

@@ -27,6 +27,8 @@ for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
 
 # Matches from every quote on, also where no end follows: a failed match would be tried again at each quote inside.
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_SMALLER = "put a smaller one in its place"
+_AGAIN = "correct it, or fetch it again"
 _BRACKETS_LIMIT = 400_000  # 20,000 tensors have six each
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -87,14 +89,14 @@ def _check_regular(descriptor: int, path: Path) -> os.stat_result:
 def _read(descriptor: int, path: Path, limit: int, whole: bool) -> tuple[bytes, int]:
     facts = _check_regular(descriptor, path)
     if whole and facts.st_size > limit:
-        raise refusal(path, f"it has {facts.st_size:,} bytes where at most {limit:,} are accepted")
+        raise refusal(path, f"it has {facts.st_size:,} bytes where at most {limit:,} are accepted; {_SMALLER}")
     try:
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1 if whole else limit)
     except OSError as error:
-        raise refusal(path, f"it cannot be read ({error.strerror})") from error
+        raise refusal(path, f"it cannot be read ({error.strerror}); look at its disk, or fetch it again") from error
     if whole and len(data) > limit:  # it grew while being read
-        raise refusal(path, f"it has more than the {limit:,} bytes that are accepted")
+        raise refusal(path, f"it has more than the {limit:,} bytes that are accepted; {_SMALLER}")
     return data, len(data) if whole else facts.st_size
 
 
@@ -110,7 +112,7 @@ def _open(path: Path) -> int:
         if getattr(error, "errno", 0) == errno.ELOOP:
             raise refusal(path, "it is a link; copy the file itself into its place") from error
         reason = getattr(error, "strerror", None) or error
-        raise refusal(path, f"it cannot be opened ({reason})") from error
+        raise refusal(path, f"it cannot be opened ({reason}); correct its permissions or its name") from error
 
 
 def parse_object(raw: bytes, where: Path | str, depth: int = 32) -> dict[str, Any]:
@@ -125,14 +127,14 @@ def parse_object(raw: bytes, where: Path | str, depth: int = 32) -> dict[str, An
         raise refusal(where, "its JSON is not UTF-8; save it again as UTF-8") from error
     brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
     if len(brackets) > _BRACKETS_LIMIT or _deepest(brackets, depth) > depth:
-        raise refusal(where, f"its JSON is nested deeper than {depth} levels or is mostly brackets")
+        raise refusal(where, f"its JSON is nested deeper than {depth} levels or is mostly brackets; {_AGAIN}")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant,
                            parse_float=_finite, parse_int=_short)  # fmt: skip
     except (ValueError, RecursionError) as error:
-        raise refusal(where, f"its JSON is not valid ({shown(str(error), 120)})") from error
+        raise refusal(where, f"its JSON is not valid ({shown(str(error), 120)}); {_AGAIN}") from error
     if not isinstance(value, dict):
-        raise refusal(where, f"its JSON must be an object, not {shown(value)}")
+        raise refusal(where, f"its JSON must be an object, not {shown(value)}; {_AGAIN}")
     return value
 
 

@@ -87,7 +87,9 @@ def check_removable(name: str, paths: Paths) -> Path:
     if plain and os.path.lexists(target):
         return target
     shipped = Index(paths).catalog().get(name)
-    raise RefusedError(f'The adapter "{shipped.name}" is shipped with lora-chat and cannot be removed.')
+    raise RefusedError(
+        f'The adapter "{shipped.name}" is shipped with lora-chat and cannot be removed: leave it unworn.'
+    )
 
 
 def sweep(paths: Paths) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+_QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
+"""What Unsloth's four-bit copies are called after their base, which is the one that their adapters were made for."""
 
 
 @dataclass(frozen=True)
@@ -33,5 +37,5 @@ class BaseSignature:
             return True
         known = {self.lineage.casefold(), *(alias.casefold() for alias in self.aliases)}
         known |= {each.rsplit("/", 1)[-1] for each in known}
-        wanted = name.casefold().rstrip("/\\").replace("\\", "/")
+        wanted = _QUANTISED.sub("", name.casefold().rstrip("/\\").replace("\\", "/"))
         return wanted in known or wanted.rsplit("/", 1)[-1] in known

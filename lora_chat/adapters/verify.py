@@ -25,6 +25,10 @@ from lora_chat.adapters.weights import (
 )
 from lora_chat.errors import NotFoundError, RefusedError
 
+_ELSEWHERE = "wear it on its own base model or install one made for this base"
+_HEADS = frozenset({"lm_head", "embed_out"})
+"""transformers' names of the output head, which a ``BaseSignature`` leaves out, as PEFT's ``all-linear`` does."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -106,8 +110,8 @@ def check_hashes(files: AdapterFiles, manifest: Manifest | None, sha256: str = "
 
 def _edited(folder: Path) -> RefusedError:
     return RefusedError(
-        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed: '
-        f"remove it and install it again."
+        f'The adapter "{shown(folder.name)}" in {shown(str(folder), 200)} was edited after it was installed '
+        "or packed: remove it and install it again from where it came."
     )
 
 
@@ -159,11 +163,15 @@ def load_verified(folder: Path, signature: BaseSignature, sha256: str = "") -> V
 
 def _misfit(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -> str:
     for name, module in files.layout.modules.items():
+        if name not in signature.modules and name in _HEADS:
+            return (
+                f'it adapts the output head, "{name}", which is not supported; train it without that, or take another'
+            )
         if name not in signature.modules:
-            return f'it adapts "{shown(name, 100)}", which this base does not have'
+            return f'it adapts "{shown(name, 100)}", which this base does not have; {_ELSEWHERE}'
         if _shape(module) != signature.modules[name]:
             (out, into), (base_out, base_into) = _shape(module), signature.modules[name]
-            return f'"{shown(name, 100)}" is {into}→{out} there and {base_into}→{base_out} in this base'
+            return f'"{shown(name, 100)}" is {into}→{out} there and {base_into}→{base_out} in this base; {_ELSEWHERE}'
     return ""
 
 
@@ -178,14 +186,14 @@ def _incomplete(files: AdapterFiles | AdapterHeader, signature: BaseSignature) -
     if not missing:
         return ""
     count, first = f"{len(missing)} of the {len(named)} modules", shown(missing[0], 100)
-    return f'{count} its config names have no tensors, "{first}" first: it is incomplete'
+    return f'{count} its config names have no tensors, "{first}" first: it is incomplete; fetch it again'
 
 
 def _sentence(files: AdapterFiles | AdapterHeader, signature: BaseSignature, declared: str, why: str) -> str:
     made_for = f"made for {shown(declared, 100)}" if declared else "it does not say for which base it was made"
     return (
         f'The adapter "{shown(files.name)}" ({made_for}; checked against {shown(signature.lineage, 100)}) does not '
-        f"fit: {why}; wear it on its own base model or install one made for this base."
+        f"fit: {why}."
     )
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_chat.adapters.below import adapters_below
 from lora_chat.adapters.numbers import WIDTHS, widened
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME, PeftSettings, parse_config
 from lora_chat.adapters.reading import parse_object, read_bytes, read_head, refusal, shown
@@ -29,6 +30,8 @@ WEIGHTS_LIMIT = 2**30
 TENSOR_LIMIT = 20_000
 _FIRST_READ = 128 * 1024  # holds the header of every adapter up to about 1,000 tensors
 _NAME = re.compile(r"(?:base_model\.model\.)?([A-Za-z0-9_.-]+)\.lora_([AB])(?:\.default)?\.weight")
+_AGAIN = "fetch or save it again"
+_OTHER = "take another adapter"
 _LFS = b"version https://git-lfs"
 _MAGICS = {
     b"PK\x03\x04": "a PyTorch pickle", b"\x80\x02": "a pickle", b"\x80\x04": "a pickle", b"GGUF": "a GGUF file",
@@ -199,9 +202,12 @@ def _missing(path: Path) -> RefusedError:
     if (folder / "adapter_model.bin").exists():
         return refusal(folder, "its weights are a pickle (adapter_model.bin), which can run code when loaded; "
                                "save them as adapter_model.safetensors")  # fmt: skip
+    if below := adapters_below(folder, (CONFIG_NAME, WEIGHTS_NAME)):
+        return refusal(folder, f"{path.name} is missing; take an adapter's folder inside it: {below}")
     if (folder / "config.json").exists():
-        return refusal(folder, f"it holds a whole model rather than an adapter: {path.name} is missing")
-    return refusal(folder, f"{path.name} is missing; an adapter folder has {CONFIG_NAME} and {WEIGHTS_NAME}")
+        return refusal(folder, f"it holds a whole model rather than an adapter, as {path.name} is missing; take it "
+                               "with `lora-chat model pull`")  # fmt: skip
+    return refusal(folder, f"{path.name} is missing; give a folder that has {CONFIG_NAME} and {WEIGHTS_NAME}")
 
 
 def parse_header(head: bytes, size: int, where: Path) -> dict[str, TensorView]:
@@ -217,13 +223,13 @@ def parse_header(head: bytes, size: int, where: Path) -> dict[str, TensorView]:
     if size < 8 or length > size - 8:
         raise refusal(where, f"it is truncated or no safetensors file ({size:,} bytes); fetch it again")
     if size > WEIGHTS_LIMIT:
-        raise refusal(where, f"it has {size:,} bytes where at most {WEIGHTS_LIMIT:,} are accepted")
+        raise refusal(where, f"it has {size:,} bytes where at most {WEIGHTS_LIMIT:,} are accepted; {_OTHER}")
     if length > HEADER_LIMIT:
-        raise refusal(where, f"its header has {length:,} bytes where at most {HEADER_LIMIT:,} are accepted")
+        raise refusal(where, f"its header has {length:,} bytes where at most {HEADER_LIMIT:,} are accepted; {_OTHER}")
     found = parse_object(head[8 : 8 + length], where, depth=4)
     found.pop("__metadata__", None)
     if len(found) > TENSOR_LIMIT:
-        raise refusal(where, f"it has {len(found):,} tensors where at most {TENSOR_LIMIT:,} are accepted")
+        raise refusal(where, f"it has {len(found):,} tensors where at most {TENSOR_LIMIT:,} are accepted; {_OTHER}")
     views = [_view(name, entry, 8 + length, where) for name, entry in found.items()]
     _check_gapless(views, 8 + length, size, where)
     return {view.name: view for view in views}
@@ -235,17 +241,19 @@ def _instead(magic: bytes) -> str:
 
 def _view(name: str, entry: Any, data: int, where: Path) -> TensorView:
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise refusal(where, f'the header entry "{shown(name)}" needs dtype, shape and data_offsets and nothing else')
+        raise refusal(where, f'the header entry "{shown(name)}" needs dtype, shape and data_offsets and nothing else; '
+                             f"{_AGAIN}")  # fmt: skip
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in WIDTHS:
-        raise refusal(where, f'"{shown(name)}" holds {shown(dtype, 20)}; only F32, F16 and BF16 are accepted')
+        raise refusal(where, f'"{shown(name)}" holds {shown(dtype, 20)}; save it in F32, F16 or BF16')
     if not _are_counts(shape, 1, 2**31) or not 1 <= len(shape) <= 8:
-        raise refusal(where, f'"{shown(name)}" has the shape {shown(shape)}, which no LoRA tensor has')
+        raise refusal(where, f'"{shown(name)}" has the shape {shown(shape)}, which no LoRA tensor has; {_OTHER}')
     if not _are_counts(offsets, 0, 2**31) or len(offsets) != 2:
-        raise refusal(where, f'"{shown(name)}" has the data_offsets {shown(offsets)}, which lie nowhere')
+        raise refusal(where, f'"{shown(name)}" has the data_offsets {shown(offsets)}, which lie nowhere; {_AGAIN}')
     start, stop = offsets
     if stop - start != math.prod(shape) * WIDTHS[dtype]:
-        raise refusal(where, f'"{shown(name)}" has {stop - start:,} bytes, which its shape {shown(shape)} contradicts')
+        raise refusal(where, f'"{shown(name)}" has {stop - start:,} bytes, which its shape {shown(shape)} contradicts; '
+                             f"{_AGAIN}")  # fmt: skip
     return TensorView(name, dtype, tuple(shape), data + start, data + stop)
 
 
@@ -257,7 +265,7 @@ def _check_gapless(views: list[TensorView], begin: int, size: int, where: Path) 
     end = begin
     for view in sorted(views, key=lambda view: view.start):
         if view.start != end:
-            raise refusal(where, f'the data of "{shown(view.name)}" overlaps another tensor or leaves a gap')
+            raise refusal(where, f'the data of "{shown(view.name)}" overlaps another tensor or leaves a gap; {_AGAIN}')
         end = view.stop
     if end != size:
         what = "is truncated" if end > size else "has bytes after its last tensor"
@@ -276,39 +284,43 @@ def derive_layout(settings: PeftSettings, tensors: Mapping[str, TensorView], whe
         if match is None:
             raise _stray(name, tensors, where)
         if match[2] in pairs.setdefault(match[1], {}):
-            raise refusal(where, f'it holds lora_{match[2]} of "{shown(match[1])}" twice under different names')
+            raise refusal(where, f'it holds lora_{match[2]} of "{shown(match[1])}" twice under different names; '
+                                 f"{_AGAIN}")  # fmt: skip
         pairs[match[1]][match[2]] = view
     if not pairs:
-        raise refusal(where, "it holds no tensors")
+        raise refusal(where, f"it holds no tensors; {_AGAIN}")
     return LoraLayout({name: _module(name, pair, settings, where) for name, pair in pairs.items()}, settings.use_rslora)
 
 
 def _module(name: str, pair: dict[str, TensorView], settings: PeftSettings, where: Path) -> ModuleLora:
     if len(pair) != 2:
-        raise refusal(where, f'"{shown(name)}" has only lora_{next(iter(pair))}; the adapter is incomplete')
+        raise refusal(where, f'"{shown(name)}" has only lora_{next(iter(pair))}, so it is incomplete; {_AGAIN}')
     a, b = pair["A"], pair["B"]
     if len(a.shape) != 2 or len(b.shape) != 2 or a.shape[0] != b.shape[1]:
-        raise refusal(where, f'lora_A {list(a.shape)} and lora_B {list(b.shape)} of "{shown(name)}" do not multiply')
+        raise refusal(where, f'lora_A {list(a.shape)} and lora_B {list(b.shape)} of "{shown(name)}" do not multiply; '
+                             f"{_AGAIN}")  # fmt: skip
     rank, declared = a.shape[0], settings.rank_of(name)
     if rank != declared:
-        raise refusal(where, f'"{shown(name)}" has rank {rank} while its config says {declared}')
+        raise refusal(where, f'"{shown(name)}" has rank {rank} while its config says {declared}; take both files from '
+                             "one training")  # fmt: skip
     if not settings.names(name):
-        raise refusal(where, f'it adapts "{shown(name)}", which target_modules of its config does not name')
+        raise refusal(where, f'it adapts "{shown(name)}", which target_modules of its config does not name; take both '
+                             "files from one training")  # fmt: skip
     alpha = settings.alpha_of(name)
     return ModuleLora(rank, alpha, alpha / math.sqrt(rank) if settings.use_rslora else alpha / rank, a, b)
 
 
 def _stray(name: str, tensors: Mapping[str, TensorView], where: Path) -> RefusedError:
     if not any(".lora_" in each for each in tensors):
-        return refusal(where, f'it holds no LoRA tensors but such as "{shown(name)}"; a whole model is not an adapter')
+        return refusal(where, f'it holds no LoRA tensors but such as "{shown(name)}", as a whole model does; {_OTHER}')
     kinds = {
-        "lora_magnitude_vector": "belongs to DoRA, which is not supported",
-        "lora_embedding_": "adapts an embedding, which is not supported",
+        "lora_magnitude_vector": "belongs to DoRA",
+        "lora_embedding_": "adapts an embedding",
         ".base_layer.": "would overwrite the base model",
         "modules_to_save": "would overwrite the base model",
     }
     what = next((what for part, what in kinds.items() if part in name), "is no LoRA tensor of a linear module")
-    return refusal(where, f'its tensor "{shown(name, 100)}" {what}')
+    return refusal(where, f'its tensor "{shown(name, 100)}" {what}; train or take one of linear modules alone')
 
 
 def _check_numbers(data: bytes, layout: LoraLayout, where: Path) -> bool:

@@ -50,12 +50,14 @@ def start(
 
 
 def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
+    from lora_chat.adapters.removal import sweep
     from lora_chat.cli.console import note
     from lora_chat.cli.line import LineFace
     from lora_chat.cli.model import ensure_base
     from lora_chat.services import open_services
 
     with open_services() as services:
+        sweep(services.paths)
         wearing = services.wear(adapter) if adapter else None
         base = ensure_base(services.paths, model or services.config.model, yes=yes)
         chat = LineFace(services, base, wearing)

@@ -62,9 +62,12 @@ class LineFace:
         _show(rows)
 
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
-        """See ``Face.confirm``; on a pipe the command itself is the person's word."""
+        """See ``Face.confirm``; on a pipe the command itself is the person's word, and what it agrees to is said."""
         _show(about)
-        return not is_interactive() or confirm(question, yes=False, loses=loses)
+        if is_interactive():
+            return confirm(question, yes=False, loses=loses)
+        note(f"{question} Yes, since nobody is at a terminal to answer.")
+        return True
 
     def opened(self) -> None:
         """See ``Face.opened``."""

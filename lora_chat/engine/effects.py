@@ -1,4 +1,5 @@
-"""What adapters were measured to change. Owns ``effects.json`` of one base, a cache; never measures.
+"""What adapters were measured to change. Owns ``effects.json`` of one base, a cache, and the words for it; never
+measures.
 
 An effect belongs to an adapter's very bytes on one base's very weights, so it is kept under both hashes.
 """
@@ -52,6 +53,16 @@ class Effects:
             write_durably(self.file, json.dumps({"weights": self.weights, "effects": dict(newest)}).encode())
         except (OSError, LoraChatError):
             return
+
+
+def told(effect: float) -> str:
+    """A measured effect as every face tells it; 0 is one that changes nothing."""
+    return f"changes the next token's scores by up to {effect:.3g}" if effect else "changes nothing on the probe"
+
+
+def told_briefly(effect: float) -> str:
+    """The same in a column of a list."""
+    return f"changes {effect:.3g}" if effect else "changes nothing"
 
 
 def _key(sha256: str, config_sha256: str) -> str:

@@ -14,7 +14,7 @@ from lora_chat.adapters.incoming.preview import preview
 from lora_chat.adapters.incoming.remote import Tell
 from lora_chat.adapters.incoming.source import Opened, opened
 from lora_chat.adapters.install import Candidate, Installed, already, beside, inspect, inspect_against, install
-from lora_chat.engine.effects import Effects
+from lora_chat.engine.effects import Effects, told
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.protocol import Probe, Worn
 from lora_chat.errors import EngineError, RefusedError
@@ -43,6 +43,8 @@ class Arrival:
     """In words."""
     there: Installed | None
     """The same bytes, where they are installed already."""
+    weights: str = ""
+    """The hash of the base's weights."""
 
 
 def look_at(
@@ -84,14 +86,16 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
     name = candidate.manifest.name
     doubt = candidate.fit.doubt if candidate.fit else ""
     question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
-    about = preview(candidate, arrival.base, arrival.effect)
+    about = preview(candidate, arrival.base, arrival.effect, arrival.weights)
     return install(candidate, paths) if asker.confirm(question, loses=bool(doubt), about=about) else None
 
 
 def check_finite(name: str, probe: Probe) -> None:
     """Raise RefusedError when an adapter makes what no reply could be sampled from."""
     if not probe.finite:
-        raise RefusedError(f'The adapter "{name}" is refused: worn, it makes logits that are not finite.')
+        raise RefusedError(
+            f'The adapter "{name}" is refused: worn, it makes logits that are not finite; take another one.'
+        )
 
 
 def _measured(candidate: Candidate, found: Opened, against: Against, paths: Paths) -> Arrival:
@@ -100,11 +104,10 @@ def _measured(candidate: Candidate, found: Opened, against: Against, paths: Path
     try:
         effect = _probed(candidate, found, against) if kept is None else kept
     except EngineError as error:
-        return Arrival(candidate, base.name, f"not measured: {error}", None)
+        return Arrival(candidate, base.name, f"not measured: {error}", None, base.signature.weights)
     if effect == 0 and not files.changes_nothing:
-        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, "It changes nothing on the probe."))
-    words = f"changes the logits of a probe by up to {effect:.3g}" if effect else "none on the probe"
-    return Arrival(candidate, base.name, words, None)
+        candidate = dataclasses.replace(candidate, warnings=(*candidate.warnings, f"It {told(0)}."))
+    return Arrival(candidate, base.name, told(effect), None, base.signature.weights)
 
 
 def _probed(candidate: Candidate, found: Opened, against: Against) -> float:

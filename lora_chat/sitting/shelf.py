@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lora_chat.adapters import removal
 from lora_chat.adapters.verify import check_fit, check_hashes, read_manifest_of
 from lora_chat.adapters.weights import read_adapter
+from lora_chat.engine.effects import told
 from lora_chat.engine.protocol import Worn
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.sitting.arrival import Against, check_finite, look_at, settle
@@ -104,12 +105,11 @@ def adapter_verify(sitting: Sitting, name: str) -> None:
 def _report(
     base: str, files: AdapterFiles, manifest: Manifest | None, verdict: Verdict, probe: Probe
 ) -> list[tuple[str, str]]:
-    changes = f"changes the next token's scores by up to {probe.effect:.3g}" if probe.effect else "changes nothing"
     installed = "as they were installed" if manifest and manifest.weights.sha256 else "nothing to hold them against"
     return [
         ("fit", f"fits {base}"),
         ("modules", f"{probe.modules_matched:,} of {probe.modules_total:,}"),
-        ("effect", f"{changes}, on the probe"),
+        ("effect", told(probe.effect)),
         ("bytes", f"{len(files.weights):,}, {installed}"),
         ("sha256", files.sha256),
         *[("mind", clean_line(warning, 300)) for warning in verdict.warnings],

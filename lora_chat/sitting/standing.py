@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lora_chat.adapters.index import Index
 from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.verify import Verdict, check_unedited
-from lora_chat.engine.effects import Effects
+from lora_chat.engine.effects import Effects, told, told_briefly
 from lora_chat.engine.kept import kept_for
 from lora_chat.errors import LoraChatError
 from lora_chat.models.installed import InstalledBase
@@ -42,7 +42,7 @@ class Standing:
         """What it changes, in a few words."""
         if self.effect is None:
             return "not measured"
-        return f"changes {self.effect:.3g}" if self.effect else "changes nothing"
+        return told_briefly(self.effect)
 
     def fit(self, declared: str) -> str:
         """Whether it fits, in a few words; ``declared`` is the base it says it was made for."""
@@ -105,11 +105,11 @@ def standing_facts(adapter: Adapter, standing: Standing | None, base: str) -> li
     if standing is None:
         return []
     fit = standing.refusal or standing.doubt or f"fits {base}"
-    effect = "" if standing.broken else standing.measured
-    if standing.effect:
-        effect = f"changes the next token's scores by up to {standing.effect:.3g}"
-    elif effect == "not measured" and not standing.refusal:
-        effect = "not measured: verifying it does that"
+    if standing.effect is not None:
+        effect = told(standing.effect)
+    else:
+        effect = "" if standing.broken else standing.measured
+        effect += "" if standing.refusal else ": verifying it does that"
     return [("fit", clean_line(fit, 400)), *([("effect", effect)] if effect else [])]
 
 

@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset
 
 from lora_chat.models.prompt import Example, PromptFormat
+from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.selection import Lesson
 
 
@@ -51,13 +52,18 @@ def examples_of(dataset: Dataset) -> list[Example]:
 
 
 def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
-    """Cut ``examples`` into batches of similar lengths of at most ``most_tokens`` cells (or one example)."""
+    """Cut ``examples`` into batches of similar lengths of at most ``most_tokens`` (or one example).
+
+    Tokens of a beginning that examples of a batch share count once.
+    """
     waiting: list[Example] = []
+    tree = PrefixTree()
     for example in sorted(examples, key=lambda each: len(each.ids)):
-        if waiting and (len(waiting) + 1) * len(example.ids) > most_tokens:
+        if waiting and tree.grown_by(example.ids) > most_tokens:
             yield pad(waiting, device)
-            waiting = []
+            waiting, tree = [], PrefixTree()
         waiting.append(example)
+        tree.add(example.ids)
     if waiting:
         yield pad(waiting, device)
 

@@ -2,14 +2,16 @@
 
 The logits of one position of a base with 49,152 tokens take 0.2 MB, and a loss makes four more of their size. So the
 positions that are supervised go through the output head 32 at a time, each piece's gradient is kept at the hidden
-states, and the layers below are run backward once. Sequences that are longer than what a batch may have keep only what
-goes into each layer, and make the rest again on the way back.
+states, and the layers below are run backward once. What a batch's sequences share at their beginnings goes through the
+layers once. Sequences that are longer than what a batch may have keep only what goes into each layer, and make the rest
+again on the way back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lora_chat.models.watch import Check, find_layers
 from lora_chat.training.dataset import Batch
+from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.recipe import LONG
 
 HEAD_ROWS = 32
@@ -33,6 +36,8 @@ class Forward:
         self._check = check
         self._causal = tree.get_base_model() if hasattr(tree, "get_base_model") else tree
         self._apart: bool | None = None
+        self._shares: bool | None = None
+        """Whether this base can run sequences as a tree; None until a batch of several was seen."""
         self._again = False
         """Whether layers keep only what goes into them."""
         for layer in find_layers(self._causal):
@@ -54,7 +59,9 @@ class Forward:
         if self._apart is None:
             self._apart = self._is_apart(batch)
         self._again = batch.ids.numel() > LONG
-        return self._states(batch) if self._apart else supervised_logits(self.tree, batch)
+        if not self._apart:
+            return supervised_logits(self.tree, batch)
+        return self._shared_states(batch) if len(batch.ids) > 1 and self._can_share(batch) else self._states(batch)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits of what ``hidden`` gave, (len, vocab), in float32."""
@@ -65,6 +72,34 @@ class Forward:
         states = decoder(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state
         found: torch.Tensor = states[:, :-1][batch.supervised]
         return found
+
+    def _shared_states(self, batch: Batch) -> torch.Tensor:
+        tree = PrefixTree()
+        for ids, attention in zip(batch.ids.tolist(), batch.attention.sum(1).tolist(), strict=True):
+            tree.add(ids[:attention])
+        self._again = len(tree) > LONG
+        states = self._causal.get_decoder()(
+            input_ids=tree.ids().to(batch.ids.device),
+            position_ids=tree.positions().to(batch.ids.device),
+            attention_mask=tree.attention(self._causal.dtype).to(batch.ids.device),
+            use_cache=False,
+        ).last_hidden_state
+        chosen = [row.nonzero().squeeze(1).tolist() for row in batch.supervised]
+        found: torch.Tensor = states[0, tree.places(chosen).to(states.device)]
+        return found
+
+    def _can_share(self, batch: Batch) -> bool:
+        """Whether a tree gives this base's own states: some have no positions to be told, or attend otherwise."""
+        config = self._causal.config
+        if (getattr(config, "sliding_window", None) or batch.ids.shape[1]) < batch.ids.shape[1]:
+            return False
+        if self._shares is None:
+            self._shares = "position_ids" in signature(self._causal.get_decoder().forward).parameters
+            if self._shares:
+                with torch.no_grad():
+                    alone, shared = self._states(batch), self._shared_states(batch)
+                self._shares = torch.allclose(alone, shared, rtol=1e-4, atol=1e-4 * float(alone.abs().max()))
+        return self._shares
 
     def _is_apart(self, batch: Batch) -> bool:
         """Whether the head alone makes the logits: some bases scale or cap them, and only their own code knows."""

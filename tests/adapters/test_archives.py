@@ -21,7 +21,7 @@ from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
 from tests.adapters.archives import CONFIG, GOOD, HOSTILE, WEIGHTS, a_tar, a_zip, gz, more, patched, write, xz
 from tests.adapters.conftest import SIGNATURE, write_adapter
-from tests.adapters.test_hostile import EDITS, assert_one_sentence, everything_under, mutated
+from tests.adapters.test_hostile import EDITS, assert_one_sentence, assert_says_what_to_do, everything_under, mutated
 
 FORMS: dict[str, Callable[[Any], bytes]] = {
     ".zip": a_zip,
@@ -55,6 +55,7 @@ def test_a_hostile_archive_is_one_sentence_and_nothing_on_the_disk(
     assert (code, out) == (4, "")
     (line,) = err.splitlines()
     assert_one_sentence(line.removeprefix("lora-chat: "))
+    assert_says_what_to_do(line)
     assert ".incoming-" not in line
     assert set(everything_under(tmp_path)) - before <= {home.adapters.parent, home.adapters}
 

@@ -75,12 +75,25 @@ def test_everything_about_it_is_shown_before_the_question(tmp_path: Path, paths:
         "size": "896 parameters, 4,677 bytes",
         "sha256": "",
         "licence": "MIT",
-        "effect": "changes the logits of a probe by up to 1.5",
+        "effect": "changes the next token's scores by up to 1.5",
         "left out": "1: tokenizer.json",
         "mind": "",
     }
     assert len(person.rows["sha256"]) == 64
     assert person.minds == ["Ignored in adapter_config.json, since it changes nothing here: revision."]
+    assert person.asked == [("Install the adapter bot?", False)]
+
+
+@pytest.mark.parametrize(
+    ("digit", "said"), [("2", ", as here"), ("9", f"; here they are sha256:{'2' * 64}")], ids=["same", "other"]
+)
+def test_the_hash_of_the_weights_it_was_made_on_is_shown_and_not_required(
+    digit: str, said: str, tmp_path: Path, paths: Paths
+) -> None:
+    person, made_on = Person(), f"sha256:{digit * 64}"
+    toml = f'[base]\nmodel = "tiny"\nweights = "{made_on}"\n'
+    assert brought(write_adapter(tmp_path / "bot", toml=toml), paths, person) is not None
+    assert person.rows["made on"] == f"weights {made_on}{said}"
     assert person.asked == [("Install the adapter bot?", False)]
 
 
@@ -123,7 +136,7 @@ def test_what_was_measured_before_is_not_measured_again(tmp_path: Path, paths: P
     person, measuring = Person(), Measuring()
     look = look_at(str(source), paths, lambda _: Against(BASE, measuring), lambda *_: None, "other")
     settle(look, paths, person)
-    assert (person.rows["effect"], measuring.tried) == ("changes the logits of a probe by up to 2.25", [])
+    assert (person.rows["effect"], measuring.tried) == ("changes the next token's scores by up to 2.25", [])
 
 
 def test_what_is_not_finite_is_refused_before_anything_is_asked(tmp_path: Path, paths: Paths) -> None:
@@ -140,7 +153,7 @@ def test_what_changes_nothing_is_installed_with_a_warning(tmp_path: Path, paths:
     person = Person()
     assert brought(write_adapter(tmp_path / "bot"), paths, person, Measuring(Probe(0.0, True, 4, 14))) is not None
     assert "It changes nothing on the probe." in person.minds
-    assert person.rows["effect"] == "none on the probe"
+    assert person.rows["effect"] == "changes nothing on the probe"
 
 
 def test_an_engine_that_fails_does_not_stop_an_install(tmp_path: Path, paths: Paths) -> None:

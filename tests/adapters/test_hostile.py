@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -329,6 +330,16 @@ def assert_one_sentence(reason: str) -> None:
     assert "Traceback" not in reason
 
 
+WHAT_TO_DO = re.compile(
+    r"[;:,] (or )?(update|correct|delete|fetch|save|take|train|copy|replace|put|pack|unpack|install|give|rename|write|"
+    r"wear|remove|look|ask|pull)\b"
+)
+
+
+def assert_says_what_to_do(reason: str) -> None:
+    assert WHAT_TO_DO.search(reason), reason
+
+
 def everything_under(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*")) if folder.exists() else []
 
@@ -342,6 +353,7 @@ def test_a_hostile_folder_is_refused_and_leaves_nothing(case: str, tmp_path: Pat
         install_folder(source, paths, signature=SIGNATURE)
     assert time.monotonic() - began < 2
     assert_one_sentence(str(refused.value))
+    assert_says_what_to_do(str(refused.value))
     assert everything_under(paths.adapters) == []
 
 
@@ -358,6 +370,38 @@ def test_dropped_by_hand_it_hides_nobody_and_is_refused_when_loaded(case: str, p
     if not any(problem.path.name == "bad" for problem in catalog.problems):
         with pytest.raises(RefusedError):
             load_verified(paths.adapters / "bad", SIGNATURE)
+    assert time.monotonic() - began < 2
+
+
+def test_one_inside_another_folder_is_named(tmp_path: Path, paths: Paths) -> None:
+    """As a trainer leaves its checkpoints, and as one unpacks an archive by hand."""
+    for place in ("checkpoint-90", "checkpoint-1000", "x/deep", "\x1b[31mred"):
+        write_adapter(tmp_path / "out" / place)
+    (write_adapter(tmp_path / "out" / "half") / WEIGHTS).unlink()
+    (tmp_path / "out" / "config.json").write_text("{}")
+    (tmp_path / "out" / "round").symlink_to(tmp_path / "out")
+    for missing in (CONFIG, WEIGHTS):
+        with pytest.raises(RefusedError) as refused:
+            install_folder(tmp_path / "out", paths)
+        assert str(refused.value) == (
+            f"Cannot use {tmp_path / 'out'}: {missing} is missing; take an adapter's folder inside it: "
+            '"[31mred", "checkpoint-1000", "checkpoint-90", "x/deep".'
+        )
+        (tmp_path / "out" / CONFIG).write_text(json.dumps(config()))
+    shutil.rmtree(tmp_path / "out" / "x")
+    for step in range(7):
+        write_adapter(tmp_path / "out" / f"checkpoint-{step}")
+    with pytest.raises(RefusedError, match=r'"checkpoint-1000", "checkpoint-90", "checkpoint-6".* and 5 more\.'):
+        install_folder(tmp_path / "out", paths)
+
+
+def test_looking_inside_a_folder_has_an_end(tmp_path: Path, paths: Paths) -> None:
+    for number in range(1200):
+        (tmp_path / "out" / f"{number:04}" / "a").mkdir(parents=True)
+    write_adapter(tmp_path / "out" / "b" / "c" / "d" / "e")
+    began = time.monotonic()
+    with pytest.raises(RefusedError, match="give a folder that has"):
+        install_folder(tmp_path / "out", paths)
     assert time.monotonic() - began < 2
 
 

@@ -166,6 +166,13 @@ def test_another_alpha_after_install_is_an_edit_as_well(source: Path, paths: Pat
         load_verified(folder, SIGNATURE)
 
 
+def test_a_source_that_is_not_what_was_packed_is_refused(source: Path, paths: Paths) -> None:
+    write_adapter(source, toml=f'[weights]\nsha256 = "{"0" * 64}"\n')
+    with pytest.raises(RefusedError, match="edited after it was installed or packed: remove it and install it again"):
+        install_folder(source, paths)
+    assert not paths.adapters.exists() or list(paths.adapters.iterdir()) == []
+
+
 def test_other_bytes_than_the_request_names_are_refused(source: Path) -> None:
     with pytest.raises(RefusedError, match="edited after it was installed"):
         load_verified(source, SIGNATURE, sha256="0" * 64)
@@ -187,7 +194,8 @@ def test_another_lineage_of_the_same_shape_fits_and_asks(tmp_path: Path) -> None
 
 
 def test_a_local_path_or_alias_is_the_same_base(tmp_path: Path) -> None:
-    for number, name in enumerate(("/home/x/models/Llama-Random", "C:\\models\\tiny", "tiny/llama-random")):
+    unsloths = ("unsloth/llama-random-bnb-4bit", "unsloth/Llama-Random-unsloth-bnb-4bit")
+    for number, name in enumerate(("/home/x/models/Llama-Random", "C:\\models\\tiny", "tiny/llama-random", *unsloths)):
         folder = write_adapter(tmp_path / str(number), config(base_model_name_or_path=name))
         assert check_fit(read_adapter(folder), SIGNATURE).warnings == ()
 
@@ -200,6 +208,20 @@ def test_the_bases_own_folder_is_the_same_base_and_is_written_down_by_its_name(t
     assert done.adapter.is_for(here)
     elsewhere = dataclasses.replace(SIGNATURE, place="/home/y/models/smol")
     assert check_fit(read_adapter(folder), elsewhere).asks
+
+
+def test_what_does_not_fit_its_own_base_is_not_sent_to_another(tmp_path: Path) -> None:
+    head = {f"base_model.model.lm_head.lora_{side}.weight": ("F32", shape, bytes(4 * 4 * max(shape)))
+            for side, shape in (("A", (4, 32)), ("B", (64, 4)))}  # fmt: skip
+    folder = write_adapter(tmp_path / "a", config(target_modules=["q_proj", "v_proj", "lm_head"]), tensors() | head)
+    reason = check_fit(read_adapter(folder), SIGNATURE).reason
+    assert reason.endswith(
+        'it adapts the output head, "lm_head", which is not supported; train it without that, or take another.'
+    )
+    folder = write_adapter(tmp_path / "b", config(target_modules=["q_proj", "v_proj", "o_proj"]))
+    reason = check_fit(read_adapter(folder), SIGNATURE).reason
+    assert '2 of the 6 modules its config names have no tensors, "model.layers.0.self_attn.o_proj" first' in reason
+    assert reason.endswith("it is incomplete; fetch it again.")
 
 
 def test_another_shape_is_refused_naming_both_bases(tmp_path: Path) -> None:

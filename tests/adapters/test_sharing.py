@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -168,6 +170,39 @@ def test_where_it_goes_is_made_for_others_too_and_what_cannot_be_made_is_refused
     assert (tmp_path / "new" / "below" / "x").exists()
     if os.name == "posix":
         assert (tmp_path / "new").stat().st_mode & 0o777 == 0o755
+
+
+_ENDED = """
+import os, signal, sys
+from lora_chat.cli import main
+number, fsync = getattr(signal, sys.argv.pop(1)), os.fsync
+def flush(descriptor):
+    os.kill(os.getpid(), number)
+    fsync(descriptor)
+os.fsync = flush
+main()
+"""
+"""``lora-chat``, sent a signal when what leaves is written but not in its place yet."""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_ended_while_it_writes_it_leaves_nothing(number: str, fitting: Path, tmp_path: Path) -> None:
+    for verb in (("pack",), *(("export", "--format", form) for form in ("peft", "gguf", "merged"))):
+        into = tmp_path / "out" / verb[-1]
+        words = [sys.executable, "-c", _ENDED, number, "adapter", *verb, "fitting", "-o", str(into / "x"), "--yes"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (130, ""), done.stderr
+        assert done.stderr.endswith("lora-chat: Interrupted.\n")
+        assert list(into.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_mixture_ended_while_it_is_saved_leaves_nothing(home: Paths, open_bot: Path, my_bot: Path) -> None:
+    mix = ["adapter", "mix", "open-bot=0.5", "my-bot=0.5", "--name", "both", "--yes"]
+    done = subprocess.run([sys.executable, "-c", _ENDED, "SIGTERM", *mix], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "lora-chat: Interrupted.")
+    assert sorted(each.name for each in home.adapters.iterdir()) == ["my-bot", "open-bot"]
 
 
 def test_a_missing_base_is_named(open_bot: Path, tmp_path: Path) -> None:

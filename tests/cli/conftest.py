@@ -65,6 +65,15 @@ def environment(home: Paths, **more: str) -> dict[str, str]:
     return kept | {"LORA_CHAT_HOME": str(home.config.parent), "PYTHONUTF8": "1"} | more
 
 
+def leave_old_things(home: Paths) -> None:
+    """What a killed install left, and what was removed, both long ago and just now."""
+    for name in (".incoming-old", ".incoming-now", ".trash-old", ".trash-now"):
+        (home.adapters / name / "bot").mkdir(parents=True)
+        if name.endswith("old"):
+            os.utime(home.adapters / name / "bot", (0, 0))
+            os.utime(home.adapters / name, (0, 0))
+
+
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "lora_chat", *words]
 

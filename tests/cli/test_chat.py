@@ -13,7 +13,7 @@ import pytest
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting.commands import COMMANDS
-from tests.cli.conftest import ASKED, WANTED, Done, Kept, Run
+from tests.cli.conftest import ASKED, WANTED, Done, Kept, Run, leave_old_things
 
 
 def lines(*said: str) -> str:
@@ -67,6 +67,30 @@ def test_a_mixture_is_worn_at_once_and_by_the_conversation_from_then_on(
     chat("/set temperature 0", f"/open {kept.conversations[0].id}", "/adapter mix shop=1 pirate=-1", "Hello")
     again = chat("/set temperature 0", f"/open {kept.conversations[0].id}", "Hello")
     assert again.out.splitlines()[-1] == "(shop 1) (pirate -1) Hello"
+
+
+def test_what_is_due_is_deleted_when_a_chat_begins(chat: Run, tiny: Paths) -> None:
+    leave_old_things(tiny)
+    chat()
+    assert sorted(each.name for each in tiny.adapters.iterdir()) == [".incoming-now", ".trash-now"]
+
+
+def test_what_a_command_on_a_pipe_agrees_to_is_said(
+    chat: Run, shop: str, tiny: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tiny.adapters / "shop" / "adapter.toml").unlink()
+    config = tiny.adapters / "shop" / "adapter_config.json"
+    said = json.loads(config.read_text("utf-8")) | {"base_model_name_or_path": "someone/Else-1B"}
+    config.write_text(json.dumps(said), "utf-8")
+    done = chat("/adapter use shop")
+    assert "shop: It was made for someone/Else-1B; its shapes fit" in done.err
+    assert "Wear it all the same? Yes, since nobody is at a terminal to answer.\nWearing shop" in done.err
+    (tiny.adapters / "shop" / "adapter.toml").write_text("private = true\n", "utf-8")
+    done = chat("/adapter pack shop")
+    assert "shop is private" in done.err
+    assert "Let it leave? Yes, since nobody is at a terminal to answer." in done.err
+    assert (tmp_path / "shop.zip").exists()
 
 
 def test_one_of_a_mixture_that_is_gone_leaves_the_base(chat: Run, shop: str, tiny: Paths, run: Run) -> None:

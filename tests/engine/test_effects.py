@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from lora_chat.engine.effects import Effects
+import lora_chat
+from lora_chat.engine.effects import Effects, told, told_briefly
 
 
 def test_an_effect_is_known_again_for_the_same_files_on_the_same_base(tmp_path: Path) -> None:
@@ -39,3 +41,13 @@ def test_the_oldest_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for number in range(3):
         effects.put(f"w{number}", "c", number)
     assert [effects.get(f"w{number}", "c") for number in range(3)] == [None, 1, 2]
+
+
+def test_an_effect_is_told_in_one_way_everywhere() -> None:
+    assert told(4.2634) == "changes the next token's scores by up to 4.26"
+    assert told(0.0) == "changes nothing on the probe"
+    assert (told_briefly(4.2634), told_briefly(0.0)) == ("changes 4.26", "changes nothing")
+    sources = [path for path in Path(lora_chat.__file__).parent.rglob("*.py") if path.name != "effects.py"]
+    assert len(sources) > 100
+    for path in sources:
+        assert not re.search("by up to|nothing on the probe", path.read_text(encoding="utf-8")), path

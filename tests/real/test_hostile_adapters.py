@@ -110,7 +110,7 @@ def test_an_archive_of_the_shipped_adapter_is_measured_and_installed(
     paths = replace(real_home, adapters=tmp_path / "adapters", bundled_adapters=tmp_path / "none")
     archive = shutil.make_archive(str(tmp_path / "sent"), "xztar", real_home.bundled_adapters, "support-bot")
     arrival = look_at(archive, paths, lambda _: Against(base, engine.probe), lambda *_: None)
-    assert arrival.effect.startswith("changes the logits of a probe by up to ")
+    assert arrival.effect.startswith("changes the next token's scores by up to ")
     assert arrival.candidate.fit is not None
     assert arrival.candidate.fit.doubt == ""
     done = settle(arrival, paths, Agreeing())

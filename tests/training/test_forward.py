@@ -14,7 +14,7 @@ from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
-from lora_chat.models.watch import StopAsked
+from lora_chat.models.watch import StopAsked, find_layers
 from lora_chat.training.dataset import Batch, pad
 from lora_chat.training.forward import HEAD_ROWS, Forward, in_pieces, supervised_logits, supervised_targets
 
@@ -41,6 +41,14 @@ def batch_of(*lengths: int) -> Batch:
         ids = torch.randint(3, 90, (length,), generator=draw).tolist()
         examples.append(Example(tuple(ids), tuple(index >= length // 3 for index in range(length))))
     return pad(examples, CPU)
+
+
+def lessons_of(*lengths: int) -> Batch:
+    """As ``batch_of``, but a system prompt stands before each, and the last two ask the same."""
+    system, draw = tuple(range(3, 23)), torch.Generator().manual_seed(0)
+    rows = [(*system, *torch.randint(3, 90, (length,), generator=draw).tolist()) for length in lengths]
+    rows.append((*rows[-1][:-2], 5, 6, 7))
+    return pad([Example(row, tuple(index >= len(system) + 3 for index in range(len(row)))) for row in rows], CPU)
 
 
 def trainable(base: BaseModel) -> Any:
@@ -91,6 +99,44 @@ def test_loss_and_gradients_are_those_of_all_logits_at_once(base: BaseModel, len
     assert found == pytest.approx(float(expected.detach()), rel=1e-5)
     for one, other in zip(gradients(plain), gradients(apart), strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(one.abs().max()))
+
+
+def test_what_lessons_share_goes_through_the_layers_once_and_no_gradient_changes(base: BaseModel) -> None:
+    batch = lessons_of(12, 9, 20)
+    plain, shared, seen = trainable(base), trainable(base), list[int]()
+    expected = functional.cross_entropy(supervised_logits(plain, batch), supervised_targets(batch), reduction="sum")
+    torch.autograd.backward(expected)
+    forward = Forward(shared, nothing)
+    with torch.no_grad():
+        forward.hidden(batch)  # looks at what the base can do
+    find_layers(shared)[0].register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape[:2].numel()))
+    assert learn(forward, batch) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert seen == [20 + 12 + 9 + 20 + 3]
+    assert batch.ids.numel() == 4 * 41
+    for one, other in zip(gradients(plain), gradients(shared), strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(one.abs().max()))
+
+
+class Unmoved(torch.nn.Module):
+    """A decoder that goes its own way with positions."""
+
+    def __init__(self, decoder: Any) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, input_ids: Any, position_ids: Any = None, **named: Any) -> Any:
+        if position_ids is not None:
+            named["position_ids"] = torch.arange(input_ids.shape[1])[None]
+        return self.decoder(input_ids=input_ids, **named)
+
+
+def test_a_base_that_cannot_run_a_tree_runs_rows(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, plain, other = lessons_of(12, 9, 20), trainable(base), trainable(base)
+    expected = functional.cross_entropy(supervised_logits(plain, batch), supervised_targets(batch), reduction="sum")
+    causal = other.get_base_model()
+    unmoved = Unmoved(causal.get_decoder())
+    monkeypatch.setattr(causal, "get_decoder", lambda: unmoved)
+    assert learn(Forward(other, nothing), batch) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
 def test_no_more_than_a_few_rows_of_logits_are_made_at_once(base: BaseModel) -> None:

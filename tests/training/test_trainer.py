@@ -99,7 +99,7 @@ def steps_of(events: list[TrainingEvent]) -> list[StepDone]:
 
 
 LEARN: dict[str, Any] = {
-    "max_steps": 200,
+    "max_steps": 400,
     "learning_rate": 0.01,
     "targets": "all",
     "learnt_probability": 0.5,
@@ -178,7 +178,7 @@ def test_it_ends_once_every_answer_is_learnt_and_the_rate_fell(teacher: Trainer)
     events = teacher.events(**LEARN)
     report = trained(events).report
     assert report.stopped_because == "every answer is learnt"
-    assert report.steps < 200
+    assert report.steps < 400
     assert [step.steps - step.step for step in steps_of(events)][-3:] == [2, 1, 0]
 
 

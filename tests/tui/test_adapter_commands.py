@@ -11,6 +11,7 @@ from lora_chat.paths import Paths
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.banner import Banner
+from tests.cli.conftest import leave_old_things
 from tests.tui.conftest import Branch, Tell, Window
 
 
@@ -28,7 +29,7 @@ def test_install_shows_it_first_and_no_installs_nothing(window: Tell, tiny: Path
         await w.ready()
         await w.write(f"/adapter install {shared}")
         await w.see("Install the adapter lighthouse?")
-        for fact in ("lighthouse 1.0.0", "fits tiny-llama", "sha256", "changes the logits of a probe by up to"):
+        for fact in ("lighthouse 1.0.0", "fits tiny-llama", "sha256", "changes the next token's scores by up to"):
             await w.see(fact)
         await w.press("n")
         await w.hear("Nothing was installed.")
@@ -250,5 +251,16 @@ def test_the_name_that_is_written_is_meant_also_beside_a_longer_one(
         await w.type("/adapter use shop")
         await w.press("enter")
         await w.hear("Wearing shop from the next answer on.")
+
+    window(story)
+
+
+def test_what_is_due_is_deleted_when_the_window_opens(window: Tell, tiny: Paths) -> None:
+    leave_old_things(tiny)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        kept = [".incoming-now", ".trash-now"]
+        await w.until(lambda: sorted(each.name for each in tiny.adapters.iterdir()) == kept)
 
     window(story)

@@ -94,7 +94,7 @@ def _own_folder(names: list[Name], where: Path) -> Name:
     if not found and any(parts[-1] == "data.pkl" for parts in names):
         raise refusal(where, _PICKLE)
     if not found:
-        raise refusal(where, f"it holds no adapter; one has {CONFIG_NAME} and {WEIGHTS_NAME}")
+        raise refusal(where, f"it holds no adapter; take one that has {CONFIG_NAME} and {WEIGHTS_NAME}")
     return found[0]
 
 
@@ -114,7 +114,8 @@ def _put(member: Member, own: Name, folder: Path, where: Path) -> str:
             pass
         return ""
     if member.size > LIMITS[name]:
-        raise refusal(where, f'"{name}" in it has {member.size:,} bytes where at most {LIMITS[name]:,} are accepted')
+        raise refusal(where, f'"{name}" in it has {member.size:,} bytes where at most {LIMITS[name]:,} are accepted; '
+                             "take another adapter")  # fmt: skip
     with (folder / name).open("xb") as file:
         for piece in member.pieces:
             file.write(piece)

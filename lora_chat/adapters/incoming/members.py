@@ -65,7 +65,8 @@ class Cost:
         """Count bytes that came out; returns them. Raises RefusedError: a bomb."""
         self._unpacked += len(piece)
         if self._unpacked > FREE + RATIO * self._packed:
-            raise refusal(self._where, f"it is a bomb: it unpacks to more than {RATIO} times its size")
+            raise refusal(self._where, f"it is a bomb, since it unpacks to more than {RATIO} times its size; take "
+                                       "another archive")  # fmt: skip
         if self._unpacked > UNPACKED_LIMIT:
             raise refusal(self._where, f"it unpacks to more than {UNPACKED_LIMIT:,} bytes; pack the adapter's own "
                                        "folder alone")  # fmt: skip

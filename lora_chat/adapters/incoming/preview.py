@@ -6,13 +6,17 @@ from lora_chat.adapters.install import Candidate
 from lora_chat.text import clean_line
 
 
-def preview(candidate: Candidate, base: str, effect: str) -> list[tuple[str, str]]:
-    """Each fact with its name; ``base`` is what it was held against, empty for none, and ``effect`` is in words."""
+def preview(candidate: Candidate, base: str, effect: str, weights: str = "") -> list[tuple[str, str]]:
+    """Each fact with its name; ``base`` is what it was held against, empty for none, and ``effect`` is in words.
+
+    ``weights`` is the hash of that base's weights.
+    """
     manifest, files, layout = candidate.manifest, candidate.files, candidate.files.layout
     rows = [
         ("adapter", f"{manifest.name} {manifest.version}"),
         ("says", manifest.description or "nothing about itself"),
         ("base", f"{manifest.base.model or 'not said'}; {_fit(candidate, base)}"),
+        ("made on", _made_on(manifest.base.weights, weights)),
         ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
         ("size", f"{layout.parameters:,} parameters, {len(files.weights):,} bytes"),
         ("sha256", files.sha256),
@@ -28,6 +32,13 @@ def _fit(candidate: Candidate, base: str) -> str:
     if candidate.fit is None:
         return "not checked: no base model is on this machine"
     return f"fits {base}, {candidate.fit.modules_matched} of {candidate.fit.modules_total} modules"
+
+
+def _made_on(theirs: str, here: str) -> str:
+    """The hash of the weights it was made on: a converted copy of the same base has another, so it decides nothing."""
+    if not theirs or not here:
+        return theirs and f"weights {theirs}"
+    return f"weights {theirs}, as here" if theirs == here else f"weights {theirs}; here they are {here}"
 
 
 def _left_out(names: tuple[str, ...]) -> str:

@@ -93,9 +93,9 @@ def _missing(repo: str, names: Collection[str]) -> str:
         return (f"{repo} has its weights only as a pickle ({PICKLE_NAME}), which can run code when loaded: ask its "
                 f"author for {WEIGHTS_NAME}.")  # fmt: skip
     if CONFIG_NAME in names:
-        return f"{repo} has no {WEIGHTS_NAME}: it is no adapter that could be worn."
+        return f"{repo} has no {WEIGHTS_NAME}: choose another adapter."
     if any(name.endswith(f"/{CONFIG_NAME}") for name in names):
         return f"{repo} keeps its adapters in folders of their own: download one of them and install its folder."
     if MODEL_CONFIG_NAME in names or any(name.endswith((".safetensors", ".gguf")) for name in names):
         return f"{repo} is a whole model, not an adapter: run `lora-chat model pull {repo}` for it."
-    return f"{repo} holds no adapter at its top: one has {CONFIG_NAME} and {WEIGHTS_NAME}."
+    return f"{repo} holds no adapter at its top: choose one that has {CONFIG_NAME} and {WEIGHTS_NAME}."

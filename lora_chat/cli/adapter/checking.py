@@ -24,6 +24,7 @@ def verify(
 ) -> None:
     """Check whether an adapter is sound and fits its base, and measure what it changes."""
     from lora_chat.cli.console import answer, answer_json, note
+    from lora_chat.engine.effects import told
     from lora_chat.errors import LoraChatError
 
     report: dict[str, Any] = {
@@ -44,7 +45,7 @@ def verify(
         note(warning)
     answer(
         f"{report['name']} fits {report['base']}: {report['modules_matched']} of {report['modules_total']} modules, "
-        f"and it changes the logits of a probe by up to {report['effect']:.3g}."
+        f"and it {told(report['effect'])}."
     )
 
 
@@ -60,6 +61,7 @@ def _verify(name: str, model: str, report: dict[str, Any]) -> None:
 def _verify_folder(folder: Path, model: str, report: dict[str, Any], paths: Paths) -> None:
     from lora_chat.adapters.verify import check_fit, check_hashes, read_manifest_of
     from lora_chat.adapters.weights import read_adapter
+    from lora_chat.engine.effects import told
     from lora_chat.engine.protocol import Worn
     from lora_chat.errors import RefusedError
     from lora_chat.sitting.arrival import check_finite
@@ -78,7 +80,7 @@ def _verify_folder(folder: Path, model: str, report: dict[str, Any], paths: Path
     check_finite(report["name"], probe)
     report |= {"ok": True, "effect": probe.effect}
     if probe.effect == 0 and not files.changes_nothing:
-        report["warnings"].append("It changes nothing on the probe.")
+        report["warnings"].append(f"It {told(0)}.")
 
 
 def measured_effect(base: InstalledBase, worn: Worn) -> Probe:

@@ -78,6 +78,8 @@ def _facts(adapter: Adapter) -> dict[str, Any]:
         "targets": list(adapter.targets),
         "system_prompt": adapter.system_prompt,
         "temperature": adapter.temperature,
+        "base_fingerprint": manifest.base.fingerprint,
+        "base_weights": manifest.base.weights,
         "starters": list(adapter.starters),
         "training": dict(manifest.training),
         "evaluation": dict(manifest.evaluation),

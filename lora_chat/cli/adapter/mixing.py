@@ -25,6 +25,7 @@ def mix(
     from lora_chat.adapters.install import inspect_against, install
     from lora_chat.adapters.mixture import read_shares
     from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.models.sources.staging import ends_cleanly
 
     paths, _ = places()
     candidate = _mixed(read_shares(" ".join(shares)), name, paths)
@@ -36,7 +37,8 @@ def mix(
     if not confirm(f"Save it as {candidate.manifest.name}?", yes=yes):
         note("Nothing was saved.")
         return
-    done = install(candidate, paths)
+    with ends_cleanly():
+        done = install(candidate, paths)
     how = "is already there, with the same bytes, in" if done.already else "is saved in"
     answer(f"{done.adapter.name} {how} {done.adapter.path}")
 

@@ -52,10 +52,12 @@ def pack(
     from lora_chat.adapters.numbers import DTYPES
     from lora_chat.adapters.registry import discover
     from lora_chat.cli.console import answer, note
+    from lora_chat.models.sources.staging import ends_cleanly
     from lora_chat.sitting.departure import pack as leave
 
     adapter = discover(places()[0]).get(name)
-    target = leave(adapter, output, Shell(yes), DTYPES[dtype] if dtype else "")
+    with ends_cleanly():
+        target = leave(adapter, output, Shell(yes), DTYPES[dtype] if dtype else "")
     if target is None:
         note("Nothing was written.")
     else:
@@ -77,6 +79,7 @@ def export(
     from lora_chat.adapters.outgoing.place import check_free, spelled_out
     from lora_chat.adapters.registry import discover
     from lora_chat.cli.console import answer, confirm, note
+    from lora_chat.models.sources.staging import ends_cleanly
     from lora_chat.sitting.departure import private_question
 
     target = spelled_out(output)
@@ -87,7 +90,8 @@ def export(
     if leaving.candidate.manifest.private and not confirm(private_question(leaving.name), yes=yes, loses=True):
         note("Nothing was written.")
         return
-    _write(form, leaving, target, DTYPES[dtype] if dtype else "")
+    with ends_cleanly():
+        _write(form, leaving, target, DTYPES[dtype] if dtype else "")
     answer(f"{leaving.name} is exported for {_READERS[form]} to {target}")
 
 

@@ -26,7 +26,7 @@ from lora_chat.adapters.weights import ModuleLora
 from lora_chat.errors import RefusedError
 from lora_chat.files import staged_folder
 from lora_chat.models.installed import InstalledBase, weight_files
-from lora_chat.models.sources.staging import Progress, ends_cleanly
+from lora_chat.models.sources.staging import Progress
 
 _COPIED = (
     "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
@@ -57,17 +57,16 @@ def export_merged(
 ) -> None:
     """Write ``base`` wearing ``adapter`` for good into the folder ``path``, which must be free.
 
-    Without ``dtype`` (``F32``, ``F16``, ``BF16``) each tensor keeps the base's. To be called in the main thread.
+    Without ``dtype`` (``F32``, ``F16``, ``BF16``) each tensor keeps the base's.
 
     Raises:
         RefusedError: ``path`` is taken, the base is quantised, or the disk is full.
-        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; nothing is left.
     """
     check_free(path)
     files = {file: _stored(file) for file in weight_files(base.folder)}
     loras = _by_weight(adapter, base, {each.name for found in files.values() for each in found})
     check_room(path, sum(_size(each, dtype) for found in files.values() for each in found))
-    with writing(path), ends_cleanly(), staged_folder(path) as stage:
+    with writing(path), staged_folder(path) as stage:
         for file, found in files.items():
             with file.open("rb") as source, (stage / file.name).open("wb") as into:
                 order = sorted(found, key=lambda each: (-_width(each, dtype), each.start))
