@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from lora_chat.sitting.training import Training
 from lora_chat.training.shelf import discard
+from lora_chat.training.state import release
 
 
 class Queue:
@@ -54,6 +56,9 @@ class Queue:
             running = self.newest if self._busy else None
         if running is not None:
             running.stop()
+        for each in self.waiting:
+            with suppress(OSError):
+                release(each.job)
         kept = [running] if running is not None and running.state == "stopped" else []
         return [*kept, *self.waiting]
 

@@ -71,6 +71,11 @@ def write_state(folder: Path, state: JobState) -> None:
     write_durably(folder / _STATE, json.dumps(asdict(state), indent=1).encode())
 
 
+def release(folder: Path) -> None:
+    """One that waits for its turn here is anybody's from now on."""
+    write_state(folder, replace(read_state(folder), by=""))
+
+
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Have the job for oneself; the system takes the lock from a program that dies.

@@ -230,11 +230,12 @@ class LoraChatApp(App[None]):
 
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""
-        self.tell(event.text, refused=event.refused)
+        self.tell(event.text, refused=event.refused, lasting=event.lasting)
 
-    def tell(self, text: str, *, refused: bool = False) -> None:
-        """Say one sentence over the talk for a while; a refusal longer."""
-        self.notify(text, severity="error" if refused else "information", markup=False, timeout=10 if refused else 4)
+    def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
+        """Say one sentence over the talk for a while; a refusal, and what nobody asked for, longer."""
+        seconds = 20 if lasting else 10 if refused else 4
+        self.notify(text, severity="error" if refused else "information", markup=False, timeout=seconds)
         self.call_later(self._keep_few)
 
     def _keep_few(self) -> None:

@@ -161,6 +161,8 @@ class Said(News):
 
     text: str
     refused: bool = False
+    lasting: bool = False
+    """Nobody asked for it, so that it takes longer to be read."""
 
 
 @dataclass

@@ -50,7 +50,7 @@ class TrainingFlow:
             from lora_chat.sitting.returning import what_came_of_them
 
             for said in what_came_of_them(sitting.services.paths.training):
-                sitting.face.note(said)
+                self._app.chat.post_message(news.Said(said, lasting=True))
 
         self._bridge.run(tell)
 
