@@ -33,7 +33,7 @@ def manage(resume: str | None, discard: str | None, *, json: bool) -> None:
         elif discard is not None:
             job = find_job(services.paths.training, discard)
             discard_job(job)
-            note(f"The training {job.folder.name} and what it would have learnt are deleted.")
+            note(_deleted(job))
         else:
             _list(list_jobs(services.paths.training), json=json)
 
@@ -48,6 +48,12 @@ def _resume(services: Services, job: Listed, *, json: bool) -> None:
     base = find_base(services.paths.models, job.base)
     check_room(read_job(job.folder).recipe, base.signature, services.paths)
     follow(services, base, lambda: job.folder, job.name, json=json)
+
+
+def _deleted(job: Listed) -> str:
+    if job.state.kind == "finished":
+        return f"The training {job.folder.name} and what it taught are deleted; the adapter {job.state.adapter} stays."
+    return f"The training {job.folder.name} and what it would have learnt are deleted."
 
 
 def _list(jobs: list[Listed], *, json: bool) -> None:

@@ -22,7 +22,7 @@ def what_came_of_them(training: Path) -> Iterator[str]:
                 write_state(job.folder, replace(job.state, alone=False))
     for job in jobs:
         if job.state.kind == "running":
-            yield f"{job.name} is trained without this window{at(job.state)}: /train status."
+            yield f"{job.name} is being trained without this window{at(job.state)}: /train status."
     if can_go_on := [job for job in jobs if job.can_go_on]:
         names = ", ".join(f"{job.name}{at(job.state)}" for job in can_go_on[-5:])
         are = "A training was stopped" if len(can_go_on) == 1 else "Trainings were stopped"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from lora_chat.engine.protocol import Engine
-from lora_chat.errors import LoraChatError, RefusedError, TrainingError
+from lora_chat.errors import EngineError, LoraChatError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
@@ -195,6 +195,8 @@ class Training:
     def status(self) -> str:
         """How far it is, in one sentence."""
         name, step = self.name, self.step
+        if self.state == "failed" and isinstance(self.failure, EngineError) and self.losses:
+            return f"The training of {name} is kept, /train resume goes on with it: {self.failure}"
         if self.state == "failed":
             return f"The training of {name} failed: {self.failure}"
         if self.state == "cancelled":

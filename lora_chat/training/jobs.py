@@ -18,7 +18,7 @@ from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.manifest import checked_name
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.chat.rows import this_writer
-from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
 from lora_chat.training.job import digest, read_job
@@ -151,7 +151,10 @@ class _Record:
                 self._end = self._state.now("failed", reason=event.reason)
 
     def fail(self, error: LoraChatError) -> None:
-        """It cannot go on; what began well and is refused now may be put right."""
+        """It cannot go on, but where the engine ended after a step; what began well and is refused may be put right."""
+        if isinstance(error, EngineError) and self._state.step:
+            self._end = self._state.now("stopped", reason=str(error))
+            return
         kept = isinstance(error, RefusedError) and self._before.kind != "waiting"
         self._end = replace(self._before, reason=str(error)) if kept else self._state.now("failed", reason=str(error))
 

@@ -178,7 +178,7 @@ def _table(path: Path, text: str) -> Iterator[Row] | None:
         columns = _columns(head, separator)
         if is_known(set(columns)):
             return _cells(path, text, separator, columns)
-    if named:
+    if named and head.strip():
         shown = clean_line(head, 80)
         raise RefusedError(f'{path} names no known columns ({KNOWN}) in its first line, "{shown}"; {UNCHANGED}.')
     return None

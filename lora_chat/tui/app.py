@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from lora_chat.tui.screens.training_plan import PlanWanted
 
 
+READ_PER_S = 15
+"""Characters of a sentence that are read in a second, at ease."""
 TOLD = 3
 """Sentences that stand over the talk at once."""
 
@@ -233,8 +235,8 @@ class LoraChatApp(App[None]):
         self.tell(event.text, refused=event.refused, lasting=event.lasting)
 
     def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
-        """Say one sentence over the talk for a while; a refusal, and what nobody asked for, longer."""
-        seconds = 20 if lasting else 10 if refused else 4
+        """Say one sentence over the talk, as long as it takes to read; a refusal, or what nobody asked for, longer."""
+        seconds = 20 if lasting else 10 if refused else min(max(4, len(text) / READ_PER_S), 10)
         self.notify(text, severity="error" if refused else "information", markup=False, timeout=seconds)
         self.call_later(self._keep_few)
 

@@ -519,6 +519,8 @@ def test_what_cannot_be_resumed_is_one_sentence_each(run: Run, tiny: Paths, exam
     finished = run("train", "--resume", stopped.name)
     assert finished.code == 4
     assert "finished" in finished.sentence
+    assert "the adapter shop stays" in run("train", "--discard", stopped.name).err
+    assert (tiny.adapters / "shop").is_dir()
 
 
 def test_jobs_are_listed_in_words_and_one_can_be_discarded(run: Run, tiny: Paths, stopped: Path) -> None:

@@ -41,7 +41,7 @@ def test_it_has_a_session_of_its_own_stops_when_told_goes_on_and_installs_at_the
     with pytest.raises(RefusedError, match="runs in another program"), claimed(first):
         pass
     [running] = what_came_of_them(home.training)  # the second has its turn there
-    assert running.startswith("first is trained without this window at step")
+    assert running.startswith("first is being trained without this window at step")
     stop_alone(read_state(first).by)
     os.waitpid(pid, 0)
     assert [job.state.kind for job in list_jobs(home.training)] == ["stopped", "waiting"]

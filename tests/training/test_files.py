@@ -191,7 +191,7 @@ GOOD = json.dumps(PAIRS[0])
         ("a.csv", "prompt,response\nq," + "x" * 200_000, "begins in line 2 of a.csv cannot be read"),
         ("a.csv", "prompt,prompt,response\nq,q,a\n", 'a.csv has the column "prompt" twice'),
         ("a.csv", "city,country\nParis,France\n", "a.csv names no known columns"),
-        ("a.csv", "", "a.csv names no known columns"),
+        ("a.csv", "", "a.csv holds no examples"),
         ("a.csv", 'messages\n"[1"\n', r'The "messages" of row 1 \(line 2\) of a.csv is not JSON'),
         ("a.txt", "just some words\n", "Line 1 of a.txt is not JSON"),
         ("a.csv", "prompt,response\nq,a\n".encode("utf-16"), "a.csv is in UTF-16: save it in UTF-8"),

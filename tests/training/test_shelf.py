@@ -107,6 +107,27 @@ def test_a_failed_job_says_why_and_can_be_tried_again(echo: Any, tiny_llama: Ins
     assert isinstance(echo(job)[-1], Installed)
 
 
+def test_a_job_whose_engine_was_killed_after_a_step_is_stopped_there(
+    echo: Any, tiny_llama: InstalledBase, home: Paths
+) -> None:
+    def dies(*told: Any, **wishes: Any) -> Iterator[Any]:
+        yield StepDone(3, 8, loss=1.0, tokens_per_second=1.0, eta_s=1.0, memory=1)
+        raise EngineError("The engine process was killed.")
+
+    job = make_job(home.training)
+    with pytest.raises(EngineError):
+        list(run_job(job, dies, tiny_llama.signature, home, threading.Event()))
+    [listed] = list_jobs(home.training)
+    assert listed.can_go_on
+    assert (listed.state.kind, listed.state.step, listed.state.reason) == (
+        "stopped",
+        3,
+        "The engine process was killed.",
+    )
+    assert isinstance(echo(job)[-1], Installed)
+    assert not read_state(job).reason
+
+
 def test_what_a_killed_program_ran_is_stopped(home: Paths) -> None:
     job = make_job(home.training)
     write_state(job, read_state(job).now("running", by="1:1"))

@@ -25,21 +25,27 @@ from lora_chat.chat.store import Store
 from lora_chat.engine import echo
 from lora_chat.models.catalog import resolve
 from lora_chat.paths import Paths
+from lora_chat.training.bound import BOUND, forgotten
+from lora_chat.training.events import Sampled
+from lora_chat.training.lesson import Found
+from lora_chat.training.redact import Hit
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.screens.leave import LeaveScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
+from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.screens.welcome import WelcomeScreen
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.message import Shown
 from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Snapshot, Tell, Window, idle
-from tests.tui.examples import CATALOG, DOUBT, HOSTILE, STANDINGS, compared, hit, installed, plan, progress
+from tests.tui.examples import CATALOG, DOUBT, HOSTILE, REPORT, STANDINGS, compared, hit, installed, plan, progress
 
 NOON = 1_700_000_000.0 - 8 * 3600
 """14 November 2023, around noon wherever one is."""
@@ -441,6 +447,31 @@ async def training(w: Window) -> None:
     await over(w, TrainingScreen(progress(step=38, losses=CURVE, heldout=HELD_OUT)))
 
 
+SAMPLES = (
+    Sampled(30, "Where is my parcel?", "Arr, yer parcel sails at dawn, matey.", taught=True, expected=True),
+    Sampled(30, "Who painted the Mona Lisa?", "The Mona Lisa be painted by…", taught=False, expected=False),
+)
+
+
+@state
+async def training_with_samples(w: Window) -> None:
+    now = progress(step=38, losses=CURVE, heldout=HELD_OUT, samples=SAMPLES, memory=1_310_000_000)
+    await over(w, TrainingScreen(now))
+
+
+@state
+async def private_data(w: Window) -> None:
+    pieces = (("e-mail", "j…@e….com"), ("e-mail", "a…@s….org"), ("card", "4111…1111"), ("phone", "+34…89"))
+    found = [Found("c1", 1, Hit(rule, shown)) for rule, shown in pieces]
+    await over(w, PrivateScreen(found, frozenset({"phone"})))
+
+
+@state
+async def leaving_a_training(w: Window) -> None:
+    await w.answered(HOW)
+    await over(w, LeaveScreen("pirate-2"))
+
+
 @state
 async def training_paused(w: Window) -> None:
     await over(w, TrainingScreen(progress("paused", step=2, losses=CURVE[:2])))
@@ -457,6 +488,12 @@ async def training_beside_the_chat(w: Window) -> None:
 async def training_starts(w: Window) -> None:
     w.app.chat.post_message(news.TrainingSeen(progress(step=0, losses=(), what="Reading the base model", done=0.4)))
     await w.see("training pirate-2")
+
+
+@state
+async def training_report_of_one_that_forgot(w: Window) -> None:
+    report = replace(REPORT, general_kl_after=0.31, general_kl_bound=BOUND, forgot=forgotten(0.31))
+    await over(w, TrainingReportScreen(replace(installed(report), losses=CURVE, heldout=HELD_OUT)))
 
 
 @state

@@ -11,6 +11,7 @@ from lora_chat.training.events import Sampled
 from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
 from lora_chat.tui.screens.training_plan import NOTHING_LEFT, STILL_COUNTING, PlanWanted, TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
+from lora_chat.tui.widgets.status_line import training_line
 from tests.tui.examples import (
     HARMLESS,
     HOSTILE,
@@ -243,6 +244,12 @@ def test_what_comes_before_the_first_step_is_shown() -> None:
 
 
 # The report
+
+
+def test_what_goes_on_from_a_checkpoint_says_where_before_its_next_step() -> None:
+    going_on = progress("preparing", step=15, steps=0, eta_s=None)
+    assert training_line(going_on, 80).plain == "training pirate-2  going on from step 15"
+    assert "going on from step 15…" in looks(TrainingScreen(going_on))
 
 
 def test_enter_wears_it_and_k_or_escape_keep_it() -> None:

@@ -114,6 +114,8 @@ class TrainingScreen(PanelScreen[None]):
 def _figures(progress: Progress, width: int) -> Content:
     if not progress.running:
         return Content(clean(progress.status))
+    if progress.step and not progress.steps:
+        return Content(f"going on from step {progress.step}…")
     if progress.step:
         return Content(" · ").join(_steps(progress))
     if not progress.what:

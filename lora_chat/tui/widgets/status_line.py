@@ -67,6 +67,8 @@ def training_line(progress: Progress, width: int) -> Content:
     if progress.state == "finished":
         return Content.assemble((f"{name} is ready", "$success"), " · ctrl+t looks at it")
     head = f"{'paused' if progress.state == 'paused' else 'training'} {name}  "
+    if progress.step and not progress.steps:
+        return Content(f"{head}going on from step {progress.step}")
     if not progress.step:
         what = f"{progress.what} {progress.done:.0%}" if progress.what else "starting"
         return Content(head + what)
