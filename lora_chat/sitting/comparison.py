@@ -46,11 +46,10 @@ class Compared:
         return self.base == self.adapter
 
 
-def questions(selection: Selection, more: Sequence[tuple[str, str]] = ()) -> list[Question]:
-    """The newest taught ones, then ``more`` (text, kind), else one that was not taught."""
-    taught = [Question(lesson.messages[:index], "taught") for lesson in selection.lessons for index in _asked(lesson)][
-        -TAUGHT:
-    ]
+def questions(selection: Selection | None, more: Sequence[tuple[str, str]] = ()) -> list[Question]:
+    """The newest taught ones, where they are known, then ``more`` (text, kind), else one that was not taught."""
+    lessons = selection.lessons if selection else ()
+    taught = [Question(lesson.messages[:index], "taught") for lesson in lessons for index in _asked(lesson)][-TAUGHT:]
     others = list(more) or [(MEASURED[3], "not taught")]
     return taught + [Question((Turn(Role.USER, text),), kind) for text, kind in others]
 

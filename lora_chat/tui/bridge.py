@@ -120,7 +120,7 @@ class Bridge:
 
         self.run(count)
 
-    def compare(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
+    def compare(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
         """Ask what was taught with and without ``adapter``; a comparison that runs is ended."""
         from lora_chat.tui.comparing import Comparing
 

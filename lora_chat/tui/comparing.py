@@ -20,9 +20,12 @@ class Comparing:
         self._sitting = sitting
         self._put = put
 
-    def ask(self, plan: Plan, adapter: str, more: Sequence[tuple[str, str]]) -> None:
-        """Tell each question at once, then each answer as it comes. Raises as ``compare``."""
-        asked = questions(plan.selection, more)
+    def ask(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]]) -> None:
+        """Tell each question at once, then each answer as it comes. Raises as ``compare``.
+
+        Of what an earlier window planned (None), only what was not taught is asked.
+        """
+        asked = questions(plan.selection if plan else None, more)
         for index, question in enumerate(asked):
             self._put(ComparedSeen(index, Compared(question)))
         worn = self._sitting.services.wear(adapter).worn

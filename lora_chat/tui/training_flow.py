@@ -134,9 +134,9 @@ class TrainingFlow:
         if (rows := self._rows.get(name)) and all(each.row.done for each in rows.values()):
             for each in list(rows.values()):
                 self.compared(each)
-        elif (plan := self._plans.get(name)) is not None:
+        else:
             more = [(REWORDED, "reworded"), (UNRELATED, "not taught")] if self._app.chat.tour.step else []
-            self._bridge.compare(plan, adapter, more)
+            self._bridge.compare(self._plans.get(name), adapter, more)
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import Chunk, Engine, Finished, FinishReason, Request, TextChunk, Worn
-from lora_chat.sitting.comparison import Question, compare
+from lora_chat.sitting.comparison import Question, compare, questions
 
 
 class Says:
@@ -35,3 +35,7 @@ def test_each_question_is_asked_without_and_with_the_adapter() -> None:
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     assert rows("length")[-1] == ("by the base …", "by shop …", True)
+
+
+def test_of_what_an_earlier_window_planned_only_what_was_not_taught_is_asked() -> None:
+    assert [question.kind for question in questions(None)] == ["not taught"]
