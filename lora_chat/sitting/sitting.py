@@ -326,7 +326,7 @@ class Sitting:
             RefusedError: the name is taken, or there is nothing to learn.
         """
         chosen = name or self._next_name()
-        self._check_free(chosen)
+        check_free(chosen, self.services.paths)
         return Plan.make(self.services, self.base, chosen, wanted or HistoryFilter())
 
     def train(self, plan: Plan) -> None:
@@ -335,7 +335,7 @@ class Sitting:
         Raises:
             RefusedError: the name is taken meanwhile, the plan teaches nothing, or the disk has no room for it.
         """
-        self._check_free(plan.name)
+        check_free(plan.name, self.services.paths)
         training = Training.of(plan, self.services, self.engine, self.face.trains)
         if not self.trainings.put(training):
             self.face.note(f"{plan.name} waits for its turn: /train status says for whom.")
@@ -350,11 +350,6 @@ class Sitting:
             raise RefusedError(f"{job.name} is trained on {job.base}: start `lora-chat --model {job.base}` for it.")
         check_resumable(job.folder)
         self.trainings.put(Training(job.name, job.folder, self.base, self.services, self.engine, self.face.trains))
-
-    def _check_free(self, name: str) -> None:
-        check_free(name, self.services.paths)
-        if name in unfinished_names(self.services.paths.training):
-            raise RefusedError(f"{name} is being trained already: choose another name, or /train cancel {name}.")
 
     def offer_from(self, conversation: str, stem: str) -> None:
         """Show what would be learnt from one conversation alone, as ``stem`` or the next free name after it."""

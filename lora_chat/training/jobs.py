@@ -22,7 +22,7 @@ from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
 from lora_chat.training.job import digest, read_job
-from lora_chat.training.shelf import discard, forget_work, sweep
+from lora_chat.training.shelf import discard, forget_work, sweep, unfinished_names
 from lora_chat.training.state import JobState, claimed, read_state, write_state
 
 _NOTED_S = 5.0
@@ -44,7 +44,7 @@ class Runner(Protocol):
 
 
 def check_free(name: str, paths: Paths) -> None:
-    """Refuse, before anything is spent, a name that an adapter already has.
+    """Refuse, before anything is spent, a name that an adapter already has, or that one is trained for.
 
     Raises:
         RefusedError: the name is taken or cannot be one.
@@ -54,6 +54,11 @@ def check_free(name: str, paths: Paths) -> None:
         raise RefusedError(
             f'There is already an adapter "{name}": choose another --name, or remove it with '
             f"`lora-chat adapter remove {name}`."
+        )
+    if name in unfinished_names(paths.training):
+        raise RefusedError(
+            f'A training of "{name}" is not over: choose another name, or delete it with `lora-chat train --discard '
+            f"{name}` or /train cancel {name}."
         )
 
 

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch.nn import functional
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import TrainingError
 from lora_chat.memory import used
-from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
@@ -44,13 +42,14 @@ from lora_chat.training.forward import Forward, in_pieces, supervised_targets
 from lora_chat.training.job import RESULT, read_job
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
-from lora_chat.training.recipe import Recipe, target_modules
+from lora_chat.training.recipe import Recipe
 from lora_chat.training.rehearsal import Anchor, Rehearsal, anchor_batches, divergence, moved, prepare
 from lora_chat.training.room import check_room
 from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
 from lora_chat.training.selection import Lesson
 from lora_chat.training.stopping import HeldoutRule, LearntRule
+from lora_chat.training.trainable import trainable_twin
 
 
 def train(
@@ -146,7 +145,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.recipe.seed)
-        self.tree = _trainable_twin(self.base, self.signature, self.recipe)
+        self.tree = trainable_twin(self.base, self.signature, self.recipe)
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
@@ -379,23 +378,3 @@ class _Run:
             text_loss_after=text,
             forgot=forgotten(drift),
         )
-
-
-def _trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:
-    """A PEFT model over the base's shared tensors whose new layers alone are trained, in fp32.
-
-    In eval mode: a base's own dropout (OPT has some) would draw from the generator that all threads share, and no job
-    would make the same bytes twice.
-    """
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=target_modules(signature, recipe.targets),
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )
-    with torch.random.fork_rng(devices=[]):
-        # PEFT draws A from the default generator, which every thread shares: seed a copy of it.
-        torch.manual_seed(recipe.seed)
-        tree = get_peft_model(twin(base.tree), config, autocast_adapter_dtype=True)
-    return tree.eval()

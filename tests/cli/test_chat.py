@@ -341,8 +341,8 @@ def test_a_training_can_be_watched_and_cancelled(run: Run, tiny: Paths, slow_tra
     assert "shop is starting." in done.out
     assert "other waits for its turn" in done.err
     assert "Waiting for shop: other." in done.err
-    assert "shop is being trained already" in done.err
-    assert "other is being trained already" in done.err
+    assert 'A training of "shop" is not over' in done.err
+    assert 'A training of "other" is not over' in done.err
     assert "other no longer waits" in done.err
     assert done.out.splitlines()[-1].startswith("The training of shop was stopped after 0 steps")
     assert not list(tiny.training.iterdir()), "what they would have learnt is deleted"

@@ -183,7 +183,7 @@ def test_leaving_asks_while_it_trains_staying_is_easy_and_paused_it_goes_on_in_t
     with left_in_time() as leaves:
 
         async def story(w: Window) -> None:
-            await training(w, "shop", "other")
+            await training(w, "shop", "third")
             await w.until(lambda: w.app.flow._progress is not None and w.app.flow._progress.step > 2)
             await w.press("ctrl+q")
             await w.see("shop is being trained. Pause it until the next start")
@@ -197,7 +197,7 @@ def test_leaving_asks_while_it_trains_staying_is_easy_and_paused_it_goes_on_in_t
             await w.until(lambda: w.app._exit)
 
         window(story)
-    assert kinds(tiny) == {"shop": "stopped", "other": "waiting"}
+    assert kinds(tiny) == {"shop": "stopped", "third": "waiting"}
     assert not (tiny.adapters / "shop").exists()
 
     monkeypatch.setattr(echo, "STEPS", 60)
@@ -206,11 +206,11 @@ def test_leaving_asks_while_it_trains_staying_is_easy_and_paused_it_goes_on_in_t
         await w.ready()
         await w.hear("Trainings were stopped: shop at step")
         await w.write("/train resume")
-        await w.hear("Going on with the training of shop, other")
-        await w.until(lambda: (tiny.adapters / "other").exists(), 30)
+        await w.hear("Going on with the training of shop, third")
+        await w.until(lambda: (tiny.adapters / "third").exists(), 30)
 
     window(next_time)
-    assert kinds(tiny) == {"shop": "finished", "other": "finished"}
+    assert kinds(tiny) == {"shop": "finished", "third": "finished"}
 
 
 @pytest.mark.usefixtures("paced")

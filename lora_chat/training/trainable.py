@@ -1,0 +1,33 @@
+"""The tree that is trained. Owns the new layers over the base's shared tensors; never trains them. [torch]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+
+from lora_chat.adapters.signature import BaseSignature
+from lora_chat.models.attach import twin
+from lora_chat.models.base_model import BaseModel
+from lora_chat.training.recipe import Recipe, target_modules
+
+
+def trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) -> Any:
+    """A PEFT model over the base's shared tensors whose new layers alone are trained, in fp32.
+
+    In eval mode: a base's own dropout (OPT has some) would draw from the generator that all threads share, and no job
+    would make the same bytes twice.
+    """
+    config = LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        target_modules=target_modules(signature, recipe.targets),
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        # PEFT draws A from the default generator, which every thread shares: seed a copy of it.
+        torch.manual_seed(recipe.seed)
+        tree = get_peft_model(twin(base.tree), config, autocast_adapter_dtype=True)
+    return tree.eval()
