@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lora_chat.paths import Paths
+from lora_chat.training.shelf import list_jobs
 from tests.cli.conftest import ASKED, WANTED, Kept, environment
 
 if sys.platform == "win32":
@@ -174,7 +175,7 @@ def test_ctrl_d_leaves(terminal: Open, tiny: Paths) -> None:
     assert window.screen.endswith("\r\n"), "the shell's prompt begins on a line of its own"
 
 
-def test_leaving_while_training_asks_and_no_means_no(terminal: Open, tiny: Paths) -> None:
+def test_leaving_while_training_asks_and_enter_alone_stays(terminal: Open, tiny: Paths) -> None:
     window = terminal(delay=1.0)
     window.see("› ")
     window.type(f"{ASKED.split()[0]}\r")
@@ -188,15 +189,16 @@ def test_leaving_while_training_asks_and_no_means_no(terminal: Open, tiny: Paths
     window.see("It trains beside the chat")
     window.see("› ")
     window.type("\x04")
-    window.see("Stop it and leave? [y/N]")
+    window.see("or stay? [pause/finish/stay]")
     window.type("\r")  # Enter alone loses nothing
     window.see("› ")
     window.type("/quit\r")
-    window.see("Stop it and leave? [y/N]")
-    window.type("y\r")
+    window.see("or stay? [pause/finish/stay]")
+    window.type("pause\r")
     assert window.end() == 0
-    assert "The training of shop was stopped" in window.screen
+    assert "The training of shop is kept at step" in window.screen
     assert not tiny.adapters.exists()
+    assert [job.state.kind for job in list_jobs(tiny.training)] == ["stopped"]
 
 
 def test_a_training_finished_is_told_at_the_next_prompt(terminal: Open, tiny: Paths) -> None:
