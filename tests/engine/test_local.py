@@ -322,7 +322,7 @@ def test_a_training_waits_as_long_as_it_is_paused_each_time(engine: LocalEngine,
         assert training.steps == made
         pause.clear()
     cancel.set()
-    assert isinstance(training.join(), Stopped)  # and kept: nobody cancelled it
+    assert isinstance(training.join(), Cancelled)
 
 
 def test_a_pause_in_the_middle_changes_nothing_of_the_adapter(engine: LocalEngine, tmp_path: Path) -> None:
