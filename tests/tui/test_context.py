@@ -64,9 +64,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sentences: list[str] = []
     tell = LoraChatApp.tell
 
-    def remember(self: LoraChatApp, text: str, *, refused: bool = False) -> None:
+    def remember(self: LoraChatApp, text: str, *, refused: bool = False, lasting: bool = False) -> None:
         sentences.append(text)
-        tell(self, text, refused=refused)
+        tell(self, text, refused=refused, lasting=lasting)
 
     monkeypatch.setattr(LoraChatApp, "tell", remember)
     return sentences

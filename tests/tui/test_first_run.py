@@ -274,7 +274,8 @@ def test_another_training_neither_moves_the_tour_on_nor_is_taken_for_its_own(
         await w.press("ctrl+s")
         await w.see(f"3 of {len(STEPS)}")
         await w.press("enter")
-        await w.hear("A training is running")
+        await planned(w)
+        await w.hear("waits for its turn")
         await w.pilot.pause(0.3)
         assert f"3 of {len(STEPS)}" in w.text
 
