@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lora_chat.config import Precision
@@ -18,7 +22,8 @@ if TYPE_CHECKING:
 def open_local(base: InstalledBase, kept: Kept, precision: Precision = "auto") -> LocalEngine:
     """The engine in this process: for one-shot commands, and inside the engine process."""
     _quiet_and_offline()
-    from lora_chat.engine.local import LocalEngine
+    with _ctrl_c_waits():
+        from lora_chat.engine.local import LocalEngine
 
     return LocalEngine(base, kept, precision)
 
@@ -31,6 +36,22 @@ def open_local_for(base: InstalledBase, paths: Paths, precision: Precision = "au
 def open_process(base: InstalledBase, paths: Paths, precision: Precision = "auto") -> ProcessEngine:
     """The engine in a process of its own: for everything a person looks at meanwhile."""
     return ProcessEngine(base, kept_for(base, paths), paths.logs, precision)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold a Ctrl-C until torch is imported: raised inside its native parts, the exception aborts the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _quiet_and_offline() -> None:

@@ -307,3 +307,19 @@ def test_intel_openmp_is_preloaded_once_where_it_is_there(monkeypatch: pytest.Mo
     assert engine_environment(once)["LD_PRELOAD"] == once["LD_PRELOAD"]
     monkeypatch.setattr(process, "_intel_openmp", lambda: None)
     assert "LD_PRELOAD" not in engine_environment({})
+
+
+def test_a_ctrl_c_while_torch_is_imported_waits_for_it() -> None:
+    from lora_chat.engine.factory import _ctrl_c_waits
+
+    reached = []
+
+    def interrupted() -> None:
+        with _ctrl_c_waits():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert reached == ["the end"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

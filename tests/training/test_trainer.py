@@ -147,6 +147,7 @@ def test_the_loss_falls_and_the_events_come_in_order(trainer: Trainer) -> None:
 
 def test_all_figures_are_in_the_seconds_of_its_clock(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lora_chat.training.samples.EVERY_S", float("inf"))  # each would take some of the steps' time
+
     class Clock:
         """Stands still but for a second before each layer."""
 

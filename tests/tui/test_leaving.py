@@ -299,6 +299,6 @@ def test_a_terminal_that_goes_takes_the_program_and_its_engine_with_it(tiny: Pat
     engines = psutil.Process(window.process.pid).children(recursive=True)
     assert engines
     window.hang_up()
-    window.process.wait(10)
-    psutil.wait_procs(engines, timeout=10)
+    window.process.wait(30)
+    psutil.wait_procs(engines, timeout=30)
     assert not any(engine.is_running() for engine in engines)
