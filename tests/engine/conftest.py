@@ -126,7 +126,7 @@ def short_recipe(**changes: Any) -> Recipe:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not true():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.01)

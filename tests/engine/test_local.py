@@ -274,8 +274,8 @@ def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
     asked = time.perf_counter()
     cancel.set()
     assert isinstance(list(events)[-1], Cancelled)
-    # One layer, of the several in a step, and twice as much for a busy machine.
-    assert time.perf_counter() - asked < 1.2
+    # One layer, of the many that were to come, and five times as much for a busy machine.
+    assert time.perf_counter() - asked < 2.5
 
 
 def test_a_training_waits_while_a_reply_runs_and_then_goes_on(engine: LocalEngine, tmp_path: Path) -> None:

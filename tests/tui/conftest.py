@@ -44,18 +44,18 @@ class Window:
         """Where one writes."""
         return self.app.chat.asking.prompt
 
-    async def until(self, what: Callable[[], object], seconds: float = 15) -> None:
+    async def until(self, what: Callable[[], object], seconds: float = 30) -> None:
         """Wait until ``what`` is so."""
         deadline = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < deadline, f"never came:\n{self.text}"
             await self.pilot.pause(0.02)
 
-    async def see(self, text: str, seconds: float = 15) -> None:
+    async def see(self, text: str, seconds: float = 30) -> None:
         """Wait until ``text`` is on the screen."""
         await self.until(lambda: text in self.text, seconds)
 
-    async def not_see(self, text: str, seconds: float = 15) -> None:
+    async def not_see(self, text: str, seconds: float = 30) -> None:
         """Wait until ``text`` is not on the screen."""
         await self.until(lambda: text not in self.text, seconds)
 
@@ -64,7 +64,7 @@ class Window:
         """The sentences that are told now; a test's window draws no toasts."""
         return [each.message for each in self.app._notifications]
 
-    async def hear(self, text: str, seconds: float = 15) -> None:
+    async def hear(self, text: str, seconds: float = 30) -> None:
         """Wait until a sentence with ``text`` in it is told."""
         await self.until(lambda: any(text in each for each in self.told), seconds)
 
