@@ -16,6 +16,7 @@ from typing import Any
 
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
 from lora_chat.chat.store import Store
+from lora_chat.chat.text_parts import joined
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
 
@@ -214,22 +215,13 @@ def _turn(item: Any, number: int, role_key: str, text_key: str) -> Turn:
     role = item.get(role_key)
     if not isinstance(role, str) or role not in _ROLES:
         raise _BadEntryError(f'message {number} has the unknown {role_key} "{clean_line(str(role), 40)}"')
-    content = clean(_text(item.get(text_key), number, text_key))
+    text = joined(item.get(text_key))
+    if text is None:  # a picture, a tool call
+        raise _BadEntryError(f'message {number} has a "{text_key}" that is not text')
+    content = clean(text)
     if not content.strip():
         raise _BadEntryError(f"message {number} is empty")
     return Turn(_ROLES[role], content)
-
-
-def _text(value: Any, number: int, key: str) -> str:
-    """Plain text as it is; a list of text parts joined; pictures, tool calls and the like are refused."""
-    if isinstance(value, str):
-        return value
-    parts = value if isinstance(value, list) and value else [None]
-    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
-    strings = [text for text in texts if isinstance(text, str)]
-    if len(strings) < len(parts):
-        raise _BadEntryError(f'message {number} has a "{key}" that is not text')
-    return "\n".join(strings)
 
 
 def _keep(store: Store, transcript: Transcript) -> str:

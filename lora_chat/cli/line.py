@@ -13,7 +13,8 @@ from lora_chat.chat.conversation import Message
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.console import answer, answer_table, choose, confirm, folded, is_interactive, note, stream
-from lora_chat.cli.train import INDENT, describe, summary
+from lora_chat.cli.plan import INDENT, describe
+from lora_chat.cli.train import summary
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
 from lora_chat.models.installed import InstalledBase
@@ -21,8 +22,9 @@ from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import LEAVING, WAYS_OUT, Facts, Turn
+from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
-from lora_chat.sitting.training import Plan, Training
+from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 
 
@@ -126,7 +128,7 @@ class LineFace:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
                 asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
                 note(folded(f"  {why}: {asked} → {said}", 4))
-        for line in describe(plan.counted, plan.recipe, plan.base, plan.name, plan.estimate):
+        for line in describe(plan):
             note(folded(line, INDENT))
         if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
             note("Nothing was trained. /rate bad leaves the last answer out.")

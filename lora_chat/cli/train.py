@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,23 +12,15 @@ import typer
 
 if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
-    from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
-    from lora_chat.training.estimate import Estimate
-    from lora_chat.training.events import DatasetReady, Installed, Report, TrainingEvent
-    from lora_chat.training.recipe import Recipe
+    from lora_chat.sitting.plan import Course
+    from lora_chat.training.events import Installed, Report, TrainingEvent
     from lora_chat.training.selection import HistoryFilter, Selection
 
 HISTORY = "from-history"
 
-INDENT = 12
-"""Where the second column of ``describe`` begins."""
-
 Effort = Literal["light", "normal", "deep"]
 Rated = Literal["good", "edited"]
-
-MOST_SHOWN = 100
-"""Pieces of private data that a dry run lists."""
 
 
 def train(
@@ -63,31 +55,19 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Train an adapter from rated and corrected chats, or from a file of examples."""
-    from lora_chat.cli import jobs as begun
+    from lora_chat.cli import plan
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
-    from lora_chat.errors import UsageError
-    from lora_chat.memory import free
-    from lora_chat.models.prompt import load_prompt_format
     from lora_chat.services import open_services
-    from lora_chat.training.estimate import check_fits
+    from lora_chat.sitting.plan import Course
     from lora_chat.training.jobs import check_free
-    from lora_chat.training.overrides import override
-    from lora_chat.training.preview import preview
-    from lora_chat.training.recipe import choose_recipe
     from lora_chat.training.redact import checked_rules
     from lora_chat.training.selection import HistoryFilter
-    from lora_chat.training.shelf import check_room
 
     if jobs or resume is not None or discard is not None:
-        if source is not None or name is not None or [jobs, resume is not None, discard is not None].count(True) > 1:
-            raise UsageError("--resume, --jobs and --discard stand alone: leave the rest out, the job knows it.")
-        begun.manage(resume, discard, json=json)
+        _manage(source or name, resume, discard, jobs=jobs, json=json)
         return
-    if source is None:
-        raise UsageError("Say what to learn from: `lora-chat train from-history --name NAME`, or a file of examples.")
-    if name is None:
-        raise UsageError("Say what the adapter is to be called: --name NAME.")
+    source, name = _said(source, name)
     wanted = HistoryFilter(
         since=_day(since, "--since"),
         until=_day(until, "--until", whole=True),
@@ -102,20 +82,44 @@ def train(
         check_free(name, services.paths)
         selection = _select(services, source, wanted, mask=mask, keep=left_off)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
-        lessons = len(selection.lessons)
-        recipe = override(choose_recipe(lessons, on.parameters, effort, seed), set_ or (), lessons)
-        counted = preview(selection, load_prompt_format(on.folder))
-        expected = services.estimate(counted, recipe, on)
-        _show(counted, recipe, on, name, expected, json=json and dry_run)
-        if dry_run:
-            if not json:
-                _list_private(selection)
-            return
-        check_fits(expected.bytes, free())
-        check_room(recipe, on.signature, services.paths)
-        if not json and not _agreed(name, yes):
-            return
-        _run(services, source, selection, recipe, on, name, expected, checkpoint_every, json=json)
+        course = Course.of(services, on, name, selection, effort, seed, set_ or ())
+        plan.show(course, json=json and dry_run)
+        if dry_run and not json:
+            plan.list_private(selection)
+        if not dry_run:
+            _check_room(services, course)
+            if json or _agreed(name, yes):
+                _run(services, source, course, checkpoint_every, json=json)
+
+
+def _manage(other: str | None, resume: str | None, discard: str | None, *, jobs: bool, json: bool) -> None:
+    from lora_chat.cli.jobs import manage
+    from lora_chat.errors import UsageError
+
+    if other is not None or [jobs, resume is not None, discard is not None].count(True) > 1:
+        raise UsageError("--resume, --jobs and --discard stand alone: leave the rest out, the job knows it.")
+    manage(resume, discard, json=json)
+
+
+def _said(source: str | None, name: str | None) -> tuple[str, str]:
+    """What every training needs to be told."""
+    from lora_chat.errors import UsageError
+
+    if source is None:
+        raise UsageError("Say what to learn from: `lora-chat train from-history --name NAME`, or a file of examples.")
+    if name is None:
+        raise UsageError("Say what the adapter is to be called: --name NAME.")
+    return source, name
+
+
+def _check_room(services: Services, course: Course) -> None:
+    """Refuse what has no room in memory or on the disk."""
+    from lora_chat.memory import free
+    from lora_chat.training.estimate import check_fits
+    from lora_chat.training.shelf import check_room
+
+    check_fits(course.estimate.bytes, free())
+    check_room(course.recipe, course.base.signature, services.paths)
 
 
 def _day(text: str | None, option: str, *, whole: bool = False) -> float | None:
@@ -146,20 +150,6 @@ def _select(services: Services, source: str, wanted: HistoryFilter, *, mask: boo
     return select_from_file(Path(source).expanduser(), mask=mask, keep=keep)
 
 
-def _list_private(selection: Selection) -> None:
-    """Each piece of private data: its rule, what it looks like, where it stands."""
-    from itertools import islice
-
-    from lora_chat.cli.console import note
-
-    for found in islice(selection.hits, MOST_SHOWN):
-        done = "masked" if found.hit.masked else "kept"
-        note(f"    {done}  {found.hit.rule}  {found.hit.shown}  in {found.source}, message {found.message + 1}")
-    total = sum(1 for _ in selection.hits)
-    if total > MOST_SHOWN:
-        note(f"    and {total - MOST_SHOWN:,} more: --json counts them by rule")
-
-
 def _agreed(name: str, yes: bool) -> bool:
     from lora_chat.cli.console import confirm, note
 
@@ -169,109 +159,22 @@ def _agreed(name: str, yes: bool) -> bool:
     return False
 
 
-def _show(
-    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate, *, json: bool
-) -> None:
-    from lora_chat.cli.console import answer_json, folded, note
-    from lora_chat.training.events import as_json
-
-    if json:
-        answer_json(as_json(counted) | planned(counted, recipe, base, expected))
-        return
-    for line in describe(counted, recipe, base, name, expected):
-        note(folded(line, INDENT))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _by_rule(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {rule}" for rule, count in counts.items())
-
-
-def describe(
-    counted: DatasetReady, recipe: Recipe, base: InstalledBase, name: str, expected: Estimate
-) -> Iterator[str]:
-    """What will be learnt and how, and what it takes, in aligned lines."""
-    from lora_chat.memory import free
-    from lora_chat.models.sources.staging import size
-    from lora_chat.training.estimate import spoken
-    from lora_chat.training.overrides import changes, spell, spelled
-    from lora_chat.training.preview import too_little
-    from lora_chat.training.reasons import explained
-    from lora_chat.training.recipe import choose_recipe, reasons
-
-    yield f"Train {name} on {base.name}"
-    yield (
-        f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
-        f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
-    )
-    for place, (reason, number) in enumerate(counted.dropped.items()):
-        yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
-    if counted.private:
-        yield f"  private   {_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
-    if counted.kept:
-        yield f"  {'' if counted.private else 'private':10}{_by_rule(counted.kept)} learnt as they are"
-    if few := too_little(counted):
-        yield f"  enough?   {few}"
-    yield f"  recipe    {recipe.effort}: " + " ".join(spelled(recipe))
-    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
-    if changed := changes(recipe, chosen):
-        yield "  changed   " + ", ".join(
-            f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items()
-        )
-    yield f"  because   {reasons(counted.conversations, base.parameters)}"
-    yield f"  stops     {recipe.rule}"
-    memory = f"{size(expected.bytes)} of memory, {size(free())} can be had"
-    yield f"  takes     {spoken(expected.seconds)} ({expected.basis}) · {memory}"
-
-
-def planned(counted: DatasetReady, recipe: Recipe, base: InstalledBase, expected: Estimate) -> dict[str, Any]:
-    """What the ``dataset`` line of the shell says beside the counts: recipe, what the person set, what it takes."""
-    from dataclasses import asdict
-
-    from lora_chat.training.overrides import changes
-    from lora_chat.training.recipe import choose_recipe, reasons
-
-    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
-    return {
-        "recipe": asdict(recipe),
-        "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
-        "recipe_because": reasons(counted.conversations, base.parameters),
-        "estimate": asdict(expected),
-    }
-
-
-def _run(
-    services: Services,
-    source: str,
-    selection: Selection,
-    recipe: Recipe,
-    base: InstalledBase,
-    name: str,
-    expected: Estimate,
-    checkpoint_every: float,
-    *,
-    json: bool,
-) -> None:
+def _run(services: Services, source: str, course: Course, checkpoint_every: float, *, json: bool) -> None:
     from lora_chat.cli.jobs import follow
+    from lora_chat.cli.plan import facts
     from lora_chat.training.events import DatasetReady
     from lora_chat.training.job import create_job
 
     label = HISTORY if source == HISTORY else Path(source).name
 
-    def planned_too(event: TrainingEvent) -> dict[str, Any]:
-        return planned(event, recipe, base, expected) if isinstance(event, DatasetReady) else {}
+    def make() -> Path:
+        what = (course.name, course.base.name, label, course.selection, course.recipe)
+        return create_job(services.paths.training, *what, checkpoint_every)
 
-    follow(
-        services,
-        base,
-        lambda: create_job(services.paths.training, name, base.name, label, selection, recipe, checkpoint_every),
-        name,
-        json=json,
-        more=planned_too,
-    )
+    def more(event: TrainingEvent) -> dict[str, Any]:
+        return facts(course) if isinstance(event, DatasetReady) else {}
+
+    follow(services, course.base, make, course.name, json=json, more=more)
 
 
 def show_progress(event: TrainingEvent, progress: Progress) -> None:

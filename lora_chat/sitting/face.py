@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
-    from lora_chat.sitting.training import Plan, Training
+    from lora_chat.sitting.plan import Plan
+    from lora_chat.sitting.training import Training
 
 Turn = Callable[[threading.Event], Iterator[TurnEvent]]
 """Makes one answer; the event stops it."""

@@ -19,10 +19,11 @@ from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
 from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
+from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
 from lora_chat.sitting.standing import Standing, Standings
-from lora_chat.sitting.training import Plan, Training
+from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free, check_resumable
 from lora_chat.training.selection import HistoryFilter

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import EngineError, LoraChatError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
-from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
-from lora_chat.training.estimate import Estimate
+from lora_chat.sitting.plan import Plan
 from lora_chat.training.events import (
     Cancelled,
-    DatasetReady,
     Evaluated,
     Failed,
     Installed,
@@ -29,9 +27,6 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.job import create_job
 from lora_chat.training.jobs import run_job
-from lora_chat.training.preview import preview
-from lora_chat.training.recipe import Effort, Recipe, choose_recipe
-from lora_chat.training.selection import HistoryFilter, Selection, select_from_history
 from lora_chat.training.shelf import check_room
 
 HISTORY = "from-history"
@@ -72,58 +67,6 @@ class Progress:
     def running(self) -> bool:
         """Whether it goes on or is paused."""
         return self.state not in OVER
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What would be learnt and how, before anything is spent."""
-
-    name: str
-    base: InstalledBase
-    wanted: HistoryFilter
-    found: Selection
-    """Everything the filter finds."""
-    excluded: frozenset[tuple[str, int]]
-    """Of ``found``, what the person left out: (source, index of the answer)."""
-    selection: Selection
-    recipe: Recipe
-    counted: DatasetReady
-    estimate: Estimate
-
-    @classmethod
-    def make(
-        cls,
-        services: Services,
-        base: InstalledBase,
-        name: str,
-        wanted: HistoryFilter,
-        excluded: Collection[tuple[str, int]] = (),
-        effort: Effort = "normal",
-    ) -> Plan:
-        """Choose from the history, count it and estimate it.
-
-        Raises:
-            RefusedError: the history holds nothing to learn.
-        """
-        found = select_from_history(services.store, wanted)
-        selection = found.without(excluded)
-        recipe = choose_recipe(len(selection.lessons), base.parameters, effort)
-        counted = preview(selection, load_prompt_format(base.folder))
-        expected = services.estimate(counted, recipe, base)
-        return cls(name, base, wanted, found, frozenset(excluded), selection, recipe, counted, expected)
-
-    def again(
-        self,
-        services: Services,
-        *,
-        excluded: Collection[tuple[str, int]],
-        effort: Effort,
-        unrated: bool,
-        keep: frozenset[str] = frozenset(),
-    ) -> Plan:
-        """The same with other choices. Raises as ``make``."""
-        wanted = replace(self.wanted, unrated=unrated, keep=keep)
-        return Plan.make(services, self.base, self.name, wanted, excluded, effort)
 
 
 class Training:

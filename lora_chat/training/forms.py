@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.text_parts import joined
 from lora_chat.text import clean, clean_line
 
 PAIRS = (("prompt", "response"), ("question", "answer"), ("prompt", "completion"))
@@ -81,19 +82,10 @@ def _entry(entry: Any, number: int, role_key: str, text_key: str) -> Turn:
     if role is None:
         said = clean_line(str(entry.get(role_key)), 40)
         raise BadRowError(f'has none of the known forms: its message {number} has the {role_key} "{said}"')
-    return _turn(role, _text(entry.get(text_key), number, text_key))
-
-
-def _text(value: Any, number: int, key: str) -> str:
-    """Plain text as it is; a list of text parts joined, as OpenAI writes them; pictures and the like are refused."""
-    if isinstance(value, str):
-        return value
-    parts = value if isinstance(value, list) and value else [None]
-    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
-    strings = [text for text in texts if isinstance(text, str)]
-    if len(strings) < len(parts):
-        raise BadRowError(f'has none of the known forms: the "{key}" of its message {number} is not text')
-    return "\n".join(strings)
+    text = joined(entry.get(text_key))
+    if text is None:  # a picture, a tool call
+        raise BadRowError(f'has none of the known forms: the "{text_key}" of its message {number} is not text')
+    return _turn(role, text)
 
 
 def _turn(role: Role, text: str) -> Turn:

@@ -8,7 +8,7 @@ whole one, and takes 0.4 MB instead of 200.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +102,8 @@ def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torc
     return loss / count, drift / count
 
 
-def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator[Preparing | Rehearsal]:
-    """Yield progress, then the rehearsal: read from ``kept``, or made and written there.
+def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Generator[Preparing, None, Rehearsal]:
+    """Yield progress and return the rehearsal: read from ``kept``, or made and written there.
 
     ``weights`` is the base's hash: answers kept from other weights are made anew.
     """
@@ -120,7 +120,7 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Iterator
         with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
             _write(kept, weights, anchors, text_loss)
         rehearsal = _parted(anchors, base, text_loss)
-    yield rehearsal
+    return rehearsal
 
 
 def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[Anchor]:

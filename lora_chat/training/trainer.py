@@ -10,6 +10,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
     Evaluated,
-    Preparing,
     Report,
     Resumed,
     StepDone,
@@ -39,7 +39,7 @@ from lora_chat.training.events import (
     TrainingEvent,
 )
 from lora_chat.training.forward import Forward, in_pieces, supervised_targets
-from lora_chat.training.job import RESULT, read_job
+from lora_chat.training.job import RESULT, Job, read_job
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe
@@ -76,48 +76,53 @@ def train(
     job = read_job(folder)
     run: _Run | None = None
     kept: Keeper | None = None
-    threads = torch.get_num_threads()
     identity = Identity.of(folder, signature.weights)
     checkpoint, why = newest(folder, identity)
+    with _threads_of(checkpoint):
+        try:
+            lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
+            examples = examples_of(lessons), examples_of(heldout)
+            counted = count((*job.train, *job.heldout), examples[0] + examples[1], job)
+            yield counted
+            check_room(counted, job.recipe, base, signature)
+            rehearsal = yield from prepare(base, signature.weights, general_answers, check)
+            pace = Pace(general_answers.with_name(PACE), signature.weights)
+            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
+            if checkpoint is not None:
+                began -= checkpoint.seconds[0]
+                yield run.go_on(checkpoint)
+            elif why:
+                yield Resumed(0, reason=why)
+            kept = Keeper(run.checkpoint, folder, identity, clock, began, job.checkpoint_s)
+            for event in run.learn():
+                kept.look()
+                yield event
+            yield _written(run, job, folder, signature, began)
+        except KeepAsked:
+            yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
+        except StopAsked:
+            yield Cancelled(run.step if run else 0)
+
+
+@contextmanager
+def _threads_of(checkpoint: Checkpoint | None) -> Iterator[None]:
+    """With as many threads as it was made with: other sums come of another number of them."""
+    threads = torch.get_num_threads()
+    if checkpoint is not None and checkpoint.position.threads != threads:
+        torch.set_num_threads(checkpoint.position.threads)
     try:
-        if checkpoint is not None and checkpoint.position.threads != threads:
-            torch.set_num_threads(checkpoint.position.threads)
-        lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
-        everything = examples_of(lessons) + examples_of(heldout)
-        counted = count((*job.train, *job.heldout), everything, job)
-        yield counted
-        check_room(counted, job.recipe, base, signature)
-        rehearsal: Rehearsal | None = None
-        for each in prepare(base, signature.weights, general_answers, check):
-            if isinstance(each, Preparing):
-                yield each
-            else:
-                rehearsal = each
-        assert rehearsal is not None
-        examples = examples_of(lessons), examples_of(heldout)
-        pace = Pace(general_answers.with_name(PACE), signature.weights)
-        run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
-        if checkpoint is not None:
-            began -= checkpoint.seconds[0]
-            yield run.go_on(checkpoint)
-        elif why:
-            yield Resumed(0, reason=why)
-        kept = Keeper(run.checkpoint, folder, identity, clock, began, job.checkpoint_s)
-        for event in run.learn():
-            kept.look()
-            yield event
-        report = run.report(began)
-        shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
-        report = replace(report, dataset_sha256=dataset_digest((*job.train, *job.heldout)))
-        save_adapter(run.tree, folder / RESULT, job, signature, report)
-        yield Trained(str(folder / RESULT), replace(report, seconds=clock() - began))
-    except KeepAsked:
-        yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
-    except StopAsked:
-        yield Cancelled(run.step if run else 0)
+        yield
     finally:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
+
+
+def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began: float) -> Trained:
+    """Measure what was learnt and write the adapter into the job's folder."""
+    report = replace(run.report(began), dataset_sha256=dataset_digest((*job.train, *job.heldout)))
+    shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
+    save_adapter(run.tree, folder / RESULT, job, signature, report)
+    return Trained(str(folder / RESULT), replace(report, seconds=run.clock() - began))
 
 
 @dataclass

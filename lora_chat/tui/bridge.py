@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
     from lora_chat.sitting.face import Facts, Turn
+    from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
-    from lora_chat.sitting.training import Plan, Training
+    from lora_chat.sitting.training import Training
     from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply

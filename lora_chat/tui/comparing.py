@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from lora_chat.sitting.comparison import Compared, compare, questions
+from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
-from lora_chat.sitting.training import Plan
 from lora_chat.tui.messages import ComparedSeen, News
 
 

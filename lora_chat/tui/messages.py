@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.sitting.comparison import Compared
+    from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
-    from lora_chat.sitting.training import Plan, Progress
+    from lora_chat.sitting.training import Progress
     from lora_chat.tui.widgets.message import Shown
 
 EngineState = Literal["starting", "loading", "ready", "died", "failed"]

@@ -9,8 +9,9 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.tour import REWORDED, UNRELATED
 
 if TYPE_CHECKING:
+    from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
-    from lora_chat.sitting.training import Plan, Progress
+    from lora_chat.sitting.training import Progress
     from lora_chat.tui.app import LoraChatApp
     from lora_chat.tui.bridge import Bridge
     from lora_chat.tui.screens.training_plan import PlanWanted

@@ -18,10 +18,11 @@ from lora_chat.models.prompt import Example
 from lora_chat.training import samples
 from lora_chat.training.events import Sampled, Trained, TrainingEvent
 from lora_chat.training.general import MEASURED
-from lora_chat.training.rehearsal import Rehearsal, prepare
+from lora_chat.training.rehearsal import prepare
 from lora_chat.training.samples import LONGEST, Samples
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, make_job
+from tests.training.preparing import prepared
 
 CPU = torch.device("cpu")
 
@@ -91,12 +92,6 @@ def test_samples_change_no_byte_of_the_adapter(run: Run) -> None:
     assert weights(without) == weights(with_)
 
 
-def rehearsal_of(base: BaseModel, installed: InstalledBase, kept: Path) -> Rehearsal:
-    *_, found = prepare(base, installed.signature.weights, kept, nothing)
-    assert isinstance(found, Rehearsal)
-    return found
-
-
 class Bare:
     """The base as a tree that a training could have made: nothing learnt yet."""
 
@@ -125,7 +120,7 @@ def written(base: BaseModel, question: str) -> str:
 
 def test_they_are_what_greedy_decoding_writes(base: BaseModel, installed: InstalledBase, kept: Path) -> None:
     clock = Clock(1e6)
-    made = Samples(Bare(base.tree), base, LESSONS, rehearsal_of(base, installed, kept), clock)
+    made = Samples(Bare(base.tree), base, LESSONS, prepared(base, installed.signature.weights, kept)[0], clock)
     found = [each for step in range(12) for each in made.after_step(step)]
     assert len(found) == 24
     for each in found:
@@ -155,7 +150,7 @@ class Taught:
 def test_an_answer_that_is_learnt_ends_with_its_turn_and_takes_one_forward(
     base: BaseModel, installed: InstalledBase, kept: Path
 ) -> None:
-    rehearsal = rehearsal_of(base, installed, kept)
+    rehearsal = prepared(base, installed.signature.weights, kept)[0]
     lessons = [example for each in LESSONS for example in base.prompt.examples(each.messages, each.learn)]
     tree = Taught(base, [*lessons, *(each.example for each in rehearsal.measured)])
     made = Samples(tree, base, LESSONS, rehearsal, Clock(1e6))
@@ -168,7 +163,7 @@ def test_an_answer_that_is_learnt_ends_with_its_turn_and_takes_one_forward(
 def test_what_is_said_as_expected_takes_one_forward_and_time_ends_the_rest(
     base: BaseModel, installed: InstalledBase, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rehearsal = rehearsal_of(base, installed, kept)
+    rehearsal = prepared(base, installed.signature.weights, kept)[0]
     tree = Bare(base.tree)
     monkeypatch.setattr(samples, "SHARE", 1e-9)  # no time at all, but the first reading costs nothing either
     monkeypatch.setattr(samples, "_FIRST_COST_S", 0.0)
@@ -181,7 +176,7 @@ def test_what_is_said_as_expected_takes_one_forward_and_time_ends_the_rest(
 def test_they_are_few_and_a_long_lesson_waits_until_it_costs_little(
     base: BaseModel, installed: InstalledBase, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rehearsal = rehearsal_of(base, installed, kept)
+    rehearsal = prepared(base, installed.signature.weights, kept)[0]
     work = Clock(0.05)  # of the thread: each look is 0.05 s later, each sample some looks
     monkeypatch.setattr("lora_chat.training.samples.time.thread_time", work)
     clock = Clock(1.0)

@@ -31,7 +31,6 @@ from lora_chat.training.events import (
     Cancelled,
     DatasetReady,
     Evaluated,
-    Preparing,
     StepDone,
     Trained,
     TrainingEvent,
@@ -40,11 +39,12 @@ from lora_chat.training.events import (
 from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.recipe import target_modules
-from lora_chat.training.rehearsal import Anchor, Rehearsal, divergence, prepare
+from lora_chat.training.rehearsal import Anchor, divergence, prepare
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
 from tests.conftest import installed
 from tests.engine.conftest import LESSONS, lesson, make_job
+from tests.training.preparing import prepared
 
 CPU = torch.device("cpu")
 
@@ -554,14 +554,6 @@ def test_the_divergence_is_the_whole_one_or_a_lower_bound(seed: int, vocabulary:
         assert found == pytest.approx(float(whole), abs=1e-4)
     same = divergence(base, anchor(base, min(keep, vocabulary)))
     assert same == pytest.approx(0, abs=1e-5)
-
-
-def prepared(base: BaseModel, weights: str, kept: Path) -> tuple[Rehearsal, bool]:
-    """The rehearsal, and whether it had to be made."""
-    *before, last = prepare(base, weights, kept, nothing)
-    assert isinstance(last, Rehearsal)
-    assert all(isinstance(each, Preparing) for each in before)
-    return last, bool(before)
 
 
 def test_general_answers_are_the_bases_own_greedy_ones(

@@ -21,8 +21,9 @@ from lora_chat.chat.conversation import Conversation, Message, Role, Status, Tur
 from lora_chat.chat.search import Hit
 from lora_chat.models.installed import InstalledBase
 from lora_chat.sitting.comparison import Compared, Question
+from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.standing import Standing
-from lora_chat.sitting.training import Plan, Progress, State
+from lora_chat.sitting.training import Progress, State
 from lora_chat.text import clean
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady, Installed, Report
@@ -179,13 +180,13 @@ def plan(
     return Plan(
         "pirate-2",
         BASE,
-        HistoryFilter(unrated=unrated, keep=frozenset(keep)),
-        found,
-        frozenset(excluded),
         left,
         recipe,
         counted,
         cost,
+        HistoryFilter(unrated=unrated, keep=frozenset(keep)),
+        found,
+        frozenset(excluded),
     )
 
 

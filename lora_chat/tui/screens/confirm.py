@@ -37,19 +37,6 @@ class ConfirmScreen(PanelScreen[bool]):
         #panel > Headline { display: none; }
         #question { height: auto; margin: 1 1 1 1; }
         #answers { height: 1; margin: 0 1; }
-        Button {
-            height: 1;
-            min-width: 8;
-            width: auto;
-            padding: 0 2;
-            margin-right: 2;
-            background: $panel;
-            color: $foreground;
-            text-style: none;
-            &:hover { background: $panel; }
-            &:focus { background: $primary; color: $background; text-style: bold !important; }
-            &.-active { tint: transparent; }
-        }
         &.-loses Button#yes:focus { background: $error; }
         &.-about #panel { width: 90; max-height: 100%; }
         #about { margin-top: 1; }

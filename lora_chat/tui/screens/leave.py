@@ -26,19 +26,7 @@ class LeaveScreen(PanelScreen[str]):
         #panel > Headline { display: none; }
         #question { height: auto; margin: 1; }
         #answers { height: 1; margin: 0 1; }
-        Button {
-            height: 1;
-            min-width: 8;
-            width: auto;
-            padding: 0 1;
-            margin-right: 1;
-            background: $panel;
-            color: $foreground;
-            text-style: none;
-            &:hover { background: $panel; }
-            &:focus { background: $primary; color: $background; text-style: bold !important; }
-            &.-active { tint: transparent; }
-        }
+        Button { padding: 0 1; margin-right: 1; }
     }
     """
 

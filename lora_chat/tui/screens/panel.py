@@ -35,6 +35,19 @@ class PanelScreen(ModalScreen[Answer]):
         #panel > .said { height: auto; margin: 0 1; color: $text-muted; }
         #panel > .refused { height: auto; margin: 0 1; color: $error; display: none; }
         Pane { padding: 0 1; }
+        Button {
+            height: 1;
+            min-width: 8;
+            width: auto;
+            padding: 0 2;
+            margin-right: 2;
+            background: $panel;
+            color: $foreground;
+            text-style: none;
+            &:hover { background: $panel; }
+            &:focus { background: $primary; color: $background; text-style: bold !important; }
+            &.-active { tint: transparent; }
+        }
     }
     """
 

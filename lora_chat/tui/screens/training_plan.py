@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from lora_chat.sitting.training import Plan
+from lora_chat.sitting.plan import Plan
 from lora_chat.text import clean_line
 from lora_chat.training.reasons import words_for
 from lora_chat.training.recipe import Effort

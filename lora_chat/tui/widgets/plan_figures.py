@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from lora_chat.models.sources.staging import size
-from lora_chat.sitting.training import Plan
+from lora_chat.sitting.plan import Plan
 from lora_chat.text import clean_line
 from lora_chat.training.estimate import spoken
 from lora_chat.training.events import DatasetReady
