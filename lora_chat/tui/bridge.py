@@ -60,8 +60,7 @@ class Bridge:
         self._reply: Reply | None = None
         self._comparing: Comparing | None = None
         self._fetcher: threading.Thread | None = None
-        self._unwanted = threading.Event()
-        """Set once nobody waits for a fetch any more."""
+        self._unwanted = threading.Event()  # set once nobody waits for a fetch any more
         self._questions: set[Future[bool]] = set()
         self._closed = False
         self._why_not = "The base model is not here yet: fetch it first."

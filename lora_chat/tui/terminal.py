@@ -1,7 +1,8 @@
 """The terminal's end of the window on POSIX. Owns reading what is typed and pasted; never what a key does.
 
 Textual's own reading ends the program at a byte that is no UTF-8, takes the escape sequences inside a paste for keys,
-and never notices that the terminal has gone.
+and never notices that the terminal has gone. Its writing ends with an error once that has happened, and then the window
+waited for ever for room in the queue of what nobody writes any more: with SIGHUP comes SIGCONT, which draws all anew.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import codecs
 import os
 import re
 import selectors
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TextIO
 
 from textual._xterm_parser import XTermParser
+from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
 
 if TYPE_CHECKING:
@@ -65,10 +68,36 @@ class Pastes:
         return _STEERING.sub("", data[: len(data) - kept]), ""
 
 
+class Lasting:
+    """A terminal's file on which writing never fails; what is written after it has gone is nowhere."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """As far as there is a terminal."""
+        with suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As far as there is a terminal."""
+        with suppress(OSError):
+            self._file.flush()
+
+    def fileno(self) -> int:
+        """Of the file itself."""
+        return self._file.fileno()
+
+
 class Terminal(LinuxDriver):
-    """Textual's driver with a reading of its own."""
+    """Textual's driver with a reading of its own, and a writing that outlives the terminal."""
 
     _app: LoraChatApp
+
+    def __init__(self, app: App[Any], **named: Any) -> None:
+        super().__init__(app, **named)
+        self._file: Any = Lasting(self._file)
 
     def run_input_thread(self) -> None:
         """Read until the window closes or the terminal goes."""

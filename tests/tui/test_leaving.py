@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import threading
 import time
@@ -302,3 +304,32 @@ def test_a_terminal_that_goes_takes_the_program_and_its_engine_with_it(tiny: Pat
     window.process.wait(30)
     psutil.wait_procs(engines, timeout=30)
     assert not any(engine.is_running() for engine in engines)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has a driver of its own")
+def test_what_is_drawn_after_the_terminal_has_gone_holds_nobody_up() -> None:
+    """With SIGHUP comes SIGCONT, at which a new writer draws all anew, into nothing."""
+    from textual.drivers._writer_thread import MAX_QUEUED_WRITES, WriterThread
+
+    from lora_chat.tui.terminal import Lasting
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def flush(self) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+    writer = WriterThread(Lasting(Gone()))  # type: ignore[arg-type]
+    writer.start()
+
+    def draw() -> None:
+        for _ in range(3 * MAX_QUEUED_WRITES):
+            writer.write("all of it")
+        writer.stop()
+
+    drawing = threading.Thread(target=draw, daemon=True)
+    drawing.start()
+    drawing.join(30)
+    assert not drawing.is_alive()
+    assert not writer.is_alive()
