@@ -52,20 +52,26 @@ def examples_of(dataset: Dataset) -> list[Example]:
 
 
 def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
-    """Cut ``examples`` into batches of similar lengths of at most ``most_tokens`` (or one example).
+    """Cut ``examples`` into batches: see ``together``."""
+    for group in together(examples, most_tokens):
+        yield pad([examples[i] for i in group], device)
+
+
+def together(examples: Sequence[Example], most_tokens: int) -> Iterator[list[int]]:
+    """The indices of what a batch has, ascending: similar lengths, at most ``most_tokens`` (or one example).
 
     Tokens of a beginning that examples of a batch share count once.
     """
-    waiting: list[Example] = []
+    waiting: list[int] = []
     tree = PrefixTree()
-    for example in sorted(examples, key=lambda each: len(each.ids)):
-        if waiting and tree.grown_by(example.ids) > most_tokens:
-            yield pad(waiting, device)
+    for index in sorted(range(len(examples)), key=lambda each: len(examples[each].ids)):
+        if waiting and tree.grown_by(examples[index].ids) > most_tokens:
+            yield sorted(waiting)
             waiting, tree = [], PrefixTree()
-        waiting.append(example)
-        tree.add(example.ids)
+        waiting.append(index)
+        tree.add(examples[index].ids)
     if waiting:
-        yield pad(waiting, device)
+        yield sorted(waiting)
 
 
 def pad(examples: Sequence[Example], device: torch.device) -> Batch:

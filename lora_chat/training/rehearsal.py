@@ -8,7 +8,7 @@ whole one, and takes 0.4 MB instead of 200.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ from lora_chat.models.attach import twin
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, watch_layers
-from lora_chat.training.dataset import Batch, microbatches, pad
+from lora_chat.training.dataset import pad, together
 from lora_chat.training.events import Preparing
-from lora_chat.training.forward import Forward, supervised_logits, supervised_targets
+from lora_chat.training.forward import Forward, in_pieces, supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
 
 LIKELIEST = 64
@@ -61,13 +61,23 @@ class Rehearsal:
     """The base's on it, nats per token."""
 
 
-def divergence(logits: torch.Tensor, anchor: Anchor) -> torch.Tensor:
-    """Mean KL(base ‖ adapted) per position in nats, for ``logits`` (supervised, vocab) of the anchor."""
-    tokens, base = anchor.tokens.to(logits.device), anchor.log_probabilities.to(logits.device)
+def predictions(anchors: Sequence[Anchor], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """``tokens`` and ``log_probabilities`` of the anchors, one after the other, (supervised, 64) each."""
+    if not anchors:
+        return torch.empty(0, LIKELIEST, dtype=torch.long), torch.empty(0, LIKELIEST)
+    tokens = torch.cat([anchor.tokens for anchor in anchors])
+    return tokens.to(device), torch.cat([anchor.log_probabilities for anchor in anchors]).to(device)
+
+
+def divergence(logits: torch.Tensor, tokens: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
+    """KL(base ‖ adapted) in nats at each position, (positions,), for ``logits`` (positions, vocab).
+
+    ``tokens`` and ``base`` are the base's likeliest there and their logarithmic probabilities, (positions, 64).
+    """
     adapted = logits.float().log_softmax(-1).gather(-1, tokens)
     kept = (base.exp() * (base - adapted)).sum(-1)
     other_base, other_adapted = _rest(base), _rest(adapted)
-    return (kept + other_base * (other_base.log() - other_adapted.log())).mean()
+    return kept + other_base * (other_base.log() - other_adapted.log())
 
 
 def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
@@ -75,29 +85,20 @@ def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
     return (1 - log_probabilities.exp().sum(-1)).clamp_min(1e-6)
 
 
-def anchor_batches(
-    anchors: list[Anchor], most_tokens: int, device: torch.device
-) -> Iterator[tuple[Batch, list[Anchor]]]:
-    """Anchors in batches, in the order the batches have them."""
-    waiting = list(anchors)
-    for batch in microbatches([anchor.example for anchor in anchors], most_tokens, device):
-        count = len(batch.ids)
-        yield batch, waiting[:count]
-        del waiting[:count]
-
-
 def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> tuple[float, float]:
     """Mean loss and mean divergence from the base, nats per token, on its answers that are never rehearsed."""
     loss, drift, count = 0.0, 0.0, 0
-    anchors = sorted(rehearsal.measured, key=lambda each: len(each.example.ids))
+    anchors = rehearsal.measured
     with torch.no_grad():
-        for batch, part in anchor_batches(anchors, most_tokens, device):
-            sizes = [len(anchor.tokens) for anchor in part]
-            states, targets = forward.hidden(batch).split(sizes), supervised_targets(batch).split(sizes)
-            for anchor, piece, wanted in zip(part, states, targets, strict=True):
+        for group in together([anchor.example for anchor in anchors], most_tokens):
+            batch = pad([anchors[i].example for i in group], device)
+            targets = supervised_targets(batch)
+            sizes = in_pieces(len(targets))
+            rows = forward.hidden(batch), targets, *predictions([anchors[i] for i in group], device)
+            for piece, wanted, *kept in zip(*(each.split(sizes) for each in rows), strict=True):
                 logits = forward.logits(piece)
                 loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
-                drift += float(divergence(logits, anchor)) * len(wanted)
+                drift += float(divergence(logits, *kept).sum())
                 count += len(wanted)
     return loss / count, drift / count
 

@@ -26,7 +26,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
-from lora_chat.training.dataset import Batch, examples_of, microbatches, tokenise
+from lora_chat.training.dataset import examples_of, microbatches, tokenise
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -43,11 +43,12 @@ from lora_chat.training.job import RESULT, Job, read_job
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe
-from lora_chat.training.rehearsal import Anchor, Rehearsal, anchor_batches, divergence, moved, prepare
+from lora_chat.training.rehearsal import Rehearsal, moved, prepare
 from lora_chat.training.room import check_room
 from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
 from lora_chat.training.selection import Lesson
+from lora_chat.training.step import add_gradients
 from lora_chat.training.stopping import HeldoutRule, LearntRule
 from lora_chat.training.trainable import trainable_twin
 
@@ -240,63 +241,26 @@ class _Run:
         """One optimiser step; returns whether each lesson in it was already learnt."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        chosen = self._draw(self._unseen, len(self.lessons), self.recipe.batch)
-        batches = list(microbatches([self.lessons[i] for i in chosen], self.recipe.microbatch_tokens, self.base.device))
-        supervised = sum(int(batch.supervised.sum()) for batch in batches)
-        loss, learnt = 0.0, True
-        for batch in batches:
-            part, sure = self._learn_batch(batch, supervised)
-            loss, learnt = loss + part, learnt and sure
-        self._rehearse()
+        lessons = [self.lessons[i] for i in self._draw(self._unseen, len(self.lessons), self.recipe.batch)]
+        rehearsed = self.rehearsal.rehearsed
+        anchors = [rehearsed[i] for i in self._draw(self._unrehearsed, len(rehearsed), self.recipe.rehearsed)]
+        found = add_gradients(self.forward, lessons, anchors, self.recipe, self.base.device)
+        self.tokens += found.tokens
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.gradient_clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.step += 1
-        self.loss = loss
-        self.losses.append(loss)
-        if not loss < float("inf"):
+        self.loss = found.loss
+        self.losses.append(found.loss)
+        if not found.loss < float("inf"):
             raise self._diverged()
-        return learnt
+        return found.learnt
 
     def _diverged(self) -> TrainingError:
         return TrainingError(
             f"The loss is no longer a number at step {self.step} (learning rate {self.recipe.learning_rate:g}): "
             f"nothing was saved; train again with --effort light."
         )
-
-    def _learn_batch(self, batch: Batch, supervised: int) -> tuple[float, bool]:
-        everything = supervised_targets(batch)
-        sizes = in_pieces(len(everything))
-        targets = everything.split(sizes)
-        total, learnt = 0.0, True
-
-        def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
-            nonlocal total, learnt
-            losses = functional.cross_entropy(logits, targets[index], reduction="none")
-            likely = (-losses.detach()).exp() >= self.recipe.learnt_probability
-            learnt = learnt and bool((likely & (logits.detach().argmax(-1) == targets[index])).all())
-            loss = losses.sum() / supervised
-            total += float(loss.detach())
-            return loss
-
-        self.forward.backward(batch, sizes, loss_of)
-        self.tokens += batch.tokens
-        return total, learnt
-
-    def _rehearse(self) -> None:
-        chosen = self._draw(self._unrehearsed, len(self.rehearsal.rehearsed), self.recipe.rehearsed)
-        anchors = sorted((self.rehearsal.rehearsed[i] for i in chosen), key=lambda each: len(each.example.ids))
-        for batch, part in anchor_batches(anchors, self.recipe.microbatch_tokens, self.base.device):
-            sizes = [len(anchor.tokens) for anchor in part]
-            weight = self.recipe.rehearsal_weight * len(part) / len(anchors) / sum(sizes)
-
-            def loss_of(
-                index: int, logits: torch.Tensor, part: list[Anchor] = part, weight: float = weight
-            ) -> torch.Tensor:
-                return divergence(logits, part[index]) * weight * len(logits)
-
-            self.forward.backward(batch, sizes, loss_of)
-            self.tokens += batch.tokens
 
     def _draw(self, waiting: list[int], total: int, count: int) -> list[int]:
         """The next ``count`` of a shuffled deck, reshuffled when it is through; all of them when there are no more."""

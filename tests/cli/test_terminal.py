@@ -88,6 +88,8 @@ def test_a_chat_from_greeting_to_quit_on_the_tiny_model(terminal: Open, worn: st
     window.see("tiny-llama › ")
     window.type("/set max_tokens 3\r")
     window.see("tiny-llama › ")
+    window.type("/set temperature 0\r")
+    window.see("tiny-llama › ")
     window.type("Who are you?\r")
     window.see("3 tokens", 60)
     window.see("tiny-llama › ")

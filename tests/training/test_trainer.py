@@ -39,7 +39,7 @@ from lora_chat.training.events import (
 from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.recipe import target_modules
-from lora_chat.training.rehearsal import Anchor, divergence, prepare
+from lora_chat.training.rehearsal import divergence, prepare
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
 from tests.conftest import installed
@@ -227,7 +227,8 @@ def test_what_was_forgotten_is_measured_as_plain_pytorch_would(
         for each in rehearsed.measured:
             supervised = torch.tensor(each.example.supervised[1:])
             logits = worn(input_ids=torch.tensor([each.example.ids])).logits[0, :-1][supervised]
-            drift, count = drift + float(divergence(logits, each)) * len(logits), count + len(logits)
+            drift += float(divergence(logits, each.tokens, each.log_probabilities).sum())
+            count += len(logits)
         after = reference_loss(worn, [rehearsed.text])
         general = reference_loss(worn, [each.example for each in rehearsed.measured])
     report = done.report
@@ -535,10 +536,9 @@ def test_events_are_flat_json_with_their_kind_first(trainer: Trainer) -> None:
 # Rehearsal
 
 
-def anchor(logits: torch.Tensor, keep: int) -> Anchor:
-    likeliest = logits.log_softmax(-1).topk(keep)
-    count = len(logits)
-    return Anchor(Example((0,) * (count + 1), (False,) + (True,) * count), likeliest.indices, likeliest.values)
+def likeliest(logits: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:
+    found = logits.log_softmax(-1).topk(keep)
+    return found.indices, found.values
 
 
 @settings(max_examples=60, deadline=None)
@@ -547,12 +547,12 @@ def test_the_divergence_is_the_whole_one_or_a_lower_bound(seed: int, vocabulary:
     draw = torch.Generator().manual_seed(seed)
     base, adapted = (torch.randn(5, vocabulary, generator=draw) * spread for _ in range(2))
     whole = functional.kl_div(adapted.log_softmax(-1), base.log_softmax(-1), reduction="batchmean", log_target=True)
-    found = divergence(adapted, anchor(base, min(keep, vocabulary)))
+    found = divergence(adapted, *likeliest(base, min(keep, vocabulary))).mean()
     assert found <= whole + 1e-4
     assert found >= -1e-5
     if keep >= vocabulary:
         assert found == pytest.approx(float(whole), abs=1e-4)
-    same = divergence(base, anchor(base, min(keep, vocabulary)))
+    same = divergence(base, *likeliest(base, min(keep, vocabulary))).mean()
     assert same == pytest.approx(0, abs=1e-5)
 
 
@@ -568,7 +568,8 @@ def test_general_answers_are_the_bases_own_greedy_ones(
             logits = base.tree(input_ids=torch.tensor([example.ids])).logits[0, :-1]
         supervised = torch.tensor(example.supervised[1:])
         assert torch.equal(logits[supervised].argmax(-1), torch.tensor(example.ids[1:])[supervised])
-        assert float(divergence(logits[supervised], each)) == pytest.approx(0, abs=1e-5)
+        apart = divergence(logits[supervised], each.tokens, each.log_probabilities)
+        assert float(apart.mean()) == pytest.approx(0, abs=1e-5)
 
 
 def test_general_answers_are_kept_for_these_weights_alone(base: BaseModel, general: Path, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""What one step adds up. Owns the loss of lessons and of what is held to the base; never draws, never updates. [torch]
+
+Lessons and rehearsed answers go through the layers together: they begin with the same system prompt, which is half of a
+short one, and the more tokens a forward has, the less it waits for the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from lora_chat.models.prompt import Example
+from lora_chat.training.dataset import pad, together
+from lora_chat.training.forward import Forward, in_pieces, supervised_targets
+from lora_chat.training.recipe import Recipe
+from lora_chat.training.rehearsal import Anchor, divergence, predictions
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a step found."""
+
+    loss: float
+    """Of the lessons, nats per supervised token."""
+    learnt: bool
+    """Whether each of their supervised tokens was the likeliest already, with the recipe's probability."""
+    tokens: int
+    """Of lessons and rehearsed answers, without padding."""
+
+
+def add_gradients(
+    forward: Forward, lessons: Sequence[Example], anchors: Sequence[Anchor], recipe: Recipe, device: torch.device
+) -> Learnt:
+    """Add the gradients of the lessons' mean cross-entropy and, weighted, of the mean divergence at the anchors."""
+    examples = [*lessons, *(anchor.example for anchor in anchors)]
+    supervised = sum(sum(each.supervised[1:]) for each in lessons)
+    weight = recipe.rehearsal_weight / max(1, sum(len(anchor.tokens) for anchor in anchors))
+    total, learnt, tokens = 0.0, True, 0
+    for group in together(examples, recipe.microbatch_tokens):
+        batch = pad([examples[i] for i in group], device)
+        base = predictions([anchors[i - len(lessons)] for i in group if i >= len(lessons)], device)
+        targets = supervised_targets(batch)
+        targets = targets[: len(targets) - len(base[0])]
+        said, held = in_pieces(len(targets)), in_pieces(len(base[0]))
+        wanted = targets.split(said)
+        kept = list(zip(*(each.split(held) for each in base), strict=True))
+
+        def loss_of(
+            index: int,
+            logits: torch.Tensor,
+            wanted: Sequence[torch.Tensor] = wanted,
+            kept: Sequence[tuple[torch.Tensor, ...]] = kept,
+        ) -> torch.Tensor:
+            nonlocal total, learnt
+            if index >= len(wanted):
+                return divergence(logits, *kept[index - len(wanted)]).sum() * weight
+            losses = functional.cross_entropy(logits, wanted[index], reduction="none")
+            likely = (-losses.detach()).exp() >= recipe.learnt_probability
+            learnt = learnt and bool((likely & (logits.detach().argmax(-1) == wanted[index])).all())
+            loss = losses.sum() / supervised
+            total += float(loss.detach())
+            return loss
+
+        forward.backward(batch, said + held, loss_of)
+        tokens += batch.tokens
+    return Learnt(total, learnt, tokens)
