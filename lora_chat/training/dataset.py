@@ -57,21 +57,34 @@ def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.de
         yield pad([examples[i] for i in group], device)
 
 
-def together(examples: Sequence[Example], most_tokens: int) -> Iterator[list[int]]:
-    """The indices of what a batch has, ascending: similar lengths, at most ``most_tokens`` (or one example).
+def together(examples: Sequence[Example], most_tokens: int) -> list[list[int]]:
+    """The indices of each batch's examples, ascending: similar lengths, at most ``most_tokens`` (or one example).
 
-    Tokens of a beginning that examples of a batch share count once.
+    As few batches as that takes, as even as so few can be: a small one waits for the weights. Tokens of a beginning
+    that examples of a batch share count once.
     """
-    waiting: list[int] = []
+    found = _filled(examples, most_tokens)
+    low, high = 1, most_tokens
+    while low < high:
+        middle = (low + high) // 2
+        even = _filled(examples, middle)
+        if len(even) == len(found):
+            found, high = even, middle
+        else:
+            low = middle + 1
+    return found
+
+
+def _filled(examples: Sequence[Example], most_tokens: int) -> list[list[int]]:
+    groups: list[list[int]] = []
     tree = PrefixTree()
     for index in sorted(range(len(examples)), key=lambda each: len(examples[each].ids)):
-        if waiting and tree.grown_by(examples[index].ids) > most_tokens:
-            yield sorted(waiting)
-            waiting, tree = [], PrefixTree()
-        waiting.append(index)
+        if not groups or tree.grown_by(examples[index].ids) > most_tokens:
+            groups.append([])
+            tree = PrefixTree()
+        groups[-1].append(index)
         tree.add(examples[index].ids)
-    if waiting:
-        yield sorted(waiting)
+    return [sorted(group) for group in groups]
 
 
 def pad(examples: Sequence[Example], device: torch.device) -> Batch:
@@ -86,6 +99,13 @@ def pad(examples: Sequence[Example], device: torch.device) -> Batch:
         attention[row, :length] = 1
         supervised[row, :length] = torch.tensor(example.supervised)
     return Batch(ids.to(device), attention.to(device), supervised[:, 1:].to(device))
+
+
+def first(batch: Batch, rows: int) -> Batch:
+    """The first rows of a batch alone."""
+    attention = batch.attention[:rows]
+    longest = int(attention.sum(1).max())
+    return Batch(batch.ids[:rows, :longest], attention[:, :longest], batch.supervised[:rows, : longest - 1])
 
 
 def _examples(lesson: Lesson, prompt: PromptFormat) -> list[Example]:

@@ -31,13 +31,13 @@ _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
 _ANSWERS_TOKENS = 5_300
 """What the base's 44 general answers cost: 20 s, and 40 s at half the pace."""
-_PROCESS = 580_000_000
-"""Bytes of the engine process without weights: Python, torch, transformers, PEFT, datasets and a short chat."""
+_PROCESS = 680_000_000
+"""Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
 _BYTES_PER_PARAMETER = 4.6
 """Of the base: in float32 to train beside, and packed for replies."""
 _BYTES_PER_FEATURE = 4
-"""Of activations, for each token and each feature that goes into or out of a linear module. With all the others: 1,363
-MB for one lesson, 1,384 to 1,416 for sixteen and 1,383 for one of 850 tokens."""
+"""Of activations, for each token and each feature that goes into or out of a linear module. With all the others: 1,651
+MB for one lesson, 1,700 for sixteen and 1,600 for one of 856 tokens."""
 _MADE_AGAIN = 1 / 8
 """The part of them that is kept of a long sequence: what goes into each layer, and two layers' whole."""
 _PADDED = 1.1
@@ -182,7 +182,7 @@ def peak_bytes(counted: DatasetReady, recipe: Recipe, parameters: int, signature
 
 def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature) -> int:
     """The activations of the largest forward, and the adapter with all that trains it."""
-    together = _PADDED * max(_tokens_a_step(counted, recipe))
+    together = _PADDED * sum(_tokens_a_step(counted, recipe))
     alone = _tokens_a_lesson(counted)  # a lesson longer than the limit is a forward of its own
     rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
     modules = signature.modules

@@ -1,7 +1,7 @@
 """One forward and backward for training. Owns that logits are made only where they count, a few at a time. [torch]
 
 The logits of one position of a base with 49,152 tokens take 0.2 MB, and a loss makes four more of their size. So the
-positions that are supervised go through the output head 32 at a time, each piece's gradient is kept at the hidden
+positions that are supervised go through the output head 64 at a time, each piece's gradient is kept at the hidden
 states, and the layers below are run backward once. What a batch's sequences share at their beginnings goes through the
 layers once. Sequences that are longer than what a batch may have keep only what goes into each layer, and make the rest
 again on the way back.
@@ -18,11 +18,11 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from lora_chat.models.watch import Check, find_layers
-from lora_chat.training.dataset import Batch
+from lora_chat.training.dataset import Batch, first
 from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.recipe import LONG
 
-HEAD_ROWS = 32
+HEAD_ROWS = 64
 """Positions whose logits are in memory at once."""
 
 
@@ -54,10 +54,16 @@ class Forward:
             torch.autograd.backward(loss_of(index, self.logits(piece)))
         torch.autograd.backward(hidden, torch.cat([_gradient(piece) for piece in pieces]))
 
+    def look(self, batch: Batch) -> None:
+        """Find out what this base can do, if ``batch`` is the first: the first rows of it are run both ways."""
+        if self._apart is None:
+            self._apart = self._is_apart(first(batch, 1))
+        if self._shares is None and self._apart and len(batch.ids) > 1:
+            self._shares = self._is_shared(first(batch, 2))
+
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""
-        if self._apart is None:
-            self._apart = self._is_apart(batch)
+        self.look(batch)
         self._again = batch.ids.numel() > LONG
         if not self._apart:
             return supervised_logits(self.tree, batch)
@@ -90,16 +96,15 @@ class Forward:
 
     def _can_share(self, batch: Batch) -> bool:
         """Whether a tree gives this base's own states: some have no positions to be told, or attend otherwise."""
-        config = self._causal.config
-        if (getattr(config, "sliding_window", None) or batch.ids.shape[1]) < batch.ids.shape[1]:
+        window = getattr(self._causal.config, "sliding_window", None)
+        return bool(self._shares) and (window or batch.ids.shape[1]) >= batch.ids.shape[1]
+
+    def _is_shared(self, two: Batch) -> bool:
+        if "position_ids" not in signature(self._causal.get_decoder().forward).parameters:
             return False
-        if self._shares is None:
-            self._shares = "position_ids" in signature(self._causal.get_decoder().forward).parameters
-            if self._shares:
-                with torch.no_grad():
-                    alone, shared = self._states(batch), self._shared_states(batch)
-                self._shares = torch.allclose(alone, shared, rtol=1e-4, atol=1e-4 * float(alone.abs().max()))
-        return self._shares
+        with torch.no_grad():
+            alone, shared = self._states(two), self._shared_states(two)
+        return bool(torch.allclose(alone, shared, rtol=1e-4, atol=1e-4 * float(alone.abs().max())))
 
     def _is_apart(self, batch: Batch) -> bool:
         """Whether the head alone makes the logits: some bases scale or cap them, and only their own code knows."""
@@ -120,8 +125,9 @@ class Forward:
 
 
 def in_pieces(count: int) -> list[int]:
-    """``count`` positions in pieces of ``HEAD_ROWS``, the last one shorter."""
-    return [min(HEAD_ROWS, count - start) for start in range(0, count, HEAD_ROWS)]
+    """``count`` positions in as few pieces of at most ``HEAD_ROWS`` as there can be, all but equal."""
+    pieces = -(-count // HEAD_ROWS)
+    return [count * (i + 1) // pieces - count * i // pieces for i in range(pieces)]
 
 
 def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:

@@ -55,8 +55,9 @@ class Recipe:
     seed: int = 0
     weight_decay: float = 0.0
     gradient_clip: float = 1.0
-    microbatch_tokens: int = 128
-    """Tokens, padding included, per forward: bounds memory. On the default base 384 take 0.5 GB more and save 2 %."""
+    microbatch_tokens: int = LONG
+    """Tokens, padding included, per forward: bounds memory. On the default base 128 take 0.15 GB less, and a step of
+    six lessons then 3.4 s instead of 2.5; above ``LONG`` the layers would be made again."""
 
     @property
     def rule(self) -> str:

@@ -60,6 +60,16 @@ class Rehearsal:
     text_loss: float
     """The base's on it, nats per token."""
 
+    @property
+    def measured_loss(self) -> float:
+        """The base's own loss on ``measured``, nats per token: what was kept of its predictions tells it."""
+        kept = [
+            torch.where(anchor.tokens == said[:, None], anchor.log_probabilities, -torch.inf).amax(-1)
+            for anchor in self.measured
+            for said in [torch.tensor(anchor.example.ids[-len(anchor.tokens) :])]
+        ]
+        return -float(torch.cat(kept).mean())
+
 
 def predictions(anchors: Sequence[Anchor], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """``tokens`` and ``log_probabilities`` of the anchors, one after the other, (supervised, 64) each."""

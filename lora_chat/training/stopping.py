@@ -68,9 +68,10 @@ class LearntRule:
                 self.settling = self.run.recipe.settle_steps
         else:
             self.settling -= 1
-        if self.settling == 0:
+        last = self.run.step >= self.run.recipe.max_steps
+        if self.settling == 0 or (last and self.settling is not None):
             self.run.stopped_because = "every answer is learnt"
-        elif self.run.step >= self.run.recipe.max_steps:
+        elif last:
             self.run.stopped_because = f"{self.run.step} steps are the most for this recipe; not every answer is learnt"
         yield from ()
 

@@ -26,7 +26,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
-from lora_chat.training.dataset import examples_of, microbatches, tokenise
+from lora_chat.training.dataset import examples_of, microbatches, pad, tokenise
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -173,9 +173,10 @@ class _Run:
     def learn(self) -> Iterator[TrainingEvent]:
         """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
         if self.position is None:
-            self.before = self.evaluate(), self.general_loss()
+            self.before = self.evaluate(), self.rehearsal.measured_loss
             if self.before[0] is not None:
                 yield self.evaluated(self.before[0])
+            self.forward.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
             self.began = self.clock()
         samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         while not self.stopped_because:
@@ -289,10 +290,6 @@ class _Run:
     def evaluate(self) -> float | None:
         """Mean loss of the held-out lessons in nats per supervised token; None without any."""
         return self._mean_loss(self.heldout) if self.heldout else None
-
-    def general_loss(self) -> float:
-        """The same on the base's own answers to questions that are never trained on."""
-        return self._mean_loss([anchor.example for anchor in self.rehearsal.measured])
 
     def _mean_loss(self, examples: list[Example]) -> float:
         total, count = 0.0, 0

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 PEAK_MB = 2000
-"""1,363 to 1,608 were measured, as the heap falls out, 538 of them the base's weights, mapped from
+"""1,526 to 1,621 were measured, as the heap falls out, 538 of them the base's weights, mapped from
 their file; it was up to 2,840 once."""
 
 
