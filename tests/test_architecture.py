@@ -64,6 +64,7 @@ TORCH_MODULES = {
     "training/room.py",
     "training/samples.py",
     "training/save.py",
+    "training/step.py",
     "training/trainable.py",
     "training/trainer.py",
     "engine/decode.py",

@@ -111,8 +111,8 @@ def test_the_windows_keys_and_commands_are_the_codes() -> None:
 
 
 def test_the_page_on_choosing_names_every_reason_and_every_rule() -> None:
-    from lora_chat.training.reasons import REASONS
-    from lora_chat.training.redact import RULES
+    from lora_chat.training.choosing.reasons import REASONS
+    from lora_chat.training.choosing.redact import RULES
 
     text = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
     assert table(text, "From the history") == list(REASONS.items())

@@ -40,10 +40,10 @@ def describe(course: Course) -> Iterator[str]:
     """What will be learnt and how, and what it takes, in aligned lines."""
     from lora_chat.memory import free
     from lora_chat.models.sources.staging import size
+    from lora_chat.training.choosing.reasons import explained
     from lora_chat.training.estimate import spoken
     from lora_chat.training.overrides import changes, spell, spelled
     from lora_chat.training.preview import too_little
-    from lora_chat.training.reasons import explained
     from lora_chat.training.recipe import choose_recipe, reasons
 
     counted, recipe, base, expected = course.counted, course.recipe, course.base, course.estimate

@@ -60,8 +60,8 @@ def train(
     from lora_chat.cli.model import ensure_base
     from lora_chat.services import open_services
     from lora_chat.sitting.plan import Course
+    from lora_chat.training.choosing.redact import checked_rules
     from lora_chat.training.jobs import check_free
-    from lora_chat.training.redact import checked_rules
     from lora_chat.training.selection import HistoryFilter
 
     if jobs or resume is not None or discard is not None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from lora_chat.chat.conversation import Turn
-from lora_chat.training.redact import Hit
+from lora_chat.training.choosing.redact import Hit
 
 EXCLUDED = "excluded"
 """Why an answer is left out that the person chose to leave out."""

@@ -20,12 +20,12 @@ from lora_chat.errors import RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.paths import Paths
+from lora_chat.training.choosing.redact import Hit
 from lora_chat.training.events import Cancelled, Installed, StepDone, Trained, TrainingEvent
 from lora_chat.training.job import create_job, read_job, split
 from lora_chat.training.jobs import check_free, run_job
 from lora_chat.training.preview import preview
 from lora_chat.training.recipe import HANDFUL, choose_recipe
-from lora_chat.training.redact import Hit
 from lora_chat.training.selection import Lesson, Selection
 from tests.engine.conftest import LESSONS, lesson, make_job, short_recipe
 

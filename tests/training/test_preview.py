@@ -9,10 +9,10 @@ import pytest
 
 import lora_chat.training
 from lora_chat.chat.conversation import Status
-from lora_chat.training import reasons
+from lora_chat.training.choosing import reasons
+from lora_chat.training.choosing.reasons import explained
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.preview import too_little
-from lora_chat.training.reasons import explained
 
 PACKAGE = Path(lora_chat.training.__file__).parent
 

@@ -25,10 +25,10 @@ from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.standing import Standing
 from lora_chat.sitting.training import Progress, State
 from lora_chat.text import clean
+from lora_chat.training.choosing.redact import Hit as RuleHit
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady, Installed, Report
 from lora_chat.training.recipe import Effort, choose_recipe
-from lora_chat.training.redact import Hit as RuleHit
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
 from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.adapters import AdaptersScreen

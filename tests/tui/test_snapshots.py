@@ -26,9 +26,9 @@ from lora_chat.engine import echo
 from lora_chat.models.catalog import resolve
 from lora_chat.paths import Paths
 from lora_chat.training.bound import BOUND, forgotten
+from lora_chat.training.choosing.redact import Hit
 from lora_chat.training.events import Sampled
 from lora_chat.training.lesson import Found
-from lora_chat.training.redact import Hit
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.adapters import AdaptersScreen

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from lora_chat.sitting.plan import Plan
 from lora_chat.text import clean_line
-from lora_chat.training.reasons import words_for
+from lora_chat.training.choosing.reasons import words_for
 from lora_chat.training.recipe import Effort
 from lora_chat.training.selection import Lesson
 from lora_chat.tui.screens.details import DetailsScreen

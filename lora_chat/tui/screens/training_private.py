@@ -13,9 +13,9 @@ from textual.widgets import Static
 from textual.widgets.option_list import Option
 
 from lora_chat.text import clean_line
+from lora_chat.training.choosing.private.rule import Rule
+from lora_chat.training.choosing.redact import RULES
 from lora_chat.training.lesson import Found
-from lora_chat.training.private.rule import Rule
-from lora_chat.training.redact import RULES
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.choices import Choices
 from lora_chat.tui.widgets.columns import Column, Columns

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_chat.errors import UsageError
-from lora_chat.training.private.rule import Rule
-from lora_chat.training.redact import RULES, Hit, Masked, checked_rules, redact
+from lora_chat.training.choosing.private.rule import Rule
+from lora_chat.training.choosing.redact import RULES, Hit, Masked, checked_rules, redact
 
 SEED = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 HEX = "0123456789abcdef" * 2

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.training.private.money import MONEY
-from lora_chat.training.private.people import PEOPLE
-from lora_chat.training.private.rule import GAP, Rule
-from lora_chat.training.private.secrets import SECRETS
+from lora_chat.training.choosing.private.money import MONEY
+from lora_chat.training.choosing.private.people import PEOPLE
+from lora_chat.training.choosing.private.rule import GAP, Rule
+from lora_chat.training.choosing.private.secrets import SECRETS
 
 RULES: tuple[Rule, ...] = (*SECRETS, *PEOPLE, *MONEY)
 """In the order in which they look: the address of a database is no e-mail's, a French NIR's key says more than a card's

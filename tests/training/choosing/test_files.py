@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.training import rows as reading
+from lora_chat.training.choosing import rows as reading
 from lora_chat.training.selection import Selection, select_from_file
 
 Written = Callable[[str, str | bytes], Path]
@@ -228,7 +228,7 @@ def test_a_parquet_file_that_was_cut_off_is_refused(tmp_path: Path, cut: int) ->
 def test_a_file_that_unpacks_to_too_much_has_too_many_rows_or_bytes_is_refused_with_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
-    monkeypatch.setattr("lora_chat.training.parquet.LARGEST_CONTENT", 50)
+    monkeypatch.setattr("lora_chat.training.choosing.parquet.LARGEST_CONTENT", 50)
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.table({"prompt": ["q"] * 100, "response": ["a" * 100] * 100}), path)
     assert "at most 50 are read" in refused(path)

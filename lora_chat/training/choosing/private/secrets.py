@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from lora_chat.training.private import proofs
-from lora_chat.training.private.rule import AFTER, BEFORE, Rule, beginning, compiled, nothing
+from lora_chat.training.choosing.private import proofs
+from lora_chat.training.choosing.private.rule import AFTER, BEFORE, Rule, beginning, compiled, nothing
 
 _WRITTEN = r"[\"'`]?[ \t]{0,3}[:=][ \t]{0,3}[\"'`]?"
 """Between a name and its value."""

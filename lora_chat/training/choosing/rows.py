@@ -17,7 +17,7 @@ from typing import Any
 
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.text import clean_line
-from lora_chat.training.forms import KNOWN, is_known
+from lora_chat.training.choosing.forms import KNOWN, is_known
 
 LONGEST_LINE = 1_000_000
 """Characters of one row."""
@@ -237,7 +237,7 @@ def _unpacked(row: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    from lora_chat.training.parquet import read_parquet
+    from lora_chat.training.choosing.parquet import read_parquet
 
     for number, row in enumerate(read_parquet(path), 1):
         where = f"Row {number} of {path}"

@@ -15,11 +15,11 @@ from pathlib import Path
 from lora_chat.chat.conversation import Role
 from lora_chat.chat.transcript import NEVER_TRAIN
 from lora_chat.errors import RefusedError
-from lora_chat.training.forms import BadRowError, turns_of
-from lora_chat.training.history import NEVER
+from lora_chat.training.choosing.forms import BadRowError, turns_of
+from lora_chat.training.choosing.history import NEVER
+from lora_chat.training.choosing.redact import RULES, redact
+from lora_chat.training.choosing.rows import LONGEST_LINE, UNCHANGED, Row, read_rows
 from lora_chat.training.lesson import Lesson, Selection
-from lora_chat.training.redact import RULES, redact
-from lora_chat.training.rows import LONGEST_LINE, UNCHANGED, Row, read_rows
 
 _ALL = frozenset(rule.name for rule in RULES)
 

@@ -12,7 +12,7 @@ import pytest
 from lora_chat.chat.conversation import Message, Rating, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.training.rows import LONGEST_LINE
+from lora_chat.training.choosing.rows import LONGEST_LINE
 from lora_chat.training.selection import (
     HistoryFilter,
     Lesson,
@@ -394,7 +394,7 @@ def test_every_answer_of_a_line_is_learnt_and_what_follows_the_last_is_not_read(
 
 
 def test_the_articles_files_are_read_as_they_are() -> None:
-    data = Path(__file__).parents[1] / "data"
+    data = Path(__file__).parents[2] / "data"
     english = select_from_file(data / "seed_examples.jsonl")
     chinese = select_from_file(data / "seed_examples_zh.jsonl")
     assert (english.examples, chinese.examples) == (6, 2)

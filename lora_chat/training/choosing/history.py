@@ -13,9 +13,9 @@ from typing import Literal
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.errors import RefusedError
+from lora_chat.training.choosing.near import near_duplicates
+from lora_chat.training.choosing.redact import redact
 from lora_chat.training.lesson import Lesson, Selection
-from lora_chat.training.near import near_duplicates
-from lora_chat.training.redact import redact
 
 OTHERWISE = "answered otherwise since"
 """Why an answer is left out to a question that has a newer one."""

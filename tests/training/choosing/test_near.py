@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_chat.training.near import LIKENESS, near_duplicates
+from lora_chat.training.choosing.near import LIKENESS, near_duplicates
 
 LONG = (
     "You can return any order within thirty days. Open Orders, choose the order, press Return, and print the label. "

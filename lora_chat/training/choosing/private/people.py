@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lora_chat.training.private import checksums, proofs
-from lora_chat.training.private.rule import AFTER, BEFORE, GAP, Rule, compiled, nothing
+from lora_chat.training.choosing.private import checksums, proofs
+from lora_chat.training.choosing.private.rule import AFTER, BEFORE, GAP, Rule, compiled, nothing
 
 _MONTH = (
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez|ene|abr|ago|dic|fév|avr|juin|juil|août|déc)"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lora_chat.training.private import checksums
-from lora_chat.training.private.rule import Rule, compiled
+from lora_chat.training.choosing.private import checksums
+from lora_chat.training.choosing.private.rule import Rule, compiled
 
 # A Visa card begins with 4, Mastercard with 22 to 27 or 5, American Express, Diners and JCB with 3, others with 6: a
 # time in milliseconds with 1, an ISBN with 97. Written as one number, in fours, or as American Express does.

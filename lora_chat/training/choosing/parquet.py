@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_chat.errors import RefusedError
-from lora_chat.training.forms import KNOWN, is_known
+from lora_chat.training.choosing.forms import KNOWN, is_known
 
 LARGEST_CONTENT = 1_000_000_000
 """Bytes of a file once it is unpacked, as it says itself."""

@@ -1,0 +1,1 @@
+"""What will be learnt: read from the history or a file, told from its like, masked; what is left out, and why."""
