@@ -22,7 +22,9 @@ def counted(conversations: int, examples: int) -> DatasetReady:
 
 
 def test_every_reason_is_explained_with_what_to_do() -> None:
-    source = (PACKAGE / "history.py").read_text(encoding="utf-8") + (PACKAGE / "lesson.py").read_text(encoding="utf-8")
+    source = (PACKAGE / "choosing" / "history.py").read_text(encoding="utf-8") + (PACKAGE / "lesson.py").read_text(
+        encoding="utf-8"
+    )
     given = {*re.findall(r'return "([a-z ]+)"', source), *re.findall(r'^[A-Z]+ = "([a-z ]+)"$', source, re.M)}
     given |= {"duplicate", "unrated", "not edited", "not rated good", *(each.value for each in Status)} - {"done"}
     assert len(given) >= 18
