@@ -21,7 +21,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.commands import COMMANDS, take
-from lora_chat.sitting.face import LEAVING, WAYS_OUT, Facts, Turn
+from lora_chat.sitting.face import WAYS_OUT, Facts, Turn, leaving
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
@@ -173,7 +173,7 @@ class LineFace:
                 self.sitting.trainings.wait()
                 training = self.sitting.training
             else:
-                match choose(LEAVING.format(name=training.name), WAYS_OUT):
+                match choose(leaving(training.name, self.sitting.trainings.names), WAYS_OUT):
                     case "pause":
                         self.sitting.close()
                         note(training.status)

@@ -26,7 +26,15 @@ Facts = Sequence[tuple[str, str]]
 """Each with its name."""
 
 
-LEAVING = "{name} is being trained. Pause it until the next start, finish it without this window, or stay?"
+def leaving(name: str, waiting: Sequence[str]) -> str:
+    """What is asked when the person leaves while one is trained and others wait."""
+    others = f", {' and '.join(waiting)} wait{'s' if len(waiting) == 1 else ''} for it" if waiting else ""
+    it = "them" if waiting else "it"
+    return (
+        f"{name} is being trained{others}. Pause {it} until the next start, finish {it} without this window, or stay?"
+    )
+
+
 WAYS_OUT = ("pause", "finish", "stay")
 """What can be done with a training when the person leaves; the last one changes nothing."""
 

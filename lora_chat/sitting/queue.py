@@ -25,6 +25,11 @@ class Queue:
         """Whether one runs or is paused."""
         return self._busy
 
+    @property
+    def names(self) -> list[str]:
+        """Of those that wait, the next one first."""
+        return [each.name for each in list(self.waiting)]
+
     def put(self, training: Training) -> bool:
         """Begin it now, or when those before it have ended; whether it began."""
         with self._lock:

@@ -23,9 +23,9 @@ from safetensors.torch import load, save
 from lora_chat.errors import RefusedError
 from lora_chat.files import staged_folder
 from lora_chat.training.job import digest
+from lora_chat.training.state import CHECKPOINT
 
 _KEPT = 2
-_PREFIX = "checkpoint-"
 _SCHEMA = 1
 _TENSORS, _STATE = "tensors.safetensors", "state.json"
 
@@ -156,7 +156,7 @@ def keep(job: Path, checkpoint: Checkpoint, identity: Identity) -> None:
     tensors = save({name: tensor.contiguous().cpu() for name, tensor in checkpoint.tensors.items()})
     body = asdict(checkpoint.position) | {"seconds": checkpoint.seconds, "best_loss": checkpoint.best_loss}
     state = {"schema": _SCHEMA, "identity": asdict(identity), **body}
-    target = job / f"{_PREFIX}{checkpoint.position.step:06}"
+    target = job / f"{CHECKPOINT}{checkpoint.position.step:06}"
     earlier = _folders(job)
     if target in earlier:  # stopped again at the step it went on from
         return
@@ -206,7 +206,7 @@ def _check_same(job: Path, made_of: Identity, identity: Identity) -> None:
 
 def _folders(job: Path) -> list[Path]:
     """The checkpoints, the newest first."""
-    return sorted((each for each in job.glob(f"{_PREFIX}*") if each.is_dir()), reverse=True)
+    return sorted((each for each in job.glob(f"{CHECKPOINT}*") if each.is_dir()), reverse=True)
 
 
 def _read(folder: Path) -> tuple[Checkpoint, Identity] | None:

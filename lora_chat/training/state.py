@@ -17,6 +17,8 @@ from lora_chat.files import write_durably
 Kind = Literal["waiting", "running", "stopped", "finished", "failed"]
 
 _STATE, _LOCK = "state.json", "lock"
+CHECKPOINT = "checkpoint-"
+"""What the folder of one begins with; the step follows."""
 _PATIENCE_S = 1.0
 """For the lock: who only looks whether a job runs has it for a moment."""
 
@@ -61,9 +63,12 @@ def read_state(folder: Path) -> JobState:
 
 
 def current_state(folder: Path) -> JobState:
-    """The same, but that what a killed program was running is stopped."""
+    """The same, but that what a killed program was running is stopped, where its newest checkpoint is."""
     state = read_state(folder)
-    return replace(state, kind="stopped") if state.kind == "running" and not is_claimed(folder) else state
+    if state.kind != "running" or is_claimed(folder):
+        return state
+    steps = [each.name.removeprefix(CHECKPOINT) for each in folder.glob(f"{CHECKPOINT}*")]
+    return replace(state, kind="stopped", step=max((int(step) for step in steps if step.isdecimal()), default=0))
 
 
 def write_state(folder: Path, state: JobState) -> None:

@@ -144,7 +144,8 @@ class LoraChatApp(App[None]):
         from lora_chat.tui.screens.leave import LeaveScreen
 
         self._leaving = True
-        self.push_screen(LeaveScreen(self.flow.name), self._left)
+        sitting = self.bridge.sitting
+        self.push_screen(LeaveScreen(self.flow.name, sitting.trainings.names if sitting else ()), self._left)
 
     def _left(self, way: str | None) -> None:
         """Paused it is stopped, and kept, when everything is closed."""

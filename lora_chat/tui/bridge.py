@@ -54,7 +54,7 @@ class Bridge:
         self._desk = Desk("desk", self._complain)
         self._reader = Desk("reader", self._complain)
         self._services: Services | None = None
-        self._sitting: Sitting | None = None
+        self.sitting: Sitting | None = None
         self._watch: EngineWatch | None = None
         self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
@@ -77,7 +77,7 @@ class Bridge:
         from lora_chat.sitting.commands import is_message, take
 
         def sent() -> None:
-            if self._sitting is None and line.strip() in ("/quit", "/help"):
+            if self.sitting is None and line.strip() in ("/quit", "/help"):
                 self.leave() if line.strip() == "/quit" else self.help()
                 return
             try:
@@ -201,7 +201,7 @@ class Bridge:
             wearing = services.wear(self._adapter) if self._adapter else None
         except LoraChatError as error:
             self.warn(f"{error} The base answers.")
-        sitting = self._sitting = Sitting(services, base, self)
+        sitting = self.sitting = Sitting(services, base, self)
         sitting.begin_with(wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
         self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
@@ -225,8 +225,8 @@ class Bridge:
         self._desk.put(lambda: self._sit_down(services, base))
 
     def _shut(self) -> None:
-        if self._sitting is not None:
-            self._sitting.close()
+        if self.sitting is not None:
+            self.sitting.close()
         if self._services is not None:
             with self._services:
                 pass
@@ -350,9 +350,9 @@ class Bridge:
         self._outbox.put(event)
 
     def _require(self) -> Sitting:
-        if self._sitting is None:
+        if self.sitting is None:
             raise RefusedError(self._why_not)
-        return self._sitting
+        return self.sitting
 
     def _look(self, *, another: bool) -> None:
         """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
@@ -393,7 +393,7 @@ class Bridge:
         if self._closed:
             return
         said = sentence(error)
-        if self._sitting is None and said != self._why_not:
+        if self.sitting is None and said != self._why_not:
             self._why_not = said  # whatever is asked for later cannot be had for the same reason
             self._put(news.CannotBegin(said))
         else:

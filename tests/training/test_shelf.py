@@ -128,10 +128,13 @@ def test_a_job_whose_engine_was_killed_after_a_step_is_stopped_there(
     assert not read_state(job).reason
 
 
-def test_what_a_killed_program_ran_is_stopped(home: Paths) -> None:
+def test_what_a_killed_program_ran_is_stopped_where_it_can_go_on_from(home: Paths) -> None:
     job = make_job(home.training)
-    write_state(job, read_state(job).now("running", by="1:1"))
-    assert current_state(job).kind == "stopped"
+    write_state(job, read_state(job).now("running", by="1:1", step=9))
+    assert (current_state(job).kind, current_state(job).step) == ("stopped", 0)
+    for name in ("checkpoint-000002", "checkpoint-000005", "checkpoint-none"):
+        (job / name).mkdir()
+    assert current_state(job).step == 5
     with claimed(job):
         assert current_state(job).kind == "running"
 

@@ -469,7 +469,7 @@ async def private_data(w: Window) -> None:
 @state
 async def leaving_a_training(w: Window) -> None:
     await w.answered(HOW)
-    await over(w, LeaveScreen("pirate-2"))
+    await over(w, LeaveScreen("pirate-2", ["faq"]))
 
 
 @state

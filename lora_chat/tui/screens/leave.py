@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from lora_chat.sitting.face import LEAVING, WAYS_OUT
+from lora_chat.sitting.face import WAYS_OUT, leaving
 from lora_chat.text import clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 
@@ -38,13 +39,14 @@ class LeaveScreen(PanelScreen[str]):
         Binding("right", "app.focus_next", "choose", show=False, id="leave.right"),
     ]
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, waiting: Sequence[str]) -> None:
+        """``name`` is trained, the others wait for their turn."""
         super().__init__("")
-        self._name_of_it = clean_line(name, 40)
+        self._question = leaving(clean_line(name, 40), [clean_line(each, 40) for each in waiting])
 
     def body(self) -> ComposeResult:
         """The question, and its answers."""
-        yield Static(Content(LEAVING.format(name=self._name_of_it)), id="question")
+        yield Static(Content(self._question), id="question")
         with Horizontal(id="answers"):
             for way, said in _SAID.items():
                 yield Button(said, compact=True, id=way)

@@ -117,7 +117,7 @@ def _figures(progress: Progress, width: int) -> Content:
     if progress.step and not progress.steps:
         return Content(f"going on from step {progress.step}…")
     if progress.step:
-        return Content(" · ").join(_steps(progress))
+        return _fitting(_steps(progress), width)
     if not progress.what:
         return Content("starting…")
     what = Content(f"{clean_line(progress.what)} {progress.done:.0%}")
@@ -132,6 +132,12 @@ def _steps(progress: Progress) -> list[Content]:
     quiet += [f"{progress.tokens_per_second:.0f} tok/s"] if progress.tokens_per_second is not None else []
     quiet += [size(progress.memory)] if progress.memory else []
     return [*map(Content, parts), *(Content.styled(part, "$text-muted") for part in quiet)]
+
+
+def _fitting(parts: list[Content], width: int) -> Content:
+    """As many of them as one line of ``width`` cells holds; all while nobody knows the width."""
+    line = Content(" · ").join(parts)
+    return _fitting(parts[:-1], width) if 0 < width < line.cell_length and len(parts) > 1 else line
 
 
 def _sample(sample: Sampled) -> Content:

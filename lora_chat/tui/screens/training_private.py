@@ -34,6 +34,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
     PrivateScreen {
         #panel { width: 110; height: 80%; }
         Choices { margin-top: 1; }
+        #proof { height: 2; margin: 1 1 0 1; color: $text-muted; }
     }
     """
 
@@ -55,6 +56,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
         """What leaving one off means, and all of them."""
         yield Static(SAID, classes="said", markup=False)
         yield Choices(keeps_focus=True)
+        yield Static(id="proof", markup=False)
 
     def on_mount(self) -> None:
         """As it was chosen."""
@@ -77,7 +79,9 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
         return None if at is None else (at, self._rules[at])
 
     def on_option_list_option_highlighted(self) -> None:
-        """Space does the other thing to one that is left off."""
+        """Space does the other thing to one that is left off; its proof is told in full."""
+        if looked_at := self._looked_at:
+            self.query_one("#proof", Static).update(looked_at[1].proof)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
