@@ -14,12 +14,8 @@ from lora_chat.training.state import JobState, write_state
 
 def what_came_of_them(training: Path) -> Iterator[str]:
     """A sentence for each that ended without a window, once, and for each that goes on or could."""
+    yield from ended_alone(training)
     jobs = list_jobs(training)
-    for job in jobs:
-        if job.state.alone and job.state.kind in ("finished", "failed"):
-            yield _ended(job)
-            with suppress(OSError):
-                write_state(job.folder, replace(job.state, alone=False))
     for job in jobs:
         if job.state.kind == "running":
             yield f"{job.name} is being trained without this window{at(job.state)}: /train status."
@@ -27,6 +23,20 @@ def what_came_of_them(training: Path) -> Iterator[str]:
         names = ", ".join(f"{job.name}{at(job.state)}" for job in can_go_on[-5:])
         are = "A training was stopped" if len(can_go_on) == 1 else "Trainings were stopped"
         yield f"{are}: {names}. /train resume goes on, /train cancel deletes what would have been learnt."
+
+
+def ended_alone(training: Path) -> Iterator[str]:
+    """A sentence for each that ended without a window, once."""
+    for job in list_jobs(training):
+        if job.state.alone and job.state.kind in ("finished", "failed"):
+            yield _ended(job)
+            with suppress(OSError):
+                write_state(job.folder, replace(job.state, alone=False))
+
+
+def goes_on_alone(training: Path) -> bool:
+    """Whether one is trained without a window now."""
+    return any(job.runs_alone for job in list_jobs(training))
 
 
 def unfinished(training: Path) -> list[tuple[str, str]]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _Kind = TypeVar("_Kind")
 
+ALONE_S = 3.0
+"""Between two looks at trainings without a window."""
+
 
 class TrainingFlow:
     """Preview, live view, report: one after the other, over the talk."""
@@ -45,15 +48,21 @@ class TrainingFlow:
         return self._progress.name if self._progress is not None else ""
 
     def begin(self) -> None:
-        """Say what came of trainings that were begun before."""
+        """Say what came of trainings that were begun before; of those without a window also when it comes."""
 
-        def tell(sitting: Sitting) -> None:
-            from lora_chat.sitting.returning import what_came_of_them
+        def tell(sitting: Sitting, *, first: bool) -> None:
+            from lora_chat.sitting.returning import ended_alone, goes_on_alone, what_came_of_them
 
-            for said in what_came_of_them(sitting.services.paths.training):
+            training = sitting.services.paths.training
+            for said in what_came_of_them(training) if first else ended_alone(training):
                 self._app.chat.post_message(news.Said(said, lasting=True))
+            if goes_on_alone(training):
+                self._app.call_later(self._app.set_timer, ALONE_S, again)
 
-        self._bridge.run(tell)
+        def again() -> None:
+            self._bridge.run(partial(tell, first=False))
+
+        self._bridge.run(partial(tell, first=True))
 
     def offered(self, plan: Plan) -> None:
         """Show what would be learnt; a plan that was counted again takes the old one's place."""

@@ -21,7 +21,7 @@ from lora_chat.engine.protocol import BaseInfo
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.training.shelf import list_jobs
-from lora_chat.training.state import read_state, write_state
+from lora_chat.training.state import claimed, read_state, write_state
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.leave import LeaveScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
@@ -246,6 +246,23 @@ def test_the_next_start_tells_what_came_of_a_training_without_a_window_once(wind
 
     window(story)
     assert not read_state(job).alone
+
+
+def test_what_comes_of_a_training_without_a_window_is_told_when_it_comes(
+    window: Tell, tiny: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.tui.training_flow.ALONE_S", 0.05)
+    job = make_job(tiny.training, name="shop")
+    write_state(job, read_state(job).now("running", alone=True))
+
+    async def story(w: Window) -> None:
+        with claimed(job):
+            await w.ready()
+            await w.hear("shop is being trained without this window")
+            write_state(job, read_state(job).now("finished", adapter="shop"))
+            await w.hear("shop is ready, it was trained while you were away: /adapter use shop")
+
+    window(story)
 
 
 @pytest.mark.usefixtures("paced")
