@@ -56,7 +56,9 @@ class AdapterFlow:
             self._app.push_screen(AdaptersScreen(seen.catalog, chat.worn, chat.base, seen.standings))
 
     def _open(self) -> list[ShelfScreen]:
-        return [screen for screen in self._app.screen_stack if isinstance(screen, ShelfScreen)]
+        """None while the window closes: its screens have lost their parts by then."""
+        stack = self._app.screen_stack if self._app.is_running else []
+        return [screen for screen in stack if isinstance(screen, ShelfScreen)]
 
     def _picked(self, choice: str | None) -> None:
         if choice:

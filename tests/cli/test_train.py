@@ -555,8 +555,9 @@ def test_a_training_whose_loss_is_lost_is_one_sentence_and_exit_6(
     run: Run, tiny: Paths, examples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lora_chat.training import trainer
+    from lora_chat.training.step import Learnt
 
-    monkeypatch.setattr(trainer._Run, "_learn_batch", lambda self, batch, supervised: (float("nan"), False))
+    monkeypatch.setattr(trainer, "add_gradients", lambda *given: Learnt(float("nan"), learnt=False, tokens=1))
     done = run("train", examples, "--name", "shop", "--json", "--yes")
     assert done.code == 6
     assert "no longer a number" in done.sentence
