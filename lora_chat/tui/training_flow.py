@@ -54,9 +54,10 @@ class TrainingFlow:
             from lora_chat.sitting.returning import ended_alone, goes_on_alone, what_came_of_them
 
             training = sitting.services.paths.training
+            look_again = goes_on_alone(training)  # asked first: it may end in between
             for said in what_came_of_them(training) if first else ended_alone(training):
                 self._app.chat.post_message(news.Said(said, lasting=True))
-            if goes_on_alone(training):
+            if look_again:
                 self._app.call_later(self._app.set_timer, ALONE_S, again)
 
         def again() -> None:

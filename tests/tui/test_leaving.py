@@ -256,13 +256,13 @@ def test_what_comes_of_a_training_without_a_window_is_told_when_it_comes(
     write_state(job, read_state(job).now("running", alone=True))
 
     async def story(w: Window) -> None:
-        with claimed(job):
-            await w.ready()
-            await w.hear("shop is being trained without this window")
-            write_state(job, read_state(job).now("finished", adapter="shop"))
-            await w.hear("shop is ready, it was trained while you were away: /adapter use shop")
+        await w.ready()
+        await w.hear("shop is being trained without this window")
+        write_state(job, read_state(job).now("finished", adapter="shop"))
+        await w.hear("shop is ready, it was trained while you were away: /adapter use shop")
 
-    window(story)
+    with claimed(job):
+        window(story)
 
 
 @pytest.mark.usefixtures("paced")
