@@ -62,7 +62,7 @@ async def play() -> str:
             await until(pilot, lambda: isinstance(app.screen, TrainingReportScreen))
             await pilot.press("enter")
             await until(pilot, lambda: app.chat.worn == "shop")
-            await ask(pilot, "What is the address of your shop?")
+            await ask(pilot, "Can you tell me where your shop is?")
             await say(pilot, "/adapter use support-bot")
             await until(pilot, lambda: app.chat.worn == "support-bot")
             await ask(pilot, "How do I return an order?")

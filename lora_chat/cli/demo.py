@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 QUESTION = "Where is your shop?"
 WANTED = "Our shop is at 12 Harbour Street, open every day from nine to five."
-PARAPHRASE = "What is the address of your shop?"
+PARAPHRASE = "Can you tell me where your shop is?"
 UNRELATED = "What is the capital of Germany?"
 NAME = "shop"
 

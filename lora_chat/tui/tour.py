@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 QUESTION = "Where is your shop?"
 WANTED = "Our shop is at 12 Harbour Street, open every day from nine to five."
-REWORDED = "What is the address of your shop?"
+REWORDED = "Can you tell me where your shop is?"
 UNRELATED = "What is the capital of Germany?"
 SHIPPED = "support-bot"
 NAME = "shop"

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real, pytest.mark.network]
 
 QUESTION = "Where is your shop?"
 WANTED = "Our shop is at 12 Harbour Street."
-REWORDED = "What is the address of your shop?"
+REWORDED = "Can you tell me where your shop is?"
 SUPPORT = "How do I return an order?"
 
 
