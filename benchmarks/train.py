@@ -115,7 +115,7 @@ class Bench:
         if done.returncode:
             raise SystemExit(f"{command[2:5]} failed: {done.stderr.strip()[-600:]}")
         self.busiest = max(self.busiest, max(busy, 0.0) / wall / (os.cpu_count() or 1))
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
         return {"wall_s": round(wall, 2), "lines": lines}
 
 
