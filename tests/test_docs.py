@@ -126,8 +126,9 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-OF_ADAPTERS = {"shelf", "switch"}
-RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in OF_ADAPTERS)
+ELSEWHERE = {"shelf", "switch", "train"}
+"""What other pages show."""
+RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
@@ -147,6 +148,16 @@ def test_the_figures_on_decoding_are_the_benchmarks(path: Path) -> None:
         else:
             adapter = "on" if row["adapter"] else "off"
             assert f"{name} {adapter} | {row['ms_per_token']:.2f} |" in text
+
+
+def test_the_figures_on_training_are_the_benchmarks() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "train.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert result["machine"] in text
+    for name, row in result["seed"]["rows"].items():
+        assert f"| {name} | {row['wall_s']:.1f} s | {row['steps']} | {row['exact']} of {row['of']} |" in text
+    for name, row in result["faq"]["rows"].items():
+        assert f"| {name} | {row['tokens_per_second']:.1f} | {row['wall_s']:.1f} s |" in text
 
 
 def of_adapters(name: str) -> tuple[dict[str, Any], str]:
