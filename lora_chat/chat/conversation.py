@@ -18,6 +18,19 @@ class Role(StrEnum):
     ASSISTANT = "assistant"
 
 
+ROLE_NAMES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,  # OpenAI's newer name
+    "user": Role.USER,
+    "human": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "gpt": Role.ASSISTANT,
+    "chatgpt": Role.ASSISTANT,
+    "model": Role.ASSISTANT,
+}
+"""What other programs' files call them: OpenAI, ShareGPT and their like."""
+
+
 class Status(StrEnum):
     """How far a message got."""
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.conversation import ROLE_NAMES, Conversation, Message, Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.chat.text_parts import joined
 from lora_chat.errors import RefusedError
@@ -30,16 +30,6 @@ NEVER_TRAIN = "never_train"
 """Beside a conversation's messages, true where nothing of it is ever to be trained on."""
 _SHOWN_PROBLEMS = 3
 
-_ROLES = {
-    "system": Role.SYSTEM,
-    "developer": Role.SYSTEM,  # OpenAI's newer name
-    "user": Role.USER,
-    "human": Role.USER,
-    "assistant": Role.ASSISTANT,
-    "gpt": Role.ASSISTANT,
-    "chatgpt": Role.ASSISTANT,
-    "model": Role.ASSISTANT,
-}
 _SHAREGPT_NAMES = {Role.SYSTEM: "system", Role.USER: "human", Role.ASSISTANT: "gpt"}
 
 
@@ -213,7 +203,7 @@ def _turn(item: Any, number: int, role_key: str, text_key: str) -> Turn:
     if not isinstance(item, dict):
         raise _BadEntryError(f"message {number} is not an object")
     role = item.get(role_key)
-    if not isinstance(role, str) or role not in _ROLES:
+    if not isinstance(role, str) or role not in ROLE_NAMES:
         raise _BadEntryError(f'message {number} has the unknown {role_key} "{clean_line(str(role), 40)}"')
     text = joined(item.get(text_key))
     if text is None:  # a picture, a tool call
@@ -221,7 +211,7 @@ def _turn(item: Any, number: int, role_key: str, text_key: str) -> Turn:
     content = clean(text)
     if not content.strip():
         raise _BadEntryError(f"message {number} is empty")
-    return Turn(_ROLES[role], content)
+    return Turn(ROLE_NAMES[role], content)
 
 
 def _keep(store: Store, transcript: Transcript) -> str:

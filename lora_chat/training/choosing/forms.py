@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.conversation import ROLE_NAMES, Role, Turn
 from lora_chat.chat.text_parts import joined
 from lora_chat.text import clean, clean_line
 
@@ -22,17 +22,6 @@ KNOWN = (
 
 _ARTICLE = re.compile(r"^Q: (?P<question>.*)\nA:\s*$", re.DOTALL)
 """The article's prompt: ``Q: …\\nA:``."""
-
-_ROLES = {
-    "system": Role.SYSTEM,
-    "developer": Role.SYSTEM,  # OpenAI's newer name
-    "user": Role.USER,
-    "human": Role.USER,
-    "assistant": Role.ASSISTANT,
-    "gpt": Role.ASSISTANT,
-    "chatgpt": Role.ASSISTANT,
-    "model": Role.ASSISTANT,
-}
 
 
 class BadRowError(Exception):
@@ -78,7 +67,7 @@ def _listed(entries: list[Any], name: str, role_key: str, text_key: str) -> list
 def _entry(entry: Any, number: int, role_key: str, text_key: str) -> Turn:
     if not isinstance(entry, dict):
         raise BadRowError(f"has none of the known forms: its message {number} is not an object")
-    role = _ROLES.get(str(entry.get(role_key)))
+    role = ROLE_NAMES.get(str(entry.get(role_key)))
     if role is None:
         said = clean_line(str(entry.get(role_key)), 40)
         raise BadRowError(f'has none of the known forms: its message {number} has the {role_key} "{said}"')
