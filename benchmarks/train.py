@@ -183,7 +183,7 @@ def faq(bench: Bench) -> dict[str, Any]:
     settings = {
         "folder": bench.folder, "data": str(data), "into": str(bench.work),
         "settings": {"steps": steps, "batch": recipe.batch, "rank": recipe.rank,
-                     "modules": target_modules(base.signature, recipe.targets)},
+                     "modules": target_modules(base.signature, recipe)},
     }  # fmt: skip
     rows = {LORA_CHAT: ours(), f"{LORA_CHAT}, no replay": ours("--set", "rehearsed=0")}
     if bench.options.trl_python:

@@ -59,6 +59,8 @@ TORCH_MODULES = {
     "training/checkpoint.py",
     "training/dataset.py",
     "training/forward.py",
+    "training/layout.py",
+    "training/lower.py",
     "training/prefix_tree.py",
     "training/rehearsal.py",
     "training/room.py",

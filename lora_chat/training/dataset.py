@@ -29,6 +29,12 @@ class Batch:
         """Without padding."""
         return int(self.attention.sum())
 
+    @property
+    def sequences(self) -> list[tuple[int, ...]]:
+        """Its rows without padding."""
+        lengths = self.attention.sum(1).tolist()
+        return [tuple(ids[:length]) for ids, length in zip(self.ids.tolist(), lengths, strict=True)]
+
 
 def tokenise(lessons: Sequence[Lesson], prompt: PromptFormat) -> Dataset:
     """One row for each sequence: ``ids``, ``supervised`` and the ``lesson`` it belongs to.
@@ -53,21 +59,21 @@ def examples_of(dataset: Dataset) -> list[Example]:
 
 def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
     """Cut ``examples`` into batches: see ``together``."""
-    for group in together(examples, most_tokens):
+    for group in together([example.ids for example in examples], most_tokens):
         yield pad([examples[i] for i in group], device)
 
 
-def together(examples: Sequence[Example], most_tokens: int) -> list[list[int]]:
-    """The indices of each batch's examples, ascending: similar lengths, at most ``most_tokens`` (or one example).
+def together(sequences: Sequence[tuple[int, ...]], most_tokens: int) -> list[list[int]]:
+    """The indices of each batch's sequences, ascending: similar lengths, at most ``most_tokens`` (or one sequence).
 
     As few batches as that takes, as even as so few can be: a small one waits for the weights. Tokens of a beginning
-    that examples of a batch share count once.
+    that sequences of a batch share count once.
     """
-    found = _filled(examples, most_tokens)
+    found = _filled(sequences, most_tokens)
     low, high = 1, most_tokens
     while low < high:
         middle = (low + high) // 2
-        even = _filled(examples, middle)
+        even = _filled(sequences, middle)
         if len(even) == len(found):
             found, high = even, middle
         else:
@@ -75,15 +81,15 @@ def together(examples: Sequence[Example], most_tokens: int) -> list[list[int]]:
     return found
 
 
-def _filled(examples: Sequence[Example], most_tokens: int) -> list[list[int]]:
+def _filled(sequences: Sequence[tuple[int, ...]], most_tokens: int) -> list[list[int]]:
     groups: list[list[int]] = []
     tree = PrefixTree()
-    for index in sorted(range(len(examples)), key=lambda each: len(examples[each].ids)):
-        if not groups or tree.grown_by(examples[index].ids) > most_tokens:
+    for index in sorted(range(len(sequences)), key=lambda each: len(sequences[each])):
+        if not groups or tree.grown_by(sequences[index]) > most_tokens:
             groups.append([])
             tree = PrefixTree()
         groups[-1].append(index)
-        tree.add(examples[index].ids)
+        tree.add(sequences[index])
     return [sorted(group) for group in groups]
 
 

@@ -187,5 +187,5 @@ def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature)
     rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
     modules = signature.modules
     features = sum(out + into for out, into in modules.values())
-    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe.targets))
+    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe))
     return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)

@@ -1,15 +1,16 @@
-"""One forward and backward for training. Owns that logits are made only where they count, a few at a time. [torch]
+"""One forward and backward for training. Owns that nothing is made that does not count, or twice. [torch]
 
 The logits of one position of a base with 49,152 tokens take 0.2 MB, and a loss makes four more of their size. So the
 positions that are supervised go through the output head 64 at a time, each piece's gradient is kept at the hidden
 states, and the layers below are run backward once. What a batch's sequences share at their beginnings goes through the
-layers once. Sequences that are longer than what a batch may have keep only what goes into each layer, and make the rest
-again on the way back.
+layers once. What the layers below the first trained one make is remembered (``lower``). Sequences that are longer than
+what a batch may have keep only what goes into each layer, and make the rest again on the way back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -17,9 +18,10 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from lora_chat.models.watch import Check, find_layers
+from lora_chat.models.watch import Check, StopAsked, find_layers
 from lora_chat.training.dataset import Batch, first
-from lora_chat.training.prefix_tree import PrefixTree
+from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree
+from lora_chat.training.lower import Lower
 from lora_chat.training.recipe import LONG
 
 HEAD_ROWS = 64
@@ -38,10 +40,18 @@ class Forward:
         self._apart: bool | None = None
         self._shares: bool | None = None
         """Whether this base can run sequences as a tree; None until a batch of several was seen."""
+        self._remembers: bool | None = None
+        """Whether this base's lower layers can be left out when what they make is known."""
         self._again = False
         """Whether layers keep only what goes into them."""
-        for layer in find_layers(self._causal):
+        layers = find_layers(self._causal)
+        self._lower = Lower(layers)
+        for layer in layers[self._lower.count :]:
             layer.forward = partial(self._layer, layer.forward)
+
+    def know(self, sequences: Iterable[Ids], most_tokens: int) -> None:
+        """These will come again, the first most often: what the lower layers make of them is worth keeping."""
+        self._lower.know(sequences, most_tokens)
 
     def backward(
         self, batch: Batch, sizes: Sequence[int], loss_of: Callable[[int, torch.Tensor], torch.Tensor]
@@ -60,51 +70,61 @@ class Forward:
             self._apart = self._is_apart(first(batch, 1))
         if self._shares is None and self._apart and len(batch.ids) > 1:
             self._shares = self._is_shared(first(batch, 2))
+        if self._remembers is None and self._apart:
+            self._remembers = self._lower.count > 0 and self._is_remembered(first(batch, 1))
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""
         self.look(batch)
-        self._again = batch.ids.numel() > LONG
         if not self._apart:
+            self._again = batch.ids.numel() > LONG
             return supervised_logits(self.tree, batch)
-        return self._shared_states(batch) if len(batch.ids) > 1 and self._can_share(batch) else self._states(batch)
+        layout = self._layout(batch.sequences)
+        self._again = layout.inputs["input_ids"].numel() > LONG
+        return _supervised(layout, self._states(layout, batch.sequences if self._remembers else None), batch)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits of what ``hidden`` gave, (len, vocab), in float32."""
         return (self._causal.get_output_embeddings()(hidden) if self._apart else hidden).float()
 
-    def _states(self, batch: Batch) -> torch.Tensor:
-        decoder = self._causal.get_decoder()
-        states = decoder(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).last_hidden_state
-        found: torch.Tensor = states[:, :-1][batch.supervised]
-        return found
+    def _layout(self, sequences: Sequence[Ids]) -> Layout:
+        """A tree where it gives this base's own states: some have no positions to be told, or attend otherwise."""
+        longest = max(map(len, sequences))
+        window = getattr(self._causal.config, "sliding_window", None) or longest
+        if len(sequences) == 1 or not self._shares or window < longest:
+            return lay_in_rows(sequences, self._causal.device)
+        return lay_in_tree(sequences, self._causal.dtype, self._causal.device)
 
-    def _shared_states(self, batch: Batch) -> torch.Tensor:
-        tree = PrefixTree()
-        for ids, attention in zip(batch.ids.tolist(), batch.attention.sum(1).tolist(), strict=True):
-            tree.add(ids[:attention])
-        self._again = len(tree) > LONG
-        states = self._causal.get_decoder()(
-            input_ids=tree.ids().to(batch.ids.device),
-            position_ids=tree.positions().to(batch.ids.device),
-            attention_mask=tree.attention(self._causal.dtype).to(batch.ids.device),
-            use_cache=False,
-        ).last_hidden_state
-        chosen = [row.nonzero().squeeze(1).tolist() for row in batch.supervised]
-        found: torch.Tensor = states[0, tree.places(chosen).to(states.device)]
-        return found
+    def _states(self, layout: Layout, sequences: Sequence[Ids] | None = None) -> torch.Tensor:
+        """What the layers make, (rows, columns, hidden); the lower ones are only run for ``sequences`` not known."""
+        below = layout.put(self._lower.states(sequences, self._below)) if sequences else None
+        with nullcontext() if below is None else self._lower.given(below):
+            states: torch.Tensor = self._causal.get_decoder()(**layout.inputs, use_cache=False).last_hidden_state
+        return states
 
-    def _can_share(self, batch: Batch) -> bool:
-        """Whether a tree gives this base's own states: some have no positions to be told, or attend otherwise."""
-        window = getattr(self._causal.config, "sliding_window", None)
-        return bool(self._shares) and (window or batch.ids.shape[1]) >= batch.ids.shape[1]
+    def _below(self, sequences: Sequence[Ids]) -> list[torch.Tensor]:
+        """What the lower layers make of ``sequences``, (len, hidden) each."""
+        layout = self._layout(sequences)
+        return layout.of(self._lower.reached(lambda: self._states(layout)))
 
     def _is_shared(self, two: Batch) -> bool:
         if "position_ids" not in signature(self._causal.get_decoder().forward).parameters:
             return False
+        device = self._causal.device
+        both = lay_in_rows(two.sequences, device), lay_in_tree(two.sequences, self._causal.dtype, device)
         with torch.no_grad():
-            alone, shared = self._states(two), self._shared_states(two)
-        return bool(torch.allclose(alone, shared, rtol=1e-4, atol=1e-4 * float(alone.abs().max())))
+            return _are_close(*(_supervised(each, self._states(each), two) for each in both))
+
+    def _is_remembered(self, one: Batch) -> bool:
+        """Whether the upper layers need nothing of the lower ones but what comes out of the last."""
+        layout = self._layout(one.sequences)
+        try:
+            with torch.no_grad():
+                return _are_close(self._states(layout), self._states(layout, one.sequences))
+        except StopAsked:
+            raise
+        except Exception:  # its own code does not find what they would have handed on
+            return False
 
     def _is_apart(self, batch: Batch) -> bool:
         """Whether the head alone makes the logits: some bases scale or cap them, and only their own code knows."""
@@ -115,8 +135,9 @@ class Forward:
             return False
         with torch.no_grad():
             whole = supervised_logits(self.tree, batch).float()
-            made = torch.cat([head(piece).float() for piece in self._states(batch).split(HEAD_ROWS)])
-        return bool(torch.allclose(whole, made, rtol=1e-4, atol=1e-4 * float(whole.abs().max())))
+            layout = lay_in_rows(batch.sequences, batch.ids.device)
+            states = _supervised(layout, self._states(layout), batch)
+            return _are_close(whole, torch.cat([head(piece).float() for piece in states.split(HEAD_ROWS)]))
 
     def _layer(self, forward: Callable[..., Any], *inputs: Any, **named: Any) -> Any:
         if not self._again or not torch.is_grad_enabled():
@@ -141,6 +162,16 @@ def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:
 def supervised_targets(batch: Batch) -> torch.Tensor:
     """The ids that should be predicted there, (supervised,)."""
     return batch.ids[:, 1:][batch.supervised]
+
+
+def _supervised(layout: Layout, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Of ``states`` those from which a supervised token is predicted, (supervised, hidden), row by row of the batch."""
+    rows = zip(layout.places, batch.supervised, strict=True)
+    return states.flatten(0, 1)[torch.cat([places[:-1][row[: len(places) - 1]] for places, row in rows])]
+
+
+def _are_close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(torch.allclose(one, other, rtol=1e-4, atol=1e-4 * float(one.abs().max())))
 
 
 def _gradient(piece: torch.Tensor) -> torch.Tensor:

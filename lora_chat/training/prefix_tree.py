@@ -68,6 +68,6 @@ class PrefixTree:
             sees[place, place] = True
         return torch.zeros(sees.shape, dtype=dtype).masked_fill(~sees, torch.finfo(dtype).min)[None, None]
 
-    def places(self, chosen: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Where the ``chosen`` indices of each added sequence stand, one after the other, (chosen,)."""
-        return torch.tensor([path[index] for path, some in zip(self._paths, chosen, strict=True) for index in some])
+    def places(self) -> list[torch.Tensor]:
+        """Where each added sequence's tokens stand, (len,) each."""
+        return [torch.tensor(path) for path in self._paths]

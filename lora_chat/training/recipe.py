@@ -6,6 +6,7 @@ end when held-out examples get worse.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -58,6 +59,8 @@ class Recipe:
     microbatch_tokens: int = LONG
     """Tokens, padding included, per forward: bounds memory. On the default base 128 take 0.15 GB less, and a step of
     six lessons then 3.4 s instead of 2.5; above ``LONG`` the layers would be made again."""
+    upper: float = 1.0
+    """The share of the layers that is adapted, from the output down."""
 
     @property
     def rule(self) -> str:
@@ -88,6 +91,7 @@ _HANDFUL = Recipe(
     learnt_probability=0.7,
     heldout=0,
     patience=0,
+    upper=0.5,
 )
 
 
@@ -121,15 +125,19 @@ def reasons(lessons: int, base_parameters: int) -> str:
     return f"{amount}; a base of {base_parameters / 1e6:,.0f} M parameters gets {share} of the full rate"
 
 
-def target_modules(signature: BaseSignature, targets: Targets) -> list[str]:
-    """Full names of the modules that ``targets`` means on this base; what is not below an attention is the MLP."""
+def target_modules(signature: BaseSignature, recipe: Recipe) -> list[str]:
+    """Full names of the modules that ``recipe`` adapts on this base; what is not below an attention is the MLP."""
     attention = {name for name in signature.modules if "attn" in name or "attention" in name}
-    chosen = {
-        "all": set(signature.modules),
-        "attention": attention,
-        "mlp": set(signature.modules) - attention,
-    }[targets]
-    return sorted(chosen or signature.modules)
+    kinds = {"all": set(signature.modules), "attention": attention, "mlp": set(signature.modules) - attention}
+    chosen = kinds[recipe.targets] or kinds["all"]
+    layers = 1 + max(map(_layer, chosen))
+    lowest = layers - math.ceil(layers * recipe.upper)
+    return sorted(name for name in chosen if _layer(name) >= lowest)
+
+
+def _layer(module: str) -> int:
+    """The number of the layer that a module is in, counted from the input."""
+    return next((int(part) for part in module.split(".") if part.isdigit()), 0)
 
 
 def _collection(lessons: int) -> Recipe:

@@ -100,7 +100,7 @@ def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torc
     loss, drift, count = 0.0, 0.0, 0
     anchors = rehearsal.measured
     with torch.no_grad():
-        for group in together([anchor.example for anchor in anchors], most_tokens):
+        for group in together([anchor.example.ids for anchor in anchors], most_tokens):
             batch = pad([anchors[i].example for i in group], device)
             targets = supervised_targets(batch)
             sizes = in_pieces(len(targets))

@@ -139,7 +139,7 @@ def check_room(recipe: Recipe, signature: BaseSignature, paths: Paths) -> None:
 
 def room_for(recipe: Recipe, signature: BaseSignature) -> int:
     """Bytes that a training takes on the disk at most: weights, two moments and the best ones in each checkpoint."""
-    modules = target_modules(signature, recipe.targets)
+    modules = target_modules(signature, recipe)
     adapter = 4 * sum(recipe.rank * sum(signature.modules[name]) for name in modules)
     return adapter * ((4 if recipe.heldout else 3) * _CHECKPOINTS + 2) + (1 << 20)
 

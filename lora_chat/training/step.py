@@ -39,7 +39,7 @@ def add_gradients(
     supervised = sum(sum(each.supervised[1:]) for each in lessons)
     weight = recipe.rehearsal_weight / max(1, sum(len(anchor.tokens) for anchor in anchors))
     total, learnt, tokens = 0.0, True, 0
-    for group in together(examples, recipe.microbatch_tokens):
+    for group in together([each.ids for each in examples], recipe.microbatch_tokens):
         batch = pad([examples[i] for i in group], device)
         base = predictions([anchors[i - len(lessons)] for i in group if i >= len(lessons)], device)
         targets = supervised_targets(batch)

@@ -22,7 +22,7 @@ def trainable_twin(base: BaseModel, signature: BaseSignature, recipe: Recipe) ->
     config = LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
-        target_modules=target_modules(signature, recipe.targets),
+        target_modules=target_modules(signature, recipe),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

@@ -154,6 +154,8 @@ class _Run:
         self.tree = trainable_twin(self.base, self.signature, self.recipe)
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
+        again = [*(anchor.example for anchor in self.rehearsal.rehearsed), *self.lessons, *self.heldout]
+        self.forward.know([example.ids for example in again], self.recipe.microbatch_tokens)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
@@ -172,11 +174,11 @@ class _Run:
 
     def learn(self) -> Iterator[TrainingEvent]:
         """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
+        self.forward.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
         if self.position is None:
             self.before = self.evaluate(), self.rehearsal.measured_loss
             if self.before[0] is not None:
                 yield self.evaluated(self.before[0])
-            self.forward.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
             self.began = self.clock()
         samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         while not self.stopped_because:

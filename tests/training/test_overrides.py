@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.01,
     "gradient_clip": 0.5,
     "microbatch_tokens": 384,
+    "upper": 0.25,
 }
 
 

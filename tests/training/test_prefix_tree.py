@@ -24,8 +24,7 @@ def test_each_beginning_stands_once_and_every_sequence_can_be_read_off(rows: lis
     assert len(tree) == len({tuple(row[: end + 1]) for row in rows for end in range(len(row))})
     ids, positions = tree.ids()[0], tree.positions()[0]
     sees = tree.attention(torch.float32)[0, 0] == 0
-    places = tree.places([range(len(row)) for row in rows]).split([len(row) for row in rows])
-    for row, at in zip(rows, places, strict=True):
+    for row, at in zip(rows, tree.places(), strict=True):
         assert ids[at].tolist() == row
         assert positions[at].tolist() == list(range(len(row)))
         for index, place in enumerate(at.tolist()):
@@ -40,7 +39,7 @@ def test_it_says_before_how_long_it_would_be(rows: list[list[int]], another: lis
     assert len(tree) == expected
 
 
-def test_only_the_chosen_places_are_given_in_the_order_of_the_sequences() -> None:
+def test_places_are_in_the_order_of_the_sequences() -> None:
     tree = tree_of([[5, 6, 7], [5, 6, 8], [9]])
     assert tree.ids().tolist() == [[5, 6, 7, 8, 9]]
-    assert tree.places([[1, 2], [1, 2], [0]]).tolist() == [1, 2, 1, 3, 4]
+    assert [at.tolist() for at in tree.places()] == [[0, 1, 2], [0, 1, 3], [4]]

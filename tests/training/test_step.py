@@ -117,7 +117,7 @@ def test_batches_are_few_and_even(lengths: list[int], most: int) -> None:
             tree.add(examples[index].ids)
         return len(tree)
 
-    groups = together(examples, most)
+    groups = together([each.ids for each in examples], most)
     assert sorted(index for group in groups for index in group) == list(range(len(examples)))
     assert all(group == sorted(group) for group in groups)
     assert all(len(group) == 1 or size(group) <= most for group in groups)
@@ -131,5 +131,5 @@ def test_batches_are_few_and_even(lengths: list[int], most: int) -> None:
 
 def test_a_rest_is_not_left_alone() -> None:
     examples = [example(20, seed) for seed in range(6)]
-    sizes = [len(group) for group in together(examples, len(SYSTEM) + 5 * 20)]
+    sizes = [len(group) for group in together([each.ids for each in examples], len(SYSTEM) + 5 * 20)]
     assert sizes == [3, 3]
