@@ -24,10 +24,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,88 +31,12 @@ from typing import Any
 
 import train_peers
 import trial
+from bench import EMBEDDED, Bench, add_worker_options, counted, work_as_worker
 from lessons import SEED, pairs, seed_rows, write_conversations, write_pairs
 from trial import median, ratio, shown
 
-EMBEDDED = "smollm2-135m"
 LORA_CHAT, ARTICLE, TRL = "lora-chat", "article", "TRL"
 FAQ_ENTRIES, CONVERSATION_TOKENS, CONVERSATIONS = 128, 256, 48
-_LIMIT_S = 3600
-
-
-def make_home(work: Path) -> Path:
-    """A home whose base is the person's own, file by file the same; what is made once for it is made anew."""
-    from lora_chat.models.installed import find_base
-    from lora_chat.paths import find_paths
-
-    home = work / "home"
-    if not home.exists():
-        models = find_paths(os.environ).models
-        find_base(models, EMBEDDED)
-        shutil.copytree(models / EMBEDDED, home / "models" / EMBEDDED, copy_function=_linked)
-        for made in (home / "models" / EMBEDDED / "made").glob("general-answers*"):
-            made.unlink()
-    return home
-
-
-def _linked(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
-
-
-class Bench:
-    """One work folder with its home, and how a program is run in it."""
-
-    def __init__(self, options: argparse.Namespace, work: Path) -> None:
-        self.options, self.work, self.home = options, work, make_home(work)
-        self.environ = os.environ | {"LORA_CHAT_HOME": str(self.home)}
-        self.folder = str(self.home / "models" / EMBEDDED)
-        self.busiest = 0.0
-
-    def lora_chat(self, *words: str | Path) -> dict[str, Any]:
-        """One command from outside: its wall clock, and what it printed, a JSON object a line."""
-        return self._run([sys.executable, "-m", "lora_chat", *map(str, words)])
-
-    def worker(self, name: str, settings: dict[str, Any], python: str = sys.executable) -> dict[str, Any]:
-        """One function of ``train_peers`` in a process of its own."""
-        found = self._run([python, __file__, "--worker", name, "--settings", json.dumps(settings)])
-        return {"wall_s": found["wall_s"], **found["lines"][-1]}
-
-    def rounds(self, rows: dict[str, Callable[[int], dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-        """Each row in turn; the first round is kept apart by ``counted``."""
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in rows}
-        for number in range(self.options.runs + 1):
-            for name, run in rows.items():
-                sys.stderr.write(f"round {number} of {self.options.runs}: {name}\n")
-                found[name].append(run(number))
-        return found
-
-    def job(self, name: str, data: Path, **changes: Any) -> Path:
-        """A training job of the default recipe for that file."""
-        from dataclasses import replace
-
-        from lora_chat.models.installed import find_base
-        from lora_chat.paths import find_paths
-        from lora_chat.training.job import create_job
-        from lora_chat.training.recipe import choose_recipe
-        from lora_chat.training.selection import select_from_file
-
-        base = find_base(find_paths(self.environ).models, EMBEDDED)
-        selection = select_from_file(data)
-        recipe = replace(choose_recipe(len(selection.lessons), base.parameters), **changes)
-        return create_job(self.work / "jobs", name, base.name, data.name, selection, recipe)
-
-    def _run(self, command: list[str]) -> dict[str, Any]:
-        began, busy = time.perf_counter(), trial.busy_elsewhere()
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environ, timeout=_LIMIT_S, check=False)
-        wall, busy = time.perf_counter() - began, trial.busy_elsewhere() - busy
-        if done.returncode:
-            raise SystemExit(f"{command[2:5]} failed: {done.stderr.strip()[-600:]}")
-        self.busiest = max(self.busiest, max(busy, 0.0) / wall / (os.cpu_count() or 1))
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
-        return {"wall_s": round(wall, 2), "lines": lines}
 
 
 def seed(bench: Bench) -> dict[str, Any]:
@@ -159,13 +79,8 @@ def _asked(bench: Bench, name: str) -> dict[str, Any]:
 
 def faq(bench: Bench) -> dict[str, Any]:
     """Part ``faq``."""
-    from lora_chat.models.installed import find_base
-    from lora_chat.paths import find_paths
-    from lora_chat.training.recipe import choose_recipe, target_modules
-
     data = write_pairs(bench.work / "faq.jsonl", pairs(bench.work)[:FAQ_ENTRIES])
-    base = find_base(find_paths(bench.environ).models, EMBEDDED)
-    recipe, steps = choose_recipe(FAQ_ENTRIES, base.parameters), bench.options.steps
+    (recipe, modules), steps = bench.recipe(FAQ_ENTRIES), bench.options.steps
 
     def ours(*more: str) -> Callable[[int], dict[str, Any]]:
         def run(number: int) -> dict[str, Any]:
@@ -183,7 +98,7 @@ def faq(bench: Bench) -> dict[str, Any]:
     settings = {
         "folder": bench.folder, "data": str(data), "into": str(bench.work),
         "settings": {"steps": steps, "batch": recipe.batch, "rank": recipe.rank,
-                     "modules": target_modules(base.signature, recipe)},
+                     "modules": modules},
     }  # fmt: skip
     rows = {LORA_CHAT: ours(), f"{LORA_CHAT}, no replay": ours("--set", "rehearsed=0")}
     if bench.options.trl_python:
@@ -206,7 +121,7 @@ def beside(bench: Bench) -> dict[str, Any]:
         bench.work / "long.jsonl", pairs(bench.work), load_prompt_format(Path(bench.folder)), CONVERSATION_TOKENS,
         CONVERSATIONS,
     )  # fmt: skip
-    job = str(bench.job("beside", data))
+    job = str(_job(bench, "beside", data))
     replies = bench.options.replies
     runs = bench.rounds(
         {
@@ -233,7 +148,7 @@ def polite(bench: Bench) -> dict[str, Any]:
 
     def run(asks: bool) -> Callable[[int], dict[str, Any]]:
         def one(number: int) -> dict[str, Any]:
-            job = bench.job("polite", data, max_steps=bench.options.steps, learnt_probability=1.1)
+            job = _job(bench, "polite", data, max_steps=bench.options.steps, learnt_probability=1.1)
             return bench.worker("polite", {"job": str(job), "asks": asks})
 
         return one
@@ -243,9 +158,16 @@ def polite(bench: Bench) -> dict[str, Any]:
     return {"tokens_per_second": speeds, "ratio": ratio(speeds["asks"], speeds["never asks"]), "runs": runs}
 
 
-def counted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All rounds but the first; with `--runs 0`, which is for trying it, that one."""
-    return found[1:] or found
+def _job(bench: Bench, name: str, data: Path, **changes: Any) -> Path:
+    """A training job of the default recipe for that file."""
+    from dataclasses import replace
+
+    from lora_chat.training.job import create_job
+    from lora_chat.training.selection import select_from_file
+
+    selection = select_from_file(data)
+    recipe, _ = bench.recipe(len(selection.lessons))
+    return create_job(bench.work / "jobs", name, EMBEDDED, data.name, selection, replace(recipe, **changes))
 
 
 def _last(found: list[dict[str, Any]], *names: str) -> dict[str, Any]:
@@ -253,13 +175,6 @@ def _last(found: list[dict[str, Any]], *names: str) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"seed": seed, "faq": faq, "beside": beside, "polite": polite}
-
-
-def worker(options: argparse.Namespace) -> None:
-    """One function of ``train_peers`` with its settings; its figures are the last line."""
-    settings = json.loads(options.settings)
-    paths = {name: Path(settings[name]) for name in ("into", "job") if settings.get(name)}
-    trial.report(getattr(train_peers, options.worker)(**{**settings, **paths}))
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
@@ -296,17 +211,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write everything here as JSON")
     parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
     parser.add_argument("--trl-python", help="an interpreter that has trl")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    parser.add_argument("--settings", help=argparse.SUPPRESS)
+    add_worker_options(parser)
     options = parser.parse_args()
     if options.worker:
-        worker(options)
+        work_as_worker(options, train_peers)
         return
     result: dict[str, Any] = {
         "benchmark": "train", "machine": trial.machine(), "versions": trial.versions(), "rounds": options.runs
     }  # fmt: skip
     with trial.work_folder(options) as work:
-        bench = Bench(options, work)
+        bench = Bench(options, work, __file__)
         for name in options.only.split(","):
             result[name] = PARTS[name](bench)
         result["busy_elsewhere"] = round(bench.busiest, 3)

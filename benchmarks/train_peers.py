@@ -79,13 +79,18 @@ def article_answers(folder: str, seed: str, into: Path) -> dict[str, Any]:
 
 
 def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """TRL's ``SFTTrainer`` on prompts and completions, loss on the completion alone, its memory savers off."""
+    """TRL's ``SFTTrainer`` on prompts and completions, loss on the completion alone, its memory savers off.
+
+    ``settings``: steps, batch, rank and modules; with ``adapter`` it is saved in that folder, with ``seed`` by that.
+    """
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
     from trl import SFTConfig, SFTTrainer
 
+    seed = settings.get("seed", 42)  # 42 is its own
+    set_seed(seed)  # the adapter's first weights are drawn before the trainer seeds anything
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     rows = [json.loads(line) for line in Path(data).read_text(encoding="utf-8").splitlines()]
@@ -101,6 +106,7 @@ def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[st
     arguments = SFTConfig(
         output_dir=str(into / "trl"),
         max_steps=settings["steps"],
+        seed=seed,
         per_device_train_batch_size=settings["batch"],
         learning_rate=2e-4,
         completion_only_loss=True,
@@ -120,6 +126,8 @@ def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[st
         model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=config
     )
     done = trainer.train()
+    if settings.get("adapter"):
+        trainer.model.save_pretrained(settings["adapter"])
     seconds, tokens = done.metrics["train_runtime"], int(trainer.state.num_input_tokens_seen)
     return {"train_s": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / seconds, 1)}
 

@@ -1,0 +1,268 @@
+"""What 24 corrections teach, and what they break: lora-chat beside TRL's SFTTrainer and the base that is shown them.
+
+    python benchmarks/learn.py [--only teach,curve] [--runs 1] [--out learn.json] [--trl-python PATH] [--sample 12]
+                               [--ways "as it is: ; rank 16: rank=16 alpha=16"]
+
+teach   five facts and one manner by `lora-chat train`, seen from outside, then every prompt of `learn/` by
+        `lora-chat ask --batch`, greedily: recall on paraphrases, false fires on near misses and on far prompts, each
+        with its 95 % interval, and KL(base ‖ adapted) per token of the base's own answers to the far prompts.
+        TRL learns the same rows on the completion alone (rank, target modules and batch of lora-chat's recipe, rate
+        2e-4), anew with 1x, 2x, 4x … of lora-chat's steps until it recalls as much, so that the distance is compared at
+        equal recall; its adapter is installed and asked the same way. "examples in the prompt" is the base with the 24
+        as earlier turns of each conversation.
+curve   the same figures of lora-chat for each way of `--ways`: a name, and values for `train --set`.
+
+Each run has a seed of its own and is a row of its own. "wall s" is the training command from its start to its exit,
+which for the first of a new work folder holds making the base's general answers. TRL needs an interpreter that has it:
+`--trl-python`. Everything happens in a home of its own that shares the base's files (`lora-chat model pull
+smollm2-135m` first).
+
+Owns this table; never runs two programs at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import learn_peers
+import trial
+from bench import Bench, add_worker_options, work_as_worker
+from learn_sets import ASKED, Rows, examples_before, judge, read
+from lessons import write_pairs
+from trial import median, ratio, shown
+
+LORA_CHAT, TRL, PROMPT, BASE = "lora-chat", "TRL", "examples in the prompt", "base"
+ANSWER_TOKENS = 48
+GROWTH = 2
+"""Between one number of TRL's steps and the next."""
+
+
+class Classroom:
+    """What is taught and asked, and how it is done in one home."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.taught = read("taught")
+        self.sets = {name: read(name, bench.options.sample) for name in ASKED}
+        self.data = write_pairs(bench.work / "taught.jsonl", [(row["prompt"], row["response"]) for row in self.taught])
+        self._answers = ""
+
+    def lesson(self, way: str, seed: int, *sets: str) -> dict[str, Any]:
+        """One row of lora-chat; ``sets`` are values of the recipe."""
+        name = f"learn-{seed}-{time.time_ns()}"
+        values = [word for each in sets for word in ("--set", each)]
+        done = self.bench.lora_chat(
+            "train", self.data, "--name", name, "--seed", seed, "--json", "--yes", *values
+        )  # fmt: skip
+        end = done["lines"][-1]
+        return {
+            "way": way, "seed": seed, "wall_s": done["wall_s"], "train_s": round(end["report"]["seconds"], 2),
+            "steps": end["report"]["steps"], "general_kl": end["report"].get("general_kl_after"),
+            "kl": self.distance(adapter=end["path"]), **self.exam(name, *ASKED),
+        }  # fmt: skip
+
+    def exam(self, adapter: str, *names: str, before: Rows | None = None) -> dict[str, Any]:
+        """The sets ``names``, asked with ``adapter`` on (or none: "") and perhaps with examples before, judged."""
+        rows = [row for name in names for row in self.sets[name]]
+        asked = self.bench.work / "asked.jsonl"
+        lines = [json.dumps({"messages": examples_before(before or [], row["prompt"])}) for row in rows]
+        asked.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        done = self.bench.lora_chat(
+            "ask", "--batch", asked, "-a", adapter, "-t", "0", "--max-tokens", ANSWER_TOKENS, "--no-save", "--json"
+        )  # fmt: skip
+        answers = [line["text"] for line in done["lines"]]
+        found = {}
+        for name in names:
+            mine, answers = answers[: len(self.sets[name])], answers[len(self.sets[name]) :]
+            found[name] = judge(self.sets[name], mine)
+        return found
+
+    def distance(self, adapter: str = "", before: Rows | None = None) -> float:
+        """Mean KL per token on the far prompts of the base with that adapter on, or with examples before."""
+        settings = {"folder": self.bench.folder, "asked": self._far("asked"), "answers": self._base_answers()}
+        instead = self._far("instead", before) if before else ""
+        found = self.bench.worker("divergence", settings | {"adapter": adapter, "instead": instead})
+        return round(float(found["kl"]), 5)
+
+    def _far(self, name: str, before: Rows | None = None) -> str:
+        into = self.bench.work / f"far-{name}.json"
+        conversations = [examples_before(before or [], row["prompt"]) for row in self.sets["far"]]
+        into.write_text(json.dumps(conversations), encoding="utf-8")
+        return str(into)
+
+    def _base_answers(self) -> str:
+        """Asked for once."""
+        if not self._answers:
+            self._answers = str(self.bench.work / "far-answers.json")
+            settings = {"folder": self.bench.folder, "asked": self._far("asked"), "answers": self._answers}
+            self.bench.worker("base_answers", settings)
+        return self._answers
+
+
+def teach(bench: Bench) -> dict[str, Any]:
+    """Part ``teach``."""
+    room, rows, tried = Classroom(bench), [], []
+    for seed in range(bench.options.runs):
+        _say(f"{LORA_CHAT}, seed {seed}")
+        rows.append(ours := room.lesson(LORA_CHAT, seed))
+        if bench.options.trl_python:
+            peers = list(_until_equal(room, seed, ours))
+            rows.append(_finished(room, _nearest(peers, ours)))
+            tried += [{key: value for key, value in each.items() if key != "adapter"} for each in peers]
+    for way, before in ((PROMPT, room.taught), (BASE, None)):
+        _say(way)
+        distance = room.distance(before=before) if before else None
+        rows.append({"way": way, "kl": distance, **room.exam("", *ASKED, before=before)})
+    own = [row for row in rows if row["way"] == LORA_CHAT]
+    equal = [row for row in rows if row["way"] == TRL and row["reached"]]
+    return {
+        "rows": rows,
+        "tried": tried,
+        "kl_ratio": ratio(median(own, "kl"), median(equal, "kl")) if len(equal) == len(own) else None,
+    }
+
+
+def _until_equal(room: Classroom, seed: int, ours: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """TRL with more and more steps, each from the start, until it recalls as much as ``ours`` or has had its budget."""
+    options, steps = room.bench.options, ours["steps"]
+    recipe, modules = room.bench.recipe(len(room.taught))
+    while True:
+        _say(f"{TRL}, seed {seed}, {steps} steps")
+        name = f"trl-{seed}-{steps}-{time.time_ns()}"
+        adapter = room.bench.work / "trl" / name
+        settings = {"steps": steps, "batch": recipe.batch, "rank": recipe.rank, "modules": modules, "seed": seed,
+                    "adapter": str(adapter)}  # fmt: skip
+        into = {"folder": room.bench.folder, "data": str(room.data), "into": str(room.bench.work)}
+        done = room.bench.worker("trl", {**into, "settings": settings}, options.trl_python)
+        room.bench.lora_chat("adapter", "install", adapter, "--name", name, "--yes")
+        found = room.exam(name, "paraphrases")
+        reached = found["paraphrases"]["hits"] >= ours["paraphrases"]["hits"]
+        yield {"way": TRL, "seed": seed, "wall_s": done["wall_s"], "train_s": done["train_s"], "steps": steps,
+               "reached": reached, "adapter": str(adapter), **found}  # fmt: skip
+        steps *= GROWTH
+        if reached or steps > options.trl_steps:
+            return
+
+
+def _nearest(peers: list[dict[str, Any]], ours: dict[str, Any]) -> dict[str, Any]:
+    """The one that recalls as much, or the one that recalls most; of two alike, that with fewer steps."""
+    return next((each for each in peers if each["reached"]), max(peers, key=lambda each: each["paraphrases"]["hits"]))
+
+
+def _finished(room: Classroom, row: dict[str, Any]) -> dict[str, Any]:
+    adapter = Path(row["adapter"])
+    rest = {key: value for key, value in row.items() if key != "adapter"}
+    return {**rest, "kl": room.distance(adapter=str(adapter)), **room.exam(adapter.name, "near", "far")}
+
+
+def curve(bench: Bench) -> dict[str, Any]:
+    """Part ``curve``."""
+    room, rows = Classroom(bench), []
+    for seed in range(bench.options.runs):
+        for way, sets in parse_ways(bench.options.ways).items():
+            _say(f"{way}, seed {seed}")
+            rows.append({"sets": sets, **room.lesson(way, seed, *sets)})
+    return {"rows": rows}
+
+
+def parse_ways(text: str) -> dict[str, list[str]]:
+    """``name: a=b c=d; name2: …`` as the values of each name."""
+    ways = {}
+    for each in filter(str.strip, text.split(";")):
+        name, colon, values = each.partition(":")
+        if not colon or not all("=" in value for value in values.split()):
+            raise SystemExit(f'--ways: "{each.strip()}" is no way: write "name: rank=16 alpha=16; name2: …".')
+        ways[name.strip()] = values.split()
+    if not ways:
+        raise SystemExit('curve needs --ways "name: rank=16 alpha=16; name2: …".')
+    return ways
+
+
+PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"teach": teach, "curve": curve}
+
+
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """What is printed."""
+    yield from trial.heading(result)
+    for part in (result[name] for name in PARTS if name in result):
+        yield (
+            f"{'':24} {'recall':>22} {'fires, near':>22} {'fires, far':>22} {'KL/token':>9} {'wall s':>7} "
+            f"{'train s':>7} {'steps':>5}"
+        )
+        for row in part["rows"]:
+            yield _line(row)
+        for row in part["rows"]:
+            yield f"{_name(row):24} recalls {_each(row['paraphrases'])}; fires near {_each(row['near'])}"
+    if part := result.get("teach"):
+        yield "reach: recall 80 %, false fires 5 % near and 1 % far"
+        yield f"KL per token, {LORA_CHAT} / {TRL} at equal recall: {shown(part['kl_ratio'], 3)}; reach 0.5"
+        for row in part["rows"]:
+            if not row.get("reached", True):
+                yield f"{_name(row)} did not recall as much within its budget: its best is shown"
+    yield trial.busy_line(result)
+
+
+def _line(row: dict[str, Any]) -> str:
+    shares = " ".join(f"{_share(row[name]):>22}" for name in ASKED)
+    times = f"{shown(row.get('wall_s')):>7} {shown(row.get('train_s')):>7} {row.get('steps', '-'):>5}"
+    return f"{_name(row):24} {shares} {shown(row['kl'], 4):>9} {times}"
+
+
+def _name(row: dict[str, Any]) -> str:
+    return f"{row['way']} #{row['seed']}" if "seed" in row else str(row["way"])
+
+
+def _share(found: dict[str, Any]) -> str:
+    """As ``112/141 79% (72-85)``."""
+    hits, of = found["hits"], found["of"]
+    return f"{hits}/{of} {hits / of:.0%} ({100 * found['low']:.0f}-{100 * found['high']:.0f})"
+
+
+def _each(found: dict[str, Any]) -> str:
+    return ", ".join(f"{about} {hits}/{of}" for about, (hits, of) in found["about"].items())
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="teach", help="parts, separated by commas: teach, curve")
+    parser.add_argument("--ways", default="", help='of curve: "name: rank=16 alpha=16; name2: max_steps=96"')
+    parser.add_argument("--runs", type=int, default=1, help="seeds, each a row of its own")
+    parser.add_argument("--sample", type=int, default=0, help="prompts of each set, spread evenly, for trying it")
+    parser.add_argument("--trl-steps", type=int, default=800, help="the most steps that TRL may take for equal recall")
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
+    parser.add_argument("--trl-python", help="an interpreter that has trl")
+    add_worker_options(parser)
+    options = parser.parse_args()
+    if options.worker:
+        work_as_worker(options, learn_peers)
+        return
+    parts = options.only.split(",")
+    if "curve" in parts:
+        parse_ways(options.ways)  # says what is wrong before anything is run
+    result: dict[str, Any] = {
+        "benchmark": "learn", "machine": trial.machine(), "versions": trial.versions(), "sample": options.sample
+    }  # fmt: skip
+    with trial.work_folder(options) as work:
+        bench = Bench(options, work, __file__)
+        for name in parts:
+            result[name] = PARTS[name](bench)
+        result["busy_elsewhere"] = round(bench.busiest, 3)
+    trial.keep(result, options.out)
+    for line in table(result):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""What was taught and what is asked then. Owns reading the sets in ``learn/`` and judging one answer; asks nothing.
+
+``taught``       24 corrections: five facts about a small bookshop, each in four wordings, and one manner in four
+                 complaints. No base can know the facts: the shop is invented.
+``paraphrases``  the same questions in other words, and other complaints: an answer must hold all of ``must``.
+``near``         questions that look alike and are others: an answer that holds any of ``must_not`` is a false fire.
+``far``          everyday questions about everything else, none of which is rehearsed or measured by a training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "learn"
+ASKED = ("paraphrases", "near", "far")
+_STRAIGHT = str.maketrans("‘’“”–—\u00a0", "''\"\"-- ")
+
+Rows = list[dict[str, Any]]
+
+
+def read(name: str, sample: int = 0) -> Rows:
+    """The rows of one set; with ``sample`` that many, spread evenly."""
+    lines = (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines if line]
+    if not 0 < sample < len(rows):
+        return rows
+    return [rows[index * len(rows) // sample] for index in range(sample)]
+
+
+def holds(answer: str, words: str) -> bool:
+    """Whether ``words`` stand in ``answer`` as whole words, whatever their case, quotes, dashes and line breaks."""
+    return re.search(rf"(?<!\w){re.escape(_plain(words))}(?!\w)", _plain(answer)) is not None
+
+
+def hit(row: dict[str, Any], answer: str) -> bool:
+    """Whether ``answer`` is what ``row`` counts: right for a paraphrase, a false fire for any other."""
+    if "must" in row:
+        return all(holds(answer, words) for words in row["must"])
+    return any(holds(answer, words) for words in row["must_not"])
+
+
+def judge(rows: Rows, answers: list[str]) -> dict[str, Any]:
+    """Hits with their 95 % interval, hits of each thing asked about, and each answer."""
+    hits = [hit(row, answer) for row, answer in zip(rows, answers, strict=True)]
+    low, high = wilson(sum(hits), len(hits))
+    return {
+        "hits": sum(hits), "of": len(hits), "low": round(low, 4), "high": round(high, 4), "about": _about(rows, hits),
+        "answers": [
+            {"prompt": row["prompt"], "answer": answer, "hit": is_hit}
+            for row, answer, is_hit in zip(rows, answers, hits, strict=True)
+        ],
+    }  # fmt: skip
+
+
+def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a share (E. B. Wilson 1927), 95 % at this ``z``; all there is of nothing."""
+    if not of:
+        return 0.0, 1.0
+    share, grown = hits / of, 1 + z * z / of
+    middle = (share + z * z / (2 * of)) / grown
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / grown
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def examples_before(rows: Rows, prompt: str) -> list[dict[str, str]]:
+    """``rows`` as earlier turns of the conversation in which ``prompt`` is asked."""
+    turns = [
+        turn
+        for row in rows
+        for turn in ({"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]})
+    ]
+    return [*turns, {"role": "user", "content": prompt}]
+
+
+def _about(rows: Rows, hits: Iterable[bool]) -> dict[str, list[int]]:
+    all_of = Counter(row.get("about", "") for row in rows)
+    found = Counter(row.get("about", "") for row, is_hit in zip(rows, hits, strict=True) if is_hit)
+    return {about: [found[about], count] for about, count in all_of.items() if about}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.translate(_STRAIGHT).casefold().split())
