@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 _GROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use (cgroup v2, `memory.max` and what is used of it)."""
+_PIECES = Path("/proc/self/smaps")
+"""Where it says what each piece of this process's memory is."""
+_PIECE = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ...p \S+ \S+ \d+ +(/.*)?")
+_DONT_NEED = 4
+"""``MADV_DONTNEED`` of Linux's ``madvise``."""
 
 
 def give_back() -> None:
@@ -16,6 +25,34 @@ def give_back() -> None:
     gc.collect()
     with suppress(OSError, AttributeError, TypeError):  # another C library; on Windows there is no such name as None
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def let_go(spans: Iterable[tuple[int, int]]) -> None:
+    """Take out of this process what only repeats a file: it is read from there again when it is next used.
+
+    ``spans`` are (address, bytes). Pages that anything was written to stay, as does all where the system does not say
+    what a page is (it is not Linux).
+    """
+    with suppress(OSError, AttributeError):
+        unwritten = list(_unwritten())
+        advise = ctypes.CDLL(None).madvise
+        advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        for address, size in spans:
+            first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
+            end = (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
+            at = bisect_right(unwritten, (first, end)) - 1
+            if at >= 0 and unwritten[at][0] <= first < end <= unwritten[at][1]:
+                advise(first, end - first, _DONT_NEED)
+
+
+def _unwritten() -> Iterator[tuple[int, int]]:
+    """First address and end of each piece that is a file's and has no page of its own, ascending."""
+    found: tuple[int, int] | None = None
+    for line in _PIECES.read_text(encoding="utf-8", errors="replace").splitlines():
+        if piece := _PIECE.match(line):
+            found = (int(piece[1], 16), int(piece[2], 16)) if piece[3] else None
+        elif found and line.startswith("Anonymous:") and line.split()[1] == "0":
+            yield found
 
 
 def used() -> int:

@@ -63,6 +63,7 @@ TORCH_MODULES = {
     "training/lower.py",
     "training/prefix_tree.py",
     "training/rehearsal.py",
+    "training/remembered.py",
     "training/room.py",
     "training/samples.py",
     "training/save.py",

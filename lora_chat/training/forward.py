@@ -9,7 +9,7 @@ what a batch may have keep only what goes into each layer, and make the rest aga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from inspect import signature
@@ -45,13 +45,10 @@ class Forward:
         self._again = False
         """Whether layers keep only what goes into them."""
         layers = find_layers(self._causal)
-        self._lower = Lower(layers)
-        for layer in layers[self._lower.count :]:
+        self.lower = Lower(layers)
+        """The layers that no step changes."""
+        for layer in layers[self.lower.count :]:
             layer.forward = partial(self._layer, layer.forward)
-
-    def know(self, sequences: Iterable[Ids], most_tokens: int) -> None:
-        """These will come again, the first most often: what the lower layers make of them is worth keeping."""
-        self._lower.know(sequences, most_tokens)
 
     def backward(
         self, batch: Batch, sizes: Sequence[int], loss_of: Callable[[int, torch.Tensor], torch.Tensor]
@@ -71,7 +68,7 @@ class Forward:
         if self._shares is None and self._apart and len(batch.ids) > 1:
             self._shares = self._is_shared(first(batch, 2))
         if self._remembers is None and self._apart:
-            self._remembers = self._lower.count > 0 and self._is_remembered(first(batch, 1))
+            self._remembers = self.lower.count > 0 and self._is_remembered(first(batch, 1))
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""
@@ -97,15 +94,15 @@ class Forward:
 
     def _states(self, layout: Layout, sequences: Sequence[Ids] | None = None) -> torch.Tensor:
         """What the layers make, (rows, columns, hidden); the lower ones are only run for ``sequences`` not known."""
-        below = layout.put(self._lower.states(sequences, self._below)) if sequences else None
-        with nullcontext() if below is None else self._lower.given(below):
+        below = layout.put(self.lower.states(sequences, self._below)) if sequences else None
+        with nullcontext() if below is None else self.lower.given(below):
             states: torch.Tensor = self._causal.get_decoder()(**layout.inputs, use_cache=False).last_hidden_state
         return states
 
     def _below(self, sequences: Sequence[Ids]) -> list[torch.Tensor]:
         """What the lower layers make of ``sequences``, (len, hidden) each."""
         layout = self._layout(sequences)
-        return layout.of(self._lower.reached(lambda: self._states(layout)))
+        return layout.of(self.lower.reached(lambda: self._states(layout)))
 
     def _is_shared(self, two: Batch) -> bool:
         if "position_ids" not in signature(self._causal.get_decoder().forward).parameters:

@@ -7,13 +7,14 @@ same others, so that a training which goes on finds the bits it had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 
+from lora_chat.memory import let_go
 from lora_chat.training.dataset import together
 from lora_chat.training.layout import Ids
 
@@ -37,22 +38,39 @@ class Lower:
         """How many there are."""
         self._groups: dict[Ids, list[Ids]] = {}
         self._kept: dict[Ids, torch.Tensor] = {}
+        self._room = KEPT_TOKENS
         self._given: torch.Tensor | None = None
         self._stops = False
         self._in_tuple = False
-        for index, layer in enumerate(layers[: self.count]):
+        self._layers = layers[: self.count]
+        for index, layer in enumerate(self._layers):
             layer.forward = partial(self._layer, layer.forward, last=index == self.count - 1)
 
+    @property
+    def made_by(self) -> str:
+        """How many layers make the states, in which type and where."""
+        weight = next((each for layer in self._layers for each in layer.parameters()), torch.empty(0))
+        return f"layers={self.count} {weight.dtype} {weight.device.type}"
+
     def know(self, sequences: Iterable[Ids], most_tokens: int) -> None:
-        """Keep these once they were made, in groups of ``most_tokens``: the first ``KEPT_TOKENS`` of them."""
-        left, known = KEPT_TOKENS, []
+        """Keep these once they were made, in groups of ``most_tokens``: as many of them as there is room for."""
+        known = []
         for ids in dict.fromkeys(sequences):
-            left -= len(ids)
-            if left >= 0:
+            self._room -= len(ids)
+            if self._room >= 0 and ids not in self._groups:
                 known.append(ids)
         for group in together(known, most_tokens):
             found = [known[i] for i in group]
             self._groups |= dict.fromkeys(found, found)
+
+    def fill(self, states: Mapping[Ids, torch.Tensor]) -> None:
+        """These were made by the same layers before, (len, hidden) each."""
+        device = next((each.device for layer in self._layers for each in layer.parameters()), None)
+        self._kept |= {ids: each.to(device) for ids, each in states.items() if ids in self._groups}
+
+    def kept(self, sequences: Sequence[Ids]) -> dict[Ids, torch.Tensor]:
+        """What is kept of ``sequences``."""
+        return {ids: self._kept[ids] for ids in sequences if ids in self._kept}
 
     def states(self, sequences: Sequence[Ids], make: Make) -> list[torch.Tensor]:
         """What goes into the first trained layer, (len, hidden) for each sequence; ``make`` finds what is not kept."""
@@ -60,6 +78,7 @@ class Lower:
             if ids in self._groups and ids not in self._kept:
                 group = self._groups[ids]
                 self._kept |= zip(group, make(group), strict=True)
+                self._let_go()
         others = [ids for ids in sequences if ids not in self._kept]
         found = self._kept | (dict(zip(others, make(others), strict=True)) if others else {})
         return [found[ids] for ids in sequences]
@@ -85,6 +104,11 @@ class Lower:
             yield
         finally:
             self._given = None
+
+    def _let_go(self) -> None:
+        """Their weights are not needed until something unknown comes: half of a base's file, where it is mapped."""
+        weights = [each for layer in self._layers for each in layer.parameters() if each.device.type == "cpu"]
+        let_go((each.data_ptr(), each.nbytes) for each in weights)
 
     def _layer(self, forward: Callable[..., Any], hidden: torch.Tensor, *more: Any, last: bool, **named: Any) -> Any:
         if self._given is not None:

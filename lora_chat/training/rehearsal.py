@@ -61,6 +61,11 @@ class Rehearsal:
     """The base's on it, nats per token."""
 
     @property
+    def sequences(self) -> list[tuple[int, ...]]:
+        """The ids of everything that is rehearsed or measured."""
+        return [*(anchor.example.ids for anchor in (*self.rehearsed, *self.measured)), self.text.ids]
+
+    @property
     def measured_loss(self) -> float:
         """The base's own loss on ``measured``, nats per token: what was kept of its predictions tells it."""
         kept = [

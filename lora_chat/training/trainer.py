@@ -44,6 +44,7 @@ from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.rehearsal import Rehearsal, moved, prepare
+from lora_chat.training.remembered import STATES, Remembered
 from lora_chat.training.room import check_room
 from lora_chat.training.samples import Samples
 from lora_chat.training.save import save_adapter
@@ -88,7 +89,8 @@ def train(
             check_room(counted, job.recipe, base, signature)
             rehearsal = yield from prepare(base, signature.weights, general_answers, check)
             pace = Pace(general_answers.with_name(PACE), signature.weights)
-            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace)
+            states = general_answers.with_name(STATES)
+            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace, states)
             if checkpoint is not None:
                 began -= checkpoint.seconds[0]
                 yield run.go_on(checkpoint)
@@ -122,6 +124,7 @@ def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began:
     """Measure what was learnt and write the adapter into the job's folder."""
     report = replace(run.report(began), dataset_sha256=dataset_digest((*job.train, *job.heldout)))
     shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
+    run.remembered.keep()
     save_adapter(run.tree, folder / RESULT, job, signature, report)
     return Trained(str(folder / RESULT), replace(report, seconds=run.clock() - began))
 
@@ -141,6 +144,8 @@ class _Run:
     taught: tuple[Lesson, ...]
     """What ``lessons`` were made from."""
     pace: Pace
+    states: Path
+    """Where what the lower layers make of general questions is kept."""
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -154,8 +159,9 @@ class _Run:
         self.tree = trainable_twin(self.base, self.signature, self.recipe)
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
-        again = [*(anchor.example for anchor in self.rehearsal.rehearsed), *self.lessons, *self.heldout]
-        self.forward.know([example.ids for example in again], self.recipe.microbatch_tokens)
+        self.remembered = Remembered(self.states, self.signature.weights, self.forward.lower, self.rehearsal.sequences)
+        known = (example.ids for example in (*self.lessons, *self.heldout))
+        self.forward.lower.know(known, self.recipe.microbatch_tokens)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay

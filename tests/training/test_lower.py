@@ -64,7 +64,7 @@ def forward_of(tree: Any, *known: Example) -> Forward:
     """That has looked at what the base can do."""
     forward = Forward(tree, nothing)
     forward.look(pad([lesson(5), lesson(6)], CPU))
-    forward.know([each.ids for each in known], 60)
+    forward.lower.know([each.ids for each in known], 60)
     return forward
 
 

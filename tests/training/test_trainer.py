@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from lora_chat.adapters.manifest import read_manifest
+from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import load_verified
 from lora_chat.errors import RefusedError, TrainingError
 from lora_chat.models.base_model import BaseModel, load_base_model
@@ -38,7 +39,8 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED
-from lora_chat.training.recipe import target_modules
+from lora_chat.training.job import read_job
+from lora_chat.training.recipe import choose_recipe, target_modules
 from lora_chat.training.rehearsal import divergence, prepare
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
@@ -356,17 +358,19 @@ def test_the_loss_of_a_step_is_the_mean_over_all_its_supervised_tokens(
     assert step.loss == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("upper", [1.0, 0.5])
 def test_one_step_moves_the_weights_as_plain_peft_would(
-    trainer: Trainer, base: BaseModel, tiny_llama: InstalledBase
+    trainer: Trainer, base: BaseModel, tiny_llama: InstalledBase, upper: float
 ) -> None:
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
     from safetensors.torch import load
     from transformers import AutoModelForCausalLM
 
-    found = load(weights_of(trainer.events(FIVE, max_steps=1, rehearsed=0, microbatch_tokens=60, warmup_steps=1)))
+    changes = {"max_steps": 1, "rehearsed": 0, "microbatch_tokens": 60, "warmup_steps": 1, "upper": upper}
+    found = load(weights_of(trainer.events(FIVE, **changes)))
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(tiny_llama.folder, dtype=torch.float32)
-    names = target_modules(tiny_llama.signature, "mlp")
+    names = target_modules(tiny_llama.signature, replace(choose_recipe(5, base.parameters), upper=upper))
     torch.manual_seed(0)
     tree = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=names, task_type="CAUSAL_LM"))
     weights = [each for each in tree.parameters() if each.requires_grad]
@@ -481,11 +485,28 @@ def test_the_base_is_what_it_was(trainer: Trainer, base: BaseModel) -> None:
 
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_opt"])
 def test_what_is_adapted_is_named_by_what_it_is(name: str, request: pytest.FixtureRequest) -> None:
-    signature = request.getfixturevalue(name).signature
-    attention, mlp = target_modules(signature, "attention"), target_modules(signature, "mlp")
+    signature, recipe = request.getfixturevalue(name).signature, replace(choose_recipe(3, 1000), upper=1.0)
+    attention, mlp, every = (
+        target_modules(signature, replace(recipe, targets=targets)) for targets in ("attention", "mlp", "all")
+    )
     assert all(each.rsplit(".", 1)[1] in ("q_proj", "k_proj", "v_proj", "o_proj", "out_proj") for each in attention)
     assert all(each.rsplit(".", 1)[1] in ("gate_proj", "up_proj", "down_proj", "fc1", "fc2") for each in mlp)
-    assert sorted(attention + mlp) == target_modules(signature, "all") == sorted(signature.modules)
+    assert sorted(attention + mlp) == every == sorted(signature.modules)
+
+
+@pytest.mark.parametrize(
+    ("upper", "lowest"), [(1.0, 0), (0.99, 0), (0.967, 0), (0.966, 1), (0.5, 15), (0.34, 19), (0.04, 28), (0.01, 29)]
+)
+def test_the_upper_share_of_the_layers_is_adapted_and_never_none(upper: float, lowest: int) -> None:
+    modules = {f"model.layers.{layer}.mlp.up_proj": (2, 1) for layer in range(30)}
+    signature = BaseSignature("", "", modules, "", "", "")
+    found = target_modules(signature, replace(choose_recipe(3, 1000), upper=upper))
+    assert found == sorted(f"model.layers.{layer}.mlp.up_proj" for layer in range(lowest, 30))
+
+
+def test_modules_without_a_number_are_adapted_all() -> None:
+    signature = BaseSignature("", "", {"body.up": (2, 1), "body.down": (1, 2)}, "", "", "")
+    assert target_modules(signature, choose_recipe(3, 1000)) == ["body.down", "body.up"]
 
 
 @pytest.mark.parametrize("targets", ["mlp", "attention", "all"])
@@ -494,7 +515,7 @@ def test_opt_is_trained_by_the_same_loop(tiny_opt: InstalledBase, tmp_path: Path
     job = make_job(tmp_path, targets=targets)
     events = list(train(opt, tiny_opt.signature, job, tmp_path / "general", nothing))
     adapter = load_verified(Path(trained(events).folder), tiny_opt.signature)
-    assert sorted(adapter.layout.modules) == target_modules(tiny_opt.signature, targets)  # type: ignore[arg-type]
+    assert sorted(adapter.layout.modules) == target_modules(tiny_opt.signature, read_job(job).recipe)
 
 
 # What is written
