@@ -1,6 +1,6 @@
 """``python -m lora_chat`` is the ``lora-chat`` command."""
 
-from lora_chat.cli import main
+from lora_chat.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -107,11 +107,11 @@ def pad(examples: Sequence[Example], device: torch.device) -> Batch:
     return Batch(ids.to(device), attention.to(device), supervised[:, 1:].to(device))
 
 
-def first(batch: Batch, rows: int) -> Batch:
-    """The first rows of a batch alone."""
-    attention = batch.attention[:rows]
+def beginning(batch: Batch, rows: int, columns: int) -> Batch:
+    """The beginnings of the first rows of a batch, every prediction in them counted."""
+    ids, attention = batch.ids[:rows, :columns], batch.attention[:rows, :columns]
     longest = int(attention.sum(1).max())
-    return Batch(batch.ids[:rows, :longest], attention[:, :longest], batch.supervised[:rows, : longest - 1])
+    return Batch(ids[:, :longest], attention[:, :longest], attention[:, 1:longest].bool())
 
 
 def _examples(lesson: Lesson, prompt: PromptFormat) -> list[Example]:

@@ -19,13 +19,15 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from lora_chat.models.watch import Check, StopAsked, find_layers
-from lora_chat.training.dataset import Batch, first
+from lora_chat.training.dataset import Batch, beginning
 from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree
 from lora_chat.training.lower import Lower
 from lora_chat.training.recipe import LONG
 
 HEAD_ROWS = 64
 """Positions whose logits are in memory at once."""
+_LOOKED_AT = 64
+"""Tokens of a sequence that are run both ways to find out what a base can do."""
 
 
 class Forward:
@@ -62,13 +64,14 @@ class Forward:
         torch.autograd.backward(hidden, torch.cat([_gradient(piece) for piece in pieces]))
 
     def look(self, batch: Batch) -> None:
-        """Find out what this base can do, if ``batch`` is the first: the first rows of it are run both ways."""
+        """Find out what this base can do, if ``batch`` is the first: a little of it is run both ways."""
         if self._apart is None:
-            self._apart = self._is_apart(first(batch, 1))
+            self._apart = self._is_apart(beginning(batch, 1, _LOOKED_AT // 4))  # logits take room
         if self._shares is None and self._apart and len(batch.ids) > 1:
-            self._shares = self._is_shared(first(batch, 2))
+            self._shares = self._is_shared(beginning(batch, 2, _LOOKED_AT))
         if self._remembers is None and self._apart:
-            self._remembers = self.lower.count > 0 and self._is_remembered(first(batch, 1))
+            self._remembers = self.lower.count > 0 and self._is_remembered(beginning(batch, 1, _LOOKED_AT))
+            self.lower.let_go()
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""

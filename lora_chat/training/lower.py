@@ -42,7 +42,7 @@ class Lower:
         self._given: torch.Tensor | None = None
         self._stops = False
         self._in_tuple = False
-        self._layers = layers[: self.count]
+        self._all, self._layers = layers, layers[: self.count]
         for index, layer in enumerate(self._layers):
             layer.forward = partial(self._layer, layer.forward, last=index == self.count - 1)
 
@@ -77,8 +77,9 @@ class Lower:
         for ids in sequences:
             if ids in self._groups and ids not in self._kept:
                 group = self._groups[ids]
+                self.let_go()
                 self._kept |= zip(group, make(group), strict=True)
-                self._let_go()
+                self.let_go()
         others = [ids for ids in sequences if ids not in self._kept]
         found = self._kept | (dict(zip(others, make(others), strict=True)) if others else {})
         return [found[ids] for ids in sequences]
@@ -105,9 +106,9 @@ class Lower:
         finally:
             self._given = None
 
-    def _let_go(self) -> None:
-        """Their weights are not needed until something unknown comes: half of a base's file, where it is mapped."""
-        weights = [each for layer in self._layers for each in layer.parameters() if each.device.type == "cpu"]
+    def let_go(self) -> None:
+        """No layer's weights are needed all the time: where they are mapped, only those in use are in memory."""
+        weights = [each for layer in self._all for each in layer.parameters() if each.device.type == "cpu"]
         let_go((each.data_ptr(), each.nbytes) for each in weights)
 
     def _layer(self, forward: Callable[..., Any], hidden: torch.Tensor, *more: Any, last: bool, **named: Any) -> Any:
