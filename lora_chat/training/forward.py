@@ -24,7 +24,7 @@ from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree
 from lora_chat.training.lower import Lower
 from lora_chat.training.recipe import LONG
 
-HEAD_ROWS = 64
+HEAD_ROWS = 32
 """Positions whose logits are in memory at once."""
 _LOOKED_AT = 64
 """Tokens of a sequence that are run both ways to find out what a base can do."""
@@ -65,13 +65,23 @@ class Forward:
 
     def look(self, batch: Batch) -> None:
         """Find out what this base can do, if ``batch`` is the first: a little of it is run both ways."""
-        if self._apart is None:
+        if self._remembers is not None or self._apart is False:
+            self._look_at_two(batch)
+            return
+        self.lower.sparing = True
+        try:
             self._apart = self._is_apart(beginning(batch, 1, _LOOKED_AT // 4))  # logits take room
+            self._look_at_two(batch)
+            self._remembers = (
+                self._apart and self.lower.count > 0 and self._is_remembered(beginning(batch, 1, _LOOKED_AT))
+            )
+        finally:
+            self.lower.sparing = False
+            self.lower.let_go()
+
+    def _look_at_two(self, batch: Batch) -> None:
         if self._shares is None and self._apart and len(batch.ids) > 1:
             self._shares = self._is_shared(beginning(batch, 2, _LOOKED_AT))
-        if self._remembers is None and self._apart:
-            self._remembers = self.lower.count > 0 and self._is_remembered(beginning(batch, 1, _LOOKED_AT))
-            self.lower.let_go()
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """What goes into the output head where a prediction counts, (supervised, hidden), row by row of the batch."""

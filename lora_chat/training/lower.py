@@ -39,12 +39,14 @@ class Lower:
         self._groups: dict[Ids, list[Ids]] = {}
         self._kept: dict[Ids, torch.Tensor] = {}
         self._room = KEPT_TOKENS
+        self.sparing = False
+        """Whether their weights leave the memory before the upper layers' come, which takes some ms."""
         self._given: torch.Tensor | None = None
         self._stops = False
         self._in_tuple = False
         self._all, self._layers = layers, layers[: self.count]
         for index, layer in enumerate(self._layers):
-            layer.forward = partial(self._layer, layer.forward, last=index == self.count - 1)
+            layer.forward = partial(self._layer, layer.forward, first=index == 0, last=index == self.count - 1)
 
     @property
     def made_by(self) -> str:
@@ -111,11 +113,17 @@ class Lower:
         weights = [each for layer in self._all for each in layer.parameters() if each.device.type == "cpu"]
         let_go((each.data_ptr(), each.nbytes) for each in weights)
 
-    def _layer(self, forward: Callable[..., Any], hidden: torch.Tensor, *more: Any, last: bool, **named: Any) -> Any:
+    def _layer(
+        self, forward: Callable[..., Any], hidden: torch.Tensor, *more: Any, first: bool, last: bool, **named: Any
+    ) -> Any:
         if self._given is not None:
             states = self._given if last else hidden
             return (states,) if self._in_tuple else states
+        if first and self.sparing:
+            self.let_go()
         made = forward(hidden, *more, **named)
+        if last and self.sparing:
+            self.let_go()
         self._in_tuple = isinstance(made, tuple)
         if self._stops and last:
             raise _Reached(made[0] if self._in_tuple else made)

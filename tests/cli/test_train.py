@@ -43,7 +43,7 @@ def test_a_file_becomes_an_adapter_that_is_listed_and_worn(run: Run, tiny: Paths
     assert "shop is trained and installed in " + str(tiny.adapters / "shop") in done.out
     assert "Wear it: lora-chat ask -a shop" in done.out
     assert "trainable parameters" in done.out
-    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank=8", "learning_rate=0.002"):
+    for part in ("Train shop on tiny-llama", "2 answers in 2 conversations", "rank=8", "learning_rate=0.0025"):
         assert part in done.err
     (row,) = run("adapter", "list", "--json").json["adapters"]
     assert (row["name"], row["origin"], row["rank"]) == ("shop", "user", 8)
@@ -130,7 +130,7 @@ def test_every_value_of_the_recipe_can_be_set_is_printed_and_kept(run: Run, tiny
         assert part in shown
     planned = run("train", examples, "--name", "shop", "--dry-run", "--json", *sets).json
     assert planned["recipe"]["rank"] == 4
-    assert planned["recipe_changed"]["learning_rate"] == {"set": 0.001, "chosen": 0.002}
+    assert planned["recipe_changed"]["learning_rate"] == {"set": 0.001, "chosen": 0.0025}
     assert "handful" in planned["recipe_because"]
     done = run("train", examples, "--name", "shop", "--json", "--yes", *sets)
     assert done.events[-1]["report"]["steps"] == 3

@@ -53,7 +53,7 @@ def test_what_is_printed_can_be_set_and_is_in_its_range(effort: Effort, lessons:
 
 
 def test_what_differs_from_the_dials_is_said() -> None:
-    found = override(HANDFUL, ["rank = 16", "learning_rate=2e-3", "rank=12"], 6)
+    found = override(HANDFUL, ["rank = 16", "learning_rate=2.5e-3", "rank=12"], 6)
     assert changes(found, HANDFUL) == {"rank": (12, 8)}
 
 
@@ -117,4 +117,4 @@ def test_the_rule_says_why_it_chose_so() -> None:
     assert "a base of 1,700 M parameters gets 2/5 of the full rate" in reasons(6, 1_700_000_000)
     assert "7/10" in reasons(6, 360_000_000)
     for lessons, parameters, share in ((6, 1_700_000_000, 0.4), (6, 360_000_000, 0.7), (6, 1, 1.0)):
-        assert choose_recipe(lessons, parameters).learning_rate == pytest.approx(2e-3 * share)
+        assert choose_recipe(lessons, parameters).learning_rate == pytest.approx(2.5e-3 * share)

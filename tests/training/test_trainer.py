@@ -104,6 +104,7 @@ LEARN: dict[str, Any] = {
     "max_steps": 400,
     "learning_rate": 0.01,
     "targets": "all",
+    "upper": 1.0,
     "learnt_probability": 0.5,
     "settle_steps": 3,
     "rehearsed": 0,
