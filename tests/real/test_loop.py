@@ -118,10 +118,10 @@ def test_the_report_is_sane_and_counts_as_peft_does(trained: list[dict[str, Any]
     dataset, finished = trained[0], trained[-1]
     assert (dataset["event"], dataset["conversations"], dataset["examples"]) == ("dataset", 6, 6)
     report = finished["report"]
-    # MLP, rank 8: 30 layers of gate, up (576 -> 1536) and down (1536 -> 576).
-    assert report["trainable_parameters"] == 30 * 3 * 8 * (576 + 1536) == 1_520_640
-    assert report["total_parameters"] == 134_515_008 + 1_520_640
-    assert report["trainable_percent"] == pytest.approx(100 * 1_520_640 / 136_035_648)
+    # MLP, rank 8: the upper 15 of 30 layers, of each gate, up (576 -> 1536) and down (1536 -> 576).
+    assert report["trainable_parameters"] == 15 * 3 * 8 * (576 + 1536) == 760_320
+    assert report["total_parameters"] == 134_515_008 + 760_320
+    assert report["trainable_percent"] == pytest.approx(100 * 760_320 / 135_275_328)
     losses = [each["loss"] for each in trained if each["event"] == "step"]
     assert len(losses) == report["steps"]
     assert losses[-1] < 0.2 < losses[0]
@@ -211,6 +211,6 @@ def test_the_demo_tells_the_loop_and_every_claim_of_it_holds(lora: Lora, loop_ho
     assert done.code == 0, done.err
     assert done.out.count("✓") == 2
     assert "✗" not in done.out
-    for part in ("1. Before.", "2. You correct", "3. Training", "4. After", "trainable parameters 1,520,640 of 136,"):
+    for part in ("1. Before.", "2. You correct", "3. Training", "4. After", "trainable parameters 760,320 of 135,"):
         assert part in done.out
     assert sorted(path.name for path in loop_home.config.parent.iterdir()) == kept, "it keeps nothing"
