@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,7 +34,7 @@ def make_home(work: Path) -> Path:
         models = find_paths(os.environ).models
         find_base(models, EMBEDDED)
         shutil.copytree(models / EMBEDDED, home / "models" / EMBEDDED, copy_function=_linked)
-        for made in (home / "models" / EMBEDDED / "made").glob("general-answers*"):
+        for made in (home / "models" / EMBEDDED / "made").glob("general-*"):
             made.unlink()
     return home
 
@@ -99,14 +99,44 @@ def counted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found[1:] or found
 
 
-def add_worker_options(parser: argparse.ArgumentParser) -> None:
-    """How ``Bench.worker`` calls the script again."""
+def make_parser(about: str, only: str, runs: int, each: str) -> argparse.ArgumentParser:
+    """What all of these scripts take; ``only`` and ``runs`` are defaults, ``each`` says what a run is."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=only, help="parts, separated by commas")
+    parser.add_argument("--runs", type=int, default=runs, help=each)
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
+    parser.add_argument("--trl-python", help="an interpreter that has trl")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--settings", help=argparse.SUPPRESS)
+    return parser
 
 
-def work_as_worker(options: argparse.Namespace, peers: ModuleType) -> None:
-    """One function of ``peers`` with its settings; its figures are the last line."""
-    settings = json.loads(options.settings)
-    paths = {name: Path(settings[name]) for name in ("into", "job") if settings.get(name)}
-    trial.report(getattr(peers, options.worker)(**{**settings, **paths}))
+def parse(parser: argparse.ArgumentParser, peers: ModuleType) -> argparse.Namespace:
+    """The options; called again by ``Bench.worker``, the script runs that function of ``peers`` instead and ends."""
+    options = parser.parse_args()
+    if options.worker:
+        settings = json.loads(options.settings)
+        paths = {name: Path(settings[name]) for name in ("into", "job") if settings.get(name)}
+        trial.report(getattr(peers, options.worker)(**{**settings, **paths}))
+        raise SystemExit
+    return options
+
+
+def measure(
+    script: str,
+    options: argparse.Namespace,
+    parts: Mapping[str, Callable[[Bench], dict[str, Any]]],
+    table: Callable[[dict[str, Any]], Iterable[str]],
+    **facts: Any,
+) -> None:
+    """Run the parts that were asked for, print ``table`` of their result, and write it with ``facts``."""
+    result = {"benchmark": Path(script).stem, "machine": trial.machine(), "versions": trial.versions(), **facts}
+    with trial.work_folder(options) as work:
+        bench = Bench(options, work, script)
+        for name in options.only.split(","):
+            result[name] = parts[name](bench)
+        result["busy_elsewhere"] = round(bench.busiest, 3)
+    trial.keep(result, options.out)
+    for line in table(result):
+        print(line)

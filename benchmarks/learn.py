@@ -22,7 +22,6 @@ Owns this table; never runs two programs at once.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -32,7 +31,7 @@ from typing import Any
 
 import learn_peers
 import trial
-from bench import Bench, add_worker_options, work_as_worker
+from bench import Bench, make_parser, measure, parse
 from learn_sets import ASKED, Rows, examples_before, judge, read
 from lessons import write_pairs
 from trial import median, ratio, shown
@@ -234,34 +233,14 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="teach", help="parts, separated by commas: teach, curve")
+    parser = make_parser(__doc__, only="teach", runs=1, each="seeds, each a row of its own")
     parser.add_argument("--ways", default="", help='of curve: "name: rank=16 alpha=16; name2: max_steps=96"')
-    parser.add_argument("--runs", type=int, default=1, help="seeds, each a row of its own")
     parser.add_argument("--sample", type=int, default=0, help="prompts of each set, spread evenly, for trying it")
     parser.add_argument("--trl-steps", type=int, default=800, help="the most steps that TRL may take for equal recall")
-    parser.add_argument("--out", type=Path, help="write everything here as JSON")
-    parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
-    parser.add_argument("--trl-python", help="an interpreter that has trl")
-    add_worker_options(parser)
-    options = parser.parse_args()
-    if options.worker:
-        work_as_worker(options, learn_peers)
-        return
-    parts = options.only.split(",")
-    if "curve" in parts:
+    options = parse(parser, learn_peers)
+    if "curve" in options.only.split(","):
         parse_ways(options.ways)  # says what is wrong before anything is run
-    result: dict[str, Any] = {
-        "benchmark": "learn", "machine": trial.machine(), "versions": trial.versions(), "sample": options.sample
-    }  # fmt: skip
-    with trial.work_folder(options) as work:
-        bench = Bench(options, work, __file__)
-        for name in parts:
-            result[name] = PARTS[name](bench)
-        result["busy_elsewhere"] = round(bench.busiest, 3)
-    trial.keep(result, options.out)
-    for line in table(result):
-        print(line)
+    measure(__file__, options, PARTS, table, sample=options.sample)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ Owns this table; never runs two programs at once.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from typing import Any
 
 import train_peers
 import trial
-from bench import EMBEDDED, Bench, add_worker_options, counted, work_as_worker
+from bench import EMBEDDED, Bench, counted, make_parser, measure, parse
 from lessons import SEED, pairs, seed_rows, write_conversations, write_pairs
 from trial import median, ratio, shown
 
@@ -203,30 +202,11 @@ def table(result: dict[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
-    parser.add_argument("--runs", type=int, default=3, help="rounds; medians are shown")
+    parser = make_parser(__doc__, only=",".join(PARTS), runs=3, each="rounds; medians are shown")
     parser.add_argument("--steps", type=int, default=24, help="of the trainings in faq and polite")
     parser.add_argument("--replies", type=int, default=8, help="of the chat in beside, idle and while it trains")
-    parser.add_argument("--out", type=Path, help="write everything here as JSON")
-    parser.add_argument("--work", type=Path, help="keep what is made here for the next time; a temporary folder if not")
-    parser.add_argument("--trl-python", help="an interpreter that has trl")
-    add_worker_options(parser)
-    options = parser.parse_args()
-    if options.worker:
-        work_as_worker(options, train_peers)
-        return
-    result: dict[str, Any] = {
-        "benchmark": "train", "machine": trial.machine(), "versions": trial.versions(), "rounds": options.runs
-    }  # fmt: skip
-    with trial.work_folder(options) as work:
-        bench = Bench(options, work, __file__)
-        for name in options.only.split(","):
-            result[name] = PARTS[name](bench)
-        result["busy_elsewhere"] = round(bench.busiest, 3)
-    trial.keep(result, options.out)
-    for line in table(result):
-        print(line)
+    options = parse(parser, train_peers)
+    measure(__file__, options, PARTS, table, rounds=options.runs)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def beside(job: Path | None, rounds: int) -> dict[str, Any]:
             found = {"idle": _figures(idle)}
             if job is not None:
                 with _training(engine, job) as steps:
-                    found["training"] = _figures([_reply(engine, number) for number in range(rounds)])
+                    found["training"] = _figures([_reply(engine, number) for number in range(rounds, 2 * rounds)])
                     found["steps_meanwhile"] = len(steps)
                     while len(steps) < 2 * rounds:  # the largest forward has come by
                         time.sleep(0.1)

@@ -10,12 +10,16 @@ from lora_chat.training.events import Preparing
 from lora_chat.training.rehearsal import Rehearsal, prepare
 
 
+def nothing() -> None:
+    """A check that lets everything through."""
+
+
 def prepared(base: BaseModel, weights: str, kept: Path) -> tuple[Rehearsal, bool]:
     """The rehearsal, and whether it had to be made."""
     found: list[Rehearsal] = []
 
     def run() -> Generator[Preparing, None, None]:
-        found.append((yield from prepare(base, weights, kept, lambda: None)))
+        found.append((yield from prepare(base, weights, kept, nothing)))
 
     before = list(run())
     assert all(isinstance(each, Preparing) for each in before)

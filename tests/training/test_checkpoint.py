@@ -19,12 +19,11 @@ import torch
 from lora_chat import files
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import RefusedError
-from lora_chat.models.base_model import BaseModel, load_base_model
+from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import KeepAsked, StopAsked
 from lora_chat.training import checkpoint
 from lora_chat.training.events import Cancelled, Evaluated, Report, Resumed, StepDone, Stopped, Trained, TrainingEvent
-from lora_chat.training.rehearsal import prepare
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, lesson, make_job
@@ -32,19 +31,6 @@ from tests.engine.conftest import LESSONS, lesson, make_job
 MANY = tuple(lesson(f"What is {number}?", f"It is {number}.") for number in range(14))
 DECKS: dict[str, Any] = {"max_steps": 7, "heldout": 4, "patience": 2, "batch": 3, "rehearsed": 3, "learning_rate": 0.02}
 """Both decks are half dealt at most steps; evaluated after steps 4 and 7."""
-
-
-@pytest.fixture(scope="module")
-def base(tiny_llama: InstalledBase) -> BaseModel:
-    return load_base_model(tiny_llama.name, tiny_llama.folder, torch.device("cpu"))
-
-
-@pytest.fixture(scope="module")
-def general(base: BaseModel, tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base's answers, made once."""
-    kept = tmp_path_factory.mktemp("general") / "answers.safetensors"
-    list(prepare(base, tiny_llama.signature.weights, kept, lambda: None))
-    return kept
 
 
 @dataclass

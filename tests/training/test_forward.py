@@ -17,6 +17,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers
 from lora_chat.training.dataset import Batch, pad
 from lora_chat.training.forward import HEAD_ROWS, Forward, in_pieces, supervised_logits, supervised_targets
+from tests.training.preparing import nothing
 
 LONG = 64
 CPU = torch.device("cpu")
@@ -59,10 +60,6 @@ def trainable(base: BaseModel) -> Any:
             twin(base.tree),
             LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False),
         ).eval()
-
-
-def nothing() -> None:
-    """A check that lets everything through."""
 
 
 def learn(forward: Forward, batch: Batch) -> float:

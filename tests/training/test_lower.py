@@ -17,6 +17,7 @@ from lora_chat.models.watch import StopAsked, find_layers, watch_layers
 from lora_chat.training import lower
 from lora_chat.training.dataset import Batch, pad
 from lora_chat.training.forward import Forward, in_pieces, supervised_logits, supervised_targets
+from tests.training.preparing import nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 23))
@@ -26,10 +27,6 @@ SYSTEM = tuple(range(3, 23))
 def base(request: pytest.FixtureRequest) -> BaseModel:
     installed: InstalledBase = request.getfixturevalue(request.param)
     return load_base_model(installed.name, installed.folder, CPU)
-
-
-def nothing() -> None:
-    """A check that lets everything through."""
 
 
 def lesson(length: int) -> Example:

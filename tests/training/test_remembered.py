@@ -10,34 +10,18 @@ import torch
 from safetensors.torch import load
 
 from lora_chat.models.attach import twin
-from lora_chat.models.base_model import BaseModel, load_base_model
+from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import find_layers
 from lora_chat.training.events import Trained
 from lora_chat.training.general import REHEARSED
 from lora_chat.training.lower import Lower
-from lora_chat.training.rehearsal import Rehearsal, prepare
 from lora_chat.training.remembered import STATES, Remembered
 from lora_chat.training.trainer import train
 from tests.engine.conftest import make_job
+from tests.training.preparing import nothing, prepared
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def base(tiny_llama: InstalledBase) -> BaseModel:
-    return load_base_model(tiny_llama.name, tiny_llama.folder, CPU)
-
-
-@pytest.fixture(scope="module")
-def general(base: BaseModel, tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kept = tmp_path_factory.mktemp("general") / "answers.safetensors"
-    list(prepare(base, tiny_llama.signature.weights, kept, nothing))
-    return kept
-
-
-def nothing() -> None:
-    """A check that lets everything through."""
 
 
 def trained(base: BaseModel, tiny_llama: InstalledBase, general: Path, folder: Path, **changes: Any) -> bytes:
@@ -63,7 +47,7 @@ def test_the_next_training_finds_them_and_comes_out_the_same(
     kept.unlink(missing_ok=True)
     first = trained(base, tiny_llama, general, tmp_path / "1")
     anew, written, states_kept = sum(made), kept.read_bytes(), load(kept.read_bytes())
-    rehearsal = _done(prepare(base, tiny_llama.signature.weights, general, nothing))
+    rehearsal = prepared(base, tiny_llama.signature.weights, general)[0]
     assert len(states_kept) == len(set(rehearsal.sequences))
     made.clear()
     assert trained(base, tiny_llama, general, tmp_path / "2") == first
@@ -75,15 +59,6 @@ def test_the_next_training_finds_them_and_comes_out_the_same(
     written = kept.read_bytes()
     trained(base, tiny_llama, general, tmp_path / "4", upper=1.0)
     assert kept.read_bytes() == written
-
-
-def _done(generator: Any) -> Rehearsal:
-    try:
-        while True:
-            next(generator)
-    except StopIteration as end:
-        found: Rehearsal = end.value
-        return found
 
 
 @pytest.mark.parametrize("other", ["weights", "layers", "threads"])

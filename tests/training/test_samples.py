@@ -22,7 +22,7 @@ from lora_chat.training.rehearsal import prepare
 from lora_chat.training.samples import LONGEST, Samples
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, make_job
-from tests.training.preparing import prepared
+from tests.training.preparing import nothing, prepared
 
 CPU = torch.device("cpu")
 
@@ -36,10 +36,6 @@ class Clock:
     def __call__(self) -> float:
         self.seconds += self.by
         return self.seconds
-
-
-def nothing() -> None:
-    """A check that lets everything through."""
 
 
 @pytest.fixture(scope="module", params=["tiny_llama", "tiny_opt"])

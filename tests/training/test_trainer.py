@@ -41,31 +41,14 @@ from lora_chat.training.forward import supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.job import read_job
 from lora_chat.training.recipe import choose_recipe, target_modules
-from lora_chat.training.rehearsal import divergence, prepare
+from lora_chat.training.rehearsal import divergence
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
 from tests.conftest import installed
 from tests.engine.conftest import LESSONS, lesson, make_job
-from tests.training.preparing import prepared
+from tests.training.preparing import nothing, prepared
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def base(tiny_llama: InstalledBase) -> BaseModel:
-    return load_base_model(tiny_llama.name, tiny_llama.folder, CPU)
-
-
-@pytest.fixture(scope="module")
-def general(base: BaseModel, tiny_llama: InstalledBase, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The base's answers, made once."""
-    kept = tmp_path_factory.mktemp("general") / "answers.safetensors"
-    list(prepare(base, tiny_llama.signature.weights, kept, nothing))
-    return kept
-
-
-def nothing() -> None:
-    """A check that lets everything through."""
 
 
 class Trainer:
