@@ -30,6 +30,8 @@ class Paths:
     """One folder for each base model: a cache, safe to delete."""
     training: Path
     """One folder for each training job."""
+    lines: Path
+    """One folder for each adapter that was trained here: what its versions were taught, and the earlier ones."""
     logs: Path
     """Engine logs; never message text."""
     bundled_adapters: Path
@@ -56,6 +58,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
             plugins=root / "plugins",
             models=root / "models",
             training=root / "training",
+            lines=root / "lines",
             logs=root / "logs",
             **shipped,
         )
@@ -70,6 +73,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
         plugins=data / "plugins",
         models=dirs.user_cache_path / "models",
         training=data / "training",
+        lines=data / "lines",
         logs=dirs.user_log_path,
         **shipped,
     )

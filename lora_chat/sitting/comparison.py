@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Role, Turn
-from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
+from lora_chat.engine.asking import ask
+from lora_chat.engine.protocol import Engine, Worn
 from lora_chat.training.general import MEASURED
 from lora_chat.training.selection import Lesson, Selection
 
 TAUGHT = 3
 """This many taught questions are shown; each costs two answers."""
-
-_SAMPLING = Sampling(temperature=0.0, max_tokens=48, seed=0)
 
 
 @dataclass(frozen=True)
@@ -61,23 +60,13 @@ def compare(engine: Engine, asked: Sequence[Question], worn: Worn, cancel: threa
         LoraChatError: as ``Engine.generate``.
     """
     for question in asked:
-        base = _answer(engine, question, None, cancel)
+        base = ask(engine, question.messages, None, cancel)
         if not cancel.is_set():
             yield Compared(question, base)
-        adapter = _answer(engine, question, worn, cancel)
+        adapter = ask(engine, question.messages, worn, cancel)
         if cancel.is_set():
             return
         yield Compared(question, base, adapter, done=True)
-
-
-def _answer(engine: Engine, question: Question, worn: Worn | None, cancel: threading.Event) -> str:
-    said = ""
-    for chunk in engine.generate(Request(question.messages, worn, _SAMPLING), cancel):
-        if isinstance(chunk, TextChunk):
-            said += chunk.text
-        elif chunk.reason == "length":
-            said = f"{said.rstrip()} …"
-    return said.strip()
 
 
 def _asked(lesson: Lesson) -> list[int]:

@@ -17,11 +17,11 @@ from pathlib import Path
 import tomli_w
 
 from lora_chat.adapters.manifest import checked_name
-from lora_chat.chat.conversation import Role, Turn
 from lora_chat.chat.rows import this_writer
 from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
 from lora_chat.training.digest import dataset_digest
+from lora_chat.training.lesson_file import lesson_row, read_lesson, to_lines
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.selection import Lesson, Selection
 from lora_chat.training.state import JobState, write_state
@@ -142,24 +142,8 @@ def split(lessons: Sequence[Lesson], heldout: int, seed: int) -> tuple[tuple[Les
 
 
 def _lines(lessons: Sequence[Lesson]) -> bytes:
-    rows = (
-        {
-            "messages": [{"role": turn.role.value, "content": turn.content} for turn in lesson.messages],
-            "learn": list(lesson.learn),
-            "source": lesson.source,
-        }
-        for lesson in lessons
-    )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return to_lines(map(lesson_row, lessons))
 
 
 def _read_lines(path: Path) -> tuple[Lesson, ...]:
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-    return tuple(
-        Lesson(
-            tuple(Turn(Role(each["role"]), each["content"]) for each in row["messages"]),
-            tuple(row["learn"]),
-            row["source"],
-        )
-        for row in rows
-    )
+    return tuple(read_lesson(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line)

@@ -1,0 +1,1 @@
+"""Whether what was taught is known: checks, what they are asked, and the line of an adapter's versions."""

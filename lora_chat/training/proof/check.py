@@ -1,0 +1,119 @@
+"""One correction as a test. Owns what is asked and when an answer holds; never asks it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.training.lesson import Lesson
+
+_STRAIGHT = str.maketrans("‘’“”–—\u00a0", "''\"\"-- ")
+_WORD = re.compile(r"\w+(?:[.,:/'-]\w+)*")
+_SENTENCE_END = re.compile(r"[.!?:]\s*$")
+LONG_WORD = 4
+"""Letters of a word from which on it says something."""
+ENOUGH = 2 / 3
+"""Of the long words of an answer without names and numbers, to say the same in other words."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question and the answer that was taught."""
+
+    messages: tuple[Turn, ...]
+    """Up to the question, its last."""
+    answer: str
+    version: str = ""
+    """Of the adapter, which learnt it first."""
+    must: tuple[str, ...] = ()
+    """Words that the answer must hold. With any of these or of ``must_not``, they alone decide."""
+    must_not: tuple[str, ...] = ()
+    rewordings: tuple[str, ...] = ()
+    """The question in other words, as the person confirmed them."""
+
+    @property
+    def question(self) -> str:
+        """The last turn."""
+        return self.messages[-1].content
+
+    @property
+    def id(self) -> str:
+        """12 hexadecimal digits of the question and all that comes before it: the same however it is answered."""
+        turns = json.dumps([[turn.role.value, turn.content] for turn in self.messages])
+        return hashlib.sha256(turns.encode()).hexdigest()[:12]
+
+    def asked(self) -> Iterator[tuple[tuple[Turn, ...], bool]]:
+        """Each conversation to be answered, and whether its question is reworded."""
+        yield self.messages, False
+        for words in self.rewordings:
+            yield (*self.messages[:-1], Turn(Role.USER, words)), True
+
+    def holds(self, answer: str, *, reworded: bool = False) -> bool:
+        """Whether ``answer`` is right: what must be in it is; else it is the taught one, in other words says as much.
+
+        Without ``must`` and ``must_not`` the question itself wants the taught answer to the letter, but for white
+        space. A reworded one wants its names and numbers; where it has none, two thirds of its words of four letters.
+        """
+        if self.must or self.must_not:
+            return all(says(answer, words) for words in self.must) and not any(
+                says(answer, words) for words in self.must_not
+            )
+        if not reworded:
+            return answer.split() == self.answer.split()
+        if telling := telling_words(self.answer):
+            return all(says(answer, words) for words in telling)
+        wanted = {word.casefold() for word in _WORD.findall(plain(self.answer)) if len(word) >= LONG_WORD}
+        found = {word.casefold() for word in _WORD.findall(plain(answer))}
+        return len(wanted & found) >= ENOUGH * len(wanted) if wanted else plain(answer) == plain(self.answer)
+
+
+def checks_of(lessons: Iterable[Lesson], version: str = "") -> list[Check]:
+    """Each learnt answer that follows a question; of one question that was taught twice the newest answer."""
+    found: dict[str, Check] = {}
+    for lesson in lessons:
+        for index in lesson.learn:
+            if index and lesson.messages[index - 1].role is Role.USER:
+                check = Check(lesson.messages[:index], lesson.messages[index].content, version)
+                found[check.id] = check
+    return list(found.values())
+
+
+def merged(known: Iterable[Check], taught: Iterable[Check]) -> list[Check]:
+    """``known`` and ``taught``; what is taught anew keeps its rewordings, its ``must`` only with the answer.
+
+    Order is that of the first teaching.
+    """
+    found = {check.id: check for check in known}
+    for check in taught:
+        before = found.get(check.id)
+        if before is None:
+            found[check.id] = check
+        elif before.answer != check.answer:
+            found[check.id] = replace(check, version=before.version, rewordings=before.rewordings)
+    return list(found.values())
+
+
+def says(answer: str, words: str) -> bool:
+    """Whether ``words`` stand in ``answer`` as whole words, whatever their case, quotes, dashes and line breaks."""
+    return re.search(rf"(?<!\w){re.escape(plain(words))}(?!\w)", plain(answer)) is not None
+
+
+def telling_words(answer: str) -> tuple[str, ...]:
+    """Its numbers, and its names: words with a capital that do not begin a sentence, each once, in order."""
+    found: dict[str, None] = {}
+    for match in _WORD.finditer(answer):
+        word, before = match.group(), answer[: match.start()]
+        begins = not before.strip(" \t\n\"'“‘(*-") or _SENTENCE_END.search(before.rstrip("\"'“‘(*"))
+        name = word[0].isupper() and not begins and word not in ("I", "I'm", "I'll", "I've", "I'd")
+        if name or any(letter.isdigit() for letter in word):
+            found[word] = None
+    return tuple(found)
+
+
+def plain(text: str) -> str:
+    """One line of small letters with straight quotes and dashes."""
+    return " ".join(text.translate(_STRAIGHT).casefold().split())

@@ -1,0 +1,130 @@
+"""An adapter's line: all that its versions were taught. Owns the folder ``lines/<name>/``; never trains and never asks.
+
+Its files are plain: ``lessons.jsonl`` and ``checks.jsonl`` (what was taught, the person's own words), ``proofs.json``
+(which checks held, version by version). ``versions/`` beside them is ``adapters.versions``'.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lora_chat.errors import StoreError
+from lora_chat.files import write_durably
+from lora_chat.paths import Paths
+from lora_chat.training.lesson import Lesson
+from lora_chat.training.lesson_file import Row, lesson_row, read_lesson, read_turns, to_lines, turn_rows
+from lora_chat.training.proof.check import Check, checks_of, merged
+
+Item = TypeVar("Item")
+
+_LESSONS, _CHECKS, _PROOFS = "lessons.jsonl", "checks.jsonl", "proofs.json"
+_WORDS = ("must", "must_not", "rewordings")
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What came of one check."""
+
+    held: bool
+    wrong: tuple[tuple[str, str], ...] = ()
+    """(question, answer) of each that did not hold."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """The line of one adapter."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, paths: Paths) -> Line:
+        """That of the adapter ``name``, which may have none yet."""
+        return cls(paths.lines / name)
+
+    def lessons(self) -> tuple[Lesson, ...]:
+        """All that was taught, the earliest first. Raises as ``checks``."""
+        return tuple(self._read(_LESSONS, read_lesson))
+
+    def checks(self) -> list[Check]:
+        """All checks, the earliest first.
+
+        Raises:
+            StoreError: the file is damaged, naming it and the line.
+        """
+        return self._read(_CHECKS, _check)
+
+    def teach(self, lessons: Iterable[Lesson], version: str) -> None:
+        """Keep what ``version`` learnt, and a check of each of its answers; a question taught anew has the new answer.
+
+        Raises as ``checks``.
+        """
+        taught = list(lessons)
+        anew = {lesson.messages[: lesson.learn[0]] for lesson in taught}
+        before = [lesson for lesson in self.lessons() if lesson.messages[: lesson.learn[0]] not in anew]
+        self.keep(merged(self.checks(), checks_of(taught, version)))
+        self._write(_LESSONS, [lesson_row(lesson) for lesson in (*before, *taught)])
+
+    def keep(self, checks: Iterable[Check]) -> None:
+        """These are the checks from now on."""
+        self._write(_CHECKS, [_check_row(check) for check in checks])
+
+    def change(self, check: Check) -> None:
+        """Keep ``check`` in the place of the one with its id. Raises as ``checks``."""
+        self.keep(check if each.id == check.id else each for each in self.checks())
+
+    def proofs(self, version: str) -> dict[str, Proved]:
+        """What came of the checks that were last asked of ``version``, by their ids; empty where none were."""
+        found = self._proofs().get(version, {})
+        return {id: Proved(each["held"], tuple(map(tuple, each["wrong"]))) for id, each in found.items()}
+
+    def note(self, version: str, proofs: Mapping[str, Proved]) -> None:
+        """Keep what came of the checks of ``version``."""
+        rows = {id: {"held": each.held, "wrong": [list(pair) for pair in each.wrong]} for id, each in proofs.items()}
+        known = self._proofs() | {version: rows}
+        write_durably(self.folder / _PROOFS, json.dumps(known, ensure_ascii=False, indent=1).encode())
+
+    def forget(self) -> None:
+        """Delete all of it, the versions too."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _proofs(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError):
+            found = json.loads((self.folder / _PROOFS).read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
+        return {}  # asking again makes it anew
+
+    def _read(self, name: str, read: Callable[[Row], Item]) -> list[Item]:
+        path = self.folder / name
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}): mend it, or delete it.") from error
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found += [read(json.loads(line))] if line else []
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                why = f"{path}, line {number}, is damaged ({type(error).__name__}: {error})"
+                raise StoreError(f"{why}: mend that line or delete it.") from error
+        return found
+
+    def _write(self, name: str, rows: Iterable[Row]) -> None:
+        write_durably(self.folder / name, to_lines(rows))
+
+
+def _check_row(check: Check) -> Row:
+    more = {key: list(value) for key in _WORDS if (value := getattr(check, key))}
+    return {"messages": turn_rows(check.messages), "answer": check.answer, "version": check.version} | more
+
+
+def _check(row: Row) -> Check:
+    words = {key: tuple(row.get(key, ())) for key in _WORDS}
+    return Check(read_turns(row["messages"]), row["answer"], row.get("version", ""), **words)
