@@ -22,7 +22,7 @@ class CheckFlow:
         from lora_chat.tui.screens.checks import ChecksScreen
 
         if not self._app.has(ChecksScreen):
-            self._app.push_screen(ChecksScreen(seen, self._bridge))
+            self._app.push_screen(ChecksScreen(seen, self._bridge), self._closed)
 
     def saw(self, event: CheckSeen) -> None:
         """For the open screen, also below a question."""
@@ -31,3 +31,7 @@ class CheckFlow:
         for screen in self._app.screen_stack if self._app.is_running else []:
             if isinstance(screen, ChecksScreen):
                 screen.saw(event)
+
+    def _closed(self, _: None) -> None:
+        """The engine has read other things meanwhile: the next answer would begin later."""
+        self._bridge.run(lambda sitting: sitting.prefill())
