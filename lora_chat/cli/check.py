@@ -25,9 +25,7 @@ WRONG = 4
 
 
 def check(
-    adapter: Annotated[
-        str | None, typer.Argument(metavar="[ADAPTER]", help="An adapter's name; all that have checks without one.")
-    ] = None,
+    adapter: Annotated[str | None, typer.Argument(help="An adapter's name; all that have checks without one.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     reword: Annotated[bool, typer.Option("--reword", help="Propose other wordings, keep those you confirm.")] = False,
     must: Annotated[

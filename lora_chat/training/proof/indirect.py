@@ -118,7 +118,11 @@ def _end(auxiliary: str, rest: Sequence[str], at: int, asks: str) -> int:
     if found or auxiliary not in BE:
         return found[0] if len(found) == 1 and found[0] <= 4 and _is_subject(rest[: found[0]]) else 0
     end = len(rest)
-    while end > begins and (low[end - 1] in _LATER or (low[end - 1] == "right" and low[end:] == ["now"])):
+    while (
+        end > begins
+        and "to" not in low[:end]
+        and (low[end - 1] in _LATER or (low[end - 1] == "right" and low[end:] == ["now"]))
+    ):
         end -= 1
     if (
         at == 0
@@ -126,6 +130,8 @@ def _end(auxiliary: str, rest: Sequence[str], at: int, asks: str) -> int:
         or auxiliary not in ("is", "are")
         or not _is_subject(rest[:end], whole=True, plural=auxiliary == "are")
     ):
+        return 0
+    if asks == "which":  # "Which planet is the biggest?" asks for the subject
         return 0
     certain = asks in ("what", "where", "who", "how") or end <= 2 or (end == 3 and low[1] in ("next", "last", "first"))
     return end if certain and (asks != "how" or end <= 3) else 0

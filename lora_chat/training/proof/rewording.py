@@ -78,7 +78,7 @@ def _proposed(said: str) -> Iterator[str]:
             yield f"Hello, {_small(straight)}"
         return
     if kind == "question":
-        if not core.isupper() and not _BREAKS.search(core) and not _two_at_once(low):
+        if len(words) > 1 and not core.isupper() and not _BREAKS.search(core) and not _two_at_once(low):
             yield from _questions(words, low)
         if len(words) > 2:
             mark = " ".join(words) + "?"

@@ -21,6 +21,7 @@ EXPECTED = {
     "What is Python used for?": ["Can you tell me what Python is used for?"],
     "What is the time in Tokyo right now?": ["Can you tell me what the time in Tokyo is right now?"],
     "What is the difference between A and B?": ["Can you tell me what the difference between A and B is?"],
+    "What is the fastest way to get there?": ["Can you tell me what the fastest way to get there is?"],
     "What does DHL mean?": ["Can you tell me what DHL means?"],
     "What do you sell?": ["Can you tell me what you sell?"],
     "What time is it?": ["Can you tell me what time it is?"],
@@ -94,6 +95,7 @@ CAREFUL = [
     "How do I return an order and when do I get my money?",
     "How are you?",
     "Which is better, A or B?",
+    "Which planet is the biggest?",
     "WHERE IS MY PARCEL",
 ]
 
@@ -143,3 +145,14 @@ def test_a_long_one_gets_a_greeting_alone() -> None:
     assert rewordings(long) == [f"Hello, w{long[1:]}"]
     order = f"Write a poem about {'very ' * (LONG // 5)}good tea."
     assert rewordings(order) == [f"Please w{order[1:]}"]
+
+
+@pytest.mark.parametrize(
+    "question", [*EXPECTED, *CAREFUL, "Could you please?", "What?!", "Can you please please stop?"]
+)
+def test_half_a_question_and_its_words_in_any_order_break_nothing(question: str) -> None:
+    words = question.split()
+    for end in range(len(words) + 1):
+        for asked in (words[:end], words[end:], words[:end][::-1], [*words[end:], *words[:end]]):
+            for mark in ("", "?", "!", "?!", ".", ","):
+                assert all(rewordings(" ".join(asked).rstrip("?.!") + mark))
