@@ -21,7 +21,6 @@ EXPECTED = {
     "What is Python used for?": ["Can you tell me what Python is used for?"],
     "What is the time in Tokyo right now?": ["Can you tell me what the time in Tokyo is right now?"],
     "What is the difference between A and B?": ["Can you tell me what the difference between A and B is?"],
-    "What is the fastest way to get there?": ["Can you tell me what the fastest way to get there is?"],
     "What does DHL mean?": ["Can you tell me what DHL means?"],
     "What do you sell?": ["Can you tell me what you sell?"],
     "What time is it?": ["Can you tell me what time it is?"],
@@ -96,6 +95,7 @@ CAREFUL = [
     "How are you?",
     "Which is better, A or B?",
     "Which planet is the biggest?",
+    "What is the fastest way to get there?",
     "WHERE IS MY PARCEL",
 ]
 
