@@ -64,6 +64,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
     ),
+    Command(
+        "train continue",
+        "[NAME]",
+        "its next version: what it knows and what is new",
+        verbs.train_continue,
+        "adapters",
+        "Training",
+    ),
     Command("train status", "", "how far it is, and who waits", verbs.train_status, group="Training"),
     Command("train pause", "", "let it wait", verbs.train_pause, group="Training"),
     Command("train resume", "", "let it go on, also one stopped earlier", verbs.train_resume, group="Training"),

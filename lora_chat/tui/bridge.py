@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Training
+    from lora_chat.training.events import Installed
     from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
@@ -120,8 +121,8 @@ class Bridge:
 
         self.run(count)
 
-    def compare(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
-        """Ask what was taught with and without ``adapter``; a comparison that runs is ended."""
+    def compare(self, plan: Plan | None, adapter: Installed, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Ask what was taught with and without what was trained; a comparison that runs is ended."""
         from lora_chat.tui.comparing import Comparing
 
         self.stop_comparing()

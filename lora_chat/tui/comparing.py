@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from lora_chat.adapters.registry import read_installed
+from lora_chat.session import Wearing
 from lora_chat.sitting.comparison import Compared, compare, questions
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
+from lora_chat.training.events import Installed
 from lora_chat.tui.messages import ComparedSeen, News
 
 
@@ -20,7 +24,7 @@ class Comparing:
         self._sitting = sitting
         self._put = put
 
-    def ask(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]]) -> None:
+    def ask(self, plan: Plan | None, trained: Installed, more: Sequence[tuple[str, str]]) -> None:
         """Tell each question at once, then each answer as it comes. Raises as ``compare``.
 
         Of what an earlier window planned (None), only what was not taught is asked.
@@ -28,6 +32,6 @@ class Comparing:
         asked = questions(plan.selection if plan else None, more)
         for index, question in enumerate(asked):
             self._put(ComparedSeen(index, Compared(question)))
-        worn = self._sitting.services.wear(adapter).worn
+        worn = Wearing(read_installed(Path(trained.path))).worn  # which may be a version that is kept and not worn
         for row in compare(self._sitting.engine, asked, worn, self.cancel):
             self._put(ComparedSeen(asked.index(row.question), row))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Progress
+    from lora_chat.training.events import Installed
     from lora_chat.tui.app import LoraChatApp
     from lora_chat.tui.bridge import Bridge
     from lora_chat.tui.screens.training_plan import PlanWanted
@@ -136,10 +137,10 @@ class TrainingFlow:
             self._app.push_screen(TrainingScreen(progress))
         else:
             self._unseen = None
-            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed.adapter))
-            self._compare(progress.name, progress.installed.adapter)
+            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed))
+            self._compare(progress.name, progress.installed)
 
-    def _compare(self, name: str, adapter: str) -> None:
+    def _compare(self, name: str, adapter: Installed) -> None:
         """Ask before and after, unless all of it was asked already."""
         self._compared = name
         if (rows := self._rows.get(name)) and all(each.row.done for each in rows.values()):
@@ -157,8 +158,10 @@ class TrainingFlow:
         if (screen := self._open(TrainingReportScreen)) is not None:
             screen.show_row(event.index, event.row)
 
-    def _judged(self, adapter: str, wear: bool | None) -> None:
+    def _judged(self, installed: Installed, wear: bool | None) -> None:
         self._app.chat.forget_training()
         self._bridge.stop_comparing()  # it would hold up the next answer
+        if wear and installed.kept:
+            self._bridge.take(f"/adapter rollback {installed.adapter} {installed.version}")
         if wear:
-            self._bridge.take(f"/adapter use {adapter}")
+            self._bridge.take(f"/adapter use {installed.adapter}")
