@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 def list_adapters(json: Json = False) -> None:
     """List the adapters that can be worn, and the folders that cannot."""
     from lora_chat.adapters.index import Index
+    from lora_chat.adapters.line_folder import recover
     from lora_chat.cli.console import answer_json, answer_table, note
 
-    index = Index(places()[0])
+    paths, _ = places()
+    recover(paths)
+    index = Index(paths)
     catalog = index.catalog()
     if json:
         problems = [{"path": str(problem.path), "reason": problem.reason} for problem in catalog.problems]
