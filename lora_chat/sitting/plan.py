@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.models.installed import InstalledBase
@@ -29,7 +29,7 @@ class Course:
     recipe: Recipe
     counted: DatasetReady
     estimate: Estimate
-    start: Start | None = None
+    start: Start | None = field(default=None, kw_only=True)
     """Where it starts, if it makes the next version of an adapter."""
 
     @classmethod
@@ -63,7 +63,7 @@ class Course:
             recipe = started(recipe, start.folder, base.signature)
         recipe = override(recipe, words, lessons, fixed=SHAPE if start else ())
         counted = preview(selection, load_prompt_format(base.folder))
-        return cls(name, base, selection, recipe, counted, services.estimate(counted, recipe, base), start)
+        return cls(name, base, selection, recipe, counted, services.estimate(counted, recipe, base), start=start)
 
 
 @dataclass(frozen=True)

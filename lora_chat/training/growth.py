@@ -19,7 +19,7 @@ from lora_chat.paths import Paths
 from lora_chat.training.lesson import Lesson, Selection
 from lora_chat.training.proof.check import checks_of
 from lora_chat.training.proof.line import Line, Proved, question_of
-from lora_chat.training.recipe import Recipe, layer_of
+from lora_chat.training.recipe import Recipe, Targets, layer_of
 
 TAUGHT_BEFORE = "taught before"
 """Why an answer is left out that an earlier version learnt already."""
@@ -111,7 +111,7 @@ def started(recipe: Recipe, start: Path, signature: BaseSignature) -> Recipe:
     lowest = min(map(layer_of, modules))
     first = next(iter(modules.values()))
     attention = [name for name in modules if "attn" in name or "attention" in name]
-    targets = "all" if 0 < len(attention) < len(modules) else "attention" if attention else "mlp"
+    targets: Targets = "all" if 0 < len(attention) < len(modules) else "attention" if attention else "mlp"
     return replace(
         recipe,
         rank=max(each.rank for each in modules.values()),
