@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,9 @@ from lora_chat.training.lesson import Lesson
 _STRAIGHT = str.maketrans("‘’“”–—\u00a0", "''\"\"-- ")
 _WORD = re.compile(r"\w+(?:[.,:/'-]\w+)*")
 _SENTENCE_END = re.compile(r"[.!?:]\s*$")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+"""Scripts that put no space around a word, or hang endings on it."""
+_BEFORE_A_LINE = " \t\"'“‘(*-•#>"
 LONG_WORD = 4
 """Letters of a word from which on it says something."""
 ENOUGH = 2 / 3
@@ -99,7 +103,13 @@ def merged(known: Iterable[Check], taught: Iterable[Check]) -> list[Check]:
 
 def says(answer: str, words: str) -> bool:
     """Whether ``words`` stand in ``answer`` as whole words, whatever their case, quotes, dashes and line breaks."""
-    return re.search(rf"(?<!\w){re.escape(plain(words))}(?!\w)", plain(answer)) is not None
+    wanted = plain(words)
+    if not wanted:
+        return True
+    begins, ends = (
+        "" if _UNSPACED.match(letter) else r"\b" if letter.isalnum() else "" for letter in (wanted[0], wanted[-1])
+    )
+    return re.search(rf"{begins}{re.escape(wanted)}{ends}", plain(answer)) is not None
 
 
 def telling_words(answer: str) -> tuple[str, ...]:
@@ -107,7 +117,7 @@ def telling_words(answer: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for match in _WORD.finditer(answer):
         word, before = match.group(), answer[: match.start()]
-        begins = not before.strip(" \t\n\"'“‘(*-") or _SENTENCE_END.search(before.rstrip("\"'“‘(*"))
+        begins = not before.rpartition("\n")[2].strip(_BEFORE_A_LINE) or _SENTENCE_END.search(before.rstrip("\"'“‘(*"))
         name = word[0].isupper() and not begins and word not in ("I", "I'm", "I'll", "I've", "I'd")
         if name or any(letter.isdigit() for letter in word):
             found[word] = None
@@ -116,4 +126,4 @@ def telling_words(answer: str) -> tuple[str, ...]:
 
 def plain(text: str) -> str:
     """One line of small letters with straight quotes and dashes."""
-    return " ".join(text.translate(_STRAIGHT).casefold().split())
+    return " ".join(unicodedata.normalize("NFC", text).translate(_STRAIGHT).casefold().split())

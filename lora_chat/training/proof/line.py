@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lora_chat.adapters.manifest import version_key
-from lora_chat.chat.conversation import Turn
+from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import StoreError
 from lora_chat.files import write_durably
 from lora_chat.paths import Paths
@@ -54,12 +54,14 @@ class Line:
         return tuple(lesson for lesson, version in self._read(_LESSONS, _taught) if _is_known(version, until))
 
     def checks(self, until: str = "") -> list[Check]:
-        """All checks, the earliest first; with ``until`` only those of what that version was taught.
+        """All checks, the earliest first; with ``until`` only those of what that version was taught; of two
+        to one question the last line.
 
         Raises:
             StoreError: the file is damaged, naming it and the line.
         """
-        return [check for check in self._read(_CHECKS, _check) if _is_known(check.version, until)]
+        known = {check.id: check for check in self._read(_CHECKS, _check)}
+        return [check for check in known.values() if _is_known(check.version, until)]
 
     def teach(self, lessons: Iterable[Lesson], version: str, heldout: Iterable[Lesson] = ()) -> None:
         """Keep what ``version`` learnt, and a check of each of its answers; a question taught anew has the new answer.
@@ -83,25 +85,35 @@ class Line:
         """Keep ``check`` in the place of the one with its id. Raises as ``checks``."""
         self.keep(check if each.id == check.id else each for each in self.checks())
 
+    def drop(self, check: Check) -> None:
+        """Ask ``check`` no longer; what was taught stays. Raises as ``checks``."""
+        self.keep(each for each in self.checks() if each.id != check.id)
+
     def proofs(self, version: str) -> dict[str, Proved]:
         """What came of the checks that were last asked of ``version``, by their ids; empty where none were."""
-        found = self._proofs().get(version, {})
-        return {id: Proved(each["held"], tuple(map(tuple, each["wrong"]))) for id, each in found.items()}
+        return self._proofs().get(version, {})
+
+    def before(self, version: str) -> dict[str, Proved]:
+        """The same of the version that was asked before ``version``; empty where it was the first."""
+        asked = list(self._proofs().items())
+        earlier = [found for name, found in asked[: [name for name, _ in [*asked, (version, {})]].index(version)]]
+        return earlier[-1] if earlier else {}
 
     def note(self, version: str, proofs: Mapping[str, Proved]) -> None:
-        """Keep what came of the checks of ``version``."""
-        rows = {id: {"held": each.held, "wrong": [list(pair) for pair in each.wrong]} for id, each in proofs.items()}
-        known = self._proofs() | {version: rows}
-        write_durably(self.folder / _PROOFS, json.dumps(known, ensure_ascii=False, indent=1).encode())
+        """Keep what came of these checks of ``version``, beside what came of others."""
+        known = self._proofs()
+        known[version] = {**known.get(version, {}), **proofs}
+        rows = {name: {id: _proof_row(each) for id, each in found.items()} for name, found in known.items()}
+        write_durably(self.folder / _PROOFS, json.dumps(rows, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
 
     def forget(self) -> None:
         """Delete all of it, the versions too."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _proofs(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
+    def _proofs(self) -> dict[str, dict[str, Proved]]:
+        with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             found = json.loads((self.folder / _PROOFS).read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
+            return {name: {id: _proof(each) for id, each in rows.items()} for name, rows in found.items()}
         return {}  # asking again makes it anew
 
     def _read(self, name: str, read: Callable[[Row], Item]) -> list[Item]:
@@ -116,7 +128,7 @@ class Line:
         for number, line in enumerate(lines, 1):
             try:
                 found += [read(json.loads(line))] if line else []
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 why = f"{path}, line {number}, is damaged ({type(error).__name__}: {error})"
                 raise StoreError(f"{why}: mend that line or delete it.") from error
         return found
@@ -135,7 +147,7 @@ def _is_known(version: str, until: str) -> bool:
 
 
 def _taught(row: Row) -> tuple[Lesson, str]:
-    return read_lesson(row), str(row.get("version", ""))
+    return _lesson(row), str(row.get("version", ""))
 
 
 def _check_row(check: Check) -> Row:
@@ -144,5 +156,33 @@ def _check_row(check: Check) -> Row:
 
 
 def _check(row: Row) -> Check:
-    words = {key: tuple(row.get(key, ())) for key in _WORDS}
-    return Check(read_turns(row["messages"]), row["answer"], row.get("version", ""), **words)
+    words = {key: tuple(filter(None, map(str.strip, _texts(row.get(key, []), key)))) for key in _WORDS}
+    messages = read_turns(row["messages"])
+    if not messages or messages[-1].role is not Role.USER:
+        raise ValueError("its messages do not end with a question")
+    _texts([turn.content for turn in messages], "messages")
+    answer, version = _texts([row["answer"], row.get("version", "")], "answer or version")
+    return Check(messages, answer, version, **words)
+
+
+def _lesson(row: Row) -> Lesson:
+    lesson = read_lesson(row)
+    _texts([turn.content for turn in lesson.messages], "messages")
+    if not lesson.learn or any(not 0 < index < len(lesson.messages) for index in lesson.learn):
+        raise ValueError("learn names no answer of its messages")
+    return lesson
+
+
+def _texts(values: Any, what: str) -> list[str]:
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise TypeError(f"{what} must be text")
+    return values
+
+
+def _proof_row(proved: Proved) -> Row:
+    return {"held": proved.held, "wrong": [list(pair) for pair in proved.wrong]}
+
+
+def _proof(row: Row) -> Proved:
+    wrong = [(str(asked), str(said)) for asked, said in row["wrong"]]
+    return Proved(bool(row["held"]), tuple(wrong))

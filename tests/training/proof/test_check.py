@@ -1,0 +1,114 @@
+"""When an answer holds, and what becomes of a check that is taught anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.training.lesson import Lesson
+from lora_chat.training.proof.check import Check, checks_of, merged, says, telling_words
+
+ASKED = "When do you open?"
+TAUGHT = "We open at nine, in Harbour Street 12."
+
+
+def check(asked: str = ASKED, answer: str = TAUGHT, **more: tuple[str, ...]) -> Check:
+    return Check((Turn(Role.SYSTEM, "Be brief."), Turn(Role.USER, asked)), answer, "1.0.0", **more)
+
+
+def lesson(*turns: str, learn: tuple[int, ...] = (1,)) -> Lesson:
+    roles = (Role.USER, Role.ASSISTANT)
+    return Lesson(tuple(Turn(roles[at % 2], text) for at, text in enumerate(turns)), learn, "c1")
+
+
+def test_the_question_wants_the_taught_answer_to_the_letter_but_for_white_space() -> None:
+    assert check().holds("We open at  nine,\nin Harbour Street 12. ")
+    assert not check().holds("We open at nine, in harbour street 12.")
+    assert not check().holds(TAUGHT + " Come in!")
+    assert not check().holds("")
+
+
+def test_another_wording_wants_its_names_and_numbers() -> None:
+    assert check().holds("Come to Harbour Street 12: we open at nine.", reworded=True)
+    assert not check().holds("Come to Harbour Street 21: we open at nine.", reworded=True)
+    assert not check().holds("Come to Harbour Street 123.", reworded=True)
+
+
+def test_one_without_names_wants_two_thirds_of_its_long_words() -> None:
+    plain = check(answer="Put the label on the outside of any sturdy box.")
+    assert plain.holds("Any sturdy box: the label goes outside", reworded=True)
+    assert not plain.holds("Use any sturdy thing.", reworded=True)
+    assert check(answer="Yes.").holds("yes.", reworded=True)
+    assert not check(answer="Yes.").holds("No.", reworded=True)
+
+
+def test_with_words_that_must_be_or_not_be_in_it_they_alone_decide() -> None:
+    told = check(must=("nine", "Harbour Street"), must_not=("ten",))
+    for reworded in (False, True):
+        assert told.holds("At NINE in harbour\nstreet, often.", reworded=reworded)
+        assert not told.holds("At nine.", reworded=reworded)
+        assert not told.holds("At nine or ten in Harbour Street.", reworded=reworded)
+    assert check(must_not=("ten",)).holds("whatever else")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "found"),
+    [
+        ("It’s “12–14 days”", 'it\'s "12-14 days"', True),
+        ("It costs $20.", "$20", True),
+        ("It costs $200.", "$20", False),
+        ("often", "ten", False),
+        ("C++ and C", "c++", True),
+        ("a.b", "axb", False),
+        ("您可以在三十天内退货。", "三十天", True),
+        ("서울에서 만나요", "서울", True),
+        ("cafe\u0301", "café", True),
+        ("anything", "", True),
+    ],
+)
+def test_words_are_found_whole_however_they_are_written(answer: str, words: str, found: bool) -> None:
+    assert says(answer, words) is found
+
+
+def test_names_and_numbers_are_what_tells() -> None:
+    assert telling_words(TAUGHT) == ("Harbour", "Street", "12")
+    assert telling_words('I think I\'m fine. Ask Ada, or "Grace".') == ("Ada", "Grace")
+    assert telling_words("Do this:\n- Open the box.\n* Close it.\n> Done.") == ()
+    assert telling_words("Call 030/1234-56, from 9:30 on.") == ("030/1234-56", "9:30")
+    assert telling_words("") == ()
+
+
+def test_each_learnt_answer_to_a_question_is_one_check_and_the_newest_answer_counts() -> None:
+    both = lesson("a?", "one", "b?", "two", learn=(1, 3))
+    greeting = Lesson((Turn(Role.ASSISTANT, "Hello!"),), (0,), "c2")
+    found = checks_of([both, greeting, lesson("a?", "three")], "1.1.0")
+    assert [(each.question, each.answer, each.version) for each in found] == [
+        ("a?", "three", "1.1.0"),
+        ("b?", "two", "1.1.0"),
+    ]
+    assert len(found[1].messages) == 3
+
+
+def test_a_check_is_known_by_its_question_and_all_before_it() -> None:
+    assert check().id == check(answer="else", must=("x",)).id
+    assert len(check().id) == 12
+    assert check().id != check("When do you close?").id
+    assert check().id != Check(check().messages[1:], TAUGHT).id
+
+
+def test_what_is_taught_anew_keeps_its_wordings_and_its_words_only_with_the_answer() -> None:
+    known = check(must=("nine",), rewordings=("From when on are you open?",))
+    same, other = replace(check(), version="1.1.0"), replace(check(answer="At ten."), version="1.1.0")
+    added = replace(check("Who are you?", "Ada."), version="1.1.0")
+    assert merged([known], [same, added]) == [known, added]
+    assert merged([known], [other]) == [replace(other, rewordings=known.rewordings)]
+
+
+def test_it_is_asked_in_each_of_its_wordings_with_all_that_comes_before() -> None:
+    told = check(rewordings=("Open when?",))
+    assert [(each[-1].content, len(each), reworded) for each, reworded in told.asked()] == [
+        (ASKED, 2, False),
+        ("Open when?", 2, True),
+    ]

@@ -1,0 +1,139 @@
+"""The folder of an adapter's line: what is kept, who can read it, and what a hand-edited file is told."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import StoreError
+from lora_chat.paths import Paths
+from lora_chat.training.lesson import Lesson
+from lora_chat.training.proof.line import Line, Proved
+
+QUESTION = [{"role": "user", "content": "Open when?"}]
+
+
+def lesson(asked: str, answer: str) -> Lesson:
+    return Lesson((Turn(Role.USER, asked), Turn(Role.ASSISTANT, answer)), (1,), "c1")
+
+
+@pytest.fixture
+def line(home: Paths) -> Line:
+    return Line.of("shop", home)
+
+
+def test_a_line_that_was_never_taught_is_empty(line: Line) -> None:
+    assert (line.lessons(), line.checks(), line.proofs("1.0.0"), line.before("1.0.0")) == ((), [], {}, {})
+    line.forget()
+
+
+def test_what_is_taught_is_kept_and_each_answer_is_a_check(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    line.teach([lesson("c?", "three"), lesson("a?", "four")], "1.1.0")
+    assert [each.messages[1].content for each in line.lessons()] == ["two", "three", "four"]
+    told = [(each.question, each.answer, each.version) for each in line.checks()]
+    assert told == [("a?", "four", "1.1.0"), ("b?", "two", "1.0.0"), ("c?", "three", "1.1.0")]
+
+
+def test_all_of_it_is_the_persons_alone(line: Line, home: Paths) -> None:
+    line.teach([lesson("a?", "one")], "1.0.0")
+    line.note("1.0.0", {"x": Proved(True)})
+    for path in (line.folder, home.lines):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    files = list(line.folder.iterdir())
+    assert sorted(each.name for each in files) == ["checks.jsonl", "lessons.jsonl", "proofs.json"]
+    assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
+    line.forget()
+    assert not line.folder.exists()
+
+
+def test_one_check_is_changed_or_dropped_and_the_others_stay(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    first, second = line.checks()
+    changed = replace(first, must=("one",), must_not=("two",), rewordings=("A, please?",))
+    line.change(changed)
+    assert line.checks() == [changed, second]
+    line.drop(changed)
+    assert line.checks() == [second]
+    assert len(line.lessons()) == 2
+
+
+def test_proofs_are_kept_version_by_version(line: Line) -> None:
+    wrong = Proved(False, (("a?", "two"),))
+    line.note("1.0.0", {"x": Proved(True), "y": Proved(True)})
+    line.note("1.1.0", {"x": wrong})
+    line.note("1.0.0", {"y": wrong})
+    assert line.proofs("1.0.0") == {"x": Proved(True), "y": wrong}
+    assert line.proofs("1.1.0") == {"x": wrong}
+    assert line.before("1.1.0") == line.before("1.1.0") == line.proofs("1.0.0")
+    assert line.before("1.0.0") == {}
+    assert line.before("2.0.0") == {"x": wrong}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "5", '{"1.0.0": 5}', '{"1.0.0": {"x": {"held": true}}}', "[" * 9999, '{"a": {"x": [1]}}']
+)
+def test_damaged_proofs_are_made_anew_by_asking_again(line: Line, text: str) -> None:
+    line.note("1.0.0", {"x": Proved(True)})
+    (line.folder / "proofs.json").write_text(text, "utf-8")
+    assert line.proofs("1.0.0") == {}
+    line.note("1.0.0", {"x": Proved(True)})
+    assert line.proofs("1.0.0") == {"x": Proved(True)}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{not json",
+        "[1]",
+        "5",
+        "[" * 100_000,
+        {"answer": "x"},
+        {"messages": QUESTION},
+        {"messages": [], "answer": "x"},
+        {"messages": "Open when?", "answer": "x"},
+        {"messages": [*QUESTION, {"role": "assistant", "content": "x"}], "answer": "x"},
+        {"messages": [{"role": "user", "content": 5}], "answer": "x"},
+        {"messages": [{"role": "wizard", "content": "x"}], "answer": "x"},
+        {"messages": QUESTION, "answer": 5},
+        {"messages": QUESTION, "answer": "x", "version": 1},
+        {"messages": QUESTION, "answer": "x", "must": "nine"},
+        {"messages": QUESTION, "answer": "x", "must_not": [1]},
+        {"messages": QUESTION, "answer": "x", "rewordings": {"a": 1}},
+    ],
+)
+def test_a_damaged_check_is_named_by_its_line(line: Line, bad: Any) -> None:
+    line.teach([lesson("a?", "one")], "1.0.0")
+    path = line.folder / "checks.jsonl"
+    path.write_text(path.read_text("utf-8") + "\n" + (bad if isinstance(bad, str) else json.dumps(bad)), "utf-8")
+    with pytest.raises(StoreError, match=r"checks\.jsonl, line 3, is damaged .*: mend that line or delete it\.$"):
+        line.checks()
+
+
+@pytest.mark.parametrize("learn", [[], [0], [5], ["1"], "1", None])
+def test_a_damaged_lesson_is_named_by_its_line(line: Line, learn: Any) -> None:
+    line.teach([lesson("a?", "one")], "1.0.0")
+    path = line.folder / "lessons.jsonl"
+    row = json.loads(path.read_text("utf-8")) | {"learn": learn}
+    path.write_text(json.dumps(row), "utf-8")
+    with pytest.raises(StoreError, match=r"lessons\.jsonl, line 1, is damaged"):
+        line.teach([lesson("b?", "two")], "1.1.0")
+
+
+def test_bytes_that_are_no_text_are_refused(line: Line) -> None:
+    line.teach([lesson("a?", "one")], "1.0.0")
+    (line.folder / "checks.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(StoreError, match="cannot be read"):
+        line.checks()
+
+
+def test_a_question_that_stands_twice_is_asked_once_as_the_last_line_has_it(line: Line) -> None:
+    rows = [{"messages": QUESTION, "answer": answer, "must": [" nine ", ""]} for answer in ("one", "two")]
+    line.folder.mkdir(parents=True)
+    (line.folder / "checks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert [(each.answer, each.must, each.version) for each in line.checks()] == [("two", ("nine",), "")]
