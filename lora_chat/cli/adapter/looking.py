@@ -14,12 +14,9 @@ if TYPE_CHECKING:
 def list_adapters(json: Json = False) -> None:
     """List the adapters that can be worn, and the folders that cannot."""
     from lora_chat.adapters.index import Index
-    from lora_chat.adapters.line_folder import recover
     from lora_chat.cli.console import answer_json, answer_table, note
 
-    paths, _ = places()
-    recover(paths)
-    index = Index(paths)
+    index = Index(places()[0])
     catalog = index.catalog()
     if json:
         problems = [{"path": str(problem.path), "reason": problem.reason} for problem in catalog.problems]
