@@ -15,9 +15,9 @@ from lora_chat.adapters.incoming.source import opened_path
 from lora_chat.adapters.install import inspect, install_folder
 from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.versions import keep_beside, make_current, versions
+from lora_chat.adapters.versions import keep_beside, make_current, next_number, versions
 from lora_chat.chat.conversation import Turn
-from lora_chat.errors import LoraChatError
+from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.text import clean_line
 from lora_chat.training.events import Checked, Installed, Preparing, Trained, Wrong
@@ -49,26 +49,30 @@ def land(
         LoraChatError: the adapter does not pass the door, or the disk does not take it.
     """
     began, job = time.perf_counter(), read_job(folder)
-    adapter, before = _brought_in(event, job, signature, paths)
+    adapter, version, before = _brought_in(event, job, signature, paths)
     # The engine's own seconds, and not all since the start: they alone leave out the pauses.
     report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
     line = Line.of(adapter.name, paths)
-    line.teach(job.train, job.version, job.heldout)
-    checked = yield from _checked(line, adapter, job.version, before, answers, ended)
+    line.teach(job.train, version, job.heldout)
+    checked = yield from _checked(line, adapter, version, before, answers, ended)
     kept = _why_kept(report.forgot, checked) if job.start else ""
     if job.start and not kept:
-        adapter = make_current(adapter.name, job.version, paths).adapter
-    return Installed(adapter.name, str(adapter.path), report, job.version, checked, kept)
+        adapter = make_current(adapter.name, version, paths).adapter
+    return Installed(adapter.name, str(adapter.path), report, version, checked, kept)
 
 
-def _brought_in(event: Trained, job: Job, signature: BaseSignature, paths: Paths) -> tuple[Adapter, str]:
-    """Through the door; and the version that was worn until now."""
+def _brought_in(event: Trained, job: Job, signature: BaseSignature, paths: Paths) -> tuple[Adapter, str, str]:
+    """Through the door: the adapter, its version, and the version that was worn until now."""
     if job.start is None:
-        return install_folder(Path(event.folder), paths, job.name, signature).adapter, ""
+        return install_folder(Path(event.folder), paths, job.name, signature).adapter, job.version, ""
     with opened_path(Path(event.folder), paths) as found:
         candidate = inspect(found, job.name, signature)
     worn = next((each.number for each in versions(job.name, paths) if each.current), "")
-    return keep_beside(candidate, job.name, job.version, paths).adapter, worn
+    try:
+        kept = keep_beside(candidate, job.name, job.version, paths)
+    except RefusedError:  # another training of it has taken the number meanwhile
+        kept = keep_beside(candidate, job.name, next_number(job.name, paths), paths)
+    return kept.adapter, kept.number, worn
 
 
 def _checked(

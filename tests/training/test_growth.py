@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lora_chat.models.attach import lora_layers, wear
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
-from lora_chat.training.events import Installed, Trained
+from lora_chat.training.events import Installed, Trained, TrainingEvent
 from lora_chat.training.growth import FEW, SHAPE, TAUGHT_BEFORE, Start, grow, new_to, replayed, started
 from lora_chat.training.job import create_job, digest, read_job
 from lora_chat.training.jobs import run_job
@@ -261,3 +262,22 @@ def test_a_training_ends_well_where_nobody_answers_its_checks(grower: Grower) ->
     assert grower.line.proofs("1.0.0") == {}
     assert grower.next(None).version == "1.1.0"
     assert grower.worn.version == "1.1.0"
+
+
+def test_two_trainings_that_planned_the_same_number_both_land(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    both, start = grow(grower.worn, Selection(NEW, {}), grower.home)
+    one, other = grower.job(both, start), grower.job(both, start)
+    assert grower.run(one, knows(*LESSONS, *NEW)).version == "1.1.0"
+
+    def stronger(job: Path, cancel: threading.Event, **more: Any) -> Iterator[TrainingEvent]:
+        for event in EchoEngine(grower.base).train(job, cancel, **more):
+            if isinstance(event, Trained):
+                config = Path(event.folder) / "adapter_config.json"
+                config.write_text(json.dumps(json.loads(config.read_text()) | {"lora_alpha": 77}))
+            yield event
+
+    *_, last = run_job(other, stronger, grower.base.signature, grower.home, threading.Event())
+    assert isinstance(last, Installed)
+    assert last.version == "1.2.0"
+    assert grower.versions[-1] == ("1.2.0", True)
