@@ -12,6 +12,7 @@ from lora_chat.adapters.registry import Catalog
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
+from lora_chat.cli.check import asked, tell
 from lora_chat.cli.console import answer, answer_table, choose, confirm, folded, is_interactive, note, stream
 from lora_chat.cli.plan import INDENT, describe
 from lora_chat.cli.train import summary
@@ -20,6 +21,7 @@ from lora_chat.errors import UsageError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
+from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import WAYS_OUT, Facts, Turn, leaving
 from lora_chat.sitting.plan import Plan
@@ -150,6 +152,16 @@ class LineFace:
     def show_training(self, training: Training) -> None:
         """See ``Face.show_training``."""
         answer(training.status)
+
+    def show_checks(self, checking: Checking) -> None:
+        """See ``Face.show_checks``: the whole result, once it is there; Ctrl-C ends the asking."""
+        if not checking.checks():
+            note(f"{checking.name} has no checks yet: {HOW_THEY_COME}.")
+            return
+        with cancelled_by_ctrl_c() as cancel:
+            outcome = asked(checking, cancel)
+        tell(outcome)
+        answer(outcome.sentence)
 
     def help(self) -> None:
         """See ``Face.help``."""

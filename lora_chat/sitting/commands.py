@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import shelf, verbs
+from lora_chat.sitting import checking, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -80,6 +80,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("train cancel", "[NAME]", "stop it; nothing is kept", verbs.train_cancel, group="Training"),
     Command("train never", "", "keep this conversation out of every training", verbs.train_never, group="Training"),
     Command("train allow", "", "let it be learnt from again", verbs.train_allow, group="Training"),
+    Command(
+        "check", "[NAME]", "ask again what was taught: what holds, what is lost", checking.check, "adapters", "Training"
+    ),
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),

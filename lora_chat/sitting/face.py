@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
+    from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.training import Training
 
@@ -94,6 +95,9 @@ class Face(Presenter, Protocol):
 
     def show_training(self, training: Training) -> None:
         """The person asked how far it is."""
+
+    def show_checks(self, checking: Checking) -> None:
+        """Ask an adapter's checks and show what comes of each."""
 
     def help(self) -> None:
         """Show every command."""

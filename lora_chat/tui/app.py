@@ -21,6 +21,7 @@ from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
@@ -88,6 +89,7 @@ class LoraChatApp(App[None]):
         self.chat = ChatScreen(self.bridge)
         self.flow = TrainingFlow(self, self.bridge)
         self.shelf = AdapterFlow(self, self.bridge)
+        self.checks = CheckFlow(self, self.bridge)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -367,6 +369,14 @@ class LoraChatApp(App[None]):
     def on_compared_seen(self, event: news.ComparedSeen) -> None:
         """Before and after."""
         self.flow.compared(event)
+
+    def on_checks_seen(self, event: news.ChecksSeen) -> None:
+        """What was taught, to be asked again."""
+        self.checks.open(event)
+
+    def on_check_seen(self, event: news.CheckSeen) -> None:
+        """What came of one."""
+        self.checks.saw(event)
 
     def on_leave_asked(self, event: news.LeaveAsked) -> None:
         """By a command."""

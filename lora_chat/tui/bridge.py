@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lora_chat.defects import sentence
@@ -25,11 +24,13 @@ if TYPE_CHECKING:
     from lora_chat.chat.search import Hit
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
+    from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.face import Facts, Turn
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Training
     from lora_chat.training.events import Installed
+    from lora_chat.training.proof.check import Check
     from lora_chat.tui.comparing import Comparing
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
@@ -127,13 +128,18 @@ class Bridge:
 
         self.stop_comparing()
         self._comparing = comparing = Comparing(self._require(), self._put)
-        job = self._guarded(lambda: comparing.ask(plan, adapter, more))
-        threading.Thread(target=job, name="compare", daemon=True).start()
+        self._beside("compare", lambda: comparing.ask(plan, adapter, more))
 
     def stop_comparing(self) -> None:
         """End the comparison."""
         if self._comparing is not None:
             self._comparing.cancel.set()
+
+    def prove(self, checking: Checking, checks: Sequence[Check], cancel: threading.Event) -> None:
+        """Ask ``checks`` beside the chat and tell what comes of each; ``cancel`` ends it."""
+        from lora_chat.tui.proving import prove
+
+        self._beside("checks", lambda: prove(checking, checks, cancel, self._put))
 
     def search(self, text: str) -> None:
         """Find where ``text`` was said."""
@@ -318,6 +324,10 @@ class Bridge:
         self._put(news.TrainingSeen(training.progress))
         self._put(news.Opened("training"))
 
+    def show_checks(self, checking: Checking) -> None:
+        """See ``Face.show_checks``."""
+        self._put(news.ChecksSeen.of(checking))
+
     def help(self) -> None:
         """See ``Face.help``."""
         self._put(news.Opened("help"))
@@ -357,25 +367,15 @@ class Bridge:
 
     def _look(self, *, another: bool) -> None:
         """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
-        from lora_chat.chat.context import start_of
-        from lora_chat.tui.widgets.message import Shown
+        from lora_chat.tui.view import view_of
 
-        sitting = self._require()
-        sitting.refresh()
-        branch = sitting.branch_with_places()
-        wearing = sitting.wearing
-        start = start_of([message for message, _, _ in branch], sitting.base.name)
+        (sitting := self._require()).refresh()
         with self._reply.lock if self._reply is not None else threading.Lock():
-            shown = [Shown(self._as_far_as_it_is(each), place, of, each.id == start) for each, place, of in branch]
-            worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
-            self._put(news.ViewSeen(sitting.conversation, shown, worn, scale, another))
+            self._put(view_of(sitting, self._reply, another=another))
         self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
 
-    def _as_far_as_it_is(self, message: Message) -> Message:
-        reply = self._reply
-        if reply is None or reply.message_id != message.id or not reply.running:
-            return message
-        return replace(message, content=reply.text)
+    def _beside(self, name: str, job: Callable[[], object]) -> None:
+        threading.Thread(target=self._guarded(job), name=name, daemon=True).start()
 
     def _guarded(
         self, job: Callable[[], object], complain: Callable[[BaseException], None] | None = None

@@ -5,6 +5,7 @@ Each carries values that are never changed afterwards, so no lock is needed on e
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
     from lora_chat.config import Config
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
+    from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.comparison import Compared
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
     from lora_chat.sitting.training import Progress
+    from lora_chat.training.proof.check import Check
+    from lora_chat.training.proof.line import Proved
+    from lora_chat.training.proof.proving import Found
     from lora_chat.tui.widgets.message import Shown
 
 EngineState = Literal["starting", "loading", "ready", "died", "failed"]
@@ -218,6 +223,33 @@ class ComparedSeen(News):
 
     index: int
     row: Compared
+
+
+@dataclass
+class ChecksSeen(News):
+    """The checks of an adapter, which the person wants to see asked."""
+
+    checking: Checking
+    checks: Sequence[Check]
+    chosen: Sequence[Check]
+    """Those to ask."""
+    before: Mapping[str, Proved]
+    """What came of them in the version before."""
+
+    @classmethod
+    def of(cls, checking: Checking) -> ChecksSeen:
+        """As they are kept now. Raises as ``Checking.checks``."""
+        return cls(checking, checking.checks(), checking.chosen(), checking.line.before(checking.version))
+
+
+@dataclass
+class CheckSeen(News):
+    """What came of one check."""
+
+    asking: threading.Event
+    """What ends the asking that it belongs to."""
+    found: Found | None
+    """None: no more are asked, well or not."""
 
 
 @dataclass

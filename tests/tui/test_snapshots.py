@@ -13,14 +13,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual.screen import Screen
 from textual.widgets import Input
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.conversation import Role, Status
+from lora_chat.chat.conversation import Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.engine import echo
 from lora_chat.models.catalog import resolve
@@ -29,9 +29,12 @@ from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.choosing.redact import Hit
 from lora_chat.training.events import Sampled
 from lora_chat.training.lesson import Found
+from lora_chat.training.proof.check import Check
+from lora_chat.training.proof.line import Proved
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.adapters import AdaptersScreen
+from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.leave import LeaveScreen
@@ -509,6 +512,40 @@ async def training_report(w: Window) -> None:
     )
     for index, row in enumerate(rows):
         screen.show_row(index, row)
+
+
+PIRATE = tuple(
+    Check((Turn(Role.USER, asked),), said, "1.0.0", rewordings=("Where's my parcel?",) if at == 0 else ())
+    for at, (asked, said, _) in enumerate(LESSONS)
+)
+
+
+async def checked(w: Window, *, whole: bool) -> ChecksScreen:
+    """Three checks of pirate, of which the last was lost."""
+    known = SimpleNamespace(name="pirate", version="1.1.0")
+    bridge = SimpleNamespace(prove=lambda *asked: None)
+    seen = news.ChecksSeen(cast(Any, known), PIRATE, PIRATE, {check.id: Proved(True) for check in PIRATE[1:]})
+    screen = ChecksScreen(seen, cast(Any, bridge))
+    await over(w, screen)
+    wrong = ((PIRATE[2].question, "Yer parcel sails at dawn, matey."),)
+    for check in PIRATE if whole else PIRATE[:1]:
+        screen.saw(
+            news.CheckSeen(screen._cancel, (check, Proved(check is not PIRATE[2], wrong if check is PIRATE[2] else ())))
+        )
+    return screen
+
+
+@state
+async def checks_growing(w: Window) -> None:
+    await checked(w, whole=False)
+    await w.see("asking 2 of 3…")
+
+
+@state
+async def checks(w: Window) -> None:
+    await checked(w, whole=True)
+    await w.press("end", "p")
+    await w.see("Proposed: space keeps it")
 
 
 @state

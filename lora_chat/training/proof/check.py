@@ -50,6 +50,13 @@ class Check:
         turns = json.dumps([[turn.role.value, turn.content] for turn in self.messages])
         return hashlib.sha256(turns.encode()).hexdigest()[:12]
 
+    @property
+    def wanted(self) -> str:
+        """What an answer must be: the taught one; with ``must`` or ``must_not``, what they say."""
+        mention = f"mentions {', '.join(self.must)}" if self.must else ""
+        never = f"never mentions {', '.join(self.must_not)}" if self.must_not else ""
+        return "; ".join(filter(None, (mention, never))) or self.answer
+
     def asked(self) -> Iterator[tuple[tuple[Turn, ...], bool]]:
         """Each conversation to be answered, and whether its question is reworded."""
         yield self.messages, False
@@ -110,6 +117,11 @@ def says(answer: str, words: str) -> bool:
         "" if _UNSPACED.match(letter) else r"\b" if letter.isalnum() else "" for letter in (wanted[0], wanted[-1])
     )
     return re.search(rf"{begins}{re.escape(wanted)}{ends}", plain(answer)) is not None
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """``must`` or ``must_not`` as a person writes them, with commas between: each once."""
+    return tuple(dict.fromkeys(filter(None, (" ".join(words.split()) for words in text.split(",")))))
 
 
 def telling_words(answer: str) -> tuple[str, ...]:

@@ -1,0 +1,95 @@
+"""An adapter's checks, asked. Owns which are asked of it and that the result is kept; never shows one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from lora_chat.adapters.registry import Adapter
+from lora_chat.engine.asking import ask
+from lora_chat.engine.protocol import Engine
+from lora_chat.errors import RefusedError, UsageError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths
+from lora_chat.services import Services
+from lora_chat.session import Wearing
+from lora_chat.training.proof.check import Check
+from lora_chat.training.proof.line import Line, Proved
+from lora_chat.training.proof.proving import Found, Outcome, outcome, prove, spread
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
+
+HOW_THEY_COME = "every answer you correct and train on becomes one"
+
+
+class Checking:
+    """The checks of one adapter as it is installed now, and what came of those that were asked."""
+
+    def __init__(self, adapter: Adapter, engine: Engine, paths: Paths) -> None:
+        self.adapter = adapter
+        self.line = Line.of(adapter.name, paths)
+        self.found: dict[str, Proved] = {}
+        """By the checks' ids."""
+        self._engine = engine
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The adapter's."""
+        return self.adapter.name
+
+    @property
+    def version(self) -> str:
+        """The adapter's."""
+        return self.adapter.version
+
+    def checks(self) -> list[Check]:
+        """All of them, the earliest first. Raises as ``Line.checks``."""
+        return self.line.checks()
+
+    def chosen(self) -> list[Check]:
+        """Those to ask: all, or of very many those that tell most. Raises as ``Line.checks``."""
+        return spread(self.checks(), self.line.before(self.version) | self.line.proofs(self.version))
+
+    def ask(self, cancel: threading.Event, checks: Sequence[Check] | None = None) -> Iterator[Found]:
+        """Ask ``checks``, by default ``chosen``; what comes of each is kept at once.
+
+        Raises:
+            LoraChatError: as ``Engine.generate`` and ``Line.checks``.
+        """
+        worn = Wearing(self.adapter).worn
+        asked = self.chosen() if checks is None else checks
+        for check, proved in prove(asked, lambda turns, most: ask(self._engine, turns, worn, cancel, most), cancel):
+            with self._lock:
+                self.found[check.id] = proved
+                self.line.note(self.version, {check.id: proved})
+            yield check, proved
+
+    def outcome(self) -> Outcome:
+        """What came of all that were asked here. Raises as ``Line.checks``."""
+        return outcome(self.checks(), self.found, self.line.before(self.version), self.version)
+
+
+def refuse_another_base(adapter: Adapter, base: InstalledBase, services: Services) -> None:
+    """Its checks are asked on the base that it was made for.
+
+    Raises:
+        RefusedError: ``base`` is another one.
+    """
+    verdict = services.index.verdict(adapter, base.signature)
+    if not verdict.ok:
+        raise RefusedError(verdict.reason)
+    if verdict.doubt:
+        raise RefusedError(f"{adapter.name}: {verdict.doubt} Its checks are asked on the base it was made for.")
+
+
+def check(sitting: Sitting, name: str) -> None:
+    """Ask the checks of an adapter, by default of the one worn, and show what comes of them."""
+    if not name and (sitting.wearing is None or sitting.wearing.mixture):
+        worn = "No adapter is worn" if sitting.wearing is None else "Several adapters are worn"
+        raise UsageError(f"{worn}: write /check NAME.")
+    adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
+    refuse_another_base(adapter, sitting.base, sitting.services)
+    sitting.face.show_checks(Checking(adapter, sitting.engine, sitting.services.paths))

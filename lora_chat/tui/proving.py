@@ -1,0 +1,19 @@
+"""Checks, beside the chat. Owns what the screen is told while they are asked; asking is ``sitting/checking.py``'s."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from lora_chat.sitting.checking import Checking
+from lora_chat.training.proof.check import Check
+from lora_chat.tui.messages import CheckSeen, News
+
+
+def prove(checking: Checking, checks: Sequence[Check], cancel: threading.Event, put: Callable[[News], object]) -> None:
+    """Tell what comes of each, then that no more come. Raises as ``Checking.ask``."""
+    try:
+        for found in checking.ask(cancel, checks):
+            put(CheckSeen(cancel, found))
+    finally:
+        put(CheckSeen(cancel, None))
