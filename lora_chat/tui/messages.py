@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lora_chat.config import Config
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
+    from lora_chat.sitting.columns import ColumnEvent, Comparison
     from lora_chat.sitting.comparison import Compared
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
@@ -218,6 +219,15 @@ class ComparedSeen(News):
 
     index: int
     row: Compared
+
+
+@dataclass
+class ColumnsSeen(News):
+    """One question that is to be answered in columns, then what becomes of them."""
+
+    comparison: Comparison
+    event: ColumnEvent | None = None
+    """None: a command asked for it."""
 
 
 @dataclass
