@@ -23,9 +23,6 @@ LEAST_WIDTH = 34
 LEAST_HEIGHT = 9
 """Rows of a column; where there is no room for all of them the whole is scrolled."""
 
-ROOMY = 14
-"""Rows of a column from which on its figures stand apart from the answer."""
-
 
 class CompareScreen(Screen[int]):
     """The question, an answer in each column, and the keys; returns the place of the one marked as the better."""
@@ -45,10 +42,10 @@ class CompareScreen(Screen[int]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,b", "mark", "this is better", id="compare.mark"),
         Binding("left,shift+tab", "step(-1)", "others", key_display="← →", id="compare.left"),
         Binding("right,tab", "step(1)", "others", show=False, id="compare.right"),
-        Binding("enter,b", "mark", "this one is better", id="compare.mark"),
-        Binding("escape", "dismiss(None)", "back, keep none", id="compare.back"),
+        Binding("escape", "dismiss(None)", "keep none", id="compare.back"),
     ]
 
     def __init__(self, comparison: Comparison) -> None:
@@ -82,7 +79,7 @@ class CompareScreen(Screen[int]):
         grid.styles.grid_rows = str(height) if rows > 1 else "1fr"
         for column in self.columns:
             column.styles.column_span = 1
-            column.set_class(height >= ROOMY, "-roomy")
+            column.fit(height)
         self.columns[-1].styles.column_span = beside * rows - many + 1
 
     @property

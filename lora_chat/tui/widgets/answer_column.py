@@ -6,8 +6,9 @@ Everything in it is foreign: it is cleaned, and reaches Textual as ``Content``, 
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import Static
@@ -27,14 +28,15 @@ class AnswerColumn(Vertical):
 
     DEFAULT_CSS = """
     AnswerColumn {
+        height: auto;
         padding: 0 1 0 2;
         &.-worn { border-left: wide $text-muted; padding: 0 1 0 1; }
         &:focus-within { background: $surface; }
-        Pane { height: 1fr; scrollbar-gutter: stable; }
-        &:focus-within Pane { scrollbar-background: $surface; }
-        .foot { height: auto; max-height: 50%; color: $text-muted; }
-        &.-roomy .foot { margin-top: 1; }
-        .foot.-failed { color: $text-error; }
+        AnswerPane { height: auto; scrollbar-gutter: stable; }
+        &:focus-within AnswerPane { scrollbar-background: $surface; }
+        .foot { height: 1; color: $text-muted; }
+        .why { height: auto; color: $text-error; display: none; }
+        .why.-said { display: block; }
     }
     """
 
@@ -45,7 +47,8 @@ class AnswerColumn(Vertical):
         """How it ended; None while it waits and is written."""
         self._head = ColumnHead(column)
         self._body = Body(done=False)
-        self._pane = Pane(self._body)
+        self._why = Static(classes="why", markup=False)
+        self._pane = AnswerPane(self._body, self._why)
         self._foot = Static("waiting", classes="foot", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -82,6 +85,10 @@ class AnswerColumn(Vertical):
         """The keys are its own from here on."""
         self._pane.focus()
 
+    def fit(self, height: int) -> None:
+        """Take at most ``height`` rows."""
+        self._pane.styles.max_height = max(height - 2, 1)  # the name and the figures are always seen
+
     def begin(self) -> None:
         """It is its turn."""
         self._foot.update("writing…")
@@ -94,13 +101,23 @@ class AnswerColumn(Vertical):
         """There is no more to come."""
         self.ended = ended
         self._body.close()
-        self._foot.set_class(ended.failure is not None, "-failed")
+        if ended.failure is not None:
+            self._why.update(Content(f"✗ {clean_line(str(ended.failure))}"))
+            self._why.add_class("-said")
         self._foot.update(Content(_outcome(ended)))
 
     def _recolour(self, theme: Theme) -> None:
         if self.column.wearing:
             self.styles.border_left = ("wide", accent_of(self.column.who, theme.dark))
         self._head.refresh()
+
+
+class AnswerPane(Pane):
+    """As high as its answer; what its column has no room for is scrolled."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """All of it: how high it may be, the column says."""
+        return VerticalScroll.get_content_height(self, container, viewport, width)
 
 
 class ColumnHead(Widget):
@@ -127,7 +144,7 @@ class ColumnHead(Widget):
 
 def _outcome(ended: Answered) -> str:
     if ended.failure is not None:
-        return f"✗ {clean_line(str(ended.failure))}"
+        return "failed"
     if ended.draft is None:
         return "not asked"
     return "stopped" if ended.draft.status is Status.STOPPED else _figures(ended.draft)
