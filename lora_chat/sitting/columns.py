@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.engine.protocol import Sampling, TextChunk
-from lora_chat.errors import LoraChatError, UsageError
+from lora_chat.errors import LoraChatError, RefusedError, UsageError
 from lora_chat.session import Draft, Session, Wearing, choose_sampling
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean_line
@@ -141,15 +141,18 @@ def mark_better(sitting: Sitting, comparison: Comparison, ended: Mapping[int, An
     """Rate column ``better`` good and show it in the conversation; the other whole answers are kept beside it.
 
     Raises:
+        RefusedError: that one is not whole.
         NotFoundError: the conversation was deleted meanwhile.
         StoreError: nothing could be kept.
     """
     drafts = {place: each.draft for place, each in ended.items() if each.can_be_marked and each.draft is not None}
+    if better not in drafts:
+        raise RefusedError("That answer is not whole: mark one that is, or ask again with /compare.")
     _keep(sitting, comparison.question, list(drafts.values()), drafts[better])
     sitting.refresh()
     sitting.face.changed()
     sitting.prefill()
-    others = len(drafts) - 1
+    others = len({_same(draft) for draft in drafts.values()}) - 1
     beside = "; the other answers stand beside it, unrated" if others > 1 else "; the other one stands beside it"
     name = clean_line(comparison.columns[better].name, 80)
     sitting.face.note(f"Rated good and shown: {name}{beside if others else ''}.")

@@ -341,6 +341,8 @@ def test_what_is_there_already_is_rated_and_not_kept_twice(room: Room) -> None:
     assert (kept[0].id, kept[0].rating) == (first.id, Rating.GOOD)
     assert room.sitting.branch()[-1].id == first.id
     assert len({each.content for each in kept}) == len(kept)
+    beside = "the other one stands" if len(kept) == 2 else "the other answers stand"
+    assert beside in room.heard.notes[-1]
     room.mark("base @shop", 0)
     assert room.sitting.branch()[-1].id == first.id
     assert [each.content for each in room.answers] == [*(each.content for each in kept), f"(shop 1) {ASKED}"]
@@ -361,6 +363,8 @@ def test_a_stopped_or_failed_one_is_not_kept(room: Room) -> None:
     room.mark("@shop @pirate", 1)
     assert [each.adapter for each in room.answers] == [None, "pirate"]
     assert room.heard.notes == ["Rated good and shown: pirate."]
+    with pytest.raises(RefusedError, match="not whole"):
+        room.mark("@shop @pirate", 0)
 
 
 def test_all_of_it_is_kept_or_nothing(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

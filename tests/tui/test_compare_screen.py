@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from textual.geometry import Region
 
 from lora_chat.adapters.install import install_folder
-from lora_chat.chat.conversation import Rating, Role
+from lora_chat.chat.conversation import Message, Rating, Role
 from lora_chat.chat.store import Store
 from lora_chat.engine.echo import EchoEngine, _write_adapter
 from lora_chat.engine.protocol import Finished, Request, TextChunk
@@ -18,6 +18,9 @@ from lora_chat.errors import EngineError
 from lora_chat.models.installed import find_base
 from lora_chat.paths import Paths
 from lora_chat.services import Services
+from lora_chat.sitting.columns import Began, Comparison, Grew
+from lora_chat.tui.messages import ColumnsSeen, News
+from lora_chat.tui.outbox import _joined
 from lora_chat.tui.screens.compare import CompareScreen
 from lora_chat.tui.widgets.pane import Pane
 from tests.tui.conftest import LONG, Branch, Tell, Window, idle
@@ -299,6 +302,16 @@ def test_columns_stand_where_they_read_well_and_all_of_each_can_be_seen(
         assert last[-1] == max(last), "the last one takes what is left of its row"
 
     window(story, size)
+
+
+def test_pieces_of_one_column_are_told_together_and_those_of_two_are_not() -> None:
+    comparison, other = (Comparison(cast(Message, None), ()) for _ in range(2))
+    waiting: list[News] = [ColumnsSeen(comparison, Grew(0, "a"))]
+    assert _joined(waiting, ColumnsSeen(comparison, Grew(0, "b")))
+    assert waiting == [ColumnsSeen(comparison, Grew(0, "ab"))]
+    for news in (ColumnsSeen(comparison, Grew(1, "c")), ColumnsSeen(comparison, Began(0)), ColumnsSeen(comparison)):
+        assert not _joined(waiting, news)
+    assert not _joined(waiting, ColumnsSeen(other, Grew(0, "c")))
 
 
 @pytest.mark.usefixtures("shop")
