@@ -14,7 +14,7 @@ from lora_chat.sitting import checking, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "shares", "conversations", "settings", "ratings", "themes"]
+Completes = Literal["", "adapters", "shares", "columns", "conversations", "settings", "ratings", "themes"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command(
+        "compare",
+        "[base @A @B=0.5]",
+        "the last question side by side; or: @A temperatures",
+        verbs.compare,
+        "columns",
+        "Answers",
+    ),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),

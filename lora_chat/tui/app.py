@@ -22,6 +22,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
+from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
@@ -90,6 +91,7 @@ class LoraChatApp(App[None]):
         self.flow = TrainingFlow(self, self.bridge)
         self.shelf = AdapterFlow(self, self.bridge)
         self.checks = CheckFlow(self, self.bridge)
+        self.columns = ColumnFlow(self, self.bridge)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -166,6 +168,8 @@ class LoraChatApp(App[None]):
         """Ctrl-C copies a selection, stops an answer, clears the prompt, and never ends the program by surprise."""
         if self.bridge.replying:
             self.bridge.stop_reply()
+        elif self.columns.stop():
+            pass  # as an answer in the talk
         elif self.screen is self.chat and self.chat.asking.put_away():
             self.notify("Put away: up brings it back.", timeout=3)
         else:
@@ -339,6 +343,10 @@ class LoraChatApp(App[None]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(KEYS))
+
+    def on_columns_seen(self, event: news.ColumnsSeen) -> None:
+        """One question in columns."""
+        self.columns.saw(event)
 
     # The training
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.tour import REWORDED, UNRELATED
 
@@ -91,7 +92,14 @@ class TrainingFlow:
         from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 
         if (screen := self._open(TrainingPlanScreen)) is not None:
-            self._bridge.replan(screen.plan, wanted)
+            self._bridge.run(partial(self._count, screen.plan, wanted))
+
+    def _count(self, plan: Plan, wanted: PlanWanted, sitting: Sitting) -> None:
+        """On the bridge's thread."""
+        try:
+            self._bridge.offer(wanted.of(plan, sitting.services))
+        except LoraChatError as error:
+            self._app.chat.post_message(news.PlanRefused(str(error)))
 
     def _agreed(self, plan: Plan | None) -> None:
         if plan is not None:
@@ -148,7 +156,9 @@ class TrainingFlow:
                 self.compared(each)
         else:
             more = [(REWORDED, "reworded"), (UNRELATED, "not taught")] if self._app.chat.tour.step else []
-            self._bridge.compare(self._plans.get(name), adapter, more)
+            from lora_chat.tui.comparing import before_and_after
+
+            self._bridge.compare(before_and_after(self._plans.get(name), adapter, more))
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""
