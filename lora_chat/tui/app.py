@@ -28,6 +28,7 @@ from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
+from lora_chat.tui.welcome_flow import WelcomeFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
@@ -92,6 +93,7 @@ class LoraChatApp(App[None]):
         self.shelf = AdapterFlow(self, self.bridge)
         self.checks = CheckFlow(self, self.bridge)
         self.columns = ColumnFlow(self, self.bridge)
+        self.welcome = WelcomeFlow(self)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -201,18 +203,11 @@ class LoraChatApp(App[None]):
 
     def on_base_missing(self, event: news.BaseMissing) -> None:
         """The first start."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        self.push_screen(WelcomeScreen(event.entry), self._welcomed)
+        self.welcome.missing(event)
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is here."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.arrived()
-        elif event.first_time:
-            self.push_screen(WelcomeScreen(None), self._welcomed)
+        self.welcome.found(event)
         self.flow.begin()
 
     def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
@@ -221,21 +216,11 @@ class LoraChatApp(App[None]):
 
     def on_fetching(self, event: news.Fetching) -> None:
         """How far."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.show_fetch(event.what, event.done, event.total)
+        self.welcome.fetching(event)
 
     def on_fetch_failed(self, event: news.FetchFailed) -> None:
         """It can be tried again."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.show_failure(event.reason)
-
-    def _welcomed(self, choice: str | None) -> None:
-        if choice == "tour":
-            self.chat.start_tour()
+        self.welcome.failed(event)
 
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""
