@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from lora_chat.adapters.index import Index
+from lora_chat.adapters.line_folder import recover
 from lora_chat.adapters.mixture import Share, is_mixture, read_shares
 from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
@@ -139,4 +140,5 @@ def open_services(environ: Mapping[str, str] | None = None) -> Services:
         RefusedError: the settings cannot be used.
     """
     paths = find_paths(os.environ if environ is None else environ)
+    recover(paths)
     return Services(paths, load_config(paths.config))

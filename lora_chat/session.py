@@ -19,6 +19,7 @@ from lora_chat.adapters.mixture import Share, written
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.context import Context, fit, start_of
 from lora_chat.chat.conversation import Conversation, Message, Role, Status
+from lora_chat.chat.rows import AnswerFields
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn, check_sampling
@@ -117,6 +118,16 @@ TurnEvent = Started | LeftOut | TextChunk | Ended
 
 
 @dataclass(frozen=True)
+class Draft:
+    """An answer that is written and that nothing keeps."""
+
+    text: str
+    status: Status
+    came: AnswerFields
+    """How it came to be, as a kept answer has it."""
+
+
+@dataclass(frozen=True)
 class Session:
     """Where turns happen: one store, one engine, the person's settings."""
 
@@ -181,12 +192,7 @@ class Session:
             "",
             parent=prompt.id,
             status=Status.STREAMING,
-            base=self.base,
-            context_start=start_of(branch, self.base),  # until that is counted
-            adapter=wearing.name if wearing else None,
-            adapter_sha256=wearing.sha256 if wearing else None,
-            scale=wearing.scale if wearing else None,
-            sampling=json.dumps(asdict(sampling)),
+            **self._made_by(wearing, sampling, start_of(branch, self.base)),  # until that is counted
         )
         try:
             find = partial(self._fit, branch, conversation, wearing, sampling)
@@ -214,20 +220,16 @@ class Session:
                 yield LeftOut(reply, context.left_out)
             request = Request(context.messages, wearing.worn if wearing else None, sampling)
             with closing(self._generated(request, cancel)) as chunks:
-                for chunk in chunks:
+                for chunk in _cleaned(chunks):
                     if isinstance(chunk, Finished):
                         finished = chunk
                         break
-                    # Cleaned here, where it enters: what is shown, kept and trained on later is the same text.
-                    piece = clean(chunk.text) if text else clean(chunk.text).lstrip()
-                    text += piece
+                    text += chunk.text
                     if time.monotonic() - flushed >= FLUSH_S:
                         self.store.update_message(reply.id, content=text)
                         flushed = time.monotonic()
-                    if piece:
-                        yield TextChunk(piece)
-            if finished is None:
-                raise EngineError("The engine ended the answer without a word why: try again.")
+                    yield chunk
+            assert finished is not None
         except (GeneratorExit, KeyboardInterrupt):
             self.store.update_message(reply.id, content=text.strip(), status=Status.STOPPED, finish_reason="cancelled")
             raise
@@ -244,19 +246,38 @@ class Session:
         yield from self.engine.generate(request, cancel)
 
     def _finish(self, request: Request, reply: Message, text: str, finished: Finished) -> Message:
-        sampling = asdict(request.sampling) | {"seed": finished.seed}
-        return self.store.update_message(
-            reply.id,
-            content=text.strip(),
-            status=Status.STOPPED if finished.reason == "cancelled" else Status.DONE,
-            finish_reason=finished.reason,
-            sampling=json.dumps(sampling),
-            prompt_tokens=finished.prompt_tokens,
-            cached_tokens=finished.cached_tokens,
-            generated_tokens=finished.generated_tokens,
-            first_token_ms=finished.first_token_ms,
-            tokens_per_second=finished.tokens_per_second,
-        )
+        figures = _figures(request.sampling, finished)
+        return self.store.update_message(reply.id, content=text.strip(), status=_status(finished), **figures)
+
+    def _made_by(self, wearing: Wearing | None, sampling: Sampling, context_start: int | None) -> AnswerFields:
+        return {
+            "base": self.base,
+            "context_start": context_start,
+            "sampling": json.dumps(asdict(sampling)),
+            "adapter": wearing.name if wearing else None,
+            "adapter_sha256": wearing.sha256 if wearing else None,
+            "scale": wearing.scale if wearing else None,
+        }
+
+    def draft(
+        self,
+        question: Message,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[TextChunk | Draft]:
+        """Answer ``question`` as a turn would, and keep nothing: its pieces, then the whole. Raises as ``send``."""
+        branch = self.store.branch(question.conversation, question.id)
+        context = self._fit(branch, self.store.conversation(question.conversation), wearing, sampling)
+        request, text = Request(context.messages, wearing.worn if wearing else None, sampling), ""
+        with closing(self._generated(request, cancel)) as chunks:
+            for chunk in _cleaned(chunks):
+                if isinstance(chunk, Finished):
+                    came = self._made_by(wearing, sampling, context.start) | _figures(sampling, chunk)
+                    yield Draft(text.strip(), _status(chunk), came)
+                    return
+                text += chunk.text
+                yield chunk
 
     def system(self, conversation: Conversation | None, wearing: Wearing | None) -> str:
         """The system prompt that holds: the conversation's own, else the adapter's, else that of the settings."""
@@ -299,6 +320,42 @@ class Session:
     ) -> Context:
         system = self.system(conversation, wearing)
         return fit(branch, system, self.base, self.window, sampling.max_tokens, self.engine.count_tokens)
+
+
+def _cleaned(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The pieces that hold something, then the end.
+
+    Cleaned here, where they enter: what is shown, kept and trained on later is the same text.
+
+    Raises:
+        EngineError: it has no end.
+    """
+    begun = False
+    for chunk in chunks:
+        if isinstance(chunk, Finished):
+            yield chunk
+            return
+        piece = clean(chunk.text) if begun else clean(chunk.text).lstrip()
+        begun = begun or bool(piece)
+        if piece:
+            yield TextChunk(piece)
+    raise EngineError("The engine ended the answer without a word why: try again.")
+
+
+def _status(finished: Finished) -> Status:
+    return Status.STOPPED if finished.reason == "cancelled" else Status.DONE
+
+
+def _figures(sampling: Sampling, finished: Finished) -> AnswerFields:
+    return {
+        "finish_reason": finished.reason,
+        "sampling": json.dumps(asdict(sampling) | {"seed": finished.seed}),
+        "prompt_tokens": finished.prompt_tokens,
+        "cached_tokens": finished.cached_tokens,
+        "generated_tokens": finished.generated_tokens,
+        "first_token_ms": finished.first_token_ms,
+        "tokens_per_second": finished.tokens_per_second,
+    }
 
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:

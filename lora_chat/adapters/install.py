@@ -31,7 +31,7 @@ from lora_chat.adapters.outgoing.local_paths import is_path
 from lora_chat.adapters.peft_config import CONFIG_LIMIT, CONFIG_NAME
 from lora_chat.adapters.reading import read_bytes, refusal
 from lora_chat.adapters.registry import Adapter, Origin, read_installed
-from lora_chat.adapters.removal import sweep
+from lora_chat.adapters.removal import put_line_aside, sweep
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import Verdict, check_hashes, read_manifest_of, verified
 from lora_chat.adapters.weights import WEIGHTS_LIMIT, WEIGHTS_NAME, AdapterFiles, read_adapter
@@ -134,7 +134,8 @@ def inspect_against(candidate: Candidate, signature: BaseSignature) -> Candidate
 def install(candidate: Candidate, paths: Paths) -> Installed:
     """Write a checked adapter into the person's folder, durably, by one rename.
 
-    The same bytes under that name are left alone; other bytes under it get the next free name (``name-2``).
+    The same bytes under that name are left alone; other bytes under it get the next free name (``name-2``). What an
+    adapter that was deleted by hand left of its line is not the new one's: it is put to what was removed.
 
     Raises:
         RefusedError: the folder cannot be written (full, read-only), with the reason; nothing is left.
@@ -144,8 +145,9 @@ def install(candidate: Candidate, paths: Paths) -> Installed:
         target, there = _place(candidate, paths)
         if there is not None:
             return there
-        with telling(f"install the adapter into {target}"), suppress(_Taken):
-            _write(candidate, target)
+        with telling(f"install the adapter into {target}"), suppress(Taken):
+            put_line_aside(target.name, paths)
+            write(_called(candidate, target.name), target)
             return Installed(read_installed(target), False, candidate.ignored, candidate.warnings)
 
 
@@ -160,7 +162,7 @@ def beside(candidate: Candidate, paths: Paths) -> tuple[str, ...]:
     taken = (f"There is another adapter called {name}: this one becomes {free}.",) if free != name else ()
     size = len(candidate.files.weights)
     alike = (each for each in Index(paths).catalog().adapters if each.bytes == size)
-    twin = next((each.name for each in alike if _holds_same(each.path, candidate.files)), "")
+    twin = next((each.name for each in alike if holds_same(each.path, candidate.files)), "")
     return (*taken, f"The same bytes are installed already, as {twin}.") if twin else taken
 
 
@@ -173,6 +175,10 @@ def _name_of(folder: Path) -> str:
         raise refusal(folder, why) from error
 
 
+def _called(candidate: Candidate, name: str) -> Candidate:
+    return dataclasses.replace(candidate, manifest=dataclasses.replace(candidate.manifest, name=name))
+
+
 def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     weights = WeightsClaim(
         files.sha256, files.config_sha256, files.layout.rank, files.layout.parameters, len(files.weights)
@@ -181,16 +187,22 @@ def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
     return dataclasses.replace(manifest, name=name, base=base, weights=weights)
 
 
-class _Taken(Exception):
+class Taken(Exception):
     """Another program put something there between the look and the rename."""
 
 
-def _write(candidate: Candidate, target: Path) -> None:
-    manifest = dataclasses.replace(candidate.manifest, name=target.name)
+def write(candidate: Candidate, target: Path) -> None:
+    """Write a checked adapter as the folder ``target``, durably, by one rename.
+
+    Raises:
+        Taken: something is there.
+        OSError: the disk takes nothing; nothing is left.
+        RefusedError: its manifest could not be read again.
+    """
     contents = {
         CONFIG_NAME: candidate.files.config,
         WEIGHTS_NAME: candidate.files.weights,
-        MANIFEST_NAME: _readable(to_toml(manifest).encode()),
+        MANIFEST_NAME: _readable(to_toml(candidate.manifest).encode()),
         **candidate.texts,
     }
     try:
@@ -199,7 +211,7 @@ def _write(candidate: Candidate, target: Path) -> None:
                 (stage / file_name).write_bytes(data)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise _Taken from error
+            raise Taken from error
         raise
 
 
@@ -215,7 +227,7 @@ def _place(candidate: Candidate, paths: Paths) -> tuple[Path, Installed | None]:
     origins: tuple[tuple[Path, Origin], ...] = ((paths.adapters, "user"), (paths.bundled_adapters, "bundled"))
     for name in numbered(candidate.manifest.name):
         for root, origin in origins:
-            if _holds_same(root / name, candidate.files):
+            if holds_same(root / name, candidate.files):
                 there = read_installed(root / name, origin)
                 return root / name, Installed(there, True, candidate.ignored, candidate.warnings)
         if not any(os.path.lexists(root / name) for root, _ in origins):
@@ -238,7 +250,8 @@ def _texts(source: Path) -> dict[str, bytes]:
     return found
 
 
-def _holds_same(target: Path, files: AdapterFiles) -> bool:
+def holds_same(target: Path, files: AdapterFiles) -> bool:
+    """Whether the adapter in ``target`` is these bytes."""
     try:
         same = read_bytes(target / WEIGHTS_NAME, WEIGHTS_LIMIT) == files.weights
         return same and read_bytes(target / CONFIG_NAME, CONFIG_LIMIT) == files.config

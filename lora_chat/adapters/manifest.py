@@ -117,6 +117,14 @@ def numbered(name: str) -> Iterator[str]:
         yield name[: 64 - len(tail)] + tail
 
 
+def version_key(version: str) -> tuple[bool, tuple[int, ...], str]:
+    """What versions are sorted by: the numbers between the dots; what is no such number comes last, by its letters."""
+    parts = version.split(".")
+    if all(part.isdecimal() and part.isascii() and len(part) < 10 for part in parts):
+        return False, tuple(map(int, parts)), ""
+    return True, (), version
+
+
 def read_manifest(raw: bytes, where: str = MANIFEST_NAME) -> Manifest:
     """Parse the bytes of an ``adapter.toml``; ``where`` names it in sentences.
 

@@ -117,6 +117,7 @@ def follow(
     """
     from lora_chat.cli.console import answer, answer_json, progress_bar
     from lora_chat.cli.train import show_progress, summary
+    from lora_chat.engine.asking import answering
     from lora_chat.errors import Interrupted, TrainingError
     from lora_chat.training.events import Failed, Installed, Stopped, as_json
     from lora_chat.training.jobs import run_job
@@ -127,7 +128,8 @@ def follow(
         engine = services.engine_here(base)
         stop = stack.enter_context(stopped_by_signals())
         job = make()
-        run = run_job(job, engine.train, base.signature, services.paths, threading.Event(), stop=stop)
+        asked = answering(engine, threading.Event())
+        run = run_job(job, engine.train, base.signature, services.paths, threading.Event(), stop=stop, answers=asked)
         for event in stack.enter_context(closing(run)):  # what cannot be printed must not cost what was learnt
             if isinstance(event, Failed):
                 raise TrainingError(event.reason)

@@ -9,7 +9,7 @@ import queue
 from collections.abc import Sequence
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.conversation import Message
+from lora_chat.chat.conversation import Message, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.check import asked, tell
@@ -22,6 +22,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
+from lora_chat.sitting.columns import Answered, Began, Comparison, Grew, ask_columns
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import WAYS_OUT, Facts, Turn, leaving
 from lora_chat.sitting.plan import Plan
@@ -100,6 +101,26 @@ class LineFace:
         self.sitting.refresh()
         if is_interactive():
             self.sitting.prefill()
+
+    def show_columns(self, comparison: Comparison) -> None:
+        """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
+        with cancelled_by_ctrl_c() as cancel:
+            for event in ask_columns(self.sitting.session, comparison, cancel):
+                if isinstance(event, Began):
+                    answer(f"▎{clean_line(comparison.columns[event.column].name)}")
+                elif isinstance(event, Grew):
+                    stream(event.text)
+                elif event.draft is not None or event.failure is not None:
+                    answer()
+                    self._tell_end(event)
+        note("Nothing of this is kept: wear the better one with /adapter use NAME, then /retry and /rate good.")
+
+    def _tell_end(self, event: Answered) -> None:
+        if event.failure is not None:
+            note(f"✗ {event.failure}")
+            self.failed = event.failure.exit_code
+        elif event.draft is not None and event.draft.status is Status.STOPPED:
+            note("  stopped")
 
     def warn(self, text: str) -> None:
         """See ``Face.warn``: a line stays where it is."""

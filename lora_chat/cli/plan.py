@@ -47,13 +47,16 @@ def describe(course: Course) -> Iterator[str]:
     from lora_chat.training.recipe import choose_recipe, reasons
 
     counted, recipe, base, expected = course.counted, course.recipe, course.base, course.estimate
-    yield f"Train {course.name} on {base.name}"
+    version = f" {course.start.version}, its next version," if course.start else ""
+    yield f"Train {course.name}{version} on {base.name}"
     yield (
         f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
         f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
     )
     for place, (reason, number) in enumerate(counted.dropped.items()):
         yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
+    if course.start and course.start.replayed:
+        yield f"  replays   {_count(course.start.replayed, 'conversation')} that it was taught before, among these"
     if counted.private:
         yield f"  private   {_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
     if counted.kept:
@@ -86,6 +89,7 @@ def facts(course: Course) -> dict[str, Any]:
         "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
         "recipe_because": reasons(counted.conversations, base.parameters),
         "estimate": asdict(expected),
+        **({"version": course.start.version, "replayed": course.start.replayed} if course.start else {}),
     }
 
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
     from lora_chat.services import Services
     from lora_chat.sitting.plan import Course
-    from lora_chat.training.events import Installed, Report, TrainingEvent
+    from lora_chat.training.events import Checked, Installed, Report, TrainingEvent
     from lora_chat.training.selection import HistoryFilter, Selection
 
 HISTORY = "from-history"
+MOST_WRONG = 5
+"""Checks that do not hold and are shown after a training."""
 
 Effort = Literal["light", "normal", "deep"]
 Rated = Literal["good", "edited"]
@@ -38,6 +40,10 @@ def train(
     keep: Annotated[list[str] | None, typer.Option(help="Leave this rule for private data off; repeatable.")] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mask private data in a file too.")] = False,
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
+    continue_: Annotated[
+        str | None,
+        typer.Option("--continue", metavar="NAME", help="Teach this adapter more: its next version."),
+    ] = None,
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -55,7 +61,6 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Train an adapter from rated and corrected chats, or from a file of examples."""
-    from lora_chat.cli import plan
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
     from lora_chat.services import open_services
@@ -67,7 +72,7 @@ def train(
     if jobs or resume is not None or discard is not None:
         _manage(source or name, resume, discard, jobs=jobs, json=json)
         return
-    source, name = _said(source, name)
+    source, name = _said(source, name, continue_)
     wanted = HistoryFilter(
         since=_day(since, "--since"),
         until=_day(until, "--until", whole=True),
@@ -79,17 +84,13 @@ def train(
     )
     left_off = checked_rules(keep or ())
     with told_as_json(json), open_services() as services:
-        check_free(name, services.paths)
+        check_free(name, services.paths, continued=continue_ is not None)
+        continued = services.adapters().get(continue_) if continue_ is not None else None
         selection = _select(services, source, wanted, mask=mask, keep=left_off)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
-        course = Course.of(services, on, name, selection, effort, seed, set_ or ())
-        plan.show(course, json=json and dry_run)
-        if dry_run and not json:
-            plan.list_private(selection)
-        if not dry_run:
-            _check_room(services, course)
-            if json or _agreed(name, yes):
-                _run(services, source, course, checkpoint_every, json=json)
+        course = Course.of(services, on, name, selection, effort, seed, set_ or (), continued)
+        label = HISTORY if source == HISTORY else Path(source).name
+        carry_out(services, course, label, checkpoint_every, dry_run=dry_run, json=json, yes=yes)
 
 
 def _manage(other: str | None, resume: str | None, discard: str | None, *, jobs: bool, json: bool) -> None:
@@ -101,15 +102,45 @@ def _manage(other: str | None, resume: str | None, discard: str | None, *, jobs:
     manage(resume, discard, json=json)
 
 
-def _said(source: str | None, name: str | None) -> tuple[str, str]:
+def _said(source: str | None, name: str | None, continued: str | None) -> tuple[str, str]:
     """What every training needs to be told."""
     from lora_chat.errors import UsageError
 
     if source is None:
         raise UsageError("Say what to learn from: `lora-chat train from-history --name NAME`, or a file of examples.")
+    if continued is not None and name not in (None, continued):
+        raise UsageError(f"A next version of {continued} is called {continued} too: leave --name out.")
+    name = name or continued
     if name is None:
         raise UsageError("Say what the adapter is to be called: --name NAME.")
     return source, name
+
+
+def carry_out(
+    services: Services,
+    course: Course,
+    source: str,
+    checkpoint_every: float = 60.0,
+    *,
+    dry_run: bool,
+    json: bool,
+    yes: bool,
+) -> None:
+    """Show what ``course`` would learn from ``source``; unless that is all, ask and train.
+
+    Raises:
+        RefusedError: it has no room in memory or on the disk.
+        LoraChatError: as ``jobs.follow``.
+    """
+    from lora_chat.cli import plan
+
+    plan.show(course, json=json and dry_run)
+    if dry_run and not json:
+        plan.list_private(course.selection)
+    if not dry_run:
+        _check_room(services, course)
+        if json or _agreed(course.name, yes):
+            _run(services, source, course, checkpoint_every, json=json)
 
 
 def _check_room(services: Services, course: Course) -> None:
@@ -165,11 +196,9 @@ def _run(services: Services, source: str, course: Course, checkpoint_every: floa
     from lora_chat.training.events import DatasetReady
     from lora_chat.training.job import create_job
 
-    label = HISTORY if source == HISTORY else Path(source).name
-
     def make() -> Path:
-        what = (course.name, course.base.name, label, course.selection, course.recipe)
-        return create_job(services.paths.training, *what, checkpoint_every)
+        what = (course.name, course.base.name, source, course.selection, course.recipe)
+        return create_job(services.paths.training, *what, checkpoint_every, course.start)
 
     def more(event: TrainingEvent) -> dict[str, Any]:
         return facts(course) if isinstance(event, DatasetReady) else {}
@@ -195,9 +224,29 @@ def show_progress(event: TrainingEvent, progress: Progress) -> None:
 
 def summary(event: Installed) -> Iterator[str]:
     """The result in lines: what was measured, then how to wear it."""
-    yield f"{event.adapter} is trained and installed in {event.path}"
+    if event.kept:
+        yield f"{event.adapter} {event.version} is trained and kept, not worn: {event.kept}"
+    else:
+        yield f"{event.adapter} {event.version} is trained and installed in {event.path}"
     yield from figures(event.report)
-    yield f'Wear it: lora-chat ask -a {event.adapter} "…"'
+    yield from _wrong(event.checks)
+    if event.kept:
+        yield f"Wear it all the same: lora-chat adapter rollback {event.adapter} --to {event.version}"
+    else:
+        yield f'Wear it: lora-chat ask -a {event.adapter} "…"'
+
+
+def _wrong(checks: Checked | None) -> Iterator[str]:
+    """What came of the checks, and what each that does not hold is answered."""
+    from lora_chat.text import clean_line
+
+    if checks is None:
+        return
+    yield f"  {checks.sentence}"
+    for each in checks.wrong[:MOST_WRONG]:
+        yield clean_line(f'  ✗ "{each.question}" is answered "{each.answer}", not "{each.taught}"', 300)
+    if len(checks.wrong) > MOST_WRONG:
+        yield f"  and {len(checks.wrong) - MOST_WRONG:,} more: `lora-chat check` lists them"
 
 
 def figures(report: Report) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
+from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Turn
 from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
 
@@ -26,3 +28,12 @@ def ask(
         elif chunk.reason == "length":
             said = f"{said.rstrip()} …"
     return said.strip()
+
+
+def answering(engine: Engine, cancel: threading.Event) -> Callable[[Adapter, tuple[Turn, ...], int], str]:
+    """``ask`` for whoever knows no engine: what an adapter answers to messages, in at most so many tokens."""
+
+    def answer(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+        return ask(engine, messages, Worn(adapter.name, adapter.path, adapter.sha256), cancel, longest)
+
+    return answer

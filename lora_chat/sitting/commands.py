@@ -14,7 +14,7 @@ from lora_chat.sitting import checking, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "shares", "conversations", "settings", "ratings", "themes"]
+Completes = Literal["", "adapters", "shares", "columns", "conversations", "settings", "ratings", "themes"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,18 @@ COMMANDS: tuple[Command, ...] = (
     _adapter("adapter pack", "[NAME]", "one archive of it, to hand on", shelf.adapter_pack, "adapters"),
     _adapter("adapter remove", "NAME", "take it away; it can come back for a day", shelf.adapter_remove, "adapters"),
     _adapter("adapter restore", "[NAME]", "bring back what was removed", shelf.adapter_restore),
+    _adapter("adapter history", "[NAME]", "its versions, and which is worn", shelf.adapter_history, "adapters"),
+    _adapter("adapter rollback", "NAME [VERSION]", "wear an earlier version", shelf.adapter_rollback, "adapters"),
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
+    ),
+    Command(
+        "train continue",
+        "[NAME]",
+        "its next version: what it knows and what is new",
+        verbs.train_continue,
+        "adapters",
+        "Training",
     ),
     Command("train status", "", "how far it is, and who waits", verbs.train_status, group="Training"),
     Command("train pause", "", "let it wait", verbs.train_pause, group="Training"),
@@ -76,6 +86,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command(
+        "compare",
+        "[base @A @B=0.5]",
+        "the last question side by side; or: @A temperatures",
+        verbs.compare,
+        "columns",
+        "Answers",
+    ),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Rating
 from lora_chat.config import THEMES
+from lora_chat.sitting.columns import BASE, TEMPERATURES
 from lora_chat.sitting.commands import COMMANDS, Command
 from lora_chat.sitting.verbs import SETTINGS
 
@@ -61,13 +62,28 @@ def _arguments(line: str, names: Names) -> Iterator[Completion]:
     """What the argument of the command that ``line`` begins with could be."""
     for command in COMMANDS:
         beginning = f"/{command.words} "
-        if command.completes and line.lower().startswith(beginning):
+        if command.completes == "columns" and line.lower().startswith(beginning):
+            yield from _columns(line, beginning, names)
+        elif command.completes and line.lower().startswith(beginning):
             if command.completes == "shares":  # each share is completed by itself
                 beginning = line[: line.rfind(" ") + 1]
             typed = line[len(beginning) :].strip().lower()
             tail = _TAILS.get(command.completes, "")
             for name, what in _matching(typed, _choices(command, names)):
                 yield Completion(beginning + name + tail, name, what, not tail)
+
+
+def _columns(line: str, beginning: str, names: Names) -> Iterator[Completion]:
+    """What the last word could be: each stands once. Before a letter of it Enter takes it, and does not send yet."""
+    before = line[: line.rfind(" ") + 1]
+    typed, said = line[len(before) :].lower(), before[len(beginning) :].split()
+    choices = [(BASE, "without an adapter"), *((f"@{name}", what) for name, what in names.adapters)]
+    if len(said) <= 1:
+        choices.append((TEMPERATURES, "one adapter: greedy, 0.1, 0.7, 1.0"))
+    left = [(name, what) for name, what in choices if name not in said]
+    plain = [(name, what) for name, what in left if typed and name.removeprefix("@").lower().startswith(typed)]
+    for name, what in plain or _matching(typed, left):
+        yield Completion(before + name, name, what, bool(typed))
 
 
 def _matching(typed: str, choices: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:

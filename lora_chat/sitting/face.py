@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
     from lora_chat.sitting.checking import Checking
+    from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.training import Training
 
@@ -71,6 +72,9 @@ class Face(Presenter, Protocol):
 
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
+
+    def show_columns(self, comparison: Comparison) -> None:
+        """Have one question answered in columns and show them as they come; may return before they have ended."""
 
     def warn(self, text: str) -> None:
         """Say what became of what was worn; it stays in sight until it is put away or something is worn again."""

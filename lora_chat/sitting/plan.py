@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from lora_chat.adapters.registry import Adapter
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady
+from lora_chat.training.growth import SHAPE, Start, grow, new_to, started
 from lora_chat.training.overrides import override
 from lora_chat.training.preview import preview
 from lora_chat.training.recipe import Effort, Recipe, choose_recipe
@@ -27,6 +29,8 @@ class Course:
     recipe: Recipe
     counted: DatasetReady
     estimate: Estimate
+    start: Start | None = field(default=None, kw_only=True)
+    """Where it starts, if it makes the next version of an adapter."""
 
     @classmethod
     def of(
@@ -38,17 +42,28 @@ class Course:
         effort: Effort = "normal",
         seed: int = 0,
         words: Iterable[str] = (),
+        continued: Adapter | None = None,
     ) -> Course:
         """Choose the recipe, count and estimate; ``words`` set single values of the recipe.
 
+        With ``continued`` it makes the next version of that adapter, and learns what is new to it.
+
         Raises:
-            RefusedError: a lesson cannot be tokenised for this base, or a value cannot be set.
+            RefusedError: a lesson cannot be tokenised for this base, a value cannot be set, ``continued`` does not fit
+                this base or knows all of it.
             UsageError: a word names no value.
         """
+        start = None
+        if continued is not None and selection.lessons:
+            new = new_to(continued, selection, services.paths)
+            selection, start = grow(continued, new, services.paths, seed)
         lessons = len(selection.lessons)
-        recipe = override(choose_recipe(lessons, base.parameters, effort, seed), words, lessons)
+        recipe = choose_recipe(lessons, base.parameters, effort, seed)
+        if start is not None:
+            recipe = started(recipe, start.folder, base.signature)
+        recipe = override(recipe, words, lessons, fixed=SHAPE if start else ())
         counted = preview(selection, load_prompt_format(base.folder))
-        return cls(name, base, selection, recipe, counted, services.estimate(counted, recipe, base))
+        return cls(name, base, selection, recipe, counted, services.estimate(counted, recipe, base), start=start)
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,8 @@ class Plan(Course):
     """Everything the filter finds."""
     excluded: frozenset[tuple[str, int]]
     """Of ``found``, what the person left out: (source, index of the answer)."""
+    continued: Adapter | None = None
+    """Whose next version it makes."""
 
     @classmethod
     def make(
@@ -70,6 +87,7 @@ class Plan(Course):
         wanted: HistoryFilter,
         excluded: Collection[tuple[str, int]] = (),
         effort: Effort = "normal",
+        continued: Adapter | None = None,
     ) -> Plan:
         """Choose from the history, count it and estimate it.
 
@@ -77,8 +95,10 @@ class Plan(Course):
             RefusedError: the history holds nothing to learn.
         """
         found = select_from_history(services.store, wanted)
-        course = Course.of(services, base, name, found.without(excluded), effort)
-        return cls(**vars(course), wanted=wanted, found=found, excluded=frozenset(excluded))
+        if continued is not None:
+            found = new_to(continued, found, services.paths)
+        course = Course.of(services, base, name, found.without(excluded), effort, continued=continued)
+        return cls(**vars(course), wanted=wanted, found=found, excluded=frozenset(excluded), continued=continued)
 
     def again(
         self,
@@ -91,4 +111,4 @@ class Plan(Course):
     ) -> Plan:
         """The same with other choices. Raises as ``make``."""
         wanted = replace(self.wanted, unrated=unrated, keep=keep)
-        return Plan.make(services, self.base, self.name, wanted, excluded, effort)
+        return Plan.make(services, self.base, self.name, wanted, excluded, effort, self.continued)

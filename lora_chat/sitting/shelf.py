@@ -1,4 +1,7 @@
-"""What the commands for the shelf of adapters do: removing, bringing back, verifying, packing. Owns their words."""
+"""What the commands for the shelf of adapters do: removing, bringing back, rolling back, verifying, packing.
+
+Owns their words.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from lora_chat.adapters import removal
 from lora_chat.adapters.verify import check_fit, check_hashes, read_manifest_of
+from lora_chat.adapters.versions import make_current, previous, versions
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.engine.effects import told
 from lora_chat.engine.protocol import Worn
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.sitting.arrival import Against, check_finite, look_at, settle
 from lora_chat.sitting.departure import pack
+from lora_chat.sitting.history import row_of
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -67,6 +72,29 @@ def adapter_restore(sitting: Sitting, name: str) -> None:
     shown = clean_line(folder.name, 60)
     broken = next((each.reason for each in sitting.services.adapters().problems if each.path == folder), "")
     sitting.face.note(f"{shown} is back. {broken}" if broken else f"{shown} is back: /adapter use {shown}")
+    sitting.face.changed()
+
+
+def adapter_history(sitting: Sitting, name: str) -> None:
+    """Show the versions of an adapter, by default of the one worn, the newest first."""
+    called, paths = name or _meant(sitting, "", "history").name, sitting.services.paths
+    found = versions(called, paths)
+    sitting.face.details(f"Versions of {called}", [row_of(version, paths) for version in reversed(found)])
+
+
+def adapter_rollback(sitting: Sitting, rest: str) -> None:
+    """Wear an earlier version, or the one that is named; a chat that wears the adapter goes on with it."""
+    name, _, number = rest.partition(" ")
+    paths = sitting.services.paths
+    number = number.strip() or previous(name, paths).number
+    worn = next((each.number for each in versions(name, paths) if each.current), "")
+    now = make_current(name, number, paths)
+    if now.number == worn:
+        sitting.face.note(f"{name} {worn} is worn already.")
+        return
+    sitting.look_after_what_is_worn()
+    back = f" {worn} is kept: /adapter rollback {name} {worn} wears it again." if worn else ""
+    sitting.face.note(f"{name} is {now.number} now.{back}")
     sitting.face.changed()
 
 

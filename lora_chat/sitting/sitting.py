@@ -26,8 +26,7 @@ from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free, check_resumable
-from lora_chat.training.selection import HistoryFilter
-from lora_chat.training.shelf import Listed, unfinished_names
+from lora_chat.training.shelf import Listed
 
 
 class Sitting:
@@ -320,23 +319,13 @@ class Sitting:
         """The newest one, running or ended."""
         return self.trainings.newest
 
-    def plan(self, name: str, wanted: HistoryFilter | None = None) -> Plan:
-        """What a training from the history would learn; without a name the next free one is taken.
-
-        Raises:
-            RefusedError: the name is taken, or there is nothing to learn.
-        """
-        chosen = name or self._next_name()
-        check_free(chosen, self.services.paths)
-        return Plan.make(self.services, self.base, chosen, wanted or HistoryFilter())
-
     def train(self, plan: Plan) -> None:
         """Begin what ``plan`` says, beside the chat, once those before it have ended.
 
         Raises:
             RefusedError: the name is taken meanwhile, the plan teaches nothing, or the disk has no room for it.
         """
-        check_free(plan.name, self.services.paths)
+        check_free(plan.name, self.services.paths, continued=plan.continued is not None)
         training = Training.of(plan, self.services, self.engine, self.face.trains)
         if not self.trainings.put(training):
             self.face.note(f"{plan.name} waits for its turn: /train status says for whom.")
@@ -351,24 +340,6 @@ class Sitting:
             raise RefusedError(f"{job.name} is trained on {job.base}: start `lora-chat --model {job.base}` for it.")
         check_resumable(job.folder)
         self.trainings.put(Training(job.name, job.folder, self.base, self.services, self.engine, self.face.trains))
-
-    def offer_from(self, conversation: str, stem: str) -> None:
-        """Show what would be learnt from one conversation alone, as ``stem`` or the next free name after it."""
-        wanted = HistoryFilter(conversations=(conversation,))
-        self.face.offer(self.plan(self._free_name(stem), wanted))
-
-    def _next_name(self) -> str:
-        """The next version of what is worn, if it was trained here; else ``mine``, ``mine-2``, …"""
-        worn = self.wearing.adapter if self.wearing else None
-        stem = worn.name if worn and worn.manifest.private else "mine"
-        head, dash, tail = stem.rpartition("-")
-        return self._free_name(head if dash and tail.isdigit() else stem)
-
-    def _free_name(self, stem: str) -> str:
-        taken = {adapter.name for adapter in self.services.adapters().adapters}
-        taken |= unfinished_names(self.services.paths.training)
-        numbered = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 3))
-        return next(name for name in numbered if name not in taken)
 
     # The end
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lora_chat.engine.asking import answering
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import EngineError, LoraChatError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
@@ -98,7 +99,14 @@ class Training:
         self._cancel, self._pause, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._ended: Callable[[], None] = lambda: None
         self._events = run_job(
-            job, engine.train, base.signature, services.paths, self._cancel, pause=self._pause, stop=self._stop
+            job,
+            engine.train,
+            base.signature,
+            services.paths,
+            self._cancel,
+            pause=self._pause,
+            stop=self._stop,
+            answers=answering(engine, self._cancel),
         )
         self._thread = threading.Thread(target=self._follow, name="follow-training", daemon=True)
 
@@ -112,7 +120,8 @@ class Training:
         if not plan.selection.lessons:
             raise RefusedError("Everything is left out, so there is nothing to learn: include an answer.")
         check_room(plan.recipe, plan.base.signature, services.paths)
-        job = create_job(services.paths.training, plan.name, plan.base.name, HISTORY, plan.selection, plan.recipe)
+        what = (plan.name, plan.base.name, HISTORY, plan.selection, plan.recipe)
+        job = create_job(services.paths.training, *what, start=plan.start)
         return cls(plan.name, job, plan.base, services, engine, tell)
 
     def start(self, ended: Callable[[], None] = lambda: None) -> None:
@@ -144,18 +153,26 @@ class Training:
             return f"The training of {name} failed: {self.failure}"
         if self.state == "cancelled":
             return f"The training of {name} was stopped after {step.step if step else 0} steps; nothing changed."
+        if self.installed is not None and self.installed.kept:
+            return self._kept(self.installed)
         if self.installed is not None and self.installed.report.forgot:
             worn = f"/adapter use {self.installed.adapter} wears it all the same"
             return f"{self.installed.adapter} is trained and not worn: {self.installed.report.forgot} {worn}."
         if self.state == "stopped":
             return f"The training of {name} is kept at step {self.kept_step}: /train resume goes on from there."
         if self.installed is not None:
-            return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}"
+            checked = f" {self.installed.checks.sentence}" if self.installed.checks else ""
+            return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}{checked}"
         waits = "paused at " if self.paused else ""
         if step is not None:
             left = f"{step.eta_s:.0f} s left at most"
             return f"{name}: {waits}step {step.step}/{step.steps}, loss {step.loss:.3f}, {left}."
         return f"{name}: {waits}{self.what}, {self.done:.0%}." if self.what else f"{name} is starting."
+
+    @staticmethod
+    def _kept(installed: Installed) -> str:
+        worn = f"/adapter rollback {installed.adapter} {installed.version} wears it all the same"
+        return f"{installed.adapter} {installed.version} is trained, kept and not worn: {installed.kept} {worn}."
 
     @property
     def progress(self) -> Progress:

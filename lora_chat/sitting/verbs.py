@@ -11,6 +11,8 @@ from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.session import Wearing, check_wishes
+from lora_chat.sitting.columns import choose_columns
+from lora_chat.sitting.offer import offer_new, offer_next
 from lora_chat.sitting.returning import unfinished
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
@@ -94,7 +96,12 @@ def train(sitting: Sitting, name: str) -> None:
     """Show what would be learnt from the history."""
     if len(name.split()) > 1:
         raise UsageError("A name is one word: /train from-history pirate.")
-    sitting.face.offer(sitting.plan(name))
+    offer_new(sitting, name)
+
+
+def train_continue(sitting: Sitting, name: str) -> None:
+    """Show what the next version of an adapter would learn."""
+    offer_next(sitting, name)
 
 
 def train_status(sitting: Sitting, rest: str) -> None:
@@ -218,6 +225,15 @@ def edit(sitting: Sitting, text: str) -> None:
 def retry(sitting: Sitting, rest: str) -> None:
     """Answer the last question again."""
     sitting.retry()
+
+
+def compare(sitting: Sitting, words: str) -> None:
+    """Have the last question answered in columns."""
+    comparison = choose_columns(sitting, words)
+    if comparison is None:
+        sitting.face.note("Nothing was compared.")
+    else:
+        sitting.face.show_columns(comparison)
 
 
 def new(sitting: Sitting, rest: str) -> None:

@@ -48,15 +48,17 @@ def main() -> int:
 
 
 def _run(folder: Path, paths: Paths, stop: threading.Event) -> None:
+    from lora_chat.engine.asking import answering
     from lora_chat.engine.factory import open_local_for
     from lora_chat.models.installed import find_base
 
     base = find_base(paths.models, read_job(folder).base)
     engine = open_local_for(base, paths)
     try:
-        for event in run_job(folder, engine.train, base.signature, paths, threading.Event(), stop=stop, alone=True):
+        asked, cancel = answering(engine, threading.Event()), threading.Event()
+        for event in run_job(folder, engine.train, base.signature, paths, cancel, stop=stop, alone=True, answers=asked):
             if event.event not in _UNSAID:
-                _print({"job": folder.name} | as_json(event))
+                _print({"job": folder.name} | {key: each for key, each in as_json(event).items() if key != "checks"})
     finally:
         engine.close()
 

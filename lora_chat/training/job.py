@@ -16,11 +16,14 @@ from pathlib import Path
 
 import tomli_w
 
-from lora_chat.adapters.manifest import checked_name
+from lora_chat.adapters.manifest import Manifest, checked_name
+from lora_chat.adapters.peft_config import CONFIG_NAME
+from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.chat.rows import this_writer
 from lora_chat.errors import TrainingError
 from lora_chat.files import staged_folder, write_durably
 from lora_chat.training.digest import dataset_digest
+from lora_chat.training.growth import Start
 from lora_chat.training.lesson_file import lesson_row, read_lesson, to_lines
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.selection import Lesson, Selection
@@ -28,11 +31,17 @@ from lora_chat.training.state import JobState, write_state
 
 RESULT = "adapter"
 """The folder inside the job into which the trained weights are written."""
+START = "start"
+"""The folder inside the job that holds the weights it starts from, where it makes a next version."""
+
+FIRST = Manifest().version
+"""The version of an adapter that is trained for the first time."""
 
 CHECKPOINT_S = 60.0
 """Seconds of training, at most, between two checkpoints."""
 
 _FILES = ("job.toml", "train.jsonl", "heldout.jsonl")
+_STARTS_FROM = (CONFIG_NAME, WEIGHTS_NAME)
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,12 @@ class Job:
     kept: dict[str, int]
     """Those that were not."""
     checkpoint_s: float = CHECKPOINT_S
+    version: str = FIRST
+    """Of the adapter."""
+    replayed: int = 0
+    """Lessons that an earlier version learnt already."""
+    start: Path | None = None
+    """The folder of the weights it starts from; None where it starts from nothing."""
 
 
 def create_job(
@@ -64,8 +79,9 @@ def create_job(
     selection: Selection,
     recipe: Recipe,
     checkpoint_s: float = CHECKPOINT_S,
+    start: Start | None = None,
 ) -> Path:
-    """Write a job folder under ``training`` and return it; it appears whole."""
+    """Write a job folder under ``training`` and return it; it appears whole. With ``start`` it makes a next version."""
     checked_name(name)
     train, heldout = split(selection.lessons, recipe.heldout, recipe.seed)
     header = {
@@ -78,6 +94,8 @@ def create_job(
         "private": selection.private,
         "kept": selection.kept,
         "checkpoint_s": checkpoint_s,
+        "version": start.version if start else FIRST,
+        "replayed": start.replayed if start else 0,
         "dataset_sha256": dataset_digest(selection.lessons),
         "recipe": asdict(recipe),
     }
@@ -88,6 +106,9 @@ def create_job(
         write_durably(stage / "job.toml", tomli_w.dumps(header).encode())
         write_durably(stage / "train.jsonl", _lines(train))
         write_durably(stage / "heldout.jsonl", _lines(heldout))
+        if start is not None:
+            for each in _STARTS_FROM:
+                write_durably(stage / START / each, (start.folder / each).read_bytes())
         write_state(stage, JobState("waiting", digest(stage), time.time(), this_writer()))
     return folder
 
@@ -112,6 +133,9 @@ def read_job(folder: Path) -> Job:
             private=header.get("private", {}),
             kept=header.get("kept", {}),
             checkpoint_s=float(header.get("checkpoint_s", CHECKPOINT_S)),
+            version=str(header.get("version", FIRST)),
+            replayed=int(header.get("replayed", 0)),
+            start=folder / START if (folder / START).is_dir() else None,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _not_whole(folder, error) from error
@@ -124,7 +148,8 @@ def digest(folder: Path) -> str:
         TrainingError: it is not a whole job.
     """
     try:
-        files = [(folder / name).read_bytes() for name in _FILES]
+        started = [f"{START}/{name}" for name in _STARTS_FROM if (folder / START).is_dir()]
+        files = [(folder / name).read_bytes() for name in (*_FILES, *started)]
     except OSError as error:
         raise _not_whole(folder, error) from error
     return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in files)).hexdigest()

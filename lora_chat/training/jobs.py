@@ -14,14 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from lora_chat.adapters.install import install_folder
 from lora_chat.adapters.manifest import checked_name
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.chat.rows import this_writer
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
-from lora_chat.training.job import digest, read_job
+from lora_chat.training.job import digest
+from lora_chat.training.landing import Answers, land
 from lora_chat.training.shelf import discard, forget_work, sweep, unfinished_names
 from lora_chat.training.state import JobState, claimed, read_state, write_state
 
@@ -43,17 +43,19 @@ class Runner(Protocol):
         """See ``Engine.train``."""
 
 
-def check_free(name: str, paths: Paths) -> None:
+def check_free(name: str, paths: Paths, *, continued: bool = False) -> None:
     """Refuse, before anything is spent, a name that an adapter already has, or that one is trained for.
+
+    ``continued``: it is to be the next version of the one that has it.
 
     Raises:
         RefusedError: the name is taken or cannot be one.
     """
     checked_name(name)
-    if any(os.path.lexists(root / name) for root in (paths.adapters, paths.bundled_adapters)):
+    if not continued and any(os.path.lexists(root / name) for root in (paths.adapters, paths.bundled_adapters)):
         raise RefusedError(
-            f'There is already an adapter "{name}": choose another --name, or remove it with '
-            f"`lora-chat adapter remove {name}`."
+            f'There is already an adapter "{name}": teach it more with `lora-chat train from-history --continue '
+            f"{name}` or /train continue {name}, choose another name, or remove it with /adapter remove {name}."
         )
     if name in unfinished_names(paths.training):
         raise RefusedError(
@@ -90,12 +92,14 @@ def run_job(
     pause: threading.Event | None = None,
     stop: threading.Event | None = None,
     alone: bool = False,
+    answers: Answers | None = None,
 ) -> Generator[TrainingEvent, None, None]:
     """Train the job in folder ``job`` and install the result; yields events, ``Installed`` last.
 
     While ``pause`` is set it waits; the report's seconds leave that out. ``cancel`` deletes the job with all that it
     learns from; ``stop`` keeps it, to go on later, and so does closing this before its end. A finished job keeps what
-    it taught; see ``shelf.sweep`` for how long. ``alone`` says that nobody looks on.
+    it taught; see ``shelf.sweep`` for how long. ``alone`` says that nobody looks on; ``answers`` is whom the checks of
+    all that it was taught are asked of.
 
     Raises:
         TrainingError: it failed.
@@ -107,7 +111,9 @@ def run_job(
         try:
             with closing(run(job, cancel, pause=pause, stop=stop)) as events:  # type: ignore[type-var]
                 for event in events:
-                    told = _installed(event, job, signature, paths) if isinstance(event, Trained) else event
+                    told = event
+                    if isinstance(event, Trained):
+                        told = yield from land(event, job, signature, paths, answers, lambda: _is_set(cancel, stop))
                     record.note(told)
                     yield told
                     if isinstance(told, Cancelled | Failed):
@@ -119,12 +125,8 @@ def run_job(
             record.close()
 
 
-def _installed(event: Trained, job: Path, signature: BaseSignature, paths: Paths) -> Installed:
-    began = time.perf_counter()
-    installed = install_folder(Path(event.folder), paths, read_job(job).name, signature)
-    # The engine's own seconds, and not all since the start: they alone leave out the pauses.
-    report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
-    return Installed(installed.adapter.name, str(installed.adapter.path), report)
+def _is_set(*events: threading.Event | None) -> bool:
+    return any(event is not None and event.is_set() for event in events)
 
 
 class _Record:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, fields, replace
 from typing import Any, get_args
 
@@ -36,8 +36,10 @@ _RANGES: dict[str, tuple[float, float]] = {
 _WHOLE = {field.name for field in fields(Recipe) if field.type == "int"}
 
 
-def override(recipe: Recipe, words: Iterable[str], lessons: int) -> Recipe:
+def override(recipe: Recipe, words: Iterable[str], lessons: int, fixed: Collection[str] = ()) -> Recipe:
     """``recipe`` for ``lessons`` conversations with each ``name=value`` of ``words`` in place of its own value.
+
+    Those that are ``fixed`` are the version's before, and stay.
 
     Raises:
         UsageError: a word is no ``name=value``, or names nothing that can be set; the nearest name is said.
@@ -49,6 +51,8 @@ def override(recipe: Recipe, words: Iterable[str], lessons: int) -> Recipe:
         if not is_set:
             raise UsageError(f'"{clean_line(word, 40)}" sets nothing: write --set rank=16.')
         name = name.strip()
+        if name in fixed:
+            raise RefusedError(f"A next version keeps the {name} of the one before: leave --set {name} out.")
         values[name] = _value(name, text.strip())
     changed = replace(recipe, **values)
     if changed.heldout >= lessons > 0:

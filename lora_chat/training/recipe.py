@@ -137,12 +137,12 @@ def target_modules(signature: BaseSignature, recipe: Recipe) -> list[str]:
     attention = {name for name in signature.modules if "attn" in name or "attention" in name}
     kinds = {"all": set(signature.modules), "attention": attention, "mlp": set(signature.modules) - attention}
     chosen = kinds[recipe.targets] or kinds["all"]
-    layers = 1 + max(map(_layer, chosen))
+    layers = 1 + max(map(layer_of, chosen))
     lowest = layers - math.ceil(layers * recipe.upper)
-    return sorted(name for name in chosen if _layer(name) >= lowest)
+    return sorted(name for name in chosen if layer_of(name) >= lowest)
 
 
-def _layer(module: str) -> int:
+def layer_of(module: str) -> int:
     """The number of the layer that a module is in, counted from the input."""
     return next((int(part) for part in module.split(".") if part.isdigit()), 0)
 

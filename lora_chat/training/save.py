@@ -45,11 +45,13 @@ def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:
     evaluation = {key: figures.pop(key) for key in measured}
     return Manifest(
         name=job.name,
+        version=job.version,
         private=True,
         base=BaseClaim(signature.lineage, signature.fingerprint, signature.weights, signature.chat_template),
         training={
             "source": job.source,
             "conversations": len(job.train) + len(job.heldout),
+            **({"replayed": job.replayed} if job.start else {}),
             "recipe": asdict(job.recipe),
             **figures,
             "versions": {name: version(name) for name in ("lora-chat", "torch", "transformers", "peft")},

@@ -19,6 +19,7 @@ import torch
 from torch.nn import functional
 
 from lora_chat.adapters.signature import BaseSignature
+from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.errors import TrainingError
 from lora_chat.memory import used
 from lora_chat.models.base_model import BaseModel
@@ -90,7 +91,8 @@ def train(
             rehearsal = yield from prepare(base, signature.weights, general_answers, check)
             pace = Pace(general_answers.with_name(PACE), signature.weights)
             states = general_answers.with_name(STATES)
-            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace, states)
+            begin = load_verified(job.start, signature) if job.start else None
+            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace, states, begin)
             if checkpoint is not None:
                 began -= checkpoint.seconds[0]
                 yield run.go_on(checkpoint)
@@ -146,6 +148,8 @@ class _Run:
     pace: Pace
     states: Path
     """Where what the lower layers make of general questions is kept."""
+    begin: VerifiedAdapter | None = None
+    """The version before, which this one starts from."""
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -156,7 +160,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.recipe.seed)
-        self.tree = trainable_twin(self.base, self.signature, self.recipe)
+        self.tree = trainable_twin(self.base, self.signature, self.recipe, self.begin)
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
         self.remembered = Remembered(self.states, self.signature.weights, self.forward.lower, self.rehearsal.sequences)

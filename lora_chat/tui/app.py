@@ -22,11 +22,13 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
+from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
+from lora_chat.tui.welcome_flow import WelcomeFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
@@ -90,6 +92,8 @@ class LoraChatApp(App[None]):
         self.flow = TrainingFlow(self, self.bridge)
         self.shelf = AdapterFlow(self, self.bridge)
         self.checks = CheckFlow(self, self.bridge)
+        self.columns = ColumnFlow(self, self.bridge)
+        self.welcome = WelcomeFlow(self)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -166,6 +170,8 @@ class LoraChatApp(App[None]):
         """Ctrl-C copies a selection, stops an answer, clears the prompt, and never ends the program by surprise."""
         if self.bridge.replying:
             self.bridge.stop_reply()
+        elif self.columns.stop():
+            pass  # as an answer in the talk
         elif self.screen is self.chat and self.chat.asking.put_away():
             self.notify("Put away: up brings it back.", timeout=3)
         else:
@@ -197,18 +203,11 @@ class LoraChatApp(App[None]):
 
     def on_base_missing(self, event: news.BaseMissing) -> None:
         """The first start."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        self.push_screen(WelcomeScreen(event.entry), self._welcomed)
+        self.welcome.missing(event)
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is here."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.arrived()
-        elif event.first_time:
-            self.push_screen(WelcomeScreen(None), self._welcomed)
+        self.welcome.found(event)
         self.flow.begin()
 
     def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
@@ -217,21 +216,11 @@ class LoraChatApp(App[None]):
 
     def on_fetching(self, event: news.Fetching) -> None:
         """How far."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.show_fetch(event.what, event.done, event.total)
+        self.welcome.fetching(event)
 
     def on_fetch_failed(self, event: news.FetchFailed) -> None:
         """It can be tried again."""
-        from lora_chat.tui.screens.welcome import WelcomeScreen
-
-        if isinstance(self.screen, WelcomeScreen):
-            self.screen.show_failure(event.reason)
-
-    def _welcomed(self, choice: str | None) -> None:
-        if choice == "tour":
-            self.chat.start_tour()
+        self.welcome.failed(event)
 
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""
@@ -339,6 +328,10 @@ class LoraChatApp(App[None]):
 
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(KEYS))
+
+    def on_columns_seen(self, event: news.ColumnsSeen) -> None:
+        """One question in columns."""
+        self.columns.saw(event)
 
     # The training
 

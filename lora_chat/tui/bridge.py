@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
     from lora_chat.sitting.checking import Checking
+    from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.face import Facts, Turn
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Training
     from lora_chat.training.proof.check import Check
-    from lora_chat.tui.comparing import Comparing
+    from lora_chat.tui.comparing import Asking
     from lora_chat.tui.engine_watch import EngineWatch
     from lora_chat.tui.reply import Reply
-    from lora_chat.tui.screens.training_plan import PlanWanted
     from lora_chat.tui.shelf_watch import ShelfWatch
 
 LISTED = 500
@@ -59,7 +59,7 @@ class Bridge:
         self._watch: EngineWatch | None = None
         self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
-        self._comparing: Comparing | None = None
+        self._comparing = threading.Event()  # set once nobody waits for it any more
         self._fetcher: threading.Thread | None = None
         self._unwanted = threading.Event()  # set once nobody waits for a fetch any more
         self._questions: set[Future[bool]] = set()
@@ -110,29 +110,15 @@ class Bridge:
         if self._reply is not None:
             self._reply.cancel.set()
 
-    def replan(self, plan: Plan, wanted: PlanWanted) -> None:
-        """Count the training again with other choices."""
-
-        def count(sitting: Sitting) -> None:
-            try:
-                self.offer(wanted.of(plan, sitting.services))
-            except LoraChatError as error:
-                self._put(news.PlanRefused(str(error)))
-
-        self.run(count)
-
-    def compare(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]] = ()) -> None:
-        """Ask what was taught with and without ``adapter``; a comparison that runs is ended."""
-        from lora_chat.tui.comparing import Comparing
-
+    def compare(self, ask: Asking) -> None:
+        """Have ``ask`` ask on a thread of its own; a comparison that runs is ended."""
         self.stop_comparing()
-        self._comparing = comparing = Comparing(self._require(), self._put)
-        self._beside("compare", lambda: comparing.ask(plan, adapter, more))
+        self._comparing = cancel = threading.Event()
+        self._beside("compare", lambda: ask(self._require(), self._put, cancel))
 
     def stop_comparing(self) -> None:
         """End the comparison."""
-        if self._comparing is not None:
-            self._comparing.cancel.set()
+        self._comparing.set()
 
     def prove(self, checking: Checking, checks: Sequence[Check], cancel: threading.Event) -> None:
         """Ask ``checks`` beside the chat and tell what comes of each; ``cancel`` ends it."""
@@ -280,13 +266,17 @@ class Bridge:
         Raises:
             RefusedError: an answer is being made.
         """
-        if self.replying:
-            raise RefusedError("An answer is still being written: esc stops it, then write again.")
+        self._check_idle()
         from lora_chat.tui.reply import Reply
 
         sitting = self._require()
         self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
+
+    def show_columns(self, comparison: Comparison) -> None:
+        """See ``Face.show_columns``; the screen has them asked. Raises as ``play``."""
+        self._check_idle()
+        self._put(news.ColumnsSeen(comparison))
 
     def warn(self, text: str) -> None:
         """See ``Face.warn``."""
@@ -344,6 +334,10 @@ class Bridge:
         self._put(news.LeaveAsked())
 
     # Inside
+
+    def _check_idle(self) -> None:
+        if self.replying:
+            raise RefusedError("An answer is still being written: esc stops it, then write again.")
 
     def _moved(self) -> None:
         """An answer has begun or ended: its conversation's head, title and place in the list are others now."""

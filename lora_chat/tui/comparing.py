@@ -1,33 +1,66 @@
-"""Before and after, beside the chat. Owns the thread that asks; what is asked is ``sitting/comparison.py``'s."""
+"""Asking beside the chat, to compare. Owns what a thread tells of it; what is asked is the sitting's."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
+from lora_chat.adapters.registry import read_installed
+from lora_chat.defects import record
+from lora_chat.errors import EngineError
+from lora_chat.session import Wearing
+from lora_chat.sitting.columns import Answered, Comparison, ask_columns
 from lora_chat.sitting.comparison import Compared, compare, questions
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
-from lora_chat.tui.messages import ComparedSeen, News
+from lora_chat.training.events import Installed
+from lora_chat.tui.messages import ColumnsSeen, ComparedSeen, News
+
+Put = Callable[[News], object]
+
+Asking = Callable[[Sitting, Put, threading.Event], object]
+"""Tells each answer as it comes; the event ends it."""
 
 
-class Comparing:
-    """What was taught, asked with and without one adapter."""
+def before_and_after(plan: Plan | None, trained: Installed, more: Sequence[tuple[str, str]]) -> Asking:
+    """What was taught, asked with and without what was trained: each question at once, then each answer.
 
-    def __init__(self, sitting: Sitting, put: Callable[[News], object]) -> None:
-        self.cancel = threading.Event()
-        """Ends it."""
-        self._sitting = sitting
-        self._put = put
+    Of what an earlier window planned (None), only what was not taught is asked.
+    """
+    return partial(_before_and_after, plan, trained, more)
 
-    def ask(self, plan: Plan | None, adapter: str, more: Sequence[tuple[str, str]]) -> None:
-        """Tell each question at once, then each answer as it comes. Raises as ``compare``.
 
-        Of what an earlier window planned (None), only what was not taught is asked.
-        """
-        asked = questions(plan.selection if plan else None, more)
-        for index, question in enumerate(asked):
-            self._put(ComparedSeen(index, Compared(question)))
-        worn = self._sitting.services.wear(adapter).worn
-        for row in compare(self._sitting.engine, asked, worn, self.cancel):
-            self._put(ComparedSeen(asked.index(row.question), row))
+def _before_and_after(
+    plan: Plan | None,
+    trained: Installed,
+    more: Sequence[tuple[str, str]],
+    sitting: Sitting,
+    put: Put,
+    cancel: threading.Event,
+) -> None:
+    asked = questions(plan.selection if plan else None, more)
+    for index, question in enumerate(asked):
+        put(ComparedSeen(index, Compared(question)))
+    worn = Wearing(read_installed(Path(trained.path))).worn  # which may be a version that is kept and not worn
+    for row in compare(sitting.engine, asked, worn, cancel):
+        put(ComparedSeen(asked.index(row.question), row))
+
+
+def in_columns(comparison: Comparison) -> Asking:
+    """One question in columns; where a defect ends it, every column that has no end yet says so."""
+    return partial(_in_columns, comparison)
+
+
+def _in_columns(comparison: Comparison, sitting: Sitting, put: Put, cancel: threading.Event) -> None:
+    left = set(range(len(comparison.columns)))
+    try:
+        for event in ask_columns(sitting.session, comparison, cancel):
+            put(ColumnsSeen(comparison, event))
+            if isinstance(event, Answered):
+                left.discard(event.column)
+    except Exception as error:
+        failure = EngineError(record(error))
+        for column in sorted(left):
+            put(ColumnsSeen(comparison, Answered(column, failure=failure)))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.sitting.checking import Checking
+    from lora_chat.sitting.columns import ColumnEvent, Comparison
     from lora_chat.sitting.comparison import Compared
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
@@ -250,6 +251,15 @@ class CheckSeen(News):
     """What ends the asking that it belongs to."""
     found: Found | None
     """None: no more are asked, well or not."""
+
+
+@dataclass
+class ColumnsSeen(News):
+    """One question that is to be answered in columns, then what becomes of them."""
+
+    comparison: Comparison
+    event: ColumnEvent | None = None
+    """None: a command asked for it."""
 
 
 @dataclass

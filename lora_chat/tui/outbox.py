@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 
-from lora_chat.tui.messages import News, ReplyGrew, TrainingSeen
+from lora_chat.tui.messages import ColumnsSeen, News, ReplyGrew, TrainingSeen
 
 PACE_S = 0.04
 
@@ -75,9 +75,23 @@ def _joined(waiting: list[News], news: News) -> bool:
     if isinstance(last, ReplyGrew) and isinstance(news, ReplyGrew) and last.message_id == news.message_id:
         waiting[-1] = ReplyGrew(last.message_id, last.text + news.text)
         return True
+    if isinstance(last, ColumnsSeen) and isinstance(news, ColumnsSeen) and (grown := _grown(last, news)):
+        waiting[-1] = grown
+        return True
     if isinstance(last, TrainingSeen) and isinstance(news, TrainingSeen):
         if last.progress.running is not news.progress.running:
             return False  # its beginning and its end are both told, however close they are
         waiting[-1] = news
         return True
     return False
+
+
+def _grown(last: ColumnsSeen, news: ColumnsSeen) -> ColumnsSeen | None:
+    """Two pieces of one column as one, where they are that."""
+    from lora_chat.sitting.columns import Grew
+
+    before, more = last.event, news.event
+    if not isinstance(before, Grew) or not isinstance(more, Grew) or before.column != more.column:
+        return None
+    same = last.comparison is news.comparison
+    return ColumnsSeen(last.comparison, Grew(before.column, before.text + more.text)) if same else None

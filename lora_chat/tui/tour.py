@@ -144,6 +144,8 @@ class Tour:
         step = self.step
         if step is None or step.waits_for != "began" or text.strip() != step.prefill or answer is None:
             return False
+        from lora_chat.sitting.offer import offer_from
+
         conversation = answer.conversation
-        bridge.run(lambda sitting: sitting.offer_from(conversation, NAME))
+        bridge.run(lambda sitting: offer_from(sitting, conversation, NAME))
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.tour import REWORDED, UNRELATED
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Progress
+    from lora_chat.training.events import Installed
     from lora_chat.tui.app import LoraChatApp
     from lora_chat.tui.bridge import Bridge
     from lora_chat.tui.screens.training_plan import PlanWanted
@@ -90,7 +92,14 @@ class TrainingFlow:
         from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 
         if (screen := self._open(TrainingPlanScreen)) is not None:
-            self._bridge.replan(screen.plan, wanted)
+            self._bridge.run(partial(self._count, screen.plan, wanted))
+
+    def _count(self, plan: Plan, wanted: PlanWanted, sitting: Sitting) -> None:
+        """On the bridge's thread."""
+        try:
+            self._bridge.offer(wanted.of(plan, sitting.services))
+        except LoraChatError as error:
+            self._app.chat.post_message(news.PlanRefused(str(error)))
 
     def _agreed(self, plan: Plan | None) -> None:
         if plan is not None:
@@ -136,10 +145,10 @@ class TrainingFlow:
             self._app.push_screen(TrainingScreen(progress))
         else:
             self._unseen = None
-            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed.adapter))
-            self._compare(progress.name, progress.installed.adapter)
+            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed))
+            self._compare(progress.name, progress.installed)
 
-    def _compare(self, name: str, adapter: str) -> None:
+    def _compare(self, name: str, adapter: Installed) -> None:
         """Ask before and after, unless all of it was asked already."""
         self._compared = name
         if (rows := self._rows.get(name)) and all(each.row.done for each in rows.values()):
@@ -147,7 +156,9 @@ class TrainingFlow:
                 self.compared(each)
         else:
             more = [(REWORDED, "reworded"), (UNRELATED, "not taught")] if self._app.chat.tour.step else []
-            self._bridge.compare(self._plans.get(name), adapter, more)
+            from lora_chat.tui.comparing import before_and_after
+
+            self._bridge.compare(before_and_after(self._plans.get(name), adapter, more))
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""
@@ -157,8 +168,10 @@ class TrainingFlow:
         if (screen := self._open(TrainingReportScreen)) is not None:
             screen.show_row(event.index, event.row)
 
-    def _judged(self, adapter: str, wear: bool | None) -> None:
+    def _judged(self, installed: Installed, wear: bool | None) -> None:
         self._app.chat.forget_training()
         self._bridge.stop_comparing()  # it would hold up the next answer
+        if wear and installed.kept:
+            self._bridge.take(f"/adapter rollback {installed.adapter} {installed.version}")
         if wear:
-            self._bridge.take(f"/adapter use {adapter}")
+            self._bridge.take(f"/adapter use {installed.adapter}")

@@ -11,12 +11,17 @@ import pytest
 from typer.testing import CliRunner
 
 import lora_chat.models.sources  # noqa: F401  (it keeps find_base by name: not the one that is put in its place here)
+from lora_chat.adapters.install import prepared
+from lora_chat.adapters.manifest import Manifest
+from lora_chat.adapters.versions import keep_beside
+from lora_chat.adapters.weights import read_adapter
 from lora_chat.cli import adapter as commands
-from lora_chat.cli.adapter import checking, installing, looking, mixing, removing
+from lora_chat.cli.adapter import checking, history, installing, looking, mixing, removing
 from lora_chat.cli.adapter import places as where
 from lora_chat.engine.protocol import Probe
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.paths import Paths
+from lora_chat.training.proof.line import Line, Proved
 from tests.adapters.archives import GOOD, a_zip
 from tests.adapters.conftest import SIGNATURE, config, paths_under, tensors, write_adapter
 
@@ -26,7 +31,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """A home of its own, with a base on the machine and an engine that measured 1.5."""
     home = paths_under(tmp_path / "home")
     base = SimpleNamespace(name="tiny", signature=SIGNATURE)
-    for module in (checking, installing, looking, mixing, removing, where):
+    for module in (checking, history, installing, looking, mixing, removing, where):
         monkeypatch.setattr(module, "places", lambda: (home, "tiny"))
     monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
     monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
@@ -204,6 +209,73 @@ def test_what_is_not_finite_on_the_probe_is_refused(
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_exit_3(words: list[str], code: int, paths: Paths) -> None:
+    assert refused(*words)[0].exit_code == code
+
+
+@pytest.fixture
+def three(source: Path, tmp_path: Path, paths: Paths) -> Paths:
+    """bot 1.0.0 is worn; 1.1.0, of which two of three checks hold, and 1.2.0 are kept."""
+    run("install", source, "--yes")
+    for seed, number in ((1, "1.1.0"), (2, "1.2.0")):
+        made = write_adapter(tmp_path / number, None, tensors(seed=seed))
+        taught = Manifest(training={"conversations": 1, "steps": 1200})
+        keep_beside(prepared(read_adapter(made), taught, "made"), "bot", number, paths)
+    Line.of("bot", paths).note("1.1.0", {"a": Proved(True), "b": Proved(True), "c": Proved(False, (("q", "w"),))})
+    return paths
+
+
+def test_history_shows_each_version_and_which_is_worn(three: Paths) -> None:
+    head, *rows = run("history", "bot").splitlines()
+    assert head.split() == ["NUMBER", "WORN", "TRAINED", "CHECKS", "SIZE", "SHA256"]
+    assert [row.split()[0] for row in rows] == ["1.0.0", "1.1.0", "1.2.0"]
+    assert ["*" in row for row in rows] == [True, False, False]
+    assert "1 conversation, 1,200 steps" in rows[1]
+    assert ["2 of 3 hold" in row for row in rows] == [False, True, False]
+    told = json.loads(run("history", "bot", "--json"))
+    assert told["name"] == "bot"
+    assert [(row["version"], row["current"], row["checks"], row["training"]) for row in told["versions"]] == [
+        ("1.0.0", True, None, {}),
+        ("1.1.0", False, {"hold": 2, "of": 3}, {"conversations": 1, "steps": 1200}),
+        ("1.2.0", False, None, {"conversations": 1, "steps": 1200}),
+    ]
+    assert {*told["versions"][0]} == {"version", "current", "path", "sha256", "bytes", "rank", "checks", "training"}
+    assert [row["sha256"][:12] in line for row, line in zip(told["versions"], rows, strict=True)] == [True] * 3
+    assert (told["versions"][1]["rank"], told["versions"][0]["path"]) == (4, str(three.adapters / "bot"))
+
+
+def test_rollback_says_what_is_worn_and_how_to_go_forward_again(three: Paths) -> None:
+    def rollback(*words: str) -> tuple[str, str]:
+        done = CliRunner().invoke(commands.app, ["rollback", "bot", *words, "--yes"], catch_exceptions=False)
+        return done.stdout.strip(), done.stderr.strip()
+
+    kept = "1.0.0 is kept: `lora-chat adapter rollback bot --to 1.0.0` wears it again."
+    assert rollback("--to", "1.2.0") == ("bot 1.2.0 is worn now.", kept)
+    assert rollback("--to", "1.2.0") == ("bot 1.2.0 is worn already.", "")
+    assert rollback()[0] == "bot 1.1.0 is worn now."
+    assert rollback()[0] == "bot 1.0.0 is worn now."
+    error, _ = refused("rollback", "bot", "--yes")
+    assert "has no version before it; 1.1.0, 1.2.0 came later" in str(error)
+    assert json.loads(run("list", "--json"))["adapters"][0]["version"] == "1.0.0"
+
+
+def test_rollback_asks_first_and_no_changes_nothing(three: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    error, _ = refused("rollback", "bot", "--to", "1.1.0")
+    assert isinstance(error, UsageError)
+    assert "Wear bot 1.1.0 in place of 1.0.0?" in str(error)
+    monkeypatch.setattr("lora_chat.cli.console.confirm", lambda question, yes, loses=False: False)
+    assert "Nothing was changed." in CliRunner().invoke(commands.app, ["rollback", "bot", "--to", "1.1.0"]).stderr
+    assert [row["current"] for row in json.loads(run("history", "bot", "--json"))["versions"]] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["history", "nobody"], 3), (["rollback", "nobody", "--yes"], 3), (["history", "../home"], 4),
+        (["rollback", "bot", "--to", "3.0.0"], 3), (["rollback", "bot", "--to", "../bot", "--yes"], 3),
+        (["rollback", "bot", "--yes"], 4),
+    ],
+)  # fmt: skip
+def test_what_is_no_version_is_refused(words: list[str], code: int, three: Paths) -> None:
     assert refused(*words)[0].exit_code == code
 
 

@@ -6,10 +6,14 @@ import json
 import re
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from lora_chat.engine.echo import EchoEngine
+from lora_chat.engine.protocol import Chunk, Finished, Request
+from lora_chat.errors import EngineError
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting.commands import COMMANDS
@@ -164,6 +168,7 @@ def test_quit_ends_it_and_what_follows_is_not_read(chat: Run, kept: Kept) -> Non
         ("/edit", 4, "no answer yet"),
         ("/edit text", 4, "no answer yet"),
         ("/retry", 4, "write a message first"),
+        ("/compare", 2, "Ask something first, then /compare base @NAME"),
         ("/open zzzz", 3, "zzzz"),
         ("/set", 2, "temperature"),
         ("/set colour red", 2, "temperature"),
@@ -270,6 +275,36 @@ def test_retry_answers_again_and_keeps_the_old_answer(chat: Run, run: Run, kept:
     assert done.out == "Hello\nHello\n"
     shown = run("history", "show", kept.conversations[0].id, "--json").json
     assert [len(message["siblings"]) for message in shown["messages"]] == [1, 2]
+
+
+def test_columns_are_printed_under_their_names_and_nothing_of_them_is_kept(chat: Run, kept: Kept) -> None:
+    done = chat("/set temperature 0", "Hello", "/compare base temperatures", "Bye")
+    degrees = ("greedy", "temperature 0.1", "temperature 0.7", "temperature 1.0")
+    printed = [line for degree in degrees for line in (f"▎tiny-llama, {degree}", "Hello")]
+    assert (done.code, done.out.splitlines()) == (0, ["Hello", *printed, "Bye"])
+    assert "Nothing of this is kept: wear the better one with /adapter use NAME, then /retry" in done.err
+    assert [message.content for message in kept.branch()] == ["Hello", "Hello", "Bye", "Bye"]
+
+
+def test_a_column_that_fails_is_a_sentence_and_the_others_are_printed(
+    run: Run, tiny: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(EchoEngine):
+        def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
+            for chunk in super().generate(request, cancel):
+                if request.sampling.temperature == 0.1 and isinstance(chunk, Finished):
+                    raise EngineError("It broke.")
+                yield chunk
+
+        def _words(self, request: Request, seed: int) -> list[str]:
+            return ["a\x1b[2Jb"]
+
+    monkeypatch.setattr(Services, "engine_beside", lambda self, base: Failing(base))
+    done = run("--plain", stdin=lines("/set temperature 0", "Hello", "/compare base temperatures"))
+    assert done.out.count("a[2Jb\n") == 5
+    assert "✗ It broke.\n" in done.err
+    assert done.code == EngineError.exit_code
+    assert "\x1b" not in done.out + done.err
 
 
 def test_new_open_and_system(chat: Run, kept: Kept) -> None:

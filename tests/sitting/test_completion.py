@@ -61,6 +61,25 @@ def test_each_share_of_a_mixture_is_completed_by_itself() -> None:
     assert complete("/adapter mix shop=0.7 pirate=0.3", names) == []
 
 
+def test_each_column_is_completed_by_itself_and_stands_once() -> None:
+    assert lines("/compare ") == [
+        "/compare base", "/compare @support-bot", "/compare @pirate", "/compare temperatures"
+    ]  # fmt: skip
+    assert lines("/compare base @sup") == ["/compare base @support-bot"]
+    assert lines("/compare base pi") == ["/compare base @pirate"]
+    assert lines("/compare shop") == ["/compare @support-bot"], "by what it says of itself"
+    assert lines("/compare @pirate t") == ["/compare @pirate temperatures"]
+    assert lines("/compare base @pirate ") == ["/compare base @pirate @support-bot"]
+    assert lines("/compare base @pirate") == []
+    assert lines("/compare @pirate=0.5") == []
+
+
+def test_a_column_of_which_nothing_is_written_is_not_sent_by_enter() -> None:
+    assert not any(each.whole for each in complete("/compare base ", NAMES))
+    assert all(each.whole for each in complete("/compare base p", NAMES))
+    assert complete("/compare", NAMES) == []
+
+
 # The table
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from lora_chat.adapters.install import prepared
+from lora_chat.adapters.manifest import Manifest
+from lora_chat.adapters.versions import keep_beside, versions
+from lora_chat.adapters.weights import read_adapter
 from lora_chat.paths import Paths
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.confirm import ConfirmScreen
@@ -118,6 +122,36 @@ def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base_and_that_stay
         await w.see("esc put away")
         await w.press("escape")
         await w.not_see("no longer installed")
+
+    window(story, adapter="shop")
+
+
+def test_another_version_is_worn_from_the_next_answer_on_and_nothing_is_taken_off(
+    window: Tell, worn: str, tiny: Paths, tmp_path: Path
+) -> None:
+    made = shutil.copytree(tiny.adapters / "shop", tmp_path / "later")
+    weights = made / "adapter_model.safetensors"
+    raw = bytearray(weights.read_bytes())
+    raw[-1] ^= 1
+    weights.write_bytes(raw)
+    later = keep_beside(prepared(read_adapter(made), Manifest(), "later"), "shop", "1.1.0", tiny)
+    hashes = {version.number: version.adapter.sha256 for version in versions("shop", tiny)}
+    assert len(set(hashes.values())) == 2
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("first")
+        for typed, number, back in (("shop 1.1.0", "1.1.0", "1.0.0"), ("shop", "1.0.0", "1.1.0")):
+            await w.write(f"/adapter rollback {typed}")
+            await w.hear("shop was replaced by another version, which is worn from the next answer on.")
+            await w.hear(f"shop is {number} now. {back} is kept: /adapter rollback shop {back} wears it again.")
+            await w.see("▎shop")
+            await w.answered(f"with {number}")
+            assert w.app.chat.answer is not None
+            assert w.app.chat.answer.adapter_sha256 == hashes[number]
+        await w.write("/adapter history")
+        await w.see("Versions of shop")
+        await w.see(later.number)
 
     window(story, adapter="shop")
 

@@ -25,6 +25,7 @@ from lora_chat.chat.store import Store
 from lora_chat.engine import echo
 from lora_chat.models.catalog import resolve
 from lora_chat.paths import Paths
+from lora_chat.sitting.sitting import Sitting
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.choosing.redact import Hit
 from lora_chat.training.events import Sampled
@@ -35,6 +36,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.checks import ChecksScreen
+from lora_chat.tui.screens.compare import CompareScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.leave import LeaveScreen
@@ -216,6 +218,25 @@ async def selected(w: Window) -> None:
     await worn(w)
     w.app.chat.talk.focus()
     await w.see("b bad")
+
+
+@state
+async def columns(w: Window) -> None:
+    await w.answered(HOW)
+    await idle(w)
+    await w.write("/compare base @support-bot=0.8 @pirate")
+    await w.until(lambda: isinstance(w.app.screen, CompareScreen) and not w.app.screen.is_writing)
+    await w.press("right")
+
+
+@state
+async def columns_being_written(w: Window) -> None:
+    def ask(sitting: Sitting) -> None:
+        sitting.store.add_message(sitting._begun().id, Role.USER, "Tell me a story", parent=None)
+
+    w.app.bridge.run(ask)
+    await w.write("/compare @pirate temperatures")
+    await w.see("sea.")
 
 
 @state

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 
 def places() -> tuple[Paths, str]:
-    """Where things are, and the configured base model's name."""
+    """Where things are, and the configured base model's name; a change of version that was killed is put right."""
     import os
 
+    from lora_chat.adapters.line_folder import recover
     from lora_chat.config import load_config
     from lora_chat.paths import find_paths
 
     paths = find_paths(os.environ)
+    recover(paths)
     return paths, load_config(paths.config).model
 
 

@@ -22,6 +22,7 @@ REASONS = {
     "wore another adapter": "--adapter takes only what that one said",
     "not about that": "--search takes only exchanges that hold the text",
     "never to be trained on": "you keep their conversation out; /train allow or `history never-train --off` lets it in",
+    "taught before": "an earlier version learnt them, and this one replays of them what it needs",
     "excluded": "you left them out here",
 }
 """Of each reason what stands behind it; every reason of ``history``, ``files`` and ``lesson`` is here."""

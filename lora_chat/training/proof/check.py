@@ -104,7 +104,7 @@ def merged(known: Iterable[Check], taught: Iterable[Check]) -> list[Check]:
         if before is None:
             found[check.id] = check
         elif before.answer != check.answer:
-            found[check.id] = replace(check, version=before.version, rewordings=before.rewordings)
+            found[check.id] = replace(check, rewordings=before.rewordings)
     return list(found.values())
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lora_chat.chat.conversation import Role
+from lora_chat.adapters.manifest import version_key
+from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import StoreError
 from lora_chat.files import write_durably
 from lora_chat.paths import Paths
@@ -48,28 +49,33 @@ class Line:
         """That of the adapter ``name``, which may have none yet."""
         return cls(paths.lines / name)
 
-    def lessons(self) -> tuple[Lesson, ...]:
-        """All that was taught, the earliest first. Raises as ``checks``."""
-        return tuple(self._read(_LESSONS, _lesson))
+    def lessons(self, until: str = "") -> tuple[Lesson, ...]:
+        """All that was taught, the earliest first; with ``until`` what that version knows. Raises as ``checks``."""
+        return tuple(lesson for lesson, version in self._read(_LESSONS, _taught) if _is_known(version, until))
 
-    def checks(self) -> list[Check]:
-        """All checks, the earliest first; of two to one question the last line.
+    def checks(self, until: str = "") -> list[Check]:
+        """All checks, the earliest first; with ``until`` only those of what that version was taught; of two
+        to one question the last line.
 
         Raises:
             StoreError: the file is damaged, naming it and the line.
         """
-        return list({check.id: check for check in self._read(_CHECKS, _check)}.values())
+        known = {check.id: check for check in self._read(_CHECKS, _check)}
+        return [check for check in known.values() if _is_known(check.version, until)]
 
-    def teach(self, lessons: Iterable[Lesson], version: str) -> None:
+    def teach(self, lessons: Iterable[Lesson], version: str, heldout: Iterable[Lesson] = ()) -> None:
         """Keep what ``version`` learnt, and a check of each of its answers; a question taught anew has the new answer.
 
-        Raises as ``checks``.
+        ``heldout`` is kept as well and is not checked, as it was not learnt. Raises as ``checks``.
         """
-        taught = list(lessons)
-        anew = {lesson.messages[: lesson.learn[0]] for lesson in taught}
-        before = [lesson for lesson in self.lessons() if lesson.messages[: lesson.learn[0]] not in anew]
+        taught, others = list(lessons), list(heldout)
+        known = self._read(_LESSONS, _taught)
+        since = dict(known)
+        anew = {question_of(lesson) for lesson in (*taught, *others)}
+        rows = [(lesson, first) for lesson, first in known if question_of(lesson) not in anew]
+        rows += [(lesson, since.get(lesson, version)) for lesson in (*others, *taught)]
         self.keep(merged(self.checks(), checks_of(taught, version)))
-        self._write(_LESSONS, [lesson_row(lesson) for lesson in (*before, *taught)])
+        self._write(_LESSONS, [lesson_row(lesson) | {"version": first} for lesson, first in rows])
 
     def keep(self, checks: Iterable[Check]) -> None:
         """These are the checks from now on."""
@@ -129,6 +135,19 @@ class Line:
 
     def _write(self, name: str, rows: Iterable[Row]) -> None:
         write_durably(self.folder / name, to_lines(rows))
+
+
+def question_of(lesson: Lesson) -> tuple[Turn, ...]:
+    """All that comes before the first answer that it teaches."""
+    return lesson.messages[: lesson.learn[0]]
+
+
+def _is_known(version: str, until: str) -> bool:
+    return not until or version_key(version) <= version_key(until)
+
+
+def _taught(row: Row) -> tuple[Lesson, str]:
+    return _lesson(row), str(row.get("version", ""))
 
 
 def _check_row(check: Check) -> Row:

@@ -34,7 +34,7 @@ class Outcome:
     new: int
     """First taught to this version."""
     lost: tuple[Found, ...]
-    """Those that the version before answered rightly and this one does not."""
+    """Those that the version before answered rightly and this one does not; what it was taught anew is none."""
     wrong: tuple[Found, ...] = ()
     """All that do not hold, the lost ones among them."""
     left: int = 0
@@ -115,7 +115,11 @@ def outcome(
         of=len(asked),
         held=len(asked) - len(wrong),
         new=sum(check.id not in before and check.version in ("", version) for check, _ in asked),
-        lost=tuple((check, found) for check, found in wrong if check.id in before and before[check.id].held),
+        lost=tuple(
+            (check, found)
+            for check, found in wrong
+            if check.version != version and check.id in before and before[check.id].held
+        ),
         wrong=wrong,
         left=len(known) - len(asked),
     )

@@ -111,7 +111,9 @@ class TrainingPlanScreen(Screen[Plan | None]):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline(f"Train from history → {self.plan.name}", f"base {self.plan.base.name}")
+        start = self.plan.start
+        what = f"Teach {self.plan.name} more → {start.version}" if start else f"Train from history → {self.plan.name}"
+        yield Headline(what, f"base {self.plan.base.name}")
         yield Static(classes="rule")
         yield PlanFigures()
         heads = ("You said", "It will learn to say", "")

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from lora_chat.sitting.comparison import Compared
 from lora_chat.sitting.training import Progress
 from lora_chat.text import clean, clean_line
-from lora_chat.training.events import Report
+from lora_chat.training.events import Checked, Installed, Report
 from lora_chat.tui.screens.training import spoken_clock
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, facts
 from lora_chat.tui.widgets.headline import Headline
@@ -24,6 +24,10 @@ from lora_chat.tui.widgets.loss_curve import LossCurve
 from lora_chat.tui.widgets.pane import HEIGHTS, Pane
 
 _COLUMNS = (Column(share=3, wraps=True), Column(share=4, wraps=True), Column(share=4, wraps=True))
+
+
+MOST_SHOWN = 3
+"""Checks that do not hold; ``/check`` shows all of them."""
 
 
 class TrainingReportScreen(Screen[bool]):
@@ -62,10 +66,11 @@ class TrainingReportScreen(Screen[bool]):
         """From the top."""
         installed = self._progress.installed
         name = installed.adapter if installed else self._progress.name
-        yield Headline(f"{name} is ready", "not worn: it forgot too much" if self._forgot else "")
+        version = f" {installed.version}" if installed and installed.kept else ""
+        yield Headline(f"{name}{version} is {'kept' if version else 'ready'}", self._aside)
         yield Static(classes="rule")
         with Horizontal(id="top"):
-            yield Static(facts(list(_figures(installed.report))) if installed else "", markup=False)
+            yield Static(facts(list(_figures(installed))) if installed else "", markup=False)
             yield LossCurve()
         heads = ("Asked", "Base", clean_line(name))
         yield Static(Columns(_COLUMNS, [[Content.styled(head, "$text-muted") for head in heads]]), id="heads")
@@ -80,16 +85,30 @@ class TrainingReportScreen(Screen[bool]):
         self._draw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What forgot too much is not worn by a mere Enter."""
-        return action != "wear" or parameters[0] is bool(self._forgot)
+        """What forgot something is not worn by a mere Enter."""
+        return action != "wear" or parameters[0] is bool(self._against)
 
     def action_wear(self, anyway: bool) -> None:
         """The person wants it."""
         self.dismiss(True)
 
     @property
-    def _forgot(self) -> str:
-        return self._progress.installed.report.forgot if self._progress.installed else ""
+    def _against(self) -> str:
+        """Why it is not worn by itself."""
+        installed = self._progress.installed
+        return installed.kept or installed.report.forgot if installed else ""
+
+    @property
+    def _aside(self) -> str:
+        """``not worn`` and why in few words, else what came of the checks."""
+        installed = self._progress.installed
+        if installed is None:
+            return ""
+        checks = installed.checks
+        told = " · ".join(tally(checks)) if checks else ""
+        if installed.report.forgot:
+            return "not worn: it forgot too much"
+        return f"not worn: {told}" if installed.kept else told
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""
@@ -114,7 +133,15 @@ def _row(row: Compared) -> tuple[Cell, Cell, Cell]:
     return Content(clean(row.question.text)) + kind, base, adapter
 
 
-def _figures(report: Report) -> Iterator[tuple[str, Content]]:
+def _figures(installed: Installed) -> Iterator[tuple[str, Content]]:
+    report, checks = installed.report, installed.checks
+    for each in checks.lost[:MOST_SHOWN] if checks else ():
+        yield (
+            "Lost",
+            Content.styled(f"“{clean_line(each.question, 60)}” now: {clean_line(each.answer, 80)}", "$warning"),
+        )
+    for each in [wrong for wrong in checks.wrong if wrong not in checks.lost][:MOST_SHOWN] if checks else ():
+        yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
     stopped = Content.styled(clean_line(report.stopped_because), "$text-muted")
     yield "Trained", Content(f"{spoken_clock(report.seconds)} · {report.steps:,} steps")
     yield "Ended", stopped
@@ -128,6 +155,15 @@ def _figures(report: Report) -> Iterator[tuple[str, Content]]:
         yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
     whole = f"{_counted(report.total_parameters)} ({report.trainable_percent:.2f} %)"
     yield "Parameters", Content(f"{report.trainable_parameters:,} of {whole}")
+
+
+def tally(checks: Checked) -> Iterator[str]:
+    """``41 of 45 checks hold``, ``3 new``, ``1 lost``."""
+    yield f"{checks.held:,} of {checks.of:,} checks hold" if checks.of != 1 else f"{checks.held} of 1 check holds"
+    if checks.new:
+        yield f"{checks.new:,} new"
+    if checks.lost:
+        yield f"{len(checks.lost):,} lost"
 
 
 def _counted(parameters: int) -> str:

@@ -44,6 +44,8 @@ def _rows(plan: Plan, effort: Effort, counting: bool) -> Iterator[tuple[str, Con
     yield "Private", Content.assemble(_private(counted), ("   p switches the rules", "$text-muted"))
     if few := too_little(counted):
         yield "Enough?", Content.styled(few, "$text-muted")
+    if plan.start and plan.start.checks:
+        yield "Checks", Content(f"{plan.start.checks:,} kept from earlier versions will be asked again")
     yield "Effort", Content(" ").join(_effort(each, each == effort) for each in EFFORTS)
     yield "Takes", Content.styled("counting…", "$text-muted") if counting else _cost(plan)
 

@@ -54,11 +54,16 @@ class StatusLine(Widget):
 def figures_of(message: Message) -> str:
     """How fast an answer came: ``31 tok/s · first 0.2 s``; empty where nothing was measured."""
     parts = []
-    if (speed := message.tokens_per_second) is not None:
-        parts.append(f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s")
+    if message.tokens_per_second is not None:
+        parts.append(spoken_speed(message.tokens_per_second))
     if message.first_token_ms is not None:
         parts.append(f"first {message.first_token_ms / 1000:.1f} s")
     return " · ".join(parts)
+
+
+def spoken_speed(speed: float) -> str:
+    """``31 tok/s``; of a slow one a tenth too."""
+    return f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s"
 
 
 def training_line(progress: Progress, width: int) -> Content:

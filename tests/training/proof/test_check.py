@@ -103,7 +103,7 @@ def test_what_is_taught_anew_keeps_its_wordings_and_its_words_only_with_the_answ
     same, other = replace(check(), version="1.1.0"), replace(check(answer="At ten."), version="1.1.0")
     added = replace(check("Who are you?", "Ada."), version="1.1.0")
     assert merged([known], [same, added]) == [known, added]
-    assert merged([known], [other]) == [replace(other, version="1.0.0", rewordings=known.rewordings)]
+    assert merged([known], [other]) == [replace(other, rewordings=known.rewordings)]
 
 
 def test_it_is_asked_in_each_of_its_wordings_with_all_that_comes_before() -> None:

@@ -37,7 +37,7 @@ def test_what_is_taught_is_kept_and_each_answer_is_a_check(line: Line) -> None:
     line.teach([lesson("c?", "three"), lesson("a?", "four")], "1.1.0")
     assert [each.messages[1].content for each in line.lessons()] == ["two", "three", "four"]
     told = [(each.question, each.answer, each.version) for each in line.checks()]
-    assert told == [("a?", "four", "1.0.0"), ("b?", "two", "1.0.0"), ("c?", "three", "1.1.0")]
+    assert told == [("a?", "four", "1.1.0"), ("b?", "two", "1.0.0"), ("c?", "three", "1.1.0")]
 
 
 def test_all_of_it_is_the_persons_alone(line: Line, home: Paths) -> None:

@@ -1,0 +1,54 @@
+"""The first start. Owns when the welcome is open and what it shows; never fetches anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lora_chat.tui import messages as news
+
+if TYPE_CHECKING:
+    from lora_chat.tui.app import LoraChatApp
+    from lora_chat.tui.screens.welcome import WelcomeScreen
+
+
+class WelcomeFlow:
+    """From a home without a base to the talk."""
+
+    def __init__(self, app: LoraChatApp) -> None:
+        self._app = app
+
+    def missing(self, event: news.BaseMissing) -> None:
+        """There is no base: one is offered."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        self._app.push_screen(WelcomeScreen(event.entry), self._welcomed)
+
+    def found(self, event: news.BaseFound) -> None:
+        """There is one: it has come, or it was there at the first start."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        if (screen := self._screen) is not None:
+            screen.arrived()
+        elif event.first_time:
+            self._app.push_screen(WelcomeScreen(None), self._welcomed)
+
+    def fetching(self, event: news.Fetching) -> None:
+        """How far it is."""
+        if (screen := self._screen) is not None:
+            screen.show_fetch(event.what, event.done, event.total)
+
+    def failed(self, event: news.FetchFailed) -> None:
+        """It did not come, and can be tried again."""
+        if (screen := self._screen) is not None:
+            screen.show_failure(event.reason)
+
+    @property
+    def _screen(self) -> WelcomeScreen | None:
+        """Where it is what is seen."""
+        from lora_chat.tui.screens.welcome import WelcomeScreen
+
+        return self._app.screen if isinstance(self._app.screen, WelcomeScreen) else None
+
+    def _welcomed(self, choice: str | None) -> None:
+        if choice == "tour":
+            self._app.chat.start_tour()

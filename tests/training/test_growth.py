@@ -1,0 +1,283 @@
+"""An adapter grows: it starts from what it was, replays what it knew, and takes no place where it forgot something."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lora_chat.adapters.registry import Adapter, discover
+from lora_chat.adapters.verify import load_verified, read_manifest_of
+from lora_chat.adapters.versions import versions
+from lora_chat.chat.conversation import Turn
+from lora_chat.engine.echo import EchoEngine
+from lora_chat.errors import EngineError, RefusedError
+from lora_chat.models.attach import lora_layers, wear
+from lora_chat.models.base_model import BaseModel
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths
+from lora_chat.training.events import Installed, Trained, TrainingEvent
+from lora_chat.training.growth import FEW, SHAPE, TAUGHT_BEFORE, Start, grow, new_to, replayed, started
+from lora_chat.training.job import create_job, digest, read_job
+from lora_chat.training.jobs import run_job
+from lora_chat.training.proof.check import checks_of
+from lora_chat.training.proof.line import Line, Proved
+from lora_chat.training.recipe import target_modules
+from lora_chat.training.selection import Lesson, Selection
+from lora_chat.training.trainable import trainable_twin
+from lora_chat.training.trainer import train
+from tests.engine.conftest import LESSONS, lesson, make_adapter, make_job, short_recipe
+from tests.training.preparing import nothing
+
+NEW = (lesson("Where are you?", "In a shop."), lesson("What do you sell?", "Books."))
+
+Answer = Callable[[Adapter, tuple[Turn, ...], int], str]
+
+
+def knows(*lessons: Lesson) -> Answer:
+    """Answers these as they were taught, and nothing else."""
+
+    def answer(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+        known = {check.messages: check.answer for check in checks_of(lessons)}
+        return known.get(messages, "No idea.")
+
+    return answer
+
+
+class Grower:
+    """Trains versions of ``taught`` with the scripted engine."""
+
+    def __init__(self, base: InstalledBase, home: Paths) -> None:
+        self.base, self.home = base, home
+
+    def first(self, answers: Answer | None = None, lessons: tuple[Lesson, ...] = LESSONS) -> Installed:
+        return self.run(make_job(self.home.training, lessons), answers)
+
+    def next(self, answers: Answer | None = None, lessons: tuple[Lesson, ...] = NEW) -> Installed:
+        selection, start = grow(self.worn, Selection(lessons, {}), self.home)
+        return self.run(self.job(selection, start), answers)
+
+    def job(self, selection: Selection, start: Start) -> Path:
+        return create_job(self.home.training, "taught", self.base.name, "test", selection, short_recipe(), start=start)
+
+    def run(self, job: Path, answers: Answer | None) -> Installed:
+        engine = EchoEngine(self.base)
+        *_, last = run_job(job, engine.train, self.base.signature, self.home, threading.Event(), answers=answers)
+        assert isinstance(last, Installed)
+        return last
+
+    @property
+    def worn(self) -> Adapter:
+        return discover(self.home).get("taught")
+
+    @property
+    def line(self) -> Line:
+        return Line.of("taught", self.home)
+
+    @property
+    def versions(self) -> list[tuple[str, bool]]:
+        return [(each.number, each.current) for each in versions("taught", self.home)]
+
+
+@pytest.fixture
+def grower(tiny_llama: InstalledBase, home: Paths) -> Grower:
+    return Grower(tiny_llama, home)
+
+
+# What is learnt
+
+
+def test_a_training_leaves_what_it_taught_and_a_check_of_each_answer(grower: Grower) -> None:
+    done = grower.first(knows(*LESSONS))
+    assert grower.line.lessons() == LESSONS
+    assert [check.question for check in grower.line.checks()] == [each.messages[0].content for each in LESSONS]
+    assert done.checks is not None
+    assert (done.checks.of, done.checks.held, done.checks.new, done.checks.lost) == (2, 2, 2, ())
+    assert (done.version, done.kept) == ("1.0.0", "")
+    assert all(proof.held for proof in grower.line.proofs("1.0.0").values())
+
+
+def test_the_next_version_learns_what_is_new_and_replays_what_it_knows(grower: Grower) -> None:
+    grower.first()
+    new = new_to(grower.worn, Selection((*LESSONS, *NEW), {"unrated": 3}), grower.home)
+    assert new.lessons == NEW
+    assert new.dropped == {"unrated": 3, TAUGHT_BEFORE: 2}
+    both, start = grow(grower.worn, new, grower.home)
+    assert both.lessons == (*LESSONS, *NEW)
+    assert [each.why for each in both.lessons] == [("replayed",), ("replayed",), (), ()]
+    assert (start.version, start.replayed, start.folder) == ("1.1.0", 2, grower.worn.path)
+
+
+def test_a_question_that_is_taught_anew_is_not_replayed_with_its_old_answer(grower: Grower) -> None:
+    grower.first()
+    corrected = lesson(LESSONS[0].messages[0].content, "I am a bookseller.")
+    both, start = grow(grower.worn, Selection((corrected,), {}), grower.home)
+    assert both.lessons == (LESSONS[1], corrected)
+    grower.run(grower.job(both, start), None)
+    assert {check.question: check.answer for check in grower.line.checks()} == {
+        LESSONS[0].messages[0].content: "I am a bookseller.",
+        LESSONS[1].messages[0].content: LESSONS[1].messages[1].content,
+    }
+    assert corrected in grower.line.lessons()
+    assert LESSONS[0] not in grower.line.lessons()
+
+
+def test_what_it_knows_already_and_what_is_shipped_is_refused(grower: Grower) -> None:
+    grower.first()
+    with pytest.raises(RefusedError, match="taught all of this before"):
+        new_to(grower.worn, Selection(LESSONS, {}), grower.home)
+    with pytest.raises(RefusedError, match="is shipped"):
+        new_to(discover(grower.home).get("support-bot"), Selection(NEW, {}), grower.home)
+
+
+def test_few_are_all_replayed_and_of_many_those_that_were_lost_first() -> None:
+    before = [lesson(f"Question {number}?", f"Answer {number}.") for number in range(3 * FEW)]
+    assert replayed(before[:FEW], 1, {}, 0) == before[:FEW]
+    lost = {checks_of([each])[0].id: Proved(False) for each in before[::9]}
+    again = replayed(before, 5, lost, 0)
+    assert len(again) == FEW
+    assert set(before[::9]) <= set(again)
+    assert again == sorted(again, key=before.index)
+    assert again == replayed(before, 5, lost, 0)
+    assert again != replayed(before, 5, lost, 1)
+    assert len(replayed(before, 30, {}, 0)) == 60
+
+
+# Where it starts
+
+
+def test_it_starts_as_the_version_before_and_all_of_it_is_trained(
+    base: BaseModel, tiny_llama: InstalledBase, tmp_path: Path
+) -> None:
+    worn = make_adapter(tmp_path / "worn", tiny_llama, seed=3)
+    start = load_verified(worn.folder, tiny_llama.signature)
+    ids = base.tensor(range(5, 15))
+    tree = trainable_twin(base, tiny_llama.signature, short_recipe(), start)
+    with torch.no_grad():
+        assert torch.equal(tree(input_ids=ids).logits, wear(base.tree, start, "a")(input_ids=ids).logits)
+    trained = {name for name, each in tree.named_parameters() if each.requires_grad}
+    assert len(trained) == 2 * len(tiny_llama.signature.modules)
+    assert all("lora_" in name for name in trained)
+    assert all(each.dtype == torch.float32 for each in tree.parameters() if each.requires_grad)
+
+
+def test_its_recipe_has_the_shape_of_the_version_before(tiny_llama: InstalledBase, tmp_path: Path) -> None:
+    worn = make_adapter(tmp_path / "worn", tiny_llama, seed=3, rank=6)
+    recipe = started(short_recipe(targets="mlp", upper=0.5), worn.folder, tiny_llama.signature)
+    assert [getattr(recipe, name) for name in SHAPE] == [6, 12, "all", 1.0]
+    assert set(target_modules(tiny_llama.signature, recipe)) == set(tiny_llama.signature.modules)
+
+
+def test_a_job_holds_the_weights_it_starts_from_and_its_digest_covers_them(
+    tiny_llama: InstalledBase, tmp_path: Path
+) -> None:
+    worn = make_adapter(tmp_path / "worn", tiny_llama, seed=3)
+    start = Start(worn.folder, "1.3.0", 2)
+    job = create_job(tmp_path / "jobs", "taught", "b", "test", Selection(LESSONS, {}), short_recipe(), start=start)
+    read = read_job(job)
+    assert (read.version, read.replayed, read.start) == ("1.3.0", 2, job / "start")
+    assert {each.name for each in (job / "start").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    before = digest(job)
+    weights = job / "start" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    assert digest(job) != before
+
+
+def test_a_next_version_begins_with_the_loss_that_the_one_before_ended_with(
+    base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path: Path
+) -> None:
+    def run(job: Path) -> tuple[list[float], Trained]:
+        events = list(train(base, tiny_llama.signature, job, general, nothing))
+        assert isinstance(events[-1], Trained)
+        return [each.loss for each in events if each.event == "step"], events[-1]
+
+    long: dict[str, Any] = {"learning_rate": 0.01, "upper": 1.0, "targets": "all"}
+    first, done = run(make_job(tmp_path, max_steps=30, **long))
+    start = Start(Path(done.folder), "1.1.0", 2)
+    recipe = replace(short_recipe(max_steps=3), **long)
+    again = create_job(tmp_path / "again", "taught", "b", "test", Selection(LESSONS, {}), recipe, start=start)
+    losses, grown = run(again)
+    assert losses[0] < first[-1] < first[0] - 0.5  # its first step is made with what the last one left
+    manifest = read_manifest_of(Path(grown.folder))
+    assert manifest is not None
+    assert (manifest.version, manifest.training["replayed"]) == ("1.1.0", 2)
+    tree = lora_layers(wear(base.tree, load_verified(Path(grown.folder), tiny_llama.signature), "a"))
+    assert tree.keys() == set(tiny_llama.signature.modules)
+
+
+# Which version is worn
+
+
+def test_a_version_that_lost_nothing_takes_the_place_of_the_one_before(grower: Grower) -> None:
+    before = grower.first(knows(*LESSONS))
+    done = grower.next(knows(*LESSONS, *NEW))
+    assert done.checks is not None
+    assert (done.checks.of, done.checks.held, done.checks.new) == (4, 4, 2)
+    assert (done.version, done.kept, done.path) == ("1.1.0", "", before.path)
+    assert grower.versions == [("1.0.0", False), ("1.1.0", True)]
+    assert grower.worn.version == "1.1.0"
+
+
+def test_a_version_that_lost_a_check_is_kept_and_not_worn(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    done = grower.next(knows(LESSONS[1], *NEW))
+    assert done.checks is not None
+    assert [each.question for each in done.checks.lost] == [LESSONS[0].messages[0].content]
+    assert LESSONS[0].messages[0].content in done.kept
+    assert grower.versions == [("1.0.0", True), ("1.1.0", False)]
+    assert grower.worn.version == "1.0.0"
+
+
+def test_the_version_after_one_that_was_not_worn_learns_it_anew(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    grower.next(knows(*NEW))
+    assert new_to(grower.worn, Selection(NEW, {}), grower.home).lessons == NEW
+    done = grower.next(knows(*LESSONS, *NEW))
+    assert (done.version, done.kept) == ("1.2.0", "")
+    assert grower.versions == [("1.0.0", False), ("1.1.0", False), ("1.2.0", True)]
+
+
+def test_what_the_version_before_did_not_know_either_is_not_lost(grower: Grower) -> None:
+    grower.first(knows(LESSONS[0]))
+    done = grower.next(knows(LESSONS[0], NEW[0]))
+    assert done.checks is not None
+    assert (done.checks.held, done.checks.lost, done.kept) == (2, (), "")
+    assert {each.question for each in done.checks.wrong} == {
+        LESSONS[1].messages[0].content,
+        NEW[1].messages[0].content,
+    }
+
+
+def test_a_training_ends_well_where_nobody_answers_its_checks(grower: Grower) -> None:
+    def dead(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+        raise EngineError("The engine is gone.")
+
+    assert grower.first(dead).checks is None
+    assert grower.line.proofs("1.0.0") == {}
+    assert grower.next(None).version == "1.1.0"
+    assert grower.worn.version == "1.1.0"
+
+
+def test_two_trainings_that_planned_the_same_number_both_land(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    both, start = grow(grower.worn, Selection(NEW, {}), grower.home)
+    one, other = grower.job(both, start), grower.job(both, start)
+    assert grower.run(one, knows(*LESSONS, *NEW)).version == "1.1.0"
+
+    def stronger(job: Path, cancel: threading.Event, **more: Any) -> Iterator[TrainingEvent]:
+        for event in EchoEngine(grower.base).train(job, cancel, **more):
+            if isinstance(event, Trained):
+                config = Path(event.folder) / "adapter_config.json"
+                config.write_text(json.dumps(json.loads(config.read_text()) | {"lora_alpha": 77}))
+            yield event
+
+    *_, last = run_job(other, stronger, grower.base.signature, grower.home, threading.Event())
+    assert isinstance(last, Installed)
+    assert last.version == "1.2.0"
+    assert grower.versions[-1] == ("1.2.0", True)
