@@ -72,7 +72,7 @@ def _ask(services: Services, named: Adapter | None, *, json: bool) -> None:
     from lora_chat.training.proof.line import Line
 
     mine = [each for each in services.adapters().adapters if each.origin == "user"] if named is None else [named]
-    found = [each for each in mine if Line.of(each.name, services.paths).checks()]
+    found = [each for each in mine if Line.of(each.name, services.paths).checks(each.version)]
     done: list[tuple[Checking, Outcome]] = []
     if not found:
         note(f"{named.name if named else 'No adapter'} has {'no ' if named else ''}checks yet: {HOW_THEY_COME}.")

@@ -46,8 +46,8 @@ class Checking:
         return self.adapter.version
 
     def checks(self) -> list[Check]:
-        """All of them, the earliest first. Raises as ``Line.checks``."""
-        return self.line.checks()
+        """All of what this version was taught, the earliest first. Raises as ``Line.checks``."""
+        return self.line.checks(self.version)
 
     def chosen(self) -> list[Check]:
         """Those to ask: all, or of very many those that tell most. Raises as ``Line.checks``."""

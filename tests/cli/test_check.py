@@ -85,6 +85,16 @@ def test_json_tells_it_all_in_one_object(run: Run, line: Line, says: dict[str, s
     }
 
 
+def test_what_a_later_version_was_taught_is_not_asked_of_an_earlier_one(
+    run: Run, line: Line, says: dict[str, str]
+) -> None:
+    says |= TAUGHT
+    line.teach([Lesson((Turn(Role.USER, "Who?"), Turn(Role.ASSISTANT, "Ada.")), (1,), "c1")], "1.1.0")
+    done = run("check", "shop")
+    assert (done.code, done.out) == (0, "shop 1.0.0: 2 of 2 checks hold.\n")
+    assert len(line.checks()) == 3
+
+
 @pytest.mark.usefixtures("says")
 def test_without_checks_it_is_told_how_they_come_to_be(run: Run, worn: str) -> None:
     for words, who in ((["check"], "No adapter has checks"), (["check", worn], "shop has no checks")):

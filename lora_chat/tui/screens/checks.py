@@ -91,6 +91,7 @@ class ChecksScreen(Screen[None]):
         """To be asked still, the one that is being asked first."""
         self._wordings = {check.id: list(check.rewordings) for check in seen.checks}
         """Confirmed or only proposed, each where it appeared first."""
+        self._known = Known({})
         self._cancel = threading.Event()
         self._field = ""
         """What the line is for, where it is open."""
@@ -143,13 +144,11 @@ class ChecksScreen(Screen[None]):
 
     # Drawing
 
-    @property
-    def _known(self) -> Known:
-        return Known(self._found, self._before, self._waiting[0].id if self._waiting else "")
-
     def _draw(self) -> None:
         done = outcome(self._checks, self._found, self._before, self._checking.version)
         of = done.of + len(self._waiting)
+        asking = self._waiting[0].id if self._waiting else ""
+        self._known = Known(self._found, frozenset(check.id for check, _ in done.lost), asking)
         parts = [f"asking {done.of + 1:,} of {of:,}…"] if self._waiting else []
         if not self._waiting:
             new, left = 0 < done.new < done.of, done.left if done.of else 0
@@ -189,7 +188,7 @@ class ChecksScreen(Screen[None]):
             yield "", Content.styled("Proposed: space keeps it, and it is asked.", "$text-muted")
         elif said is not None:
             lost = Content.styled("  lost: the version before knew it", "$error")
-            yield "Says", Content(clean(said).strip() or "nothing") + (lost if self._known.lost(check) else "")
+            yield "Says", Content(clean(said).strip() or "nothing") + (lost if check.id in self._known.lost else "")
 
     # Keys
 

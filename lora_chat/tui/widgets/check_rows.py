@@ -53,7 +53,8 @@ class Known:
     """What came of the checks so far."""
 
     found: Mapping[str, Proved]
-    before: Mapping[str, Proved]
+    lost: frozenset[str] = frozenset()
+    """The ids of those that the version before knew and this one does not."""
     asking: str = ""
     """The id of the one that is being asked."""
 
@@ -63,11 +64,6 @@ class Known:
         asked = row.wording or row.check.question
         return next((said for each, said in proved.wrong if each == asked), None) if proved else None
 
-    def lost(self, check: Check) -> bool:
-        """Whether the version before knew it and this one does not."""
-        proved, before = self.found.get(check.id), self.before.get(check.id)
-        return proved is not None and not proved.held and before is not None and before.held
-
     def mark(self, row: Row) -> Mark:
         """One letter and its colour; a check holds with all of its wordings."""
         proved = self.found.get(row.check.id)
@@ -76,7 +72,7 @@ class Known:
         if proved is None:
             return ASKING if row.check.id == self.asking and not row.wording else UNASKED
         wrong = self.said(row) is not None if row.wording else not proved.held
-        return (LOST if self.lost(row.check) else WRONG) if wrong else HOLDS
+        return (LOST if row.check.id in self.lost else WRONG) if wrong else HOLDS
 
 
 class CheckRows(Choices):
