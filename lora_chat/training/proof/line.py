@@ -143,7 +143,8 @@ def question_of(lesson: Lesson) -> tuple[Turn, ...]:
 
 
 def _is_known(version: str, until: str) -> bool:
-    return not until or version_key(version) <= version_key(until)
+    """Whether ``until`` knows what ``version`` was taught; what names no version all of them know."""
+    return not until or not version or version_key(version) <= version_key(until)
 
 
 def _taught(row: Row) -> tuple[Lesson, str]:

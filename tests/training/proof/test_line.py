@@ -137,3 +137,4 @@ def test_a_question_that_stands_twice_is_asked_once_as_the_last_line_has_it(line
     line.folder.mkdir(parents=True)
     (line.folder / "checks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     assert [(each.answer, each.must, each.version) for each in line.checks()] == [("two", ("nine",), "")]
+    assert line.checks("1.0.0") == line.checks(), "what names no version every version knows"
