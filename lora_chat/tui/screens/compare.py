@@ -45,7 +45,7 @@ class CompareScreen(Screen[int]):
         Binding("enter,b", "mark", "this is better", id="compare.mark"),
         Binding("left,shift+tab", "step(-1)", "others", key_display="← →", id="compare.left"),
         Binding("right,tab", "step(1)", "others", show=False, id="compare.right"),
-        Binding("escape", "dismiss(None)", "keep none", id="compare.back"),
+        Binding("escape", "dismiss(None)", "back", id="compare.back"),
     ]
 
     def __init__(self, comparison: Comparison) -> None:

@@ -32,7 +32,7 @@ class AnswerColumn(Vertical):
         padding: 0 1 0 2;
         &.-worn { border-left: wide $text-muted; padding: 0 1 0 1; }
         &:focus-within { background: $surface; }
-        AnswerPane { height: auto; scrollbar-gutter: stable; }
+        AnswerPane { height: auto; scrollbar-gutter: stable; scrollbar-size-horizontal: 0; }
         &:focus-within AnswerPane { scrollbar-background: $surface; }
         .foot { height: 1; color: $text-muted; }
         .why { height: auto; color: $text-error; display: none; }
@@ -116,8 +116,8 @@ class AnswerPane(Pane):
     """As high as its answer; what its column has no room for is scrolled."""
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """All of it: how high it may be, the column says."""
-        return VerticalScroll.get_content_height(self, container, viewport, width)
+        """All of it beside the scrollbar, which is there or may come: how high it may be, the column says."""
+        return VerticalScroll.get_content_height(self, container, viewport, width - self.scrollbar_gutter.right)
 
 
 class ColumnHead(Widget):
