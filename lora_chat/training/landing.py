@@ -26,6 +26,9 @@ from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Line, Proved
 from lora_chat.training.proof.proving import Outcome, outcome, prove, spread
 
+MOST_S = 45.0
+"""Seconds after which no further check is asked, the earliest first: `lora-chat check` asks the others too."""
+
 _NAMED = 3
 """Lost checks that are named."""
 
@@ -85,12 +88,15 @@ def _checked(
     if answers is None or not asked:
         return None
     found: dict[str, Proved] = {}
+    began = time.perf_counter()
     try:
         for check, proved in prove(asked, lambda messages, longest: answers(adapter, messages, longest)):
             if ended():
                 return None  # an answer that was cut short proves nothing
             found[check.id] = proved
             yield Preparing("its corrections are asked", len(found) / len(asked))
+            if time.perf_counter() - began > MOST_S:
+                break
     except LoraChatError:
         return None  # it is trained and installed: `lora-chat check` asks again
     line.note(version, found)

@@ -281,3 +281,11 @@ def test_two_trainings_that_planned_the_same_number_both_land(grower: Grower) ->
     assert isinstance(last, Installed)
     assert last.version == "1.2.0"
     assert grower.versions[-1] == ("1.2.0", True)
+
+
+def test_what_there_is_no_time_to_ask_is_counted(grower: Grower, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lora_chat.training.landing.MOST_S", 0.0)
+    done = grower.first(knows(*LESSONS))
+    assert done.checks is not None
+    assert (done.checks.of, done.checks.unasked) == (1, 1)
+    assert "1 not asked" in done.checks.sentence
