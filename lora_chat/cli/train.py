@@ -227,7 +227,7 @@ def summary(event: Installed) -> Iterator[str]:
     if event.kept:
         yield f"{event.adapter} {event.version} is trained and kept, not worn: {event.kept}"
     else:
-        yield f"{event.adapter} {event.version} is trained and installed in {event.path}"
+        yield f"{event.adapter} is trained and installed in {event.path}, version {event.version}"
     yield from figures(event.report)
     yield from _wrong(event.checks)
     if event.kept:

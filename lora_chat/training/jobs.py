@@ -54,8 +54,8 @@ def check_free(name: str, paths: Paths, *, continued: bool = False) -> None:
     checked_name(name)
     if not continued and any(os.path.lexists(root / name) for root in (paths.adapters, paths.bundled_adapters)):
         raise RefusedError(
-            f'There is already an adapter "{name}": teach it more with `lora-chat train from-history --continue '
-            f"{name}` or /train continue {name}, choose another name, or remove it with /adapter remove {name}."
+            f'There is already an adapter "{name}": teach it more (--continue {name}, in the chat /train continue '
+            f"{name}), choose another --name, or remove it with `lora-chat adapter remove {name}`."
         )
     if name in unfinished_names(paths.training):
         raise RefusedError(

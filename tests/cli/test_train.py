@@ -69,7 +69,7 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     assert [each["step"] for each in steps] == list(range(1, len(steps) + 1))
     assert {each["event"] for each in events} <= {"dataset", "preparing", "step", "evaluated", "sampled", "finished"}
     last = events[-1]
-    assert set(last) == {"event", "adapter", "path", "report"}
+    assert set(last) == {"event", "adapter", "path", "report", "version", "checks", "kept"}
     assert (last["event"], last["adapter"], last["path"]) == ("finished", "shop", str(tiny.adapters / "shop"))
     report = last["report"]
     assert set(report) >= REPORT
@@ -79,6 +79,48 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     )
     assert report["heldout_loss_before"] is None
     assert report["seconds"] > 0
+
+
+def test_continue_makes_the_next_version_of_an_adapter(run: Run, tiny: Paths, examples: Path, tmp_path: Path) -> None:
+    assert run("train", examples, "--name", "shop", "--yes").code == 0
+    more = tmp_path / "more.jsonl"
+    more.write_text(json.dumps({"prompt": "Who owns it?", "response": "Odile does."}) + "\n", encoding="utf-8")
+    plan = run("train", more, "--continue", "shop", "--dry-run")
+    for part in ("Train shop 1.1.0, its next version, on tiny-llama", "3 answers", "replays", "2 conversations that it"):
+        assert part in plan.err
+    events = run("train", more, "--continue", "shop", "--json", "--yes").events
+    assert (events[0]["conversations"], events[0]["version"], events[0]["replayed"]) == (3, "1.1.0", 2)
+    last = events[-1]
+    assert (last["adapter"], last["version"], last["checks"]["of"]) == ("shop", "1.1.0", 3)
+    versions = run("adapter", "history", "shop", "--json").json["versions"]
+    assert [each["version"] for each in versions] == ["1.0.0", "1.1.0"]
+    assert [each["current"] for each in versions] == [bool(last["kept"]), not last["kept"]]
+
+
+def test_what_cannot_be_continued_is_one_sentence_each(run: Run, worn: str, examples: Path) -> None:
+    refused = {
+        ("--continue", "nobody"): (3, "nobody"),
+        ("--continue", worn, "--name", "other"): (2, "leave --name out"),
+        ("--continue", worn, "--set", "rank=4"): (4, "keeps the rank"),
+    }
+    for words, (code, said) in refused.items():
+        done = run("train", examples, *words, "--yes")
+        assert (done.code, said in done.err) == (code, True), done.err
+
+
+def test_rebase_trains_another_base_from_what_was_kept(run: Run, tiny: Paths, examples: Path) -> None:
+    assert run("train", examples, "--name", "shop", "--yes").code == 0
+    plan = run("adapter", "rebase", "shop", "--base", "tiny-llama", "--dry-run")
+    assert "Train shop-tiny-llama on tiny-llama" in plan.err
+    assert run("adapter", "rebase", "shop", "--base", "tiny-llama", "--name", "anew", "--yes").code == 0
+    one, two = (run("adapter", "info", name, "--json").json["training"] for name in ("shop", "anew"))
+    assert one["dataset_sha256"] == two["dataset_sha256"]
+    assert two["source"] == "rebase of shop"
+
+
+def test_an_adapter_of_which_nothing_is_kept_cannot_be_rebased(run: Run, worn: str) -> None:
+    done = run("adapter", "rebase", worn, "--base", "tiny-llama")
+    assert (done.code, f"Nothing is kept of what {worn} was taught" in done.err) == (4, True)
 
 
 def test_a_collection_holds_some_out_and_says_how_they_went(run: Run, tiny: Paths, tmp_path: Path) -> None:
