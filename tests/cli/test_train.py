@@ -86,7 +86,12 @@ def test_continue_makes_the_next_version_of_an_adapter(run: Run, tiny: Paths, ex
     more = tmp_path / "more.jsonl"
     more.write_text(json.dumps({"prompt": "Who owns it?", "response": "Odile does."}) + "\n", encoding="utf-8")
     plan = run("train", more, "--continue", "shop", "--dry-run")
-    for part in ("Train shop 1.1.0, its next version, on tiny-llama", "3 answers", "replays", "2 conversations that it"):
+    for part in (
+        "Train shop 1.1.0, its next version, on tiny-llama",
+        "3 answers",
+        "replays",
+        "2 conversations that it",
+    ):
         assert part in plan.err
     events = run("train", more, "--continue", "shop", "--json", "--yes").events
     assert (events[0]["conversations"], events[0]["version"], events[0]["replayed"]) == (3, "1.1.0", 2)

@@ -27,7 +27,7 @@ from lora_chat.sitting.training import Progress, State
 from lora_chat.text import clean
 from lora_chat.training.choosing.redact import Hit as RuleHit
 from lora_chat.training.estimate import Estimate
-from lora_chat.training.events import DatasetReady, Installed, Report
+from lora_chat.training.events import Checked, DatasetReady, Installed, Report, Wrong
 from lora_chat.training.recipe import Effort, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
 from lora_chat.tui.app import LoraChatApp
@@ -211,6 +211,17 @@ def progress(state: State = "training", **other: Any) -> Progress:
 def installed(report: Report = REPORT) -> Progress:
     """One that has ended well."""
     return progress("finished", installed=Installed("pirate-2", "/x", report))
+
+
+LOST = Wrong("What are your opening hours?", "Nine to five, arr.", "Arr, yer parcel sails at dawn.")
+
+
+def grown(report: Report = REPORT, *, lost: tuple[Wrong, ...] = (LOST,)) -> Progress:
+    """The next version of an adapter, which knows 41 of 45 checks; by default one is lost."""
+    wrong = (*lost, Wrong("Who are you?", "Captain Ada.", "I am a language model."))
+    checks = Checked(45, 41, 3, lost, wrong, 0, "41 of 45 checks hold; 3 new.")
+    kept = "it lost a check that the version before held: “What are your opening hours?”." if lost else ""
+    return progress("finished", installed=Installed("pirate", "/x", report, "1.3.0", checks, kept))
 
 
 def compared(text: str, kind: str, base: str = "", adapter: str = "", *, done: bool = False) -> Compared:

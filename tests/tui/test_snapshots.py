@@ -50,7 +50,19 @@ from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.message import Shown
 from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Snapshot, Tell, Window, idle
-from tests.tui.examples import CATALOG, DOUBT, HOSTILE, REPORT, STANDINGS, compared, hit, installed, plan, progress
+from tests.tui.examples import (
+    CATALOG,
+    DOUBT,
+    HOSTILE,
+    REPORT,
+    STANDINGS,
+    compared,
+    grown,
+    hit,
+    installed,
+    plan,
+    progress,
+)
 
 NOON = 1_700_000_000.0 - 8 * 3600
 """14 November 2023, around noon wherever one is."""
@@ -518,6 +530,11 @@ async def training_starts(w: Window) -> None:
 async def training_report_of_one_that_forgot(w: Window) -> None:
     report = replace(REPORT, general_kl_after=0.31, general_kl_bound=BOUND, forgot=forgotten(0.31))
     await over(w, TrainingReportScreen(replace(installed(report), losses=CURVE, heldout=HELD_OUT)))
+
+
+@state
+async def training_report_of_one_that_lost_a_check(w: Window) -> None:
+    await over(w, TrainingReportScreen(replace(grown(), losses=CURVE, heldout=HELD_OUT)))
 
 
 @state

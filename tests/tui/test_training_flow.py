@@ -10,6 +10,7 @@ import pytest
 
 from lora_chat.errors import EngineError
 from lora_chat.paths import Paths
+from lora_chat.training.proof.line import Line
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
@@ -140,6 +141,43 @@ def test_a_training_is_started_ends_in_a_report_and_enter_wears_it(window: Tell,
 
     window(story, (120, 36))
     assert (tiny.adapters / "shop" / "adapter.toml").is_file()
+
+
+def test_what_is_worn_learns_more_as_its_next_version_and_the_version_before_comes_back(
+    window: Tell, tiny: Paths
+) -> None:
+    async def story(w: Window) -> None:
+        await corrected(w)
+        await planned(w)
+        await w.press("enter")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.press("enter")
+        await w.see("▎shop ›")
+        await w.write("/train continue")
+        await w.hear("shop was taught all of this before")
+        await w.answered("Who owns it?")
+        await w.write("/edit Odile Marsh.")
+        await w.until(lambda: w.text.count("you wrote in place of an answer") == 2)
+        await w.write("/train continue")
+        await w.until(lambda: isinstance(w.app.screen, TrainingPlanScreen))
+        await w.see("Teach shop more → 1.1.0")
+        await w.see("1 kept from earlier versions will be asked again")
+        await w.until(lambda: w.app.screen.focused)
+        await w.press("enter")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.see("of 2 checks hold")
+        await w.press("k")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.write("/adapter history")
+        await w.see("1.1.0")
+        await w.press("escape")
+        await w.write("/adapter rollback shop")
+        await w.hear("shop is 1.0.0 now")
+
+    window(story, (120, 36))
+    line = Line.of("shop", tiny)
+    assert [check.version for check in line.checks()] == ["1.0.0", "1.1.0"]
+    assert (tiny.lines / "shop" / "versions" / "1.1.0" / "adapter.toml").is_file()
 
 
 @pytest.mark.usefixtures("paced")

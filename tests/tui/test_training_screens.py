@@ -19,6 +19,7 @@ from tests.tui.examples import (
     Seat,
     after,
     compared,
+    grown,
     installed,
     looks,
     plan,
@@ -295,6 +296,26 @@ def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
     assert "On general questions it has moved far from the base." in seen
     assert "w wear it all the same · k keep, do not wear" in seen
     assert "enter" not in seen.splitlines()[-1]
+
+
+def test_a_version_that_lost_a_check_is_shown_with_it_and_not_worn_by_a_mere_enter() -> None:
+    assert after(TrainingReportScreen(grown()), "enter", "escape") == [False]
+    assert after(TrainingReportScreen(grown()), "w") == [True]
+    seen = looks(TrainingReportScreen(grown()), (120, 36))
+    assert "pirate 1.3.0 is kept" in seen
+    assert "not worn: 41 of 45 checks hold · 3 new · 1 lost" in seen
+    assert "Lost" in seen
+    assert "“What are your opening hours?” now: Arr, yer parcel" in seen
+    assert "“Who are you?”: I am a language model." in seen
+    assert "w wear it all the same · k keep, do not wear" in seen
+
+
+def test_a_version_that_lost_nothing_says_what_holds_and_enter_wears_it() -> None:
+    assert after(TrainingReportScreen(grown(lost=())), "enter") == [True]
+    seen = looks(TrainingReportScreen(grown(lost=())), (120, 36))
+    assert "pirate is ready" in seen
+    assert "41 of 45 checks hold · 3 new" in seen
+    assert "not worn" not in seen
 
 
 def test_before_and_after_fill_in_as_they_come() -> None:
