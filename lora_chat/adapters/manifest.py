@@ -21,6 +21,8 @@ from lora_chat.text import clean, clean_line
 MANIFEST_NAME = "adapter.toml"
 MANIFEST_LIMIT = 16 * 1024  # tomllib needs the square of a dotted key's parts: 0.5 s here, 1.9 s for 32 KB
 SCHEMA = 1
+FIRST = "1.0.0"
+"""The version of an adapter that says none, and of one that was trained for the first time."""
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 # tomllib walks a table's whole path at each of its keys: `[a.a.a…]` of 8 KB and 4,000 keys take half a minute.
@@ -70,7 +72,7 @@ class Manifest:
 
     name: str = ""
     """Passed ``checked_name``, or empty."""
-    version: str = "1.0.0"
+    version: str = FIRST
     description: str = ""
     license: str = ""
     authors: tuple[str, ...] = ()
@@ -139,7 +141,7 @@ def read_manifest(raw: bytes, where: str = MANIFEST_NAME) -> Manifest:
     base, chat, weights = found.table("base"), found.table("chat"), found.table("weights")
     manifest = Manifest(
         name=_own_name(name, where) if name else "",
-        version=found.line("version", 40) or "1.0.0",
+        version=found.line("version", 40) or FIRST,
         description=found.line("description", 300),
         license=found.line("license", 80),
         authors=found.lines("authors", 100),

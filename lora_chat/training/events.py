@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from lora_chat.adapters.manifest import FIRST
+
 
 @dataclass(frozen=True)
 class DatasetReady:
@@ -153,7 +155,7 @@ class Installed:
     adapter: str
     path: str
     report: Report
-    version: str = "1.0.0"
+    version: str = FIRST
     checks: Checked | None = None
     """None where nobody could be asked."""
     kept: str = ""

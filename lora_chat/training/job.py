@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tomli_w
 
-from lora_chat.adapters.manifest import Manifest, checked_name
+from lora_chat.adapters.manifest import FIRST, checked_name
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.chat.rows import this_writer
@@ -33,9 +33,6 @@ RESULT = "adapter"
 """The folder inside the job into which the trained weights are written."""
 START = "start"
 """The folder inside the job that holds the weights it starts from, where it makes a next version."""
-
-FIRST = Manifest().version
-"""The version of an adapter that is trained for the first time."""
 
 CHECKPOINT_S = 60.0
 """Seconds of training, at most, between two checkpoints."""

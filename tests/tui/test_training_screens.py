@@ -313,7 +313,7 @@ def test_a_version_that_lost_a_check_is_shown_with_it_and_not_worn_by_a_mere_ent
 def test_a_version_that_lost_nothing_says_what_holds_and_enter_wears_it() -> None:
     assert after(TrainingReportScreen(grown(lost=())), "enter") == [True]
     seen = looks(TrainingReportScreen(grown(lost=())), (120, 36))
-    assert "pirate is ready" in seen
+    assert "pirate 1.3.0 is ready" in seen
     assert "41 of 45 checks hold · 3 new" in seen
     assert "not worn" not in seen
 

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from lora_chat.adapters.manifest import FIRST
 from lora_chat.sitting.comparison import Compared
 from lora_chat.sitting.training import Progress
 from lora_chat.text import clean, clean_line
@@ -66,8 +67,8 @@ class TrainingReportScreen(Screen[bool]):
         """From the top."""
         installed = self._progress.installed
         name = installed.adapter if installed else self._progress.name
-        version = f" {installed.version}" if installed and installed.kept else ""
-        yield Headline(f"{name}{version} is {'kept' if version else 'ready'}", self._aside)
+        version = f" {installed.version}" if installed and installed.version != FIRST else ""
+        yield Headline(f"{name}{version} is {'kept' if installed and installed.kept else 'ready'}", self._aside)
         yield Static(classes="rule")
         with Horizontal(id="top"):
             yield Static(facts(list(_figures(installed))) if installed else "", markup=False)
