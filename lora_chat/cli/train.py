@@ -110,7 +110,7 @@ def _said(source: str | None, name: str | None, continued: str | None) -> tuple[
         raise UsageError("Say what to learn from: `lora-chat train from-history --name NAME`, or a file of examples.")
     if continued is not None and name not in (None, continued):
         raise UsageError(f"A next version of {continued} is called {continued} too: leave --name out.")
-    name = name or continued
+    name = continued if name is None else name
     if name is None:
         raise UsageError("Say what the adapter is to be called: --name NAME.")
     return source, name

@@ -62,7 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     _adapter("adapter remove", "NAME", "take it away; it can come back for a day", shelf.adapter_remove, "adapters"),
     _adapter("adapter restore", "[NAME]", "bring back what was removed", shelf.adapter_restore),
     _adapter("adapter history", "[NAME]", "its versions, and which is worn", shelf.adapter_history, "adapters"),
-    _adapter("adapter rollback", "NAME [VERSION]", "wear an earlier version", shelf.adapter_rollback, "adapters"),
+    _adapter("adapter rollback", "NAME [TO]", "wear an earlier version", shelf.adapter_rollback, "adapters"),
     Command(
         "train from-history", "[NAME]", "a new adapter from the answers you vouched for", verbs.train, group="Training"
     ),

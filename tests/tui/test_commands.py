@@ -10,6 +10,8 @@ from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting.commands import COMMANDS
 from lora_chat.tui.screens.adapters import AdaptersScreen
+from lora_chat.tui.screens.checks import ChecksScreen
+from lora_chat.tui.screens.compare import CompareScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
@@ -35,6 +37,13 @@ TYPED = {
     "adapter history shop": DetailsScreen,
     "adapter history": "No adapter is worn: write /adapter history NAME.",
     "adapter rollback shop": "shop 1.0.0 has no version before it",
+    "check": "No adapter is worn: write /check NAME.",
+    "check shop": ChecksScreen,
+    "compare": "No adapter is worn",
+    "compare base @nobody": 'There is no adapter called "nobody"',
+    "compare base @shop": CompareScreen,
+    "train continue": "Say which adapter is to learn more",
+    "train continue nobody": 'There is no adapter called "nobody"',
     "train status": "No training is running",
     "train pause": "No training is running",
     "train resume": "No training is running",

@@ -175,7 +175,7 @@ def test_help_closes(key: str) -> None:
 
 
 def test_help_has_every_command_and_key() -> None:
-    seen = looks(HelpScreen(KEYS), (120, 80))
+    seen = looks(HelpScreen(KEYS), (120, 100))
     assert all(command.usage in seen and command.help in seen for command in COMMANDS)
     assert seen.count(HARMLESS) == 2
     assert "retry" in seen
