@@ -18,6 +18,13 @@ from lora_chat.training.recipe import Effort, Recipe, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Selection, select_from_history
 
 
+def kept_out(services: Services) -> frozenset[str]:
+    """Ids of the conversations of which nothing is ever learnt, nor learnt again."""
+    if not services.paths.database.exists():
+        return frozenset()
+    return frozenset(each.id for each in services.store.conversations() if each.never_train)
+
+
 @dataclass(frozen=True)
 class Course:
     """What one selection would make of a base."""
@@ -56,7 +63,7 @@ class Course:
         start = None
         if continued is not None and selection.lessons:
             new = new_to(continued, selection, services.paths)
-            selection, start = grow(continued, new, services.paths, seed)
+            selection, start = grow(continued, new, services.paths, seed, kept_out(services))
         lessons = len(selection.lessons)
         recipe = choose_recipe(lessons, base.parameters, effort, seed)
         if start is not None:

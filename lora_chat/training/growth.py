@@ -6,7 +6,7 @@ It starts from the weights that are worn now, keeps their rank, strength and mod
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,11 +66,17 @@ def new_to(adapter: Adapter, taught: Selection, paths: Paths) -> Selection:
     return replace(left, dropped=taught.dropped | {TAUGHT_BEFORE: before}) if before else left
 
 
-def grow(adapter: Adapter, new: Selection, paths: Paths, seed: int = 0) -> tuple[Selection, Start]:
-    """``new`` with earlier lessons beside it, and where the next version starts that learns both."""
+def grow(
+    adapter: Adapter, new: Selection, paths: Paths, seed: int = 0, kept_out: Collection[str] = ()
+) -> tuple[Selection, Start]:
+    """``new`` with earlier lessons beside it, and where the next version starts that learns both.
+
+    Of conversations that are ``kept_out`` (their ids) nothing is replayed.
+    """
     line = Line.of(adapter.name, paths)
     questions = {question_of(lesson) for lesson in new.lessons}
-    old = [lesson for lesson in line.lessons(adapter.version) if question_of(lesson) not in questions]
+    before = [lesson for lesson in line.lessons(adapter.version) if lesson.source not in kept_out]
+    old = [lesson for lesson in before if question_of(lesson) not in questions]
     again = replayed(old, len(new.lessons), line.proofs(adapter.version), seed)
     both = (*(replace(each, why=(REPLAYED,) * len(each.learn)) for each in again), *new.lessons)
     return replace(new, lessons=both), Start(

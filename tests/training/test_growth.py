@@ -128,6 +128,13 @@ def test_a_question_that_is_taught_anew_is_not_replayed_with_its_old_answer(grow
     assert LESSONS[0] not in grower.line.lessons()
 
 
+def test_nothing_is_replayed_of_a_conversation_that_is_kept_out(grower: Grower) -> None:
+    grower.first(lessons=(replace(LESSONS[0], source="3f2a"), LESSONS[1]))
+    both, start = grow(grower.worn, Selection(NEW, {}), grower.home, kept_out={"3f2a"})
+    assert both.lessons == (LESSONS[1], *NEW)
+    assert start.replayed == 1
+
+
 def test_what_it_knows_already_and_what_is_shipped_is_refused(grower: Grower) -> None:
     grower.first()
     with pytest.raises(RefusedError, match="taught all of this before"):

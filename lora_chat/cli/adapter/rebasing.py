@@ -28,14 +28,15 @@ def rebase(
     from lora_chat.cli.train import carry_out
     from lora_chat.errors import RefusedError
     from lora_chat.services import open_services
-    from lora_chat.sitting.plan import Course
+    from lora_chat.sitting.plan import Course, kept_out
     from lora_chat.training.jobs import check_free
     from lora_chat.training.proof.line import Line
     from lora_chat.training.selection import Selection
 
     with told_as_json(json), open_services() as services:
         adapter = services.adapters().get(name)
-        lessons = Line.of(adapter.name, services.paths).lessons(adapter.version)
+        kept, never = Line.of(adapter.name, services.paths).lessons(adapter.version), kept_out(services)
+        lessons = tuple(lesson for lesson in kept if lesson.source not in never)
         if not lessons:
             raise RefusedError(
                 f"Nothing is kept of what {adapter.name} was taught: only what was trained here can be learnt anew by "
