@@ -53,5 +53,8 @@ def at(state: JobState) -> str:
 def _ended(job: Listed) -> str:
     if job.state.kind == "finished":
         name = job.state.adapter
+        if job.state.reason:
+            why = clean_line(job.state.reason, 300)
+            return f"The next version of {name}, trained while you were away, is kept and not worn: {why}"
         return f"{name} is ready, it was trained while you were away: /adapter use {name}"
     return f"The training of {job.name}, while you were away, failed: {clean_line(job.state.reason, 300)}"

@@ -21,6 +21,8 @@ from lora_chat.training.job import read_job
 from lora_chat.training.jobs import run_job
 from lora_chat.training.state import read_state, write_state
 
+_TEXT = ("checks", "kept")
+"""Of an event what holds text."""
 _UNSAID = ("step", "sampled")
 """Events that are not printed: there are many of the first, and the second hold text."""
 
@@ -58,7 +60,7 @@ def _run(folder: Path, paths: Paths, stop: threading.Event) -> None:
         asked, cancel = answering(engine, threading.Event()), threading.Event()
         for event in run_job(folder, engine.train, base.signature, paths, cancel, stop=stop, alone=True, answers=asked):
             if event.event not in _UNSAID:
-                _print({"job": folder.name} | {key: each for key, each in as_json(event).items() if key != "checks"})
+                _print({"job": folder.name} | {key: each for key, each in as_json(event).items() if key not in _TEXT})
     finally:
         engine.close()
 

@@ -151,7 +151,7 @@ class _Record:
             case Stopped():
                 self._end = self._state.now("stopped", step=event.step)
             case Installed():
-                self._end = self._state.now("finished", adapter=event.adapter)
+                self._end = self._state.now("finished", adapter=event.adapter, reason=event.kept)
             case Cancelled():
                 self._end = None
             case Failed():

@@ -42,7 +42,7 @@ class JobState:
     adapter: str = ""
     """What it became."""
     reason: str = ""
-    """Why it failed, or did not go on, in one sentence."""
+    """Why it failed, did not go on, or is kept and not worn, in one sentence."""
 
     @property
     def is_somebodys(self) -> bool:

@@ -22,6 +22,7 @@ from lora_chat.models.attach import lora_layers, wear
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
+from lora_chat.sitting.returning import ended_alone
 from lora_chat.training.events import Installed, Trained, TrainingEvent
 from lora_chat.training.growth import FEW, SHAPE, TAUGHT_BEFORE, Start, grow, new_to, replayed, started
 from lora_chat.training.job import create_job, digest, read_job
@@ -296,3 +297,16 @@ def test_what_there_is_no_time_to_ask_is_counted(grower: Grower, monkeypatch: py
     assert done.checks is not None
     assert (done.checks.of, done.checks.unasked) == (1, 1)
     assert "1 not asked" in done.checks.sentence
+
+
+def test_one_that_lost_a_check_without_a_window_is_told_of_as_kept(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    job = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home))
+    engine, cancel = EchoEngine(grower.base), threading.Event()
+    list(
+        run_job(
+            job, engine.train, grower.base.signature, grower.home, cancel, alone=True, answers=knows(LESSONS[1], *NEW)
+        )
+    )
+    [said] = ended_alone(grower.home.training)
+    assert said.startswith("The next version of taught, trained while you were away, is kept and not worn: it lost")
