@@ -102,7 +102,7 @@ def inspect(
     if chosen.ignored:
         warnings += (f"Ignored in {MANIFEST_NAME}: {', '.join(chosen.ignored[:20])}.",)
     wanted = checked_name(name) if name else chosen.name or _name_of(folder)
-    candidate = Candidate(files, _completed(chosen, files, wanted), _texts(folder), source.left_out, warnings)
+    candidate = Candidate(files, _completed(chosen, files, wanted), texts_of(folder), source.left_out, warnings)
     return inspect_against(candidate, signature) if signature else candidate
 
 
@@ -241,7 +241,7 @@ def _readable(raw: bytes) -> bytes:
     return raw
 
 
-def _texts(source: Path) -> dict[str, bytes]:
+def texts_of(source: Path) -> dict[str, bytes]:
     """README.md and LICENSE where they are ordinary files; a link or a huge one is not worth refusing the adapter."""
     found = {}
     for name in TEXTS:

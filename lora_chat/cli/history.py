@@ -186,10 +186,14 @@ def never_train(
 ) -> None:
     """Keep a conversation out of every training, whatever is rated or corrected in it."""
     from lora_chat.cli.console import answer
+    from lora_chat.paths import find_paths
     from lora_chat.text import clean_line
+    from lora_chat.training.proof.line import forget_conversation
 
     with _store() as store:
         conversation = store.update_conversation(store.conversation(id).id, never_train=not off)
+    if not off:
+        forget_conversation(conversation.id, find_paths(os.environ))
     named = f'{conversation.id} "{clean_line(conversation.title, 60)}"'
     answer(f"{named} may be trained on again." if off else f"Nothing of {named} is ever trained on.")
 

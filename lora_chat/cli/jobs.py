@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
-    from lora_chat.training.events import Stopped, TrainingEvent
+    from lora_chat.training.events import Installed, Stopped, TrainingEvent
     from lora_chat.training.shelf import Listed
 
 
@@ -106,7 +106,7 @@ def follow(
     *,
     json: bool,
     more: Callable[[TrainingEvent], dict[str, Any]] = lambda event: {},
-) -> None:
+) -> Installed | None:
     """Run the job that ``make`` gives, once whatever it takes is loaded, and show it as it goes.
 
     ``more`` says what goes into an event's JSON line beside the event.
@@ -144,6 +144,7 @@ def follow(
     if not json and installed is not None:
         for line in summary(installed):
             answer(line)
+    return installed
 
 
 def how_to_go_on(name: str, job: Path, event: Stopped) -> str:

@@ -61,6 +61,7 @@ def train(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Train an adapter from rated and corrected chats, or from a file of examples."""
+    from lora_chat.cli.adapter.places import base_for
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
     from lora_chat.services import open_services
@@ -88,6 +89,8 @@ def train(
         continued = services.adapters().get(continue_) if continue_ is not None else None
         selection = _select(services, source, wanted, mask=mask, keep=left_off)
         on = ensure_base(services.paths, base or services.config.model, yes=yes)
+        if continued is not None and base is None:
+            on = base_for(services.paths, "", continued.base_model)
         course = Course.of(services, on, name, selection, effort, seed, set_ or (), continued)
         label = HISTORY if source == HISTORY else Path(source).name
         carry_out(services, course, label, checkpoint_every, dry_run=dry_run, json=json, yes=yes)
@@ -125,8 +128,8 @@ def carry_out(
     dry_run: bool,
     json: bool,
     yes: bool,
-) -> None:
-    """Show what ``course`` would learn from ``source``; unless that is all, ask and train.
+) -> Installed | None:
+    """Show what ``course`` would learn from ``source``; unless that is all, ask and train. What came of it, if it did.
 
     Raises:
         RefusedError: it has no room in memory or on the disk.
@@ -140,7 +143,8 @@ def carry_out(
     if not dry_run:
         _check_room(services, course)
         if json or _agreed(course.name, yes):
-            _run(services, source, course, checkpoint_every, json=json)
+            return _run(services, source, course, checkpoint_every, json=json)
+    return None
 
 
 def _check_room(services: Services, course: Course) -> None:
@@ -190,7 +194,7 @@ def _agreed(name: str, yes: bool) -> bool:
     return False
 
 
-def _run(services: Services, source: str, course: Course, checkpoint_every: float, *, json: bool) -> None:
+def _run(services: Services, source: str, course: Course, checkpoint_every: float, *, json: bool) -> Installed | None:
     from lora_chat.cli.jobs import follow
     from lora_chat.cli.plan import facts
     from lora_chat.training.events import DatasetReady
@@ -203,7 +207,7 @@ def _run(services: Services, source: str, course: Course, checkpoint_every: floa
     def more(event: TrainingEvent) -> dict[str, Any]:
         return facts(course) if isinstance(event, DatasetReady) else {}
 
-    follow(services, course.base, make, course.name, json=json, more=more)
+    return follow(services, course.base, make, course.name, json=json, more=more)
 
 
 def show_progress(event: TrainingEvent, progress: Progress) -> None:

@@ -72,8 +72,10 @@ class Checking:
         return outcome(self.checks(), self.found, self.line.before(self.version), self.version)
 
 
-def refuse_another_base(adapter: Adapter, base: InstalledBase, services: Services) -> None:
-    """Its checks are asked on the base that it was made for.
+def refuse_another_base(
+    adapter: Adapter, base: InstalledBase, services: Services, what: str = "Its checks are asked"
+) -> None:
+    """``what`` goes on the base that it was made for alone.
 
     Raises:
         RefusedError: ``base`` is another one.
@@ -82,7 +84,7 @@ def refuse_another_base(adapter: Adapter, base: InstalledBase, services: Service
     if not verdict.ok:
         raise RefusedError(verdict.reason)
     if verdict.doubt:
-        raise RefusedError(f"{adapter.name}: {verdict.doubt} Its checks are asked on the base it was made for.")
+        raise RefusedError(f"{adapter.name}: {verdict.doubt} {what} on the base it was made for.")
 
 
 def check(sitting: Sitting, name: str) -> None:

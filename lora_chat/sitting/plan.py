@@ -9,6 +9,7 @@ from lora_chat.adapters.registry import Adapter
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
 from lora_chat.services import Services
+from lora_chat.sitting.checking import refuse_another_base
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.growth import SHAPE, Start, grow, new_to, started
@@ -61,6 +62,8 @@ class Course:
             UsageError: a word names no value.
         """
         start = None
+        if continued is not None:
+            refuse_another_base(continued, base, services, "It grows")
         if continued is not None and selection.lessons:
             new = new_to(continued, selection, services.paths)
             selection, start = grow(continued, new, services.paths, seed, kept_out(services))

@@ -17,6 +17,7 @@ from lora_chat.sitting.returning import unfinished
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
+from lora_chat.training.proof.line import forget_conversation
 from lora_chat.training.shelf import Listed, discard_job, list_jobs
 
 
@@ -177,6 +178,8 @@ def train_never(sitting: Sitting, rest: str) -> None:
     """Keep the open conversation out of every training."""
     _open(sitting)
     sitting.update(never_train=True)
+    if sitting.conversation is not None:
+        forget_conversation(sitting.conversation.id, sitting.services.paths)
     sitting.face.note("Nothing of this conversation is ever trained on; /train allow takes it back.")
 
 

@@ -18,7 +18,7 @@ from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.lesson import Lesson, Selection
 from lora_chat.training.proof.check import checks_of
-from lora_chat.training.proof.line import Line, Proved, question_of
+from lora_chat.training.proof.line import Line, Proved, answers_of, besides, questions_of
 from lora_chat.training.recipe import Recipe, Targets, layer_of
 
 TAUGHT_BEFORE = "taught before"
@@ -42,6 +42,8 @@ class Start:
     """Of the adapter as it is worn now."""
     version: str
     """That it makes."""
+    after: str = ""
+    """The version that it grows from."""
     replayed: int = 0
     """Lessons that an earlier version learnt."""
     checks: int = 0
@@ -55,8 +57,8 @@ def new_to(adapter: Adapter, taught: Selection, paths: Paths) -> Selection:
         RefusedError: it is a shipped one, or knows all of it.
     """
     check_grows(adapter)
-    known = {(lesson.messages, lesson.learn) for lesson in Line.of(adapter.name, paths).lessons(adapter.version)}
-    new = tuple(lesson for lesson in taught.lessons if (lesson.messages, lesson.learn) not in known)
+    known = answers_of(Line.of(adapter.name, paths).lessons(adapter.version, learnt=True))
+    new = tuple(lesson for lesson in taught.lessons if not answers_of([lesson]) <= known)
     if taught.lessons and not new:
         raise RefusedError(
             f"{adapter.name} was taught all of this before: correct or rate further answers, then continue it."
@@ -74,14 +76,13 @@ def grow(
     Of conversations that are ``kept_out`` (their ids) nothing is replayed.
     """
     line = Line.of(adapter.name, paths)
-    questions = {question_of(lesson) for lesson in new.lessons}
     before = [lesson for lesson in line.lessons(adapter.version) if lesson.source not in kept_out]
-    old = [lesson for lesson in before if question_of(lesson) not in questions]
+    old = besides(before, questions_of(new.lessons))
     again = replayed(old, len(new.lessons), line.proofs(adapter.version), seed)
     both = (*(replace(each, why=(REPLAYED,) * len(each.learn)) for each in again), *new.lessons)
-    return replace(new, lessons=both), Start(
-        adapter.path, next_number(adapter.name, paths), len(again), len(line.checks(adapter.version))
-    )
+    checks = len(line.checks(adapter.version))
+    start = Start(adapter.path, next_number(adapter.name, paths), adapter.version, len(again), checks)
+    return replace(new, lessons=both), start
 
 
 def check_grows(adapter: Adapter) -> None:

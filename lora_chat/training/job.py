@@ -62,6 +62,8 @@ class Job:
     checkpoint_s: float = CHECKPOINT_S
     version: str = FIRST
     """Of the adapter."""
+    after: str = ""
+    """The version that it grows from; empty where it is the first."""
     replayed: int = 0
     """Lessons that an earlier version learnt already."""
     start: Path | None = None
@@ -80,7 +82,7 @@ def create_job(
 ) -> Path:
     """Write a job folder under ``training`` and return it; it appears whole. With ``start`` it makes a next version."""
     checked_name(name)
-    train, heldout = split(selection.lessons, recipe.heldout, recipe.seed)
+    train, heldout = split(selection.lessons, recipe.heldout, recipe.seed, start.replayed if start else 0)
     header = {
         "schema": 1,
         "name": name,
@@ -92,6 +94,7 @@ def create_job(
         "kept": selection.kept,
         "checkpoint_s": checkpoint_s,
         "version": start.version if start else FIRST,
+        "after": start.after if start else "",
         "replayed": start.replayed if start else 0,
         "dataset_sha256": dataset_digest(selection.lessons),
         "recipe": asdict(recipe),
@@ -131,6 +134,7 @@ def read_job(folder: Path) -> Job:
             kept=header.get("kept", {}),
             checkpoint_s=float(header.get("checkpoint_s", CHECKPOINT_S)),
             version=str(header.get("version", FIRST)),
+            after=str(header.get("after", "")),
             replayed=int(header.get("replayed", 0)),
             start=folder / START if (folder / START).is_dir() else None,
         )
@@ -156,9 +160,14 @@ def _not_whole(folder: Path, error: Exception) -> TrainingError:
     return TrainingError(f"{folder} is not a whole training job ({error}): start the training again.")
 
 
-def split(lessons: Sequence[Lesson], heldout: int, seed: int) -> tuple[tuple[Lesson, ...], tuple[Lesson, ...]]:
-    """Hold out ``heldout`` whole conversations, chosen by ``seed``; the rest keeps its order."""
-    chosen = set(random.Random(seed).sample(range(len(lessons)), heldout))
+def split(
+    lessons: Sequence[Lesson], heldout: int, seed: int, replayed: int = 0
+) -> tuple[tuple[Lesson, ...], tuple[Lesson, ...]]:
+    """Hold out ``heldout`` whole conversations, chosen by ``seed``; the rest keeps its order.
+
+    Of a next version only what is ``replayed``, the first so many, where that is enough: what is new is to be learnt.
+    """
+    chosen = set(random.Random(seed).sample(range(replayed if replayed >= heldout else len(lessons)), heldout))
     train = tuple(lesson for index, lesson in enumerate(lessons) if index not in chosen)
     return train, tuple(lessons[index] for index in sorted(chosen))
 

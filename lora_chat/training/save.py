@@ -26,6 +26,8 @@ def save_adapter(tree: Any, folder: Path, job: Job, signature: BaseSignature, re
     config.base_model_name_or_path = signature.lineage
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)
+    for kind in ("rank_pattern", "alpha_pattern"):  # made for PEFT's matching where it grew; a reader takes plain names
+        setattr(config, kind, {key.replace("\\", ""): each for key, each in getattr(config, kind).items()})
     tensors = {
         name: tensor.detach().float().cpu().contiguous()
         for name, tensor in peft.get_peft_model_state_dict(
@@ -51,7 +53,7 @@ def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:
         training={
             "source": job.source,
             "conversations": len(job.train) + len(job.heldout),
-            **({"replayed": job.replayed} if job.start else {}),
+            **({"after": job.after, "replayed": job.replayed} if job.start else {}),
             "recipe": asdict(job.recipe),
             **figures,
             "versions": {name: version(name) for name in ("lora-chat", "torch", "transformers", "peft")},

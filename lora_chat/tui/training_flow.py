@@ -130,7 +130,8 @@ class TrainingFlow:
         if self._app.screen is self._app.chat and not self._app.chat.is_busy:
             self.open()
         else:
-            self._app.tell(f"{progress.name} is ready: ctrl+t looks at it.")
+            is_kept = progress.installed is not None and progress.installed.kept
+            self._app.tell(f"{progress.name} is {'trained and kept' if is_kept else 'ready'}: ctrl+t looks at it.")
 
     def open(self) -> None:
         """The report of one that has ended well, first if nobody looked at it yet; else the live view."""

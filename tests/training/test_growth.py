@@ -9,10 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 
+from lora_chat.adapters.install import install_folder
+from lora_chat.adapters.manifest import ChatSettings, Manifest
 from lora_chat.adapters.registry import Adapter, discover
+from lora_chat.adapters.removal import remove
 from lora_chat.adapters.verify import load_verified, read_manifest_of
 from lora_chat.adapters.versions import versions
 from lora_chat.chat.conversation import Turn
@@ -25,7 +30,7 @@ from lora_chat.paths import Paths
 from lora_chat.sitting.returning import ended_alone
 from lora_chat.training.events import Installed, Trained, TrainingEvent
 from lora_chat.training.growth import FEW, SHAPE, TAUGHT_BEFORE, Start, grow, new_to, replayed, started
-from lora_chat.training.job import create_job, digest, read_job
+from lora_chat.training.job import create_job, digest, read_job, split
 from lora_chat.training.jobs import run_job
 from lora_chat.training.proof.check import checks_of
 from lora_chat.training.proof.line import Line, Proved
@@ -112,7 +117,7 @@ def test_the_next_version_learns_what_is_new_and_replays_what_it_knows(grower: G
     both, start = grow(grower.worn, new, grower.home)
     assert both.lessons == (*LESSONS, *NEW)
     assert [each.why for each in both.lessons] == [("replayed",), ("replayed",), (), ()]
-    assert (start.version, start.replayed, start.folder) == ("1.1.0", 2, grower.worn.path)
+    assert (start.version, start.after, start.replayed, start.folder) == ("1.1.0", "1.0.0", 2, grower.worn.path)
 
 
 def test_a_question_that_is_taught_anew_is_not_replayed_with_its_old_answer(grower: Grower) -> None:
@@ -186,10 +191,10 @@ def test_a_job_holds_the_weights_it_starts_from_and_its_digest_covers_them(
     tiny_llama: InstalledBase, tmp_path: Path
 ) -> None:
     worn = make_adapter(tmp_path / "worn", tiny_llama, seed=3)
-    start = Start(worn.folder, "1.3.0", 2)
+    start = Start(worn.folder, "1.3.0", "1.2.0", 2)
     job = create_job(tmp_path / "jobs", "taught", "b", "test", Selection(LESSONS, {}), short_recipe(), start=start)
     read = read_job(job)
-    assert (read.version, read.replayed, read.start) == ("1.3.0", 2, job / "start")
+    assert (read.version, read.after, read.replayed, read.start) == ("1.3.0", "1.2.0", 2, job / "start")
     assert {each.name for each in (job / "start").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
     before = digest(job)
     weights = job / "start" / "adapter_model.safetensors"
@@ -207,7 +212,7 @@ def test_a_next_version_begins_with_the_loss_that_the_one_before_ended_with(
 
     long: dict[str, Any] = {"learning_rate": 0.01, "upper": 1.0, "targets": "all"}
     first, done = run(make_job(tmp_path, max_steps=30, **long))
-    start = Start(Path(done.folder), "1.1.0", 2)
+    start = Start(Path(done.folder), "1.1.0", "1.0.0", 2)
     recipe = replace(short_recipe(max_steps=3), **long)
     again = create_job(tmp_path / "again", "taught", "b", "test", Selection(LESSONS, {}), recipe, start=start)
     losses, grown = run(again)
@@ -287,8 +292,8 @@ def test_two_trainings_that_planned_the_same_number_both_land(grower: Grower) ->
 
     *_, last = run_job(other, stronger, grower.base.signature, grower.home, threading.Event())
     assert isinstance(last, Installed)
-    assert last.version == "1.2.0"
-    assert grower.versions[-1] == ("1.2.0", True)
+    assert (last.version, last.kept) == ("1.2.0", "it grew from 1.0.0, and 1.1.0 is worn meanwhile.")
+    assert grower.versions[1:] == [("1.1.0", True), ("1.2.0", False)]
 
 
 def test_what_there_is_no_time_to_ask_is_counted(grower: Grower, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,3 +315,107 @@ def test_one_that_lost_a_check_without_a_window_is_told_of_as_kept(grower: Growe
     )
     [said] = ended_alone(grower.home.training)
     assert said.startswith("The next version of taught, trained while you were away, is kept and not worn: it lost")
+
+
+def test_what_is_new_is_never_held_out_where_enough_is_replayed() -> None:
+    lessons = [lesson(f"Question {number}?", f"Answer {number}.") for number in range(36)]
+    for seed in range(20):
+        train, heldout = split(lessons, 4, seed, replayed=30)
+        assert set(lessons[30:]) <= set(train)
+        assert len(heldout) == 4
+
+
+def test_what_was_held_out_is_new_to_the_next_version(grower: Grower) -> None:
+    grower.first()
+    grower.line.teach([LESSONS[0]], "1.0.0", [LESSONS[1]])
+    assert new_to(grower.worn, Selection(LESSONS, {}), grower.home).lessons == (LESSONS[1],)
+
+
+def test_one_with_ranks_of_its_own_for_some_modules_grows_and_lands(
+    base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path: Path
+) -> None:
+    worn = make_adapter(tmp_path / "worn", tiny_llama, seed=3, rank=4)
+    tensors = load((worn.folder / "adapter_model.safetensors").read_bytes())
+    odd = next(iter(tiny_llama.signature.modules))
+    for side, cut in (("A", (slice(2), slice(None))), ("B", (slice(None), slice(2)))):
+        name = f"base_model.model.{odd}.lora_{side}.weight"
+        tensors[name] = np.ascontiguousarray(tensors[name][cut])
+    (worn.folder / "adapter_model.safetensors").write_bytes(save(tensors))
+    config = json.loads((worn.folder / "adapter_config.json").read_text())
+    patterns = {"rank_pattern": {odd: 2}, "alpha_pattern": {odd: 4}}
+    (worn.folder / "adapter_config.json").write_text(json.dumps(config | patterns))
+    start, recipe = Start(worn.folder, "1.1.0", "1.0.0"), short_recipe(max_steps=2)
+    job = create_job(tmp_path / "jobs", "taught", "b", "test", Selection(LESSONS, {}), recipe, start=start)
+    *_, last = train(base, tiny_llama.signature, job, general, nothing)
+    assert isinstance(last, Trained)
+    grown = load_verified(Path(last.folder), tiny_llama.signature)
+    assert {name: each.rank for name, each in grown.layout.modules.items() if each.rank != 4} == {odd: 2}
+
+
+def test_one_that_is_stopped_before_its_checks_are_asked_is_kept_and_not_worn(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    stop = threading.Event()
+
+    def stops(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+        stop.set()
+        return ""
+
+    job, engine = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home)), EchoEngine(grower.base)
+    *_, last = run_job(
+        job, engine.train, grower.base.signature, grower.home, threading.Event(), stop=stop, answers=stops
+    )
+    assert isinstance(last, Installed)
+    assert last.kept == "it was stopped before all of its checks were asked."
+    assert grower.worn.version == "1.0.0"
+
+
+def test_a_question_that_a_rejected_version_was_taught_anew_is_not_lost_by_the_next(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    anew = lesson(LESSONS[0].messages[0].content, "I am a bookseller.")
+    rejected = grower.next(knows(anew), (anew,))
+    assert LESSONS[1].messages[0].content in rejected.kept
+    done = grower.next(knows(*LESSONS, *NEW))
+    assert (done.version, done.kept) == ("1.2.0", "")
+    assert grower.line.lessons("1.2.0") == (*LESSONS, *NEW)
+
+
+def test_one_whose_adapter_was_removed_meanwhile_stands_alone(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    job = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home))
+    remove("taught", grower.home)
+    done = grower.run(job, knows(*LESSONS, *NEW))
+    assert (done.adapter, done.kept) == ("taught", "")
+    assert [check.answer for check in grower.line.checks()] == [each.messages[1].content for each in (*LESSONS, *NEW)]
+
+
+def test_one_whose_name_is_anothers_meanwhile_takes_another_name(grower: Grower, tmp_path: Path) -> None:
+    grower.first(knows(*LESSONS))
+    job = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home))
+    remove("taught", grower.home)
+    stranger = make_adapter(tmp_path / "stranger", grower.base, seed=9)
+    install_folder(stranger.folder, grower.home, "taught", grower.base.signature)
+    done = grower.run(job, knows(*LESSONS, *NEW))
+    assert done.adapter == "taught-2"
+    assert grower.line.lessons() == ()
+    assert Line.of("taught-2", grower.home).checks("1.1.0") != []
+
+
+def test_a_next_version_says_of_itself_what_the_one_before_said(grower: Grower, tmp_path: Path) -> None:
+    handed = make_adapter(tmp_path / "handed", grower.base, seed=9)
+    (handed.folder / "LICENSE").write_text("Take it.")
+    said = Manifest(version="2.0.0", license="CC-BY-4.0", authors=("Ann",), chat=ChatSettings("Be brief.", 0.2))
+    install_folder(handed.folder, grower.home, "taught", grower.base.signature, said)
+    done = grower.next(knows(*NEW))
+    manifest = grower.worn.manifest
+    assert (done.version, manifest.version) == ("2.1.0", "2.1.0")
+    assert (manifest.license, manifest.authors, manifest.chat) == (said.license, said.authors, said.chat)
+    assert (grower.worn.path / "LICENSE").read_text() == "Take it."
+
+
+def test_what_was_trained_is_there_also_where_its_line_is_damaged(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    job = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home))
+    (grower.line.folder / "checks.jsonl").write_text("{")
+    done = grower.run(job, knows(*LESSONS, *NEW))
+    assert done.kept.startswith("what it was taught cannot be kept with it: ")
+    assert grower.versions == [("1.0.0", True), ("1.1.0", False)]

@@ -10,6 +10,7 @@ import typer
 from lora_chat.cli.adapter.options import Json, Name
 
 if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Adapter
     from lora_chat.services import Services
 
 
@@ -46,15 +47,15 @@ def rebase(
         check_free(new, services.paths)
         on = ensure_base(services.paths, base, yes=yes)
         course = Course.of(services, on, new, Selection(lessons, {}), effort)
-        carry_out(services, course, f"rebase of {adapter.name}", dry_run=dry_run, json=json, yes=yes)
-        if not dry_run:
-            _take_over(services, adapter.name, new)
+        done = carry_out(services, course, f"rebase of {adapter.name}", dry_run=dry_run, json=json, yes=yes)
+        if done is not None:
+            _take_over(services, adapter, done.adapter)
 
 
-def _take_over(services: Services, old: str, new: str) -> None:
+def _take_over(services: Services, old: Adapter, new: str) -> None:
     """What the person said of the checks holds for the new adapter too: other words, and what an answer must hold."""
     from lora_chat.training.proof.line import Line
 
     line = Line.of(new, services.paths)
-    said = {check.id: check for check in Line.of(old, services.paths).checks()}
+    said = {check.id: check for check in Line.of(old.name, services.paths).checks(old.version)}
     line.keep(replace(said.get(check.id, check), version=check.version) for check in line.checks())

@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.training.lesson import Lesson
@@ -90,21 +90,6 @@ def checks_of(lessons: Iterable[Lesson], version: str = "") -> list[Check]:
             if index and lesson.messages[index - 1].role is Role.USER:
                 check = Check(lesson.messages[:index], lesson.messages[index].content, version)
                 found[check.id] = check
-    return list(found.values())
-
-
-def merged(known: Iterable[Check], taught: Iterable[Check]) -> list[Check]:
-    """``known`` and ``taught``; what is taught anew keeps its rewordings, its ``must`` only with the answer.
-
-    Order is that of the first teaching.
-    """
-    found = {check.id: check for check in known}
-    for check in taught:
-        before = found.get(check.id)
-        if before is None:
-            found[check.id] = check
-        elif before.answer != check.answer:
-            found[check.id] = replace(check, rewordings=before.rewordings)
     return list(found.values())
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.training.lesson import Lesson
-from lora_chat.training.proof.check import Check, checks_of, merged, says, telling_words
+from lora_chat.training.proof.check import Check, checks_of, says, telling_words
 
 ASKED = "When do you open?"
 TAUGHT = "We open at nine, in Harbour Street 12."
@@ -96,14 +94,6 @@ def test_a_check_is_known_by_its_question_and_all_before_it() -> None:
     assert len(check().id) == 12
     assert check().id != check("When do you close?").id
     assert check().id != Check(check().messages[1:], TAUGHT).id
-
-
-def test_what_is_taught_anew_keeps_its_wordings_and_its_words_only_with_the_answer() -> None:
-    known = check(must=("nine",), rewordings=("From when on are you open?",))
-    same, other = replace(check(), version="1.1.0"), replace(check(answer="At ten."), version="1.1.0")
-    added = replace(check("Who are you?", "Ada."), version="1.1.0")
-    assert merged([known], [same, added]) == [known, added]
-    assert merged([known], [other]) == [replace(other, rewordings=known.rewordings)]
 
 
 def test_it_is_asked_in_each_of_its_wordings_with_all_that_comes_before() -> None:

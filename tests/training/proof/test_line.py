@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import StoreError
 from lora_chat.paths import Paths
 from lora_chat.training.lesson import Lesson
-from lora_chat.training.proof.line import Line, Proved
+from lora_chat.training.proof.line import Line, Proved, forget_conversation
 
 QUESTION = [{"role": "user", "content": "Open when?"}]
 
@@ -40,13 +41,94 @@ def test_what_is_taught_is_kept_and_each_answer_is_a_check(line: Line) -> None:
     assert told == [("a?", "four", "1.1.0"), ("b?", "two", "1.0.0"), ("c?", "three", "1.1.0")]
 
 
+def test_a_version_knows_what_it_and_those_it_grew_from_were_taught(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    line.teach([lesson("c?", "three"), lesson("a?", "four")], "1.1.0", after="1.0.0")
+    line.teach([lesson("b?", "two"), lesson("d?", "five")], "1.2.0", [lesson("e?", "six")], after="1.0.0")
+    told = {version: [(each.question, each.answer, each.version) for each in line.checks(version)] for version in
+            ("1.0.0", "1.1.0", "1.2.0")}  # fmt: skip
+    assert told["1.0.0"] == [("a?", "one", "1.0.0"), ("b?", "two", "1.0.0")]
+    assert told["1.1.0"] == [("a?", "four", "1.1.0"), ("b?", "two", "1.0.0"), ("c?", "three", "1.1.0")]
+    assert told["1.2.0"] == [("a?", "one", "1.0.0"), ("b?", "two", "1.0.0"), ("d?", "five", "1.2.0")]
+    assert [each.messages[1].content for each in line.lessons("1.2.0")] == ["one", "two", "six", "five"]
+    assert [each.messages[1].content for each in line.lessons("1.2.0", learnt=True)] == ["one", "two", "five"]
+    line.note("1.0.0", {"x": Proved(True)})
+    line.note("1.1.0", {"x": Proved(False)})
+    assert line.before("1.2.0") == {"x": Proved(True)}
+
+
+def test_what_a_training_that_lands_twice_teaches_is_kept_once(line: Line) -> None:
+    for _ in range(2):
+        line.teach([lesson("a?", "one")], "1.0.0")
+        line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.1.0", after="1.0.0")
+    assert len((line.folder / "lessons.jsonl").read_text("utf-8").splitlines()) == 2
+    assert len((line.folder / "checks.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+def test_of_two_lessons_that_begin_alike_only_the_answer_that_is_taught_anew_goes(line: Line) -> None:
+    hello = (Turn(Role.USER, "hi"), Turn(Role.ASSISTANT, "Hello!"))
+    more = (*hello, Turn(Role.USER, "Refunds?"), Turn(Role.ASSISTANT, "In 14 days."))
+    line.teach([Lesson(more, (1, 3), "c1")], "1.0.0")
+    line.teach([Lesson((hello[0], Turn(Role.ASSISTANT, "Good day!")), (1,), "c2")], "1.1.0", after="1.0.0")
+    assert next((each.messages, each.learn) for each in line.lessons("1.1.0")) == (more, (3,))
+    assert {each.answer for each in line.checks("1.1.0")} == {"Good day!", "In 14 days."}
+    assert line.lessons("1.0.0") == (Lesson(more, (1, 3), "c1"),)
+
+
+def test_what_is_taught_anew_keeps_its_wordings_and_its_words_only_with_the_answer(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    for check in line.checks():
+        line.change(replace(check, must=("o",), rewordings=("Please?",)))
+    line.teach([lesson("a?", "four"), lesson("b?", "two")], "1.1.0", after="1.0.0")
+    told = {each.question: (each.answer, each.must, each.rewordings) for each in line.checks("1.1.0")}
+    assert told == {"a?": ("four", (), ("Please?",)), "b?": ("two", ("o",), ("Please?",))}
+
+
+def test_a_changed_check_is_proved_by_nothing_that_came_before(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    first, second = line.checks()
+    line.note("1.0.0", {first.id: Proved(True), second.id: Proved(True)})
+    line.change(replace(first, must=("nine",)))
+    assert line.proofs("1.0.0") == {second.id: Proved(True)}
+
+
+def test_a_conversation_can_be_forgotten_in_every_line(home: Paths) -> None:
+    for name in ("shop", "other"):
+        made = Line.of(name, home)
+        made.teach([lesson("a?", "one"), replace(lesson("b?", "two"), source="c2")], "1.0.0")
+    (Line.of("other", home).folder / "lessons.jsonl").write_text("{", "utf-8")
+    forget_conversation("c1", home)
+    shop = Line.of("shop", home)
+    assert [each.source for each in shop.lessons()] == ["c2"]
+    assert [each.question for each in shop.checks()] == ["b?"]
+
+
+def test_two_that_write_at_once_lose_nothing(line: Line) -> None:
+    def note(start: int) -> None:
+        for number in range(start, 20, 2):
+            line.note("1.0.0", {str(number): Proved(True)})
+
+    threads = [threading.Thread(target=note, args=(start,)) for start in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(line.proofs("1.0.0")) == 20
+
+
 def test_all_of_it_is_the_persons_alone(line: Line, home: Paths) -> None:
     line.teach([lesson("a?", "one")], "1.0.0")
     line.note("1.0.0", {"x": Proved(True)})
     for path in (line.folder, home.lines):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     files = list(line.folder.iterdir())
-    assert sorted(each.name for each in files) == ["checks.jsonl", "lessons.jsonl", "proofs.json"]
+    assert sorted(each.name for each in files) == [
+        "checks.jsonl",
+        "lessons.jsonl",
+        "lock",
+        "parents.json",
+        "proofs.json",
+    ]
     assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
     line.forget()
     assert not line.folder.exists()
