@@ -30,7 +30,7 @@ from tests.engine.conftest import make_job
 from tests.tui.conftest import Branch, Tell, Window
 
 LONG = " ".join(f"word{number}" for number in range(400))
-ENOUGH_S = 3.0
+ENOUGH_S = 10.0
 """The longest that leaving may take."""
 
 
