@@ -38,6 +38,7 @@ class Reply:
         self.running = True
         self._turn, self._store, self._put = turn, store, put
         self._moved, self._is_open = moved, is_open
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="reply", daemon=True)
 
     def start(self) -> None:
@@ -46,7 +47,8 @@ class Reply:
 
     def wait(self, seconds: float) -> None:
         """Until it has ended, for at most ``seconds``."""
-        self._thread.join(seconds)
+        if self._over.wait(seconds):  # a window that is closed at once asks before the thread has begun
+            self._thread.join(seconds)
 
     def _work(self) -> None:
         refusal = ""
@@ -58,8 +60,11 @@ class Reply:
             if isinstance(error, RefusedError) and not self.text:
                 self.message_id = None  # it was taken back: the text is the person's again
         self.running = False
-        self._put(self._ended(refusal))
-        self._moved()
+        try:
+            self._put(self._ended(refusal))
+            self._moved()
+        finally:
+            self._over.set()
 
     def _tell(self, event: TurnEvent) -> None:
         match event:
