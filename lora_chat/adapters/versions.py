@@ -18,7 +18,7 @@ from lora_chat.adapters import line_folder
 from lora_chat.adapters.disk import telling
 from lora_chat.adapters.index import Index
 from lora_chat.adapters.install import Candidate, Taken, holds_same, write
-from lora_chat.adapters.manifest import Manifest, checked_name, numbered
+from lora_chat.adapters.manifest import Manifest, checked_name, numbered, version_key
 from lora_chat.adapters.reading import refusal, shown
 from lora_chat.adapters.registry import Adapter, Origin, read_installed
 from lora_chat.adapters.verify import check_hashes, read_manifest_of
@@ -63,7 +63,7 @@ def versions(name: str, paths: Paths) -> list[Version]:
     kept = [each for each in _entries(name, paths) if each.name != own and not each.is_symlink()]
     found = [_read(folder, folder.name, name) for folder in kept]
     found.append(_read(here, own, name, origin, current=True))
-    return sorted((each for each in found if each is not None), key=lambda each: _order(each.number))
+    return sorted((each for each in found if each is not None), key=lambda each: version_key(each.number))
 
 
 def next_number(name: str, paths: Paths) -> str:
@@ -85,7 +85,7 @@ def previous(name: str, paths: Paths) -> Version:
     here, origin = _worn(name, paths)
     _check_own(name, origin)
     own = _own_number(here, name, paths)
-    below = [each for each in found if not each.current and (not own or _order(each.number) < _order(own))]
+    below = [each for each in found if not each.current and (not own or version_key(each.number) < version_key(own))]
     if not below:
         later = _list(each for each in found if not each.current)
         raise RefusedError(
@@ -234,11 +234,6 @@ def _as_number(version: str) -> str:
 def _parts(number: str) -> tuple[int, ...]:
     """The numbers between the dots; empty where there is something else."""
     return tuple(map(int, number.split("."))) if _NUMBER.fullmatch(number) else ()
-
-
-def _order(number: str) -> tuple[bool, tuple[int, ...], str]:
-    """By number, what is none last."""
-    return not _parts(number), _parts(number), number
 
 
 def _list(found: Iterable[Version]) -> str:

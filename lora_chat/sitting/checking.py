@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lora_chat.adapters.registry import Adapter
 from lora_chat.engine.asking import ask
 from lora_chat.engine.protocol import Engine
-from lora_chat.errors import RefusedError, UsageError
+from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.services import Services
@@ -89,9 +89,6 @@ def refuse_another_base(
 
 def check(sitting: Sitting, name: str) -> None:
     """Ask the checks of an adapter, by default of the one worn, and show what comes of them."""
-    if not name and (sitting.wearing is None or sitting.wearing.mixture):
-        worn = "No adapter is worn" if sitting.wearing is None else "Several adapters are worn"
-        raise UsageError(f"{worn}: write /check NAME.")
-    adapter = sitting.services.adapters().get(name) if name or sitting.wearing is None else sitting.wearing.adapter
+    adapter = sitting.meant(name, "/check")
     refuse_another_base(adapter, sitting.base, sitting.services)
     sitting.face.show_checks(Checking(adapter, sitting.engine, sitting.services.paths))

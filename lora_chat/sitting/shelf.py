@@ -14,7 +14,7 @@ from lora_chat.adapters.versions import make_current, previous, versions
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.engine.effects import told
 from lora_chat.engine.protocol import Worn
-from lora_chat.errors import RefusedError, UsageError
+from lora_chat.errors import RefusedError
 from lora_chat.sitting.arrival import Against, check_finite, look_at, settle
 from lora_chat.sitting.departure import pack
 from lora_chat.sitting.history import row_of
@@ -22,7 +22,6 @@ from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
     from lora_chat.adapters.manifest import Manifest
-    from lora_chat.adapters.registry import Adapter
     from lora_chat.adapters.verify import Verdict
     from lora_chat.adapters.weights import AdapterFiles
     from lora_chat.engine.protocol import Probe
@@ -77,7 +76,7 @@ def adapter_restore(sitting: Sitting, name: str) -> None:
 
 def adapter_history(sitting: Sitting, name: str) -> None:
     """Show the versions of an adapter, by default of the one worn, the newest first."""
-    called, paths = name or _meant(sitting, "", "history").name, sitting.services.paths
+    called, paths = name or sitting.meant("", "/adapter history").name, sitting.services.paths
     found = versions(called, paths)
     sitting.face.details(f"Versions of {called}", [row_of(version, paths) for version in reversed(found)])
 
@@ -100,25 +99,15 @@ def adapter_rollback(sitting: Sitting, rest: str) -> None:
 
 def adapter_pack(sitting: Sitting, name: str) -> None:
     """Write an adapter, by default the one worn, as one archive to hand on, into the folder the program runs in."""
-    adapter = _meant(sitting, name, "pack")
+    adapter = sitting.meant(name, "/adapter pack")
     target = pack(adapter, None, sitting.face)
     told = f"{adapter.name} is packed in {target.absolute()}" if target else "Nothing was written."
     sitting.face.note(clean_line(told, 300))
 
 
-def _meant(sitting: Sitting, name: str, verb: str) -> Adapter:
-    """The adapter of that name, or without one the one that is worn."""
-    if name:
-        return sitting.services.adapters().get(name)
-    if sitting.wearing is None or sitting.wearing.mixture:
-        worn = "No adapter is worn" if sitting.wearing is None else "Several adapters are worn"
-        raise UsageError(f"{worn}: write /adapter {verb} NAME.")
-    return sitting.wearing.adapter
-
-
 def adapter_verify(sitting: Sitting, name: str) -> None:
     """Read every byte of an adapter, by default the one worn, hold it against the base, measure what it changes."""
-    adapter = _meant(sitting, name, "verify")
+    adapter = sitting.meant(name, "/adapter verify")
     files, manifest = read_adapter(adapter.path), read_manifest_of(adapter.path)
     check_hashes(files, manifest)
     verdict = check_fit(files, sitting.base.signature, manifest)

@@ -13,7 +13,7 @@ from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
-from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
@@ -251,6 +251,20 @@ class Sitting:
             self.wearing = self._checked(wearing) if wearing else None
         except LoraChatError as error:
             self.face.warn(f"{error} The base answers.")
+
+    def meant(self, name: str, command: str) -> Adapter:
+        """The adapter of that name, or without one the one that is worn.
+
+        Raises:
+            UsageError: none is worn, or several are: ``command`` wants a name.
+            NotFoundError: there is none of that name.
+        """
+        if name:
+            return self.services.adapters().get(name)
+        if self.wearing is None or self.wearing.mixture:
+            worn = "No adapter is worn" if self.wearing is None else "Several adapters are worn"
+            raise UsageError(f"{worn}: write {command} NAME.")
+        return self.wearing.adapter
 
     def take_off(self, name: str) -> bool:
         """Wear it no longer; whether it was worn."""
