@@ -71,6 +71,19 @@ class Database:
             return self._connection.execute(sql, values).fetchall()
 
     @contextmanager
+    def reading(self) -> Iterator[None]:
+        """One view of all that is read in the block, whatever other threads and programs write meanwhile."""
+        with self._lock, explained(self.path):
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("COMMIT")
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, on the disk when the block ends; any exception takes all of it back.
 

@@ -78,6 +78,12 @@ class Store:
         with self.database.writing():
             yield
 
+    @contextmanager
+    def one_view(self) -> Iterator[None]:
+        """Let all that is read in the block be of one moment, whatever other threads and programs change meanwhile."""
+        with self.database.reading():
+            yield
+
     # Conversations
 
     def create_conversation(

@@ -370,11 +370,14 @@ class Sitting:
 
 
 def with_places(store: Store, messages: Sequence[Message]) -> list[tuple[Message, int, int]]:
-    """Each message of one conversation with its place among its alternatives, from 1, and their number."""
+    """Each message of one conversation with its place among its alternatives, from 1, and their number.
+
+    ``messages`` may have been read a moment ago: one that has been taken back since still has its place.
+    """
     if not messages:
         return []
-    alternatives: defaultdict[tuple[int | None, Role], list[int]] = defaultdict(list)
-    for each in store.messages(messages[0].conversation):
-        alternatives[each.parent, each.role].append(each.id)
-    together = [(message, alternatives[message.parent, message.role]) for message in messages]
+    alternatives: defaultdict[tuple[int | None, Role], set[int]] = defaultdict(set)
+    for each in [*store.messages(messages[0].conversation), *messages]:
+        alternatives[each.parent, each.role].add(each.id)
+    together = [(message, sorted(alternatives[message.parent, message.role])) for message in messages]
     return [(message, ids.index(message.id) + 1, len(ids)) for message, ids in together]

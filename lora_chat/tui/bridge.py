@@ -362,9 +362,11 @@ class Bridge:
         """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
         from lora_chat.tui.view import view_of
 
-        (sitting := self._require()).refresh()
-        with self._reply.lock if self._reply is not None else threading.Lock():
-            self._put(view_of(sitting, self._reply, another=another))
+        sitting = self._require()
+        with sitting.store.one_view():  # a refused message is taken back at any moment
+            sitting.refresh()
+            with self._reply.lock if self._reply is not None else threading.Lock():
+                self._put(view_of(sitting, self._reply, another=another))
         self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
 
     def _beside(self, name: str, job: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,6 +242,23 @@ def test_changes_made_as_one_are_all_taken_back_by_an_error(store: Store) -> Non
         change_and_fail()
     assert contents(store.messages(kept.conversation)) == ["kept"]
     assert len(store.conversations()) == 1
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["a thread", "a program"])
+def test_one_view_is_of_one_moment_whoever_takes_back_what_is_read(
+    store: Store, database: Path, elsewhere: bool
+) -> None:
+    kept, refused = talk(store, "kept", "refused")
+    before = replace(store.conversation(kept.conversation), head=kept.id)
+    with Store.open(database) as another:
+        thread = threading.Thread(target=(another if elsewhere else store).take_back, args=(before, refused.id))
+        with store.one_view():
+            assert len(store.branch(kept.conversation)) == 2
+            thread.start()
+            thread.join(0.2)
+            assert contents(store.messages(kept.conversation)) == ["kept", "refused"]
+        thread.join()
+    assert contents(store.messages(kept.conversation)) == ["kept"]
 
 
 def test_eight_threads_share_a_store(store: Store) -> None:
