@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from lora_chat.adapters.manifest import FIRST
+from lora_chat.training.proof.result import Exam
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,14 @@ class Report:
     """Of the lessons, held-out ones included: see ``digest``."""
     forgot: str = ""
     """What to say where the bound is broken; empty where it holds."""
+    general_kl_low: float | None = None
+    """The 95 % interval of ``general_kl_after``, from resampling those answers."""
+    general_kl_high: float | None = None
+    general_answers: int = 0
+    """How many answers that is."""
+    general_tokens: int = 0
+    memory: int = 0
+    """Bytes of the process that trained, at most; 0 where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,11 @@ class Trained:
 
     folder: str
     report: Report
+    saw: DatasetReady | None = None
+    losses: tuple[float, ...] = ()
+    """Of each step."""
+    heldout: tuple[tuple[int, float], ...] = ()
+    """(step, loss) of the evaluations."""
     event: Literal["trained"] = "trained"
 
 
@@ -160,6 +174,8 @@ class Installed:
     """None where nobody could be asked."""
     kept: str = ""
     """Why this version does not take the place of the one before, in one sentence; empty where it does."""
+    exam: Exam | None = None
+    """None where nobody could be asked."""
     event: Literal["finished"] = "finished"
 
 

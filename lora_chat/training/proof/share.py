@@ -1,0 +1,39 @@
+"""A count of a count, and how sure it is. Owns Wilson's interval; never counts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_Z = 1.96
+
+
+@dataclass(frozen=True)
+class Share:
+    """``hits`` of ``of``."""
+
+    hits: int
+    of: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share, in [0, 1]."""
+        return wilson(self.hits, self.of)
+
+    @property
+    def sentence(self) -> str:
+        """``7 of 8 (53–98 %)``; ``none asked`` of nothing."""
+        if not self.of:
+            return "none asked"
+        low, high = (round(100 * edge) for edge in self.interval)
+        return f"{self.hits:,} of {self.of:,} ({low}–{high} %)"
+
+
+def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:
+    """Wilson's score interval of a share (E. B. Wilson 1927), 95 % at this ``z``; all there is of nothing."""
+    if not of:
+        return 0.0, 1.0
+    share, grown = hits / of, 1 + z * z / of
+    middle = (share + z * z / (2 * of)) / grown
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / grown
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,1 @@
+"""What a training did, kept and shown: the record and its forms."""
