@@ -2,7 +2,8 @@
 
 Its files are plain: ``lessons.jsonl`` and ``checks.jsonl`` (what each version was taught, the person's own words),
 ``parents.json`` (which version each grew from) and ``proofs.json`` (which checks held). ``versions/`` beside them is
-``adapters.versions``'. What a version knows is what it and those it grew from were taught.
+``adapters.versions``', ``reports/`` is ``report.shelf``'s. What a version knows is what it and those it grew from were
+taught.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lora_chat.paths import Paths, make_private
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.lesson_file import Row, lesson_row, read_lesson, read_turns, to_lines, turn_rows
 from lora_chat.training.proof.check import Check, checks_of
+from lora_chat.training.report.shelf import forget_checks
 
 Item = TypeVar("Item")
 
@@ -102,13 +104,20 @@ class Line:
             self._write_json(_PARENTS, self._parents() | {version: after})
 
     def forget_conversation(self, id: str) -> None:
-        """Delete what was taught from that conversation, and its checks. Raises as ``checks``."""
+        """Delete what was taught from that conversation, its checks, and all that is kept of what they were answered.
+
+        Raises as ``checks``.
+        """
         with self._alone():
             gone = [lesson for lesson, _, _ in self._read(_LESSONS, _taught) if lesson.source == id]
             if gone:
                 self._write(_LESSONS, [row for row in self._read(_LESSONS, _checked_row) if row["source"] != id])
                 ids = {check.id for check in checks_of(gone)}
-                self._write(_CHECKS, [_check_row(each) for each in self._read(_CHECKS, _check) if each.id not in ids])
+                known = self._read(_CHECKS, _check)
+                self._write(_CHECKS, [_check_row(each) for each in known if each.id not in ids])
+                proofs = self._proofs().items()
+                self._write_proofs({name: {id: found[id] for id in found.keys() - ids} for name, found in proofs})
+                forget_checks(self.folder, [*checks_of(gone), *(each for each in known if each.id in ids)])
 
     def keep(self, checks: Iterable[Check]) -> None:
         """These are the checks from now on."""

@@ -44,6 +44,8 @@ class Answered:
     prompted: str | None = None
     """Of the base with the examples in its prompt; None where it was not asked."""
     prompted_right: bool | None = None
+    origin: str = ""
+    """The taught question that it was made from, so that it is forgotten with it; empty where it was made from none."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""The reports of a line: what is kept, in which order, who can read it, what a damaged one says, what is forgotten."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lora_chat.adapters import removal
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import StoreError
+from lora_chat.paths import Paths
+from lora_chat.training.lesson import Lesson
+from lora_chat.training.proof.line import Line, Proved, forget_conversation
+from lora_chat.training.proof.result import Answered
+from lora_chat.training.report.shelf import keep_report, newest, report, reported, reports
+from tests.training.report.examples import ANSWERS, EXAM, HARBOUR, LOST, NINE, OPEN, SHOP, least, record
+
+
+@pytest.fixture
+def line(home: Paths) -> Path:
+    return Line.of("shop", home).folder
+
+
+def test_what_is_kept_is_what_comes_back(line: Path) -> None:
+    assert (reports(line), report(line, "1.1.0")) == ([], None)
+    for each in (record(), least(version="1.2.0")):
+        keep_report(line, each)
+        assert report(line, each.version) == each
+    keep_report(line, record(source="another"))
+    assert report(line, "1.1.0") == record(source="another")
+
+
+def test_versions_come_oldest_first_and_what_is_no_report_is_none(line: Path) -> None:
+    for version in ("1.10.0", "1.9.0", "1.0.0"):
+        keep_report(line, least(version=version))
+    (line / "reports" / ".1.8.0.json.x").write_text("{", "utf-8")
+    (line / "reports" / "notes.txt").write_text("{", "utf-8")
+    assert reports(line) == ["1.0.0", "1.9.0", "1.10.0"]
+
+
+def test_it_is_the_persons_alone(line: Path, home: Paths) -> None:
+    keep_report(line, record())
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (home.lines, line, line / "reports")] == [0o700] * 3
+    assert stat.S_IMODE((line / "reports" / "1.1.0.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"adapter": 1}', "[" * 100_000, "\udcff"], ids=range(5))
+def test_a_damaged_one_is_told_by_its_path_and_what_to_do(line: Path, text: str) -> None:
+    keep_report(line, record())
+    path = line / "reports" / "1.1.0.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(StoreError) as told:
+        report(line, "1.1.0")
+    assert str(told.value).startswith(f"The report {path} cannot be read (")
+    assert str(told.value).endswith("): mend it, or delete it.")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("version", ["../../x", "", "A", "x" * 80, "\x00"])
+def test_no_version_leads_out_of_the_folder(line: Path, version: str) -> None:
+    assert report(line, version) is None
+    with pytest.raises(StoreError, match="No report is kept"):
+        keep_report(line, record(version=version))
+    assert not line.exists()
+
+
+def test_the_newest_of_any_adapter_is_found_and_a_damaged_one_hides_none(home: Paths) -> None:
+    assert (newest(home.lines), reported(home.lines)) == (None, [])
+    for at, name in enumerate(("a", "c", "b")):
+        keep_report(home.lines / name, record(adapter=name, made=100.0 + at % 2))
+    (home.lines / "b" / "reports" / "1.1.0.json").write_text("{", "utf-8")
+    found = newest(home.lines)
+    assert (found and found.adapter, reported(home.lines)) == ("c", ["a", "b", "c"])
+
+
+# What is forgotten
+
+
+def taught(home: Paths) -> Line:
+    line = Line.of("shop", home)
+    lessons = [
+        Lesson((Turn(Role.USER, asked), Turn(Role.ASSISTANT, said)), (1,), source)
+        for asked, said, source in ((OPEN, NINE, "c1"), (SHOP, HARBOUR, "c2"))
+    ]
+    line.teach(lessons, "1.1.0")
+    return line
+
+
+def test_a_conversation_that_is_forgotten_is_in_no_report_any_more(home: Paths) -> None:
+    line = taught(home)
+    check = line.checks()[0]
+    line.change(replace(check, rewordings=("Since when, pray?",)))
+    line.note("1.1.0", {check.id: Proved(False, ((OPEN, "We are never open."),))})
+    told = Answered("far", "Anything?", "", f"Arr: {NINE.upper()}", False)
+    mine = Answered("reworded", "Since when, pray?", "", "x", False)
+    rows = (*ANSWERS, told, mine)
+    kept = record(exam=replace(EXAM, answers=rows), kept=f"it lost a check: “{OPEN}”.")
+    keep_report(line.folder, kept)
+    forget_conversation("c1", home)
+    left = report(line.folder, "1.1.0")
+    assert left is not None
+    assert left.exam is not None
+    assert left.checks is not None
+    assert [each.question for each in left.exam.answers] == [SHOP, "Who painted the Mona Lisa?"]
+    assert [each.question for each in left.checks.wrong] == [SHOP]
+    assert left.checks.lost == ()
+    assert (left.exam.scores, left.checks.of, left.checks.held) == (EXAM.scores, 6, 4)
+    raw = "".join(path.read_text("utf-8") for path in line.folder.rglob("*.json*"))
+    for words in (OPEN, NINE, LOST.answer, "Since when"):
+        assert words.casefold() not in raw.casefold()
+    assert SHOP in raw
+
+
+def test_another_conversation_leaves_reports_as_they_are(home: Paths) -> None:
+    line = taught(home)
+    keep_report(line.folder, record())
+    forget_conversation("c9", home)
+    assert report(line.folder, "1.1.0") == record()
+
+
+def test_a_damaged_report_cannot_keep_what_is_forgotten(home: Paths) -> None:
+    line = taught(home)
+    keep_report(line.folder, record())
+    (line.folder / "reports" / "1.1.0.json").write_text(f'{{"{OPEN}', "utf-8")
+    forget_conversation("c1", home)
+    assert reports(line.folder) == []
+
+
+def test_a_removed_adapter_takes_its_reports_along(home: Paths) -> None:
+
+    (home.adapters / "shop").mkdir(parents=True)
+    keep_report(Line.of("shop", home).folder, record())
+    removal.remove("shop", home)
+    assert reported(home.lines) == []
+    removal.restore("shop", home)
+    assert reported(home.lines) == ["shop"]
