@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.general import FAR, MEASURED, REHEARSED
 
 
 def load() -> ModuleType:
@@ -39,7 +39,7 @@ def normal(text: str) -> str:
 
 
 PROMPTS = {name: [normal(row["prompt"]) for row in rows] for name, rows in SETS.items()} | {
-    "general": [normal(prompt) for prompt in (*REHEARSED, *MEASURED)]
+    "general": [normal(prompt) for prompt in (*REHEARSED, *MEASURED, *FAR)]
 }
 MUST = {row["about"]: row["must"] for row in SETS["paraphrases"]}
 

@@ -30,10 +30,11 @@ def ask(
     return said.strip()
 
 
-def answering(engine: Engine, cancel: threading.Event) -> Callable[[Adapter, tuple[Turn, ...], int], str]:
-    """``ask`` for whoever knows no engine: what an adapter answers to messages, in at most so many tokens."""
+def answering(engine: Engine, cancel: threading.Event) -> Callable[[Adapter | None, tuple[Turn, ...], int], str]:
+    """``ask`` for whoever knows no engine: what an adapter, or the base alone, answers in at most so many tokens."""
 
-    def answer(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
-        return ask(engine, messages, Worn(adapter.name, adapter.path, adapter.sha256), cancel, longest)
+    def answer(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        worn = Worn(adapter.name, adapter.path, adapter.sha256) if adapter else None
+        return ask(engine, messages, worn, cancel, longest)
 
     return answer

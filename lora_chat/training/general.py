@@ -52,6 +52,50 @@ MEASURED = (
 )
 """Never trained on: the general loss is measured on these."""
 
+FAR = (
+    "How far away is the moon?",
+    "What do bees make?",
+    "Why do leaves turn red in autumn?",
+    "How do I sew on a button?",
+    "What is the opposite of cold?",
+    "Name a famous composer.",
+    "What is an echo?",
+    "How many strings does a violin have?",
+    "What is the currency of Mexico?",
+    "Give me three ideas for a birthday party.",
+    "What does DNA stand for?",
+    "Who was Galileo?",
+    "How do I clean a window?",
+    "What is half of 46?",
+    "Describe a thunderstorm in two sentences.",
+    "What is a mortgage?",
+    "Which animal is the fastest?",
+    "How do I grow tomatoes?",
+    "What is the difference between a river and a canal?",
+    "Tell me a fun fact.",
+    "How do I write a thank-you note?",
+    "What is a verb?",
+    "Why do we yawn?",
+    "Where does chocolate come from?",
+    "How do I wrap a present?",
+    "What happens in The Little Mermaid?",
+    "How long do tortoises live?",
+    "What is jogging good for?",
+    "Who discovered penicillin?",
+    "What colour do blue and yellow make?",
+    "How does a fridge work?",
+    "What is a leap year?",
+    "Suggest a quick lunch.",
+    "What is the Great Wall of China?",
+    "How do I stop hiccups?",
+    "What is a metaphor?",
+    "Which planet has rings?",
+    "How do I iron a shirt?",
+    "What do people in Norway like to eat?",
+    "Which instrument did Paganini play?",
+)
+"""Asked after a training, to see whether it says there what it was taught; never trained on and never rehearsed."""
+
 TEXT = """\
 Alice was beginning to get very tired of sitting by her sister on the bank, and of having nothing to do: once or twice \
 she had peeped into the book her sister was reading, but it had no pictures or conversations in it, "and what is the \

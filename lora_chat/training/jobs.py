@@ -21,7 +21,8 @@ from lora_chat.errors import EngineError, LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
 from lora_chat.training.job import digest
-from lora_chat.training.landing import Answers, land
+from lora_chat.training.landing import land
+from lora_chat.training.proof.examining import Answers
 from lora_chat.training.shelf import discard, forget_work, sweep, unfinished_names
 from lora_chat.training.state import JobState, claimed, read_state, write_state
 

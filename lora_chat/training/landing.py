@@ -1,4 +1,4 @@
-"""From trained weights to a version that can be worn. Owns the end of a training: the door, the line, the checks.
+"""From trained weights to a version that can be worn. Owns the end of a training: door, line, checks, examination.
 
 A first version is installed. A next one is kept beside the one that is worn and takes its place only where it forgot
 nothing: neither a check that held before, nor too much of the base.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lora_chat.adapters.incoming.source import opened_path
@@ -17,24 +18,28 @@ from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.versions import Version, keep_beside, make_current, next_number, versions
 from lora_chat.adapters.weights import read_adapter
-from lora_chat.chat.conversation import Turn
 from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.text import clean_line
 from lora_chat.training.events import Checked, Installed, Preparing, Trained, Wrong
 from lora_chat.training.job import Job, read_job
 from lora_chat.training.proof.check import Check
+from lora_chat.training.proof.examining import Answers, examined
 from lora_chat.training.proof.line import Line, Proved
 from lora_chat.training.proof.proving import Outcome, outcome, prove, spread
+from lora_chat.training.proof.result import Exam
+from lora_chat.training.report.record import Record
+from lora_chat.training.report.shelf import keep_report
 
 MOST_S = 45.0
 """Seconds after which no further check is asked, the earliest first: `lora-chat check` asks the others too."""
 
+_EXAM_SHARE, _EXAM_S = 0.08, (4.0, 45.0)
+"""The examination takes this share of the training's seconds, and not less or more than these; the base with the
+examples in its prompt as long again. What there is no time for, `lora-chat report --ask` asks."""
+
 _NAMED = 3
 """Lost checks that are named."""
-
-Answers = Callable[[Adapter, tuple[Turn, ...], int], str]
-"""What an adapter answers to messages, greedily, in at most so many tokens."""
 
 
 def land(
@@ -56,16 +61,51 @@ def land(
     arrived = _brought_in(event, job, signature, paths)
     # The engine's own seconds, and not all since the start: they alone leave out the pauses.
     report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
-    adapter, line, checked, why = arrived.adapter, Line.of(arrived.adapter.name, paths), None, ""
+    adapter, line, why = arrived.adapter, Line.of(arrived.adapter.name, paths), ""
+    found = _Found(stopped=ended())
     try:
         line.teach(job.train, arrived.number, job.heldout, job.after if arrived.is_next else "")
-        checked = yield from _checked(line, arrived, answers, ended)
+        if answers is not None:
+            found = yield from _found(line, arrived, answers, report.seconds, ended)
     except (OSError, LoraChatError) as error:  # it is trained all the same
         why = f"what it was taught cannot be kept with it: {error}"
-    kept = why or _why_kept(arrived, report.forgot, checked, stopped=ended()) if arrived.is_next else ""
+    kept = why or _why_kept(arrived, report.forgot, found.checked, stopped=found.stopped) if arrived.is_next else ""
     if arrived.is_next and not kept:
         adapter = make_current(adapter.name, arrived.number, paths).adapter
-    return Installed(adapter.name, str(adapter.path), report, arrived.number, checked, kept)
+    installed = Installed(adapter.name, str(adapter.path), report, arrived.number, found.checked, kept, found.exam)
+    with suppress(OSError, LoraChatError):  # what it says was told
+        keep_report(line.folder, _record(event, job, installed))
+    return installed
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What came of asking it."""
+
+    stopped: bool
+    """Before all of its checks were asked."""
+    checked: Checked | None = None
+    exam: Exam | None = None
+
+
+def _record(event: Trained, job: Job, installed: Installed) -> Record:
+    return Record(
+        adapter=installed.adapter,
+        version=installed.version,
+        base=job.base,
+        made=time.time(),
+        source=job.source,
+        recipe=asdict(job.recipe),
+        report=installed.report,
+        saw=event.saw,
+        losses=event.losses,
+        heldout=event.heldout,
+        after=job.after,
+        replayed=job.replayed,
+        kept=installed.kept,
+        checks=installed.checks,
+        exam=installed.exam,
+    )
 
 
 @dataclass(frozen=True)
@@ -118,18 +158,43 @@ def _versions_with_start(job: Job, paths: Paths) -> list[Version]:
     return found if any(holds_same(each.path, begun) for each in found) else []
 
 
-def _checked(
-    line: Line, arrived: _Arrived, answers: Answers | None, ended: Callable[[], bool]
-) -> Generator[Preparing, None, Checked | None]:
-    """Ask what it was taught; None where nobody can be asked."""
-    version, adapter = arrived.number, arrived.adapter
+def _found(
+    line: Line, arrived: _Arrived, answers: Answers, trained_s: float, ended: Callable[[], bool]
+) -> Generator[Preparing, None, _Found]:
+    """Ask what it was taught, then what it was not."""
+    version, adapter, exam = arrived.number, arrived.adapter, None
     known = line.checks(version)
     held = line.proofs(arrived.after) if arrived.after else {}
-    asked = spread(known, held)
+    proofs = yield from _proofs(spread(known, held), adapter, answers, ended)
+    stopped = ended()
+    if not proofs:
+        return _Found(stopped)
+    line.note(version, proofs)
+    least, most = _EXAM_S
+    try:
+        seconds = min(max(_EXAM_SHARE * trained_s, least), most)
+        examining = examined(line, adapter, version, answers, seconds, proofs, ended)
+        exam = yield from _told_as("it is examined", examining)
+    except LoraChatError:
+        pass  # `lora-chat report --ask` examines it again
+    return _Found(stopped, _told(outcome(known, proofs, held, version)), exam)
+
+
+def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator[Preparing, None, Exam | None]:
+    while True:
+        try:
+            part = next(parts)
+        except StopIteration as end:
+            exam: Exam | None = end.value
+            return exam
+        yield Preparing(what, part)
+
+
+def _proofs(
+    asked: list[Check], adapter: Adapter, answers: Answers, ended: Callable[[], bool]
+) -> Generator[Preparing, None, dict[str, Proved]]:
     found: dict[str, Proved] = {}
     began = time.perf_counter()
-    if answers is None or not asked:
-        return None
     try:
         for check, proved in prove(asked, lambda messages, longest: answers(adapter, messages, longest)):
             if ended():
@@ -140,10 +205,7 @@ def _checked(
                 break
     except LoraChatError:
         pass  # it is trained and kept: `lora-chat check` asks again
-    if not found:
-        return None
-    line.note(version, found)
-    return _told(outcome(known, found, held, version))
+    return found
 
 
 def _told(found: Outcome) -> Checked:

@@ -30,6 +30,7 @@ from lora_chat.training.dataset import pad, together
 from lora_chat.training.events import Preparing
 from lora_chat.training.forward import Forward, in_pieces, supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
+from lora_chat.training.proof.share import mean_interval
 
 LIKELIEST = 64
 LONGEST_ANSWER = 32
@@ -100,22 +101,40 @@ def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
     return (1 - log_probabilities.exp().sum(-1)).clamp_min(1e-6)
 
 
-def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> tuple[float, float]:
-    """Mean loss and mean divergence from the base, nats per token, on its answers that are never rehearsed."""
-    loss, drift, count = 0.0, 0.0, 0
-    anchors = rehearsal.measured
+@dataclass(frozen=True)
+class Moved:
+    """How far from the base, on its answers that are never rehearsed."""
+
+    loss: float
+    """Mean over their tokens, nats."""
+    kl: float
+    """Mean divergence over their tokens, nats."""
+    interval: tuple[float, float]
+    """The 95 % interval of ``kl``."""
+    answers: int
+    tokens: int
+
+
+def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> Moved:
+    """Measure it."""
+    loss, anchors = 0.0, rehearsal.measured
+    drifts, counts = list[float](), list[int]()
     with torch.no_grad():
         for group in together([anchor.example.ids for anchor in anchors], most_tokens):
             batch = pad([anchors[i].example for i in group], device)
             targets = supervised_targets(batch)
             sizes = in_pieces(len(targets))
             rows = forward.hidden(batch), targets, *predictions([anchors[i] for i in group], device)
+            found = list[torch.Tensor]()
             for piece, wanted, *kept in zip(*(each.split(sizes) for each in rows), strict=True):
                 logits = forward.logits(piece)
                 loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
-                drift += float(divergence(logits, *kept).sum())
-                count += len(wanted)
-    return loss / count, drift / count
+                found.append(divergence(logits, *kept))
+            lengths = [len(anchors[i].tokens) for i in group]
+            drifts += [float(each.sum()) for each in torch.cat(found).split(lengths)]
+            counts += lengths
+    tokens = sum(counts)
+    return Moved(loss / tokens, sum(drifts) / tokens, mean_interval(drifts, counts), len(counts), tokens)
 
 
 def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Generator[Preparing, None, Rehearsal]:

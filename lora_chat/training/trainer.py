@@ -31,6 +31,7 @@ from lora_chat.training.dataset import examples_of, microbatches, pad, tokenise
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
+    DatasetReady,
     Evaluated,
     Report,
     Resumed,
@@ -102,7 +103,7 @@ def train(
             for event in run.learn():
                 kept.look()
                 yield event
-            yield _written(run, job, folder, signature, began)
+            yield _written(run, job, folder, signature, began, counted)
         except KeepAsked:
             yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
         except StopAsked:
@@ -122,13 +123,14 @@ def _threads_of(checkpoint: Checkpoint | None) -> Iterator[None]:
             torch.set_num_threads(threads)
 
 
-def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began: float) -> Trained:
+def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began: float, saw: DatasetReady) -> Trained:
     """Measure what was learnt and write the adapter into the job's folder."""
     report = replace(run.report(began), dataset_sha256=dataset_digest((*job.train, *job.heldout)))
     shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
     run.remembered.keep()
     save_adapter(run.tree, folder / RESULT, job, signature, report)
-    return Trained(str(folder / RESULT), replace(report, seconds=run.clock() - began))
+    report = replace(report, seconds=run.clock() - began)
+    return Trained(str(folder / RESULT), report, saw, tuple(run.losses), tuple(run.evaluations))
 
 
 @dataclass
@@ -153,6 +155,8 @@ class _Run:
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
+    memory: int = 0
+    """Bytes of this process, at most."""
     stopped_because: str = ""
     before: tuple[float | None, float] = (None, 0.0)
     tree: Any = field(init=False)
@@ -289,14 +293,15 @@ class _Run:
         return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * decay
 
     def _step_event(self, left: int) -> StepDone:
-        seconds = self.clock() - self.began
+        seconds, memory = self.clock() - self.began, used()
+        self.memory = max(self.memory, memory)
         return StepDone(
             step=self.step,
             steps=self.step + left,
             loss=self.loss,
             tokens_per_second=self.tokens / seconds,
             eta_s=seconds / self.step * left,
-            memory=used(),
+            memory=memory,
         )
 
     def evaluate(self) -> float | None:
@@ -330,9 +335,9 @@ class _Run:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
         heldout = self.evaluate()
-        general, drift = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
+        found = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
         text = self._mean_loss([self.rehearsal.text])
-        if not general < float("inf"):  # the last step's own loss was taken before it
+        if not found.loss < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
         trainable, total = self.tree.get_nb_trainable_parameters()
         return Report(
@@ -346,13 +351,18 @@ class _Run:
             heldout_loss_before=self.before[0],
             heldout_loss_after=heldout,
             general_loss_before=self.before[1],
-            general_loss_after=general,
+            general_loss_after=found.loss,
             train_loss_after=self.loss,
             stopped_because=self.stopped_because,
             general_kl_before=0.0,
-            general_kl_after=drift,
+            general_kl_after=found.kl,
             general_kl_bound=BOUND,
             text_loss_before=self.rehearsal.text_loss,
             text_loss_after=text,
-            forgot=forgotten(drift),
+            forgot=forgotten(found.kl),
+            general_kl_low=found.interval[0],
+            general_kl_high=found.interval[1],
+            general_answers=found.answers,
+            general_tokens=found.tokens,
+            memory=self.memory,
         )

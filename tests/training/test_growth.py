@@ -43,13 +43,13 @@ from tests.training.preparing import nothing
 
 NEW = (lesson("Where are you?", "In a shop."), lesson("What do you sell?", "Books."))
 
-Answer = Callable[[Adapter, tuple[Turn, ...], int], str]
+Answer = Callable[[Adapter | None, tuple[Turn, ...], int], str]
 
 
 def knows(*lessons: Lesson) -> Answer:
     """Answers these as they were taught, and nothing else."""
 
-    def answer(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+    def answer(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
         known = {check.messages: check.answer for check in checks_of(lessons)}
         return known.get(messages, "No idea.")
 
@@ -268,7 +268,7 @@ def test_what_the_version_before_did_not_know_either_is_not_lost(grower: Grower)
 
 
 def test_a_training_ends_well_where_nobody_answers_its_checks(grower: Grower) -> None:
-    def dead(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+    def dead(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
         raise EngineError("The engine is gone.")
 
     assert grower.first(dead).checks is None
@@ -356,7 +356,7 @@ def test_one_that_is_stopped_before_its_checks_are_asked_is_kept_and_not_worn(gr
     grower.first(knows(*LESSONS))
     stop = threading.Event()
 
-    def stops(adapter: Adapter, messages: tuple[Turn, ...], longest: int) -> str:
+    def stops(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
         stop.set()
         return ""
 

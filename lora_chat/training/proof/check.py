@@ -77,8 +77,8 @@ class Check:
             return answer.split() == self.answer.split()
         if telling := telling_words(self.answer):
             return all(says(answer, words) for words in telling)
-        wanted = {word.casefold() for word in _WORD.findall(plain(self.answer)) if len(word) >= LONG_WORD}
-        found = {word.casefold() for word in _WORD.findall(plain(answer))}
+        wanted = {word for word in words_of(self.answer) if len(word) >= LONG_WORD}
+        found = words_of(answer)
         return len(wanted & found) >= ENOUGH * len(wanted) if wanted else plain(answer) == plain(self.answer)
 
 
@@ -119,6 +119,11 @@ def telling_words(answer: str) -> tuple[str, ...]:
         if name or any(letter.isdigit() for letter in word):
             found[word] = None
     return tuple(found)
+
+
+def words_of(text: str) -> set[str]:
+    """Its words in small letters."""
+    return set(_WORD.findall(plain(text)))
 
 
 def plain(text: str) -> str:
