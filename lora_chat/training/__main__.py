@@ -21,7 +21,7 @@ from lora_chat.training.job import read_job
 from lora_chat.training.jobs import run_job
 from lora_chat.training.state import read_state, write_state
 
-_TEXT = ("checks", "kept")
+_TEXT = ("checks", "kept", "exam")
 """Of an event what holds text."""
 _UNSAID = ("step", "sampled")
 """Events that are not printed: there are many of the first, and the second hold text."""
