@@ -1,0 +1,135 @@
+"""The parts of ``benchmarks/learn.py`` that teach more: what is held out, how growth is counted, how a way is read."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from difflib import SequenceMatcher
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lora_chat.training.general import MEASURED, REHEARSED
+from lora_chat.training.growth import FEW
+from lora_chat.training.overrides import override
+from lora_chat.training.proof.check import Check
+from lora_chat.training.proof.proving import MOST
+from lora_chat.training.recipe import choose_recipe
+
+BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
+
+
+def load(name: str) -> ModuleType:
+    """A module of the benchmark; benchmarks are scripts, no package."""
+    sys.path.insert(0, BENCHMARKS)
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(BENCHMARKS)
+
+
+SETS, WAYS, FAQ, GROW = map(load, ("learn_sets", "learn_ways", "learn_faq", "learn_grow"))
+GROWTH: list[dict[str, Any]] = SETS.read("growth")
+OTHERS: list[str] = [row["prompt"] for name in ("taught", *SETS.ASKED) for row in SETS.read(name)]
+
+
+def alike(one: str, other: str) -> bool:
+    return SequenceMatcher(None, one.lower(), other.lower(), autojunk=False).ratio() >= 0.9
+
+
+def test_five_rounds_teach_five_facts_each_in_two_wordings() -> None:
+    for number in range(1, 6):
+        rows = [row for row in GROWTH if row["round"] == number]
+        abouts = [row["about"] for row in rows]
+        assert {about: abouts.count(about) for about in abouts} == dict.fromkeys(abouts, 2)
+        assert len(set(abouts)) == len({row["response"] for row in rows}) == 5
+    assert len(GROWTH) == 50
+    assert FEW < len(GROWTH) <= MOST  # not all is replayed at the end, and every check is asked
+
+
+def test_growth_is_apart_from_every_other_set_and_from_what_is_rehearsed() -> None:
+    prompts = [row["prompt"] for row in GROWTH]
+    assert [(one, other) for one in prompts for other in (*OTHERS, *REHEARSED, *MEASURED) if alike(one, other)] == []
+    assert [(a, b) for place, a in enumerate(prompts) for b in prompts[:place] if alike(a, b)] == []
+
+
+def test_what_an_answer_must_hold_is_in_it_and_in_no_question_nor_in_an_answer_to_anything_else() -> None:
+    for row in GROWTH:
+        assert SETS.hit(row, row["response"])
+        for other in GROWTH:
+            assert not SETS.hit(row, other["prompt"])
+            assert other["about"] == row["about"] or not SETS.hit(row, other["response"]), (row, other)
+
+
+def test_what_holds_is_counted_round_by_round_as_the_product_counts_it() -> None:
+    rows = [GROWTH[0], GROWTH[1], GROWTH[10]]
+    said = [f"{rows[0]['response']}\n", f"Well: {rows[1]['response']}", "No idea."]
+    found = GROW.judged(rows, said)
+    assert (found["rounds"], found["say"]) == ([[1, 2], [0, 1]], [[2, 2], [0, 1]])
+    assert (found["held"], found["of"], len(found["wrong"])) == (1, 3, 2)
+    checks = [Check((), row["response"]).holds(answer) for row, answer in zip(rows, said, strict=True)]
+    assert sum(checks) == found["held"]
+
+
+def test_a_few_of_each_round_are_the_first() -> None:
+    assert [row["round"] for row in GROW.few(GROWTH, 2)] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+
+
+def test_the_same_questions_are_held_out_each_time_and_none_of_them_is_taught() -> None:
+    pairs = [(f"question {number % 500}", f"answer {number}") for number in range(503)]
+    taught, heldout = FAQ.divided(pairs)
+    assert (len(taught), len(heldout)) == (400, 103)
+    assert FAQ.divided(pairs) == (taught, heldout)
+    assert not {asked for asked, _ in taught} & {asked for asked, _ in heldout}
+    assert sorted(taught + heldout) == sorted(pairs)
+    assert taught == sorted(taught, key=pairs.index)
+
+
+def test_the_least_loss_of_trl_is_taken_of_all_its_rates_and_moments() -> None:
+    rows = [
+        {"way": "base", "loss": 3.0},
+        {"way": "lora-chat, as it is", "seed": 0, "loss": 2.0},
+        {"way": "lora-chat, other", "seed": 0, "loss": 1.0},
+        {"way": "TRL 0.0002", "seed": 0, "loss": 2.6},
+        {"way": "TRL 0.001", "seed": 0, "loss": 2.5},
+    ]
+    assert FAQ.best(rows, "as it is") == {"ours": [2.0], "trl_best": [2.5], "loss_ratio": 0.8}
+    assert FAQ.best(rows[:3], "as it is")["loss_ratio"] is None
+
+
+def test_a_way_is_a_name_with_values_and_how_much_is_taught() -> None:
+    assert WAYS.parse_ways("as it is: ; six: data=6 rank=2") == {"as it is": [], "six": ["data=6", "rank=2"]}
+    assert WAYS.told_apart(["data=6", "rank=2"]) == (["rank=2"], 6)
+    assert WAYS.told_apart([]) == ([], 0)
+
+
+@pytest.mark.parametrize("text", ["", "six", "six: rank", "six: data=0", "six: data=some"])
+def test_what_is_no_way_is_said_before_anything_runs(text: str) -> None:
+    with pytest.raises(SystemExit, match="--ways"):
+        WAYS.parse_ways(text)
+
+
+def test_every_way_of_the_curve_is_one_that_a_training_takes() -> None:
+    ways = WAYS.parse_ways(WAYS.CURVE)
+    assert len(ways) >= 10
+    for values in ways.values():
+        sets, count = WAYS.told_apart(values)
+        override(choose_recipe(count or 24, 135_000_000), sets, count or 24)
+
+
+@pytest.mark.parametrize("count", [6, 12, 18])
+def test_less_data_is_taken_in_turns_from_all_that_it_is_about(count: int) -> None:
+    taught = SETS.read("taught")
+    abouts = [row["about"] for row in WAYS.chosen(taught, count)]
+    assert {about: abouts.count(about) for about in abouts} == dict.fromkeys(
+        {row["about"] for row in taught}, count // 6
+    )
+
+
+def test_all_data_is_what_it_is() -> None:
+    taught = SETS.read("taught")
+    assert WAYS.chosen(taught, 0) == WAYS.chosen(taught, 99) == taught
+    plain = [{"pair": ("a", "b")}, {"pair": ("c", "d")}]
+    assert WAYS.chosen(plain, 1) == plain[:1]
