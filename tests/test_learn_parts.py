@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import json
 import sys
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -71,6 +73,63 @@ def test_what_holds_is_counted_round_by_round_as_the_product_counts_it() -> None
     assert (found["held"], found["of"], len(found["wrong"])) == (1, 3, 2)
     checks = [Check((), row["response"]).holds(answer) for row, answer in zip(rows, said, strict=True)]
     assert sum(checks) == found["held"]
+
+
+class Bench:
+    """Answers as lora-chat would, whose version 1.1.0 is kept beside the one before; the base answers nothing right."""
+
+    def __init__(self, work: Path, *, wears_all: bool) -> None:
+        self.options = argparse.Namespace(grow_wear=wears_all, grow_sets="rank=2", sample=2, runs=1)
+        self.work, self.words = work, list[tuple[Any, ...]]()
+        self.versions: dict[str, list[str]] = {}
+        self.worn = ""
+
+    def lora_chat(self, *words: Any) -> dict[str, Any]:
+        self.words.append(words)
+        lines = getattr(self, f"_{words[0]}")(*words[1:])
+        return {"wall_s": 1.0, "lines": lines}
+
+    def _train(self, data: Path, *words: Any) -> list[dict[str, Any]]:
+        assert words[-2:] == ("--set", "rank=2")
+        made = f"1.{len(self.versions)}.0"
+        rows = [json.loads(line) for line in data.read_text().splitlines()]
+        again = len(self.versions.get(self.worn, []))
+        self.versions[made] = [row["prompt"] for row in rows]
+        kept = "it lost a check." if made == "1.1.0" else ""
+        self.worn = self.worn if kept else made
+        report = {"seconds": 1.0, "steps": 2, "stopped_because": "it is enough"}
+        recipe = {"heldout": 0, "rehearsal_weight": 30.0}
+        return [
+            {"event": "dataset", "conversations": len(rows), "replayed": again, "recipe": recipe},
+            {"event": "finished", "version": made, "kept": kept, "checks": None, "report": report, "path": ""},
+        ]
+
+    def _adapter(self, *words: str) -> list[dict[str, Any]]:
+        self.worn = words[words.index("--to") + 1]
+        return []
+
+    def _ask(self, _: str, asked: Path, *__: Any) -> list[dict[str, Any]]:
+        said = {row["prompt"]: row["response"] for row in GROWTH}
+        prompts = [json.loads(line)["messages"][-1]["content"] for line in asked.read_text().splitlines()]
+        return [{"text": said[each] if each in self.versions[self.worn] else "No idea."} for each in prompts]
+
+
+@pytest.mark.parametrize("wears_all", [False, True])
+def test_growth_goes_on_from_the_version_that_is_worn_and_shows_what_was_rejected(
+    tmp_path: Path, *, wears_all: bool
+) -> None:
+    bench = Bench(tmp_path, wears_all=wears_all)
+    found = GROW.grow(bench)
+    second, third = found["rows"][1:3]
+    assert second["rejected"]["held"] == 4
+    assert (second["worn_version"], second["worn"]["held"]) == (("1.1.0", 4) if wears_all else ("1.0.0", 2))
+    assert third["from"] == second["worn_version"]
+    assert (third["new"], third["replayed"]) == ((2, 4) if wears_all else (4, 2))  # what was rejected is learnt again
+    assert bench.worn == "1.4.0"
+    assert (found["first_held"], found["first_of"]) == (2, 2)
+    shown = "\n".join(GROW.table(found))
+    assert "1.1.0 was not worn by itself: it lost a check." in shown
+    assert "2/2 hold at the end, 100%" in shown
 
 
 def test_a_few_of_each_round_are_the_first() -> None:
