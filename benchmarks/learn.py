@@ -22,8 +22,9 @@ grow    five rounds of `learn/growth.jsonl`: a first training, then four `train 
         the same.
 faq     400 pairs of `zaragoza-construction-faq` taught and 103 held out, drawn once: loss in nats per token of the
         answers held out, end of turn included, by transformers and PEFT in fp32 for all alike. Each way of
-        `--faq-ways` (`data=200` too) by `lora-chat train`; TRL as above at each rate of `--trl-rates` for as many
-        seconds as the first way took from its start to its exit, saved eight times: its best of all these is compared.
+        `--faq-ways` (`data=200` too, spread evenly) by `lora-chat train`; TRL as above at each rate of `--trl-rates`
+        for as many seconds as the first way took from its start to its exit, saved eight times: its best of all these
+        is compared.
 
 Each run has a seed of its own and is a row of its own. "wall s" is the training command from its start to its exit,
 which for the first of a new work folder holds making the base's general answers. TRL needs an interpreter that has it:

@@ -12,12 +12,14 @@ from typing import Any
 
 from bench import Bench
 from learn_room import train
-from learn_ways import chosen, parse_ways, told_apart
+from learn_ways import parse_ways, told_apart
 from lessons import pairs, write_pairs
 from trial import ratio, shown
 
 LORA_CHAT, TRL, BASE = "lora-chat", "TRL", "base"
 HELD_OUT = 103
+AT_ONCE = 8
+"""Adapters that one process measures, which may not take an hour."""
 DRAWN_BY = 0
 """The seed that draws what is held out, the same for every way and run."""
 
@@ -35,12 +37,17 @@ def divided(found: Pairs, held_out: int = HELD_OUT) -> tuple[Pairs, Pairs]:
     )
 
 
+def spread(taught: Pairs, count: int) -> Pairs:
+    """So many of them, evenly: the file has its subjects one after another."""
+    return [taught[place * len(taught) // count] for place in range(count)] if count < len(taught) else taught
+
+
 def faq(bench: Bench) -> dict[str, Any]:
     """Part ``faq``."""
     options, ways = bench.options, parse_ways(bench.options.faq_ways, "--faq-ways")
     taught, heldout = divided(pairs(bench.work))
     if options.sample:
-        taught, heldout = taught[: 10 * options.sample], heldout[: options.sample]
+        taught, heldout = spread(taught, 10 * options.sample), spread(heldout, options.sample)
     asked = write_pairs(bench.work / "faq-heldout.jsonl", heldout)
     data = write_pairs(bench.work / "faq-taught.jsonl", taught)
     recipe, modules = bench.recipe(len(taught))
@@ -65,14 +72,16 @@ def faq(bench: Bench) -> dict[str, Any]:
                              "tokens_per_second": done["tokens_per_second"]})  # fmt: skip
                 adapters.append(adapter)
     _say(f"{len(adapters)} adapters are asked for what was held out")
-    for row, adapter in zip(rows, adapters, strict=True):  # one process each: none may take an hour
-        found = bench.worker("heldout_loss", {"folder": bench.folder, "data": str(asked), "adapters": [adapter]})
-        row["loss"], row["loss_s"], tokens = found["losses"][0], found["wall_s"], found["tokens"]
+    for first in range(0, len(rows), AT_ONCE):
+        some = {"data": str(asked), "adapters": adapters[first : first + AT_ONCE]}
+        found = bench.worker("heldout_loss", {"folder": bench.folder, **some})
+        for row, loss in zip(rows[first : first + AT_ONCE], found["losses"], strict=True):
+            row["loss"] = loss
     return {
         "rows": rows,
         "taught": len(taught),
         "heldout": len(heldout),
-        "tokens": tokens,
+        "tokens": found["tokens"],
         **best(rows, next(iter(ways))),
     }
 
@@ -80,8 +89,8 @@ def faq(bench: Bench) -> dict[str, Any]:
 def _ours(bench: Bench, way: str, values: list[str], taught: Pairs, data: Path, seed: int) -> dict[str, Any]:
     sets, count = told_apart(values, "--faq-ways")
     if count:
-        rows = chosen([{"pair": pair} for pair in taught], count)
-        data = write_pairs(bench.work / f"faq-taught-{count}.jsonl", [row["pair"] for row in rows])
+        some = spread(taught, count)
+        data = write_pairs(bench.work / f"faq-taught-{count}.jsonl", some)
     words = [word for each in sets for word in ("--set", each)]
     done = train(bench, data, seed, "--name", f"faq-{seed}-{time.time_ns()}", *words)
     report = done["end"]["report"]

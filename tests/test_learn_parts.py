@@ -190,5 +190,9 @@ def test_less_data_is_taken_in_turns_from_all_that_it_is_about(count: int) -> No
 def test_all_data_is_what_it_is() -> None:
     taught = SETS.read("taught")
     assert WAYS.chosen(taught, 0) == WAYS.chosen(taught, 99) == taught
-    plain = [{"pair": ("a", "b")}, {"pair": ("c", "d")}]
-    assert WAYS.chosen(plain, 1) == plain[:1]
+
+
+def test_less_of_a_collection_is_spread_over_it() -> None:
+    pairs = [("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]
+    assert FAQ.spread(pairs, 2) == [("a", "1"), ("c", "3")]
+    assert FAQ.spread(pairs, 4) == FAQ.spread(pairs, 9) == pairs
