@@ -1,7 +1,8 @@
 """What 24 corrections teach, and what they break: lora-chat beside TRL's SFTTrainer and the base that is shown them.
 
-    python benchmarks/learn.py [--only teach,curve] [--runs 1] [--out learn.json] [--trl-python PATH] [--sample 12]
-                               [--ways "as it is: ; rank 16: rank=16 alpha=16"]
+    python benchmarks/learn.py [--only teach,curve,grow,faq] [--runs 1] [--out learn.json] [--trl-python PATH]
+                               [--sample 12] [--ways "as it is: ; rank 16: rank=16 alpha=16; six: data=6"]
+                               [--grow-wear] [--grow-sets "a=b c=d"] [--faq-ways "as it is: ; no replay: rehearsed=0"]
 
 teach   five facts and one manner by `lora-chat train`, seen from outside, then every prompt of `learn/` by
         `lora-chat ask --batch`, greedily: recall on paraphrases, false fires on near misses and on far prompts, each
@@ -10,98 +11,50 @@ teach   five facts and one manner by `lora-chat train`, seen from outside, then 
         2e-4), anew with 1x, 2x, 4x … of lora-chat's steps until it recalls as much, so that the distance is compared at
         equal recall; its adapter is installed and asked the same way. "examples in the prompt" is the base with the 24
         as earlier turns of each conversation.
-curve   the same figures of lora-chat for each way of `--ways`: a name, and values for `train --set`.
+curve   the same figures of lora-chat for each way of `--ways`: a name, values for `train --set`, and `data=12` for so
+        many of the 24, taken in turns from all that they are about. Without it data, rank, steps and replay, each less
+        and more than it is.
+grow    five rounds of `learn/growth.jsonl`: a first training, then four `train FILE --continue NAME`. The file is all
+        that was corrected until then, so that what a rejected version was to learn is learnt again with the next round,
+        as `from-history` does it. After each round every correction so far is asked of the version worn and, where
+        another was kept beside it, of that too: to the letter, as the product's checks. By the product's rule a version
+        that lost a check is not worn and the next round starts from the one before; with `--grow-wear` it is worn all
+        the same.
+faq     400 pairs of `zaragoza-construction-faq` taught and 103 held out, drawn once: loss in nats per token of the
+        answers held out, end of turn included, by transformers and PEFT in fp32 for all alike. Each way of
+        `--faq-ways` (`data=200` too, spread evenly) by `lora-chat train`; TRL as above at each rate of `--trl-rates`
+        for as many seconds as the first way took from its start to its exit, saved eight times: its best of all these
+        is compared.
 
 Each run has a seed of its own and is a row of its own. "wall s" is the training command from its start to its exit,
 which for the first of a new work folder holds making the base's general answers. TRL needs an interpreter that has it:
 `--trl-python`. Everything happens in a home of its own that shares the base's files (`lora-chat model pull
 smollm2-135m` first).
 
-Owns this table; never runs two programs at once.
+Owns these tables; never runs two programs at once.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import learn_faq
+import learn_grow
 import learn_peers
 import trial
 from bench import Bench, make_parser, measure, parse
-from learn_sets import ASKED, Rows, examples_before, judge, read
-from lessons import write_pairs
+from learn_room import Classroom
+from learn_sets import ASKED
+from learn_ways import CURVE, parse_ways
 from trial import median, ratio, shown
 
 LORA_CHAT, TRL, PROMPT, BASE = "lora-chat", "TRL", "examples in the prompt", "base"
-ANSWER_TOKENS = 48
 GROWTH = 2
 """Between one number of TRL's steps and the next."""
-
-
-class Classroom:
-    """What is taught and asked, and how it is done in one home."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.taught = read("taught")
-        self.sets = {name: read(name, bench.options.sample) for name in ASKED}
-        self.data = write_pairs(bench.work / "taught.jsonl", [(row["prompt"], row["response"]) for row in self.taught])
-        self._answers = ""
-
-    def lesson(self, way: str, seed: int, *sets: str) -> dict[str, Any]:
-        """One row of lora-chat; ``sets`` are values of the recipe."""
-        name = f"learn-{seed}-{time.time_ns()}"
-        values = [word for each in sets for word in ("--set", each)]
-        done = self.bench.lora_chat(
-            "train", self.data, "--name", name, "--seed", seed, "--json", "--yes", *values
-        )  # fmt: skip
-        end = done["lines"][-1]
-        return {
-            "way": way, "seed": seed, "wall_s": done["wall_s"], "train_s": round(end["report"]["seconds"], 2),
-            "steps": end["report"]["steps"], "general_kl": end["report"].get("general_kl_after"),
-            "kl": self.distance(adapter=end["path"]), **self.exam(name, *ASKED),
-        }  # fmt: skip
-
-    def exam(self, adapter: str, *names: str, before: Rows | None = None) -> dict[str, Any]:
-        """The sets ``names``, asked with ``adapter`` on (or none: "") and perhaps with examples before, judged."""
-        rows = [row for name in names for row in self.sets[name]]
-        asked = self.bench.work / "asked.jsonl"
-        lines = [json.dumps({"messages": examples_before(before or [], row["prompt"])}) for row in rows]
-        asked.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        done = self.bench.lora_chat(
-            "ask", "--batch", asked, "-a", adapter, "-t", "0", "--max-tokens", ANSWER_TOKENS, "--no-save", "--json"
-        )  # fmt: skip
-        answers = [line["text"] for line in done["lines"]]
-        found = {}
-        for name in names:
-            mine, answers = answers[: len(self.sets[name])], answers[len(self.sets[name]) :]
-            found[name] = judge(self.sets[name], mine)
-        return found
-
-    def distance(self, adapter: str = "", before: Rows | None = None) -> float:
-        """Mean KL per token on the far prompts of the base with that adapter on, or with examples before."""
-        settings = {"folder": self.bench.folder, "asked": self._far("asked"), "answers": self._base_answers()}
-        instead = self._far("instead", before) if before else ""
-        found = self.bench.worker("divergence", settings | {"adapter": adapter, "instead": instead})
-        return round(float(found["kl"]), 5)
-
-    def _far(self, name: str, before: Rows | None = None) -> str:
-        into = self.bench.work / f"far-{name}.json"
-        conversations = [examples_before(before or [], row["prompt"]) for row in self.sets["far"]]
-        into.write_text(json.dumps(conversations), encoding="utf-8")
-        return str(into)
-
-    def _base_answers(self) -> str:
-        """Asked for once."""
-        if not self._answers:
-            self._answers = str(self.bench.work / "far-answers.json")
-            settings = {"folder": self.bench.folder, "asked": self._far("asked"), "answers": self._answers}
-            self.bench.worker("base_answers", settings)
-        return self._answers
 
 
 def teach(bench: Bench) -> dict[str, Any]:
@@ -170,26 +123,18 @@ def curve(bench: Bench) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def parse_ways(text: str) -> dict[str, list[str]]:
-    """``name: a=b c=d; name2: …`` as the values of each name."""
-    ways = {}
-    for each in filter(str.strip, text.split(";")):
-        name, colon, values = each.partition(":")
-        if not colon or not all("=" in value for value in values.split()):
-            raise SystemExit(f'--ways: "{each.strip()}" is no way: write "name: rank=16 alpha=16; name2: …".')
-        ways[name.strip()] = values.split()
-    if not ways:
-        raise SystemExit('curve needs --ways "name: rank=16 alpha=16; name2: …".')
-    return ways
-
-
-PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {"teach": teach, "curve": curve}
+PARTS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "teach": teach,
+    "curve": curve,
+    "grow": learn_grow.grow,
+    "faq": learn_faq.faq,
+}
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
     """What is printed."""
     yield from trial.heading(result)
-    for part in (result[name] for name in PARTS if name in result):
+    for part in (result[name] for name in ("teach", "curve") if name in result):
         yield (
             f"{'':24} {'recall':>22} {'fires, near':>22} {'fires, far':>22} {'KL/token':>9} {'wall s':>7} "
             f"{'train s':>7} {'steps':>5}"
@@ -204,6 +149,10 @@ def table(result: dict[str, Any]) -> Iterator[str]:
         for row in part["rows"]:
             if not row.get("reached", True):
                 yield f"{_name(row)} did not recall as much within its budget: its best is shown"
+    if part := result.get("grow"):
+        yield from learn_grow.table(part)
+    if part := result.get("faq"):
+        yield from learn_faq.table(part)
     yield trial.busy_line(result)
 
 
@@ -234,12 +183,18 @@ def _say(text: str) -> None:
 def main() -> None:
     """Measure, print, write."""
     parser = make_parser(__doc__, only="teach", runs=1, each="seeds, each a row of its own")
-    parser.add_argument("--ways", default="", help='of curve: "name: rank=16 alpha=16; name2: max_steps=96"')
+    parser.add_argument("--ways", default=CURVE, help='of curve: "name: rank=16 alpha=16; name2: data=12"')
+    parser.add_argument("--faq-ways", default="as it is:", help="of faq, as --ways; the first one's time is TRL's too")
+    parser.add_argument("--grow-wear", action="store_true", help="wear in grow each version, also one that lost checks")
+    parser.add_argument("--grow-sets", default="", help='of each training in grow: "a=b c=d"')
+    parser.add_argument("--trl-rates", default="2e-4,1e-3", help="of TRL in faq, separated by commas")
+    parser.add_argument("--trl-saves", type=int, default=8, help="moments at which TRL's adapter is measured in faq")
     parser.add_argument("--sample", type=int, default=0, help="prompts of each set, spread evenly, for trying it")
     parser.add_argument("--trl-steps", type=int, default=800, help="the most steps that TRL may take for equal recall")
     options = parse(parser, learn_peers)
-    if "curve" in options.only.split(","):
-        parse_ways(options.ways)  # says what is wrong before anything is run
+    options.ways = options.ways or CURVE
+    parse_ways(options.ways)  # says what is wrong before anything is run
+    parse_ways(options.faq_ways, "--faq-ways")
     measure(__file__, options, PARTS, table, sample=options.sample)
 
 

@@ -79,9 +79,24 @@ def article_answers(folder: str, seed: str, into: Path) -> dict[str, Any]:
 
 
 def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """TRL on prompts and completions, as ``trl_trainer`` takes ``settings``; with ``adapter`` saved in that folder."""
+    trainer = trl_trainer(folder, data, into, settings)
+    done = trainer.train()
+    if settings.get("adapter"):
+        trainer.model.save_pretrained(settings["adapter"])
+    return trl_figures(trainer, done)
+
+
+def trl_figures(trainer: Any, done: Any) -> dict[str, Any]:
+    """What a training of TRL's took."""
+    seconds, tokens = done.metrics["train_runtime"], int(trainer.state.num_input_tokens_seen)
+    return {"train_s": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / seconds, 1)}
+
+
+def trl_trainer(folder: str, data: str, into: Path, settings: dict[str, Any]) -> Any:
     """TRL's ``SFTTrainer`` on prompts and completions, loss on the completion alone, its memory savers off.
 
-    ``settings``: steps, batch, rank and modules; with ``adapter`` it is saved in that folder, with ``seed`` by that.
+    ``settings``: steps, batch, rank and modules; with ``seed`` by that, with ``rate`` at that.
     """
     import torch
     from datasets import Dataset
@@ -108,7 +123,7 @@ def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[st
         max_steps=settings["steps"],
         seed=seed,
         per_device_train_batch_size=settings["batch"],
-        learning_rate=2e-4,
+        learning_rate=settings.get("rate", 2e-4),
         completion_only_loss=True,
         packing=False,
         gradient_checkpointing=False,
@@ -122,14 +137,9 @@ def trl(folder: str, data: str, into: Path, settings: dict[str, Any]) -> dict[st
     config = LoraConfig(
         r=settings["rank"], lora_alpha=settings["rank"], target_modules=settings["modules"], task_type="CAUSAL_LM"
     )
-    trainer: Any = SFTTrainer(
+    return SFTTrainer(
         model=model, args=arguments, train_dataset=dataset, processing_class=tokenizer, peft_config=config
     )
-    done = trainer.train()
-    if settings.get("adapter"):
-        trainer.model.save_pretrained(settings["adapter"])
-    seconds, tokens = done.metrics["train_runtime"], int(trainer.state.num_input_tokens_seen)
-    return {"train_s": round(seconds, 2), "tokens": tokens, "tokens_per_second": round(tokens / seconds, 1)}
 
 
 def beside(job: Path | None, rounds: int) -> dict[str, Any]:
@@ -142,7 +152,7 @@ def beside(job: Path | None, rounds: int) -> dict[str, Any]:
         with closing(engine):
             _reply(engine, 0)  # what is made once is made
             idle = [_reply(engine, number) for number in range(rounds)]
-            found = {"idle": _figures(idle)}
+            found: dict[str, Any] = {"idle": _figures(idle)}
             if job is not None:
                 with _training(engine, job) as steps:
                     found["training"] = _figures([_reply(engine, number) for number in range(rounds, 2 * rounds)])
