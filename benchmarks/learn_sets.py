@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from lora_chat.training.proof.share import wilson
 
 FOLDER = Path(__file__).parent / "learn"
 ASKED = ("paraphrases", "near", "far")
@@ -56,16 +57,6 @@ def judge(rows: Rows, answers: list[str]) -> dict[str, Any]:
             for row, answer, is_hit in zip(rows, answers, hits, strict=True)
         ],
     }  # fmt: skip
-
-
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's score interval of a share (E. B. Wilson 1927), 95 % at this ``z``; all there is of nothing."""
-    if not of:
-        return 0.0, 1.0
-    share, grown = hits / of, 1 + z * z / of
-    middle = (share + z * z / (2 * of)) / grown
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / grown
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def examples_before(rows: Rows, prompt: str) -> list[dict[str, str]]:
