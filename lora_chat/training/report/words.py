@@ -60,9 +60,10 @@ def rows(exam: Exam) -> list[Row]:
     ]
 
 
-def verdict(report: Report, checks: Checked | None = None, exam: Exam | None = None) -> str:
-    """One sentence in plain words."""
-    said = "; ".join([_learnt(checks, exam), *_broke(report, checks, exam), *_enough(exam)])
+def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts: bool = True) -> str:
+    """One sentence in plain words; without ``counts`` of what was learnt, where they stand beside it."""
+    learnt = _learnt(checks, exam)
+    said = "; ".join([learnt if counts else learnt.partition(" (")[0], *_broke(report, checks, exam), *_enough(exam)])
     return f"{said[:1].upper()}{said[1:]}."
 
 
