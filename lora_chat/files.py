@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lora_chat.errors import RefusedError
 from lora_chat.paths import make_private
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -21,6 +22,22 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Replace ``path`` by ``data``: written beside it, flushed to the disk, then renamed over it."""
     with staged_file(path, mode) as stage:
         stage.write_bytes(data)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Make ``path``, a file of the person's own in a folder of their own: never over another, readable by them alone.
+
+    Raises:
+        RefusedError: something is there already, or nothing can be written there.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except FileExistsError as error:
+        raise RefusedError(f"{path} is there already: name a file that is not.") from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RefusedError(f"Cannot write {path} ({why}): choose another place.") from error
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def build_app() -> typer.Typer:
     """Put the commands together."""
     import typer
 
-    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, train
+    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, report, train
 
     app = typer.Typer(
         name="lora-chat",
@@ -105,6 +105,7 @@ def build_app() -> typer.Typer:
     app.command("ask")(ask.ask)
     app.command("train")(train.train)
     app.command("check")(check.check)
+    app.command("report")(report.report)
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("paths")(doctor.show_paths)

@@ -176,10 +176,8 @@ def _checks(name: str, line: Line) -> list[Check]:
 
 def _export(name: str, line: Line, path: Path) -> None:
     """Write them as the person's own file, which is never written over."""
-    import os
-
     from lora_chat.cli.console import note
-    from lora_chat.errors import RefusedError
+    from lora_chat.files import write_new
     from lora_chat.training.lesson_file import to_lines, turn_rows
 
     rows = []
@@ -187,13 +185,7 @@ def _export(name: str, line: Line, path: Path) -> None:
         before = {"messages": turn_rows(each.messages)} if len(each.messages) > 1 else {}
         words = {"must": each.must, "must_not": each.must_not, "rewordings": each.rewordings}
         rows.append({"check": each.id, "question": each.question, "answer": each.answer} | words | before)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(to_lines(rows))
-    except FileExistsError as error:
-        raise RefusedError(f"{path} is there already: name a file that is not.") from error
-    except OSError as error:
-        raise RefusedError(f"Cannot write {path} ({error.strerror}): choose another place.") from error
+    write_new(path, to_lines(rows))
     many = f"{len(rows):,} check{'' if len(rows) == 1 else 's'}"
     note(f"{many} of {name} in {path}: your own words, readable by you alone.")
 

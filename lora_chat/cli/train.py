@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
     from lora_chat.services import Services
     from lora_chat.sitting.plan import Course
-    from lora_chat.training.events import Checked, Installed, Report, TrainingEvent
+    from lora_chat.training.events import Installed, Report, TrainingEvent
     from lora_chat.training.selection import HistoryFilter, Selection
 
 HISTORY = "from-history"
-MOST_WRONG = 5
-"""Checks that do not hold and are shown after a training."""
 
 Effort = Literal["light", "normal", "deep"]
 Rated = Literal["good", "edited"]
@@ -227,30 +225,25 @@ def show_progress(event: TrainingEvent, progress: Progress) -> None:
 
 
 def summary(event: Installed) -> Iterator[str]:
-    """The result in lines: what was measured, then how to wear it."""
+    """The result in lines: what was measured, where the rest is, then how to wear it."""
+    from lora_chat.cli.report import enough, far, shares, wrong
+
     if event.kept:
         yield f"{event.adapter} {event.version} is trained and kept, not worn: {event.kept}"
     else:
         yield f"{event.adapter} is trained and installed in {event.path}, version {event.version}"
     yield from figures(event.report)
-    yield from _wrong(event.checks)
+    yield from far(event.report)
+    yield from shares(event.exam)
+    if event.checks is not None:
+        yield f"  {event.checks.sentence}"
+        yield from wrong(event.checks)
+    yield from enough(event.adapter, event.exam)
+    yield f"All of it: lora-chat report {event.adapter} --version {event.version}"
     if event.kept:
         yield f"Wear it all the same: lora-chat adapter rollback {event.adapter} --to {event.version}"
     else:
         yield f'Wear it: lora-chat ask -a {event.adapter} "…"'
-
-
-def _wrong(checks: Checked | None) -> Iterator[str]:
-    """What came of the checks, and what each that does not hold is answered."""
-    from lora_chat.text import clean_line
-
-    if checks is None:
-        return
-    yield f"  {checks.sentence}"
-    for each in checks.wrong[:MOST_WRONG]:
-        yield clean_line(f'  ✗ "{each.question}" is answered "{each.answer}", not "{each.taught}"', 300)
-    if len(checks.wrong) > MOST_WRONG:
-        yield f"  and {len(checks.wrong) - MOST_WRONG:,} more: `lora-chat check` lists them"
 
 
 def figures(report: Report) -> Iterator[str]:
@@ -272,8 +265,6 @@ def figures(report: Report) -> Iterator[str]:
             f"  loss on general questions it was not taught "
             f"{report.general_loss_before:.2f} → {report.general_loss_after:.2f}"
         )
-    if report.general_kl_after is not None and report.general_kl_bound is not None:
-        yield f"  KL from the base on them {report.general_kl_after:.3f} (bound {report.general_kl_bound:g})"
     if report.text_loss_before is not None and report.text_loss_after is not None:
         yield f"  loss on plain text {report.text_loss_before:.2f} → {report.text_loss_after:.2f}"
     if report.forgot:

@@ -363,6 +363,10 @@ class LoraChatApp(App[None]):
         """Before and after."""
         self.flow.compared(event)
 
+    def on_report_wanted(self, event: news.ReportWanted) -> None:
+        """As files."""
+        self.flow.save(event.installed)
+
     def on_checks_seen(self, event: news.ChecksSeen) -> None:
         """What was taught, to be asked again."""
         self.checks.open(event)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
     from lora_chat.sitting.training import Progress
+    from lora_chat.training.events import Installed
     from lora_chat.training.proof.check import Check
     from lora_chat.training.proof.line import Proved
     from lora_chat.training.proof.proving import Found
@@ -224,6 +225,20 @@ class ComparedSeen(News):
 
     index: int
     row: Compared
+
+
+@dataclass
+class PresetWanted(News):
+    """The person wants the examples of this training in a prompt: a preset."""
+
+    installed: Installed
+
+
+@dataclass
+class ReportWanted(News):
+    """The person wants the report of this training as files."""
+
+    installed: Installed
 
 
 @dataclass

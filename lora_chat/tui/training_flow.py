@@ -149,9 +149,20 @@ class TrainingFlow:
             self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed))
             self._compare(progress.name, progress.installed)
 
+    def save(self, installed: Installed) -> None:
+        """Its report as files, and where they are."""
+
+        def write(sitting: Sitting) -> None:
+            from lora_chat.sitting.reporting import save_report
+
+            sitting.face.note(save_report(installed.adapter, installed.version, sitting.services.paths))
+
+        self._bridge.run(write)
+
     def _compare(self, name: str, adapter: Installed) -> None:
-        """Ask before and after, unless all of it was asked already."""
+        """Ask before and after, unless all of it was asked already, here or in the examination."""
         self._compared = name
+        is_examined = adapter.exam is not None and any(each.base is not None for each in adapter.exam.answers)
         if (rows := self._rows.get(name)) and all(each.row.done for each in rows.values()):
             for each in list(rows.values()):
                 self.compared(each)
@@ -159,7 +170,9 @@ class TrainingFlow:
             more = [(REWORDED, "reworded"), (UNRELATED, "not taught")] if self._app.chat.tour.step else []
             from lora_chat.tui.comparing import before_and_after
 
-            self._bridge.compare(before_and_after(self._plans.get(name), adapter, more))
+            if more or not is_examined:
+                plan = None if is_examined else self._plans.get(name)
+                self._bridge.compare(before_and_after(plan, adapter, more))
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""

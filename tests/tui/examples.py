@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ from lora_chat.text import clean
 from lora_chat.training.choosing.redact import Hit as RuleHit
 from lora_chat.training.estimate import Estimate
 from lora_chat.training.events import Checked, DatasetReady, Installed, Report, Wrong
+from lora_chat.training.proof.result import Answered, Better, Exam, Prompted, Scores
+from lora_chat.training.proof.share import Share
 from lora_chat.training.recipe import Effort, choose_recipe
 from lora_chat.training.selection import HistoryFilter, Lesson, Selection
+from lora_chat.tui import messages as news
 from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.search import SearchScreen
@@ -67,6 +71,12 @@ class Bare(App[None]):
         self.asked.append(event)
 
     def on_cancel_wanted(self, event: CancelWanted) -> None:
+        self.asked.append(event)
+
+    def on_preset_wanted(self, event: news.PresetWanted) -> None:
+        self.asked.append(event)
+
+    def on_report_wanted(self, event: news.ReportWanted) -> None:
         self.asked.append(event)
 
     def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
@@ -222,6 +232,34 @@ def grown(report: Report = REPORT, *, lost: tuple[Wrong, ...] = (LOST,)) -> Prog
     checks = Checked(45, 41, 3, lost, wrong, 0, "41 of 45 checks hold; 3 new.")
     kept = "it lost a check that the version before held: “What are your opening hours?”." if lost else ""
     return progress("finished", installed=Installed("pirate", "/x", report, "1.3.0", checks, kept))
+
+
+def examined(better: Better = "prompt", *, prompted: bool = True, **other: Any) -> Progress:
+    """One that was asked questions of its own; by default a prompt with the same examples does better."""
+    answers = (
+        Answered(
+            "taught", "Where is my parcel?", "Arr, at dawn.", "Arr, at dawn.", True, "I do not know.", "Arr.", False
+        ),
+        Answered("reworded", "Is my parcel late?", "Arr, at dawn.", "Arr, at dawn.", True, "It may be.", "Arr!", True),
+        Answered("near", "Where is my brother?", "", "Arr, at dawn.", False, "I do not know.", "At home.", True),
+        Answered("far", "What is the capital of Germany?", "", "Berlin.", True, "Berlin.", "Berlin, arr.", True),
+        Answered("near", "Is my letter late?", "", "Arr, she be late.", False),
+        Answered("taught", "Never shown?", "x", "x", True),
+    )
+    scores = Scores(Share(6, 6), Share(7, 8), Share(2, 10), Share(0, 12))
+    theirs = Scores(Share(5, 6), Share(8, 8), Share(0, 10), Share(0, 12))
+    sentence = "In other words the base with the examples in its prompt is right 8 of 8 times, the adapter 7 of 8."
+    asked = Prompted(theirs, scores, 6, better, sentence) if prompted else None
+    report = replace(
+        REPORT,
+        general_kl_after=0.021,
+        general_kl_bound=0.25,
+        general_kl_low=0.012,
+        general_kl_high=0.034,
+        general_answers=32,
+    )
+    values: dict[str, Any] = {"version": "1.1.0", "exam": Exam(scores, answers, 31.0, prompted=asked)}
+    return progress("finished", installed=Installed("pirate-2", "/x", report, **(values | other)))
 
 
 def compared(text: str, kind: str, base: str = "", adapter: str = "", *, done: bool = False) -> Compared:

@@ -57,6 +57,7 @@ from tests.tui.examples import (
     REPORT,
     STANDINGS,
     compared,
+    examined,
     grown,
     hit,
     installed,
@@ -535,6 +536,19 @@ async def training_report_of_one_that_forgot(w: Window) -> None:
 @state
 async def training_report_of_one_that_lost_a_check(w: Window) -> None:
     await over(w, TrainingReportScreen(replace(grown(), losses=CURVE, heldout=HELD_OUT)))
+
+
+@state
+async def training_report_where_a_prompt_was_enough(w: Window) -> None:
+    await over(w, TrainingReportScreen(replace(examined(), losses=CURVE, heldout=HELD_OUT)))
+
+
+@state
+async def training_report_of_one_that_broke_something(w: Window) -> None:
+    lost = grown().installed
+    assert lost is not None
+    broke = examined(prompted=False, version="1.3.0", checks=lost.checks, kept=lost.kept)
+    await over(w, TrainingReportScreen(replace(broke, losses=CURVE, heldout=HELD_OUT)))
 
 
 @state

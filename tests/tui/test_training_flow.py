@@ -11,12 +11,16 @@ import pytest
 from lora_chat.errors import EngineError
 from lora_chat.paths import Paths
 from lora_chat.training.proof.line import Line
+from lora_chat.training.report.shelf import keep_report
+from lora_chat.tui import messages as news
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.widgets.status_line import StatusLine
+from tests.training.report.examples import record
 from tests.tui.conftest import Tell, Window
+from tests.tui.examples import examined, installed, progress
 
 WANTED = "At 12 Harbour Street."
 
@@ -304,5 +308,36 @@ def test_what_cannot_be_trained_is_one_sentence(window: Tell) -> None:
         assert not isinstance(w.app.screen, TrainingPlanScreen), w.told
         await w.write("/train from-history")
         await w.see("Train from history → mine")
+
+    window(story)
+
+
+def test_an_examined_training_is_not_asked_again_and_its_report_is_saved_where_the_window_was_begun(
+    window: Tell, tiny: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    compared: list[object] = []
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        monkeypatch.setattr(w.app.bridge, "compare", compared.append)
+        for each in (progress(), examined()):
+            w.app.chat.post_message(news.TrainingSeen(each))
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.see("Other wordings")
+        assert compared == []
+        await w.press("s")
+        await w.hear("No report of pirate-2 1.1.0 is kept")
+        keep_report(tiny.lines / "pirate-2", record(adapter="pirate-2"))
+        await w.press("s")
+        await w.hear(f"Saved as {tmp_path}/pirate-2-1.1.0-report.md and .svg")
+        assert (tmp_path / "pirate-2-1.1.0-report.svg").exists()
+        await w.press("p")  # whoever keeps presets hears of it
+        await w.press("k")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        w.app.chat.post_message(news.TrainingSeen(progress()))
+        w.app.chat.post_message(news.TrainingSeen(installed()))
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        assert len(compared) == 1
 
     window(story)

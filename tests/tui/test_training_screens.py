@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from lora_chat.sitting.training import Progress
 from lora_chat.training.events import Sampled
+from lora_chat.training.proof.result import Answered
+from lora_chat.tui import messages as news
 from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
 from lora_chat.tui.screens.training_plan import NOTHING_LEFT, STILL_COUNTING, PlanWanted, TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
@@ -19,6 +22,7 @@ from tests.tui.examples import (
     Seat,
     after,
     compared,
+    examined,
     grown,
     installed,
     looks,
@@ -341,6 +345,102 @@ def test_rows_that_come_early_are_shown_and_only_text() -> None:
     foreign = TrainingReportScreen(installed(dataclasses.replace(REPORT, stopped_because=HOSTILE)))
     foreign.show_row(0, compared(HOSTILE, HOSTILE, HOSTILE, HOSTILE + "!", done=True))
     assert looks(foreign, (120, 36)).count(HARMLESS) == 5
+
+
+SEEN_AT_80 = """\
+ It learnt what it was taught; it says what was taught on 2 of 10 near misses;
+ a prompt with the same examples does better.
+                  adapter             base with 6 examples
+ Taught           6 of 6 (61–100 %)   5 of 6 (44–97 %)
+ Other wordings   7 of 8 (53–98 %)    8 of 8 (68–100 %)
+ Near misses      2 of 10 (6–51 %)    0 of 10 (0–28 %)
+ Far questions    0 of 12 (0–24 %)    0 of 12 (0–24 %)
+ Other talk       loss 1.02 → 1.04 · KL 0.021 (0.012–0.034, bound 0.25)"""
+
+
+def test_an_examined_one_says_whether_it_learnt_broke_anything_and_whether_a_prompt_was_enough() -> None:
+    small, large, huge = (looks(TrainingReportScreen(examined()), size) for size in ((80, 24), (120, 36), (200, 60)))
+    assert SEEN_AT_80 in small
+    assert "Parameters" not in small
+    assert "┤" not in small  # the curve gives way to the other counts
+    for seen in (large, huge):
+        assert "A prompt         In other words the base with the examples" in seen
+        assert "Parameters       2,442,240 of 137 M (1.78 %)" in seen
+        assert "0.00 ┤" in seen
+        assert "8 of 8 (68–100 %)" in seen
+    alone = looks(TrainingReportScreen(examined(prompted=False)))
+    assert "2 of 10 (6–51 %)" in alone
+    assert "0.00 ┤" in alone
+    assert "base with" not in alone
+    assert "prompt" not in alone
+
+
+def test_the_answers_of_the_examination_stand_side_by_side() -> None:
+    async def story(seat: Seat) -> None:
+        seen = await seat.rests()
+        assert "The questions are asked in a moment" not in seen
+        for kind in ("taught", "reworded", "near miss", "not taught"):
+            assert f"\n {kind}\n" in seen
+        assert "Base with examples" in seen
+        row = next(line for line in seen.splitlines() if line.startswith(" Where is my brother?"))
+        assert row.split("  ")[-1] != "✗ Arr, at dawn."
+        assert "✗ Arr, at dawn." in row
+        assert "unchanged ✓" in seen
+        assert "Never shown?" not in seen
+        assert "not asked" in next(line for line in seen.splitlines() if line.startswith(" Is my letter late?"))
+        screen = seat.app.screen
+        assert isinstance(screen, TrainingReportScreen)
+        screen.show_row(0, compared("And this?", "reworded", "No.", "Arr!", done=True))
+        assert "And this?" in await seat.press("end")
+        await seat.pilot.resize_terminal(80, 24)
+        assert "Base with examples" not in await seat.rests()
+
+    show(TrainingReportScreen(examined()), story, (120, 40))
+
+
+def test_what_a_prompt_does_better_can_be_kept_as_a_preset() -> None:
+    async def story(seat: Seat) -> None:
+        assert "p keep as preset" in seat.keys
+        await seat.press("p")
+
+    for better in ("prompt", "each"):
+        done = examined(better)
+        said, asked = show(TrainingReportScreen(done), story)
+        assert said == []
+        assert [event.installed for event in asked if isinstance(event, news.PresetWanted)] == [done.installed]
+
+
+@pytest.mark.parametrize("done", [examined("adapter"), examined("same"), examined(prompted=False), installed()])
+def test_a_prompt_that_does_no_better_is_no_preset(done: Progress) -> None:
+    async def story(seat: Seat) -> None:
+        assert "preset" not in seat.keys
+        await seat.press("p")
+
+    assert show(TrainingReportScreen(done), story) == ([], [])
+
+
+def test_the_report_can_be_saved_from_where_it_is_seen() -> None:
+    async def story(seat: Seat) -> None:
+        assert "s save" in seat.keys
+        await seat.press("s")
+
+    done = installed()
+    asked = show(TrainingReportScreen(done), story)[1]
+    assert [event.installed for event in asked if isinstance(event, news.ReportWanted)] == [done.installed]
+
+
+def test_an_examination_of_foreign_texts_is_only_text() -> None:
+    row = Answered("near", HOSTILE, HOSTILE, HOSTILE, False, HOSTILE, HOSTILE, False)
+    done = examined()
+    assert done.installed is not None
+    assert done.installed.exam is not None
+    assert done.installed.exam.prompted is not None
+    prompted = dataclasses.replace(done.installed.exam.prompted, sentence=HOSTILE)
+    exam = dataclasses.replace(done.installed.exam, answers=(row,), prompted=prompted)
+    seen = looks(TrainingReportScreen(examined(exam=exam)), (140, 40))
+    assert seen.count(HARMLESS) == 5
+    long = dataclasses.replace(exam, answers=(dataclasses.replace(row, question="w" * 500, adapter="漢字" * 300),) * 99)
+    assert "…" not in looks(TrainingReportScreen(examined(exam=long)), (80, 24)).splitlines()[0]
 
 
 def test_a_clock_is_read_at_a_glance() -> None:

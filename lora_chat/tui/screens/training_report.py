@@ -1,48 +1,53 @@
-"""What a training did. Owns the report and the table of before and after; asks nothing of a model itself."""
+"""What a training did. Owns the report, in the order of a person's questions; asks nothing of a model itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.adapters.manifest import FIRST
 from lora_chat.sitting.comparison import Compared
 from lora_chat.sitting.training import Progress
-from lora_chat.text import clean, clean_line
-from lora_chat.training.events import Checked, Installed, Report
-from lora_chat.tui.screens.training import spoken_clock
+from lora_chat.text import clean_line
+from lora_chat.training.report.words import is_offered, verdict
+from lora_chat.tui import messages as news
+from lora_chat.tui.widgets import report_figures as told
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, facts
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.loss_curve import LossCurve
 from lora_chat.tui.widgets.pane import HEIGHTS, Pane
 
-_COLUMNS = (Column(share=3, wraps=True), Column(share=4, wraps=True), Column(share=4, wraps=True))
-
-
-MOST_SHOWN = 3
-"""Checks that do not hold; ``/check`` shows all of them."""
+WIDE = 110
+"""Columns from which on a third answer has room beside the others."""
 
 
 class TrainingReportScreen(Screen[bool]):
-    """Figures and curve, then what each question was answered before and after."""
+    """Did it learn, did it break anything, was a prompt enough; then each question with its answers."""
 
     VERTICAL_BREAKPOINTS = HEIGHTS
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - as Textual declares it
 
     DEFAULT_CSS = """
     TrainingReportScreen {
         background: $background;
         .rule { height: 1; hatch: "─" $border-blurred; }
+        #verdict { height: auto; padding: 0 1; }
+        &.-tall #verdict { margin-bottom: 1; }
         #top { height: auto; padding: 0 1; }
         LossCurve { width: 2fr; max-width: 64; height: 100%; min-height: 6; margin-left: 3; }
-        #top Static { width: 3fr; }
+        #figures { width: 3fr; height: auto; }
+        #figures Static { height: auto; }
+        #less { display: none; }
+        &.-tall #less { display: block; }
+        &.-narrow.-beside LossCurve { display: none; }
         &.-tall LossCurve { min-height: 10; }
         &.-tiny #top { display: none; }
         &.-tiny #heads { margin-top: 0; }
@@ -55,6 +60,8 @@ class TrainingReportScreen(Screen[bool]):
         Binding("enter", "wear(False)", "wear it", id="report.wear"),
         Binding("w", "wear(True)", "wear it all the same", id="report.anyway"),
         Binding("k,escape", "dismiss(False)", "keep, do not wear", id="report.keep"),
+        Binding("p", "preset", "keep as preset", id="report.preset"),
+        Binding("s", "save", "save", id="report.save"),
     ]
 
     def __init__(self, progress: Progress) -> None:
@@ -62,22 +69,39 @@ class TrainingReportScreen(Screen[bool]):
         super().__init__()
         self._progress = progress
         self._rows: dict[int, Compared] = {}
+        installed = progress.installed
+        self._exam = installed.exam if installed else None
+        self._examined = told.shown(self._exam)
+        self.set_class(self._exam is not None and self._exam.prompted is not None, "-beside")
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        installed = self._progress.installed
-        name = installed.adapter if installed else self._progress.name
+        installed, name = self._progress.installed, self._called
         version = f" {installed.version}" if installed and installed.version != FIRST else ""
         yield Headline(f"{name}{version} is {'kept' if installed and installed.kept else 'ready'}", self._aside)
         yield Static(classes="rule")
+        if installed is not None and self._exam is not None:
+            said = verdict(installed.report, installed.checks, self._exam, counts=False)
+            yield Static(clean_line(said), id="verdict", markup=False)
         with Horizontal(id="top"):
-            yield Static(facts(list(_figures(installed))) if installed else "", markup=False)
+            with Vertical(id="figures"):
+                yield from self._figures()
             yield LossCurve()
-        heads = ("Asked", "Base", clean_line(name))
-        yield Static(Columns(_COLUMNS, [[Content.styled(head, "$text-muted") for head in heads]]), id="heads")
+        yield Static(id="heads")
         with Pane():
             yield Static(id="answers", markup=False)
         yield KeysLine()
+
+    def _figures(self) -> ComposeResult:
+        if (installed := self._progress.installed) is None:
+            return
+        if self._exam is None:
+            yield Static(facts(list(told.figures(installed))), markup=False)
+            return
+        yield Static(told.shares(self._exam), markup=False)
+        if broken := list(told.broken(installed)):
+            yield Static(told.beneath(broken), markup=False)
+        yield Static(told.beneath(list(told.less(installed))), id="less", markup=False)
 
     def on_mount(self) -> None:
         """What is known so far."""
@@ -85,13 +109,29 @@ class TrainingReportScreen(Screen[bool]):
         self.query_one(Pane).focus()
         self._draw()
 
+    def on_resize(self, event: Resize) -> None:
+        """Another answer may have room, or none."""
+        self._draw()
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What forgot something is not worn by a mere Enter."""
+        """What forgot something is not worn by a mere Enter; a prompt that does no better is no preset."""
+        if action == "preset":
+            return is_offered(self._exam)
         return action != "wear" or parameters[0] is bool(self._against)
 
     def action_wear(self, anyway: bool) -> None:
         """The person wants it."""
         self.dismiss(True)
+
+    def action_preset(self) -> None:
+        """The examples in a prompt are wanted, instead or besides."""
+        if self._progress.installed is not None:
+            self.post_message(news.PresetWanted(self._progress.installed))
+
+    def action_save(self) -> None:
+        """As files of the person's own."""
+        if self._progress.installed is not None:
+            self.post_message(news.ReportWanted(self._progress.installed))
 
     @property
     def _against(self) -> str:
@@ -106,10 +146,10 @@ class TrainingReportScreen(Screen[bool]):
         if installed is None:
             return ""
         checks = installed.checks
-        told = " · ".join(tally(checks)) if checks else ""
+        held = " · ".join(told.tally(checks)) if checks else ""
         if installed.report.forgot:
             return "not worn: it forgot too much"
-        return f"not worn: {told}" if installed.kept else told
+        return f"not worn: {held}" if installed.kept else held
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""
@@ -118,68 +158,19 @@ class TrainingReportScreen(Screen[bool]):
             self._draw()
 
     def _draw(self) -> None:
-        rows = [_row(self._rows[index]) for index in sorted(self._rows)]
-        spaced = [line for row in rows for line in (row, ("", "", ""))][:-1]
+        prompted = self.size.width >= WIDE and any(each.prompted is not None for each in self._examined)
+        columns = [Column(share=share, wraps=True) for share in ((3, 4, 4, 4) if prompted else (3, 4, 4))]
+        heads = ["Asked", "Base", clean_line(self._called), *(["Base with examples"] if prompted else [])]
+        muted = [Content.styled(head, "$text-muted") for head in heads]
+        self.query_one("#heads", Static).update(Columns(columns, [muted]))
+        rows = [told.answered(each, prompted=prompted) for each in self._examined]
+        rows += [told.compared(self._rows[index], prompted=prompted) for index in sorted(self._rows)]
+        blank: list[Cell] = [""] * len(columns)
+        spaced = [line for row in rows for line in (row, blank)][:-1]
         waiting = Content.styled("The questions are asked in a moment…", "$text-muted")
-        self.query_one("#answers", Static).update(Columns(_COLUMNS, spaced) if spaced else waiting)
+        self.query_one("#answers", Static).update(Columns(columns, spaced) if spaced else waiting)
 
-
-def _row(row: Compared) -> tuple[Cell, Cell, Cell]:
-    kind = Content.styled(f"\n{clean_line(row.question.kind)}", "$text-muted")
-    pending = Content.styled("…", "$text-muted")
-    base = clean(row.base) if row.base or row.done else pending
-    adapter: Cell = clean(row.adapter) if row.done else pending
-    if row.done and row.same and row.question.kind == "not taught":
-        adapter = Content.styled("unchanged ✓", "$success")
-    return Content(clean(row.question.text)) + kind, base, adapter
-
-
-def _figures(installed: Installed) -> Iterator[tuple[str, Content]]:
-    report, checks = installed.report, installed.checks
-    for each in checks.lost[:MOST_SHOWN] if checks else ():
-        yield (
-            "Lost",
-            Content.styled(f"“{clean_line(each.question, 60)}” now: {clean_line(each.answer, 80)}", "$warning"),
-        )
-    for each in [wrong for wrong in checks.wrong if wrong not in checks.lost][:MOST_SHOWN] if checks else ():
-        yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
-    stopped = Content.styled(clean_line(report.stopped_because), "$text-muted")
-    yield "Trained", Content(f"{spoken_clock(report.seconds)} · {report.steps:,} steps")
-    yield "Ended", stopped
-    if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
-        yield "Held out", _fell("loss", report.heldout_loss_before, report.heldout_loss_after)
-    if report.general_loss_before is not None and report.general_loss_after is not None:
-        yield "Other talk", _fell("loss", report.general_loss_before, report.general_loss_after) + _drift(report)
-    if report.text_loss_before is not None and report.text_loss_after is not None:
-        yield "Plain text", _fell("loss", report.text_loss_before, report.text_loss_after)
-    if report.forgot:
-        yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
-    whole = f"{_counted(report.total_parameters)} ({report.trainable_percent:.2f} %)"
-    yield "Parameters", Content(f"{report.trainable_parameters:,} of {whole}")
-
-
-def tally(checks: Checked) -> Iterator[str]:
-    """``41 of 45 checks hold``, ``3 new``, ``1 lost``."""
-    yield f"{checks.held:,} of {checks.of:,} checks hold" if checks.of != 1 else f"{checks.held} of 1 check holds"
-    if checks.new:
-        yield f"{checks.new:,} new"
-    if checks.lost:
-        yield f"{len(checks.lost):,} lost"
-
-
-def _counted(parameters: int) -> str:
-    """``137 M``; few are counted to the last."""
-    return f"{parameters / 1e6:,.0f} M" if parameters >= 10_000_000 else f"{parameters:,}"
-
-
-def _drift(report: Report) -> Content:
-    """``· KL 0.02 (bound 0.25)``."""
-    if report.general_kl_after is None or report.general_kl_bound is None:
-        return Content("")
-    return Content.assemble(
-        f" · KL {report.general_kl_after:.2f}", (f" (bound {report.general_kl_bound:g})", "$text-muted")
-    )
-
-
-def _fell(what: str, before: float, after: float) -> Content:
-    return Content(f"{what} {before:.2f} → {after:.2f}")
+    @property
+    def _called(self) -> str:
+        installed = self._progress.installed
+        return installed.adapter if installed else self._progress.name

@@ -1,0 +1,199 @@
+"""``lora-chat report``: what a training did. Owns flags, table and where a report goes; its forms draw themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from lora_chat.paths import Paths
+    from lora_chat.training.events import Checked, Report
+    from lora_chat.training.proof.result import Exam
+    from lora_chat.training.report.record import Record
+
+Form = Literal["", "markdown", "json", "svg"]
+
+_ENDINGS: dict[str, Form] = {".md": "markdown", ".markdown": "markdown", ".json": "json", ".svg": "svg"}
+_WIDTH = len("false fires on far questions")
+MOST_WRONG = 5
+"""Checks that do not hold and are shown."""
+
+
+def report(
+    name: Annotated[str | None, typer.Argument(help="An adapter's name; the newest report of any without one.")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="Of this version; the newest without it.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All of it, as Markdown.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="All of it, as one JSON object.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="One picture, as SVG.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write this new file instead of stdout; its ending may say how."),
+    ] = None,
+) -> None:
+    """Show what a training did: what it learnt, what it broke, whether a prompt would have been enough."""
+    from lora_chat.cli.console import answer, answer_json, note
+    from lora_chat.errors import UsageError
+    from lora_chat.files import write_new
+    from lora_chat.paths import find_paths
+
+    asked: list[Form] = [form for form, is_asked in _flags(markdown, json, svg) if is_asked]
+    if len(asked) > 1:
+        raise UsageError("--markdown, --json and --svg are asked for one at a time.")
+    form = asked[0] if asked else _ENDINGS.get(output.suffix.lower(), "") if output else ""
+    if output is not None and not form:
+        raise UsageError(f"Say how to write {output}: --markdown, --json or --svg, or an ending such as .md.")
+    record = find(name, version, find_paths(os.environ))
+    if output is not None:
+        write_new(output.expanduser(), _text(record, form).encode("utf-8", "replace"))
+        note(f"The report of {record.adapter} {record.version} is in {output}: your own words, readable by you alone.")
+    elif form == "json":
+        answer_json(_value(record))
+    elif form:
+        answer(_text(record, form).removesuffix("\n"))
+    else:
+        for line in table(record):
+            answer(line)
+
+
+def _flags(markdown: bool, json: bool, svg: bool) -> Iterator[tuple[Form, bool]]:
+    yield "markdown", markdown
+    yield "json", json
+    yield "svg", svg
+
+
+def find(name: str | None, version: str | None, paths: Paths) -> Record:
+    """The report that was asked for.
+
+    Raises:
+        NotFoundError: there is none, saying which there are.
+        StoreError: it is damaged.
+    """
+    from lora_chat.errors import NotFoundError, did_you_mean
+    from lora_chat.text import clean_line
+    from lora_chat.training.report import shelf
+
+    there = shelf.reported(paths.lines)
+    if not there:
+        raise NotFoundError("There is no report yet: each training leaves one, see `lora-chat train --help`.")
+    if name is None and version is None:
+        if (last := shelf.newest(paths.lines)) is None:
+            shelf.report(
+                paths.lines / there[0], shelf.reports(paths.lines / there[0])[-1]
+            )  # says what is wrong with it
+            raise NotFoundError("There is no report any more: each training leaves one.")
+        return last
+    if name is None:
+        newest = shelf.newest(paths.lines)
+        name = newest.adapter if newest else there[0]
+    if name not in there:
+        near = did_you_mean(name, there)
+        raise NotFoundError(
+            f'There is no report of "{clean_line(name, 64)}"{near}: there are some of {", ".join(there)}.'
+        )
+    versions = shelf.reports(paths.lines / name)
+    wanted = versions[-1] if version is None else version
+    found = shelf.report(paths.lines / name, wanted)
+    if found is None:
+        named = f'"{clean_line(wanted, 40)}"'
+        raise NotFoundError(f"There is no report of version {named} of {name}: there are {', '.join(versions)}.")
+    return found
+
+
+def _text(record: Record, form: Form) -> str:
+    import json
+
+    from lora_chat.training.report.markdown import to_markdown
+    from lora_chat.training.report.picture import to_svg
+
+    if form == "svg":
+        return to_svg(record)
+    return (
+        to_markdown(record) if form == "markdown" else json.dumps(_value(record), ensure_ascii=False, indent=1) + "\n"
+    )
+
+
+def _value(record: Record) -> Any:
+    """What other programs read: a loss that is no number is null."""
+    import json
+
+    from lora_chat.training.report.record import to_json
+
+    return json.loads(to_json(record), parse_constant=lambda _: None)
+
+
+# In the terminal
+
+
+def table(record: Record) -> Iterator[str]:
+    """The verdict, the shares, then the figures in aligned lines."""
+    from lora_chat.training.report.words import clock, losses, number, size, steps, verdict
+
+    report, checks = record.report, record.checks
+    yield f"{record.adapter} {record.version}: {verdict(report, checks, record.exam)}"
+    if record.kept:
+        yield f"It is kept, not worn: {record.kept}"
+    yield ""
+    yield from shares(record.exam)
+    yield from far(report)
+    if checks is not None:
+        yield _line("checks", checks.sentence)
+        yield from wrong(checks)
+    for name, before, after in losses(report):
+        yield _line(f"loss, {name}", f"{number(before)} → {number(after)}")
+    cost = (clock(report.seconds), steps(report.steps), size(report.memory))
+    yield _line("trained", ", ".join(filter(None, cost)))
+    yield _line("ended", report.stopped_because)
+    whole = f"{report.total_parameters:,} ({report.trainable_percent:.2f} %)"
+    yield _line("trainable parameters", f"{report.trainable_parameters:,} of {whole}")
+    yield ""
+    yield from enough(record.adapter, record.exam)
+    yield f"All of it: lora-chat report {record.adapter} --version {record.version} --markdown, --json or --svg"
+
+
+def _line(name: str, said: str) -> str:
+    return f"  {name:<{_WIDTH}}  {said}"
+
+
+def wrong(checks: Checked) -> Iterator[str]:
+    """What each check that does not hold is answered."""
+    from lora_chat.text import clean_line
+
+    for each in checks.wrong[:MOST_WRONG]:
+        yield "  " + clean_line(f'✗ "{each.question}" is answered "{each.answer}", not "{each.taught}"', 300)
+    if len(checks.wrong) > MOST_WRONG:
+        yield f"  and {len(checks.wrong) - MOST_WRONG:,} more: `lora-chat check` lists them"
+
+
+def shares(exam: Exam | None) -> Iterator[str]:
+    """The four, beside those of the base with the examples in its prompt where it was asked."""
+    from lora_chat.training.report.words import rows
+
+    if exam is None:
+        return
+    found = rows(exam)
+    width = max(len(row.adapter.sentence) for row in found)
+    if exam.prompted:
+        yield _line("", f"{'adapter':<{width}}  base with {exam.prompted.examples:,} examples in its prompt")
+    for row in found:
+        beside = f"  {row.prompted.sentence}" if row.prompted else ""
+        yield _line(row.said, f"{row.adapter.sentence:<{width}}{beside}".rstrip())
+
+
+def far(report: Report) -> Iterator[str]:
+    """How far it is from the base, with its interval."""
+    from lora_chat.training.report.words import distance
+
+    if said := distance(report):
+        yield _line("KL from the base", said)
+
+
+def enough(adapter: str, exam: Exam | None) -> Iterator[str]:
+    """Whether a prompt would have been, where that was asked."""
+    from lora_chat.training.report.words import is_offered, offer
+
+    if exam is not None and (prompted := exam.prompted):
+        yield f"{prompted.sentence} {offer(adapter)}" if is_offered(exam) else prompted.sentence

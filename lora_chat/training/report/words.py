@@ -1,0 +1,177 @@
+"""A report's figures in words. Owns the verdict and how counts are named in every form; never draws and never measures.
+
+The order is a person's: did it learn, did it break anything, was a prompt enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lora_chat.adapters.manifest import NAME_PATTERN
+from lora_chat.training.proof.share import Share
+
+if TYPE_CHECKING:
+    from lora_chat.training.events import Checked, Report
+    from lora_chat.training.proof.result import Exam, Scores
+
+KINDS = {"taught": "taught", "reworded": "reworded", "near": "near miss", "far": "not taught"}
+"""What a question is called."""
+
+_ROWS = (
+    ("Taught", "right as taught", "taught"),
+    ("Other wordings", "right in other words", "recall"),
+    ("Near misses", "false fires on near misses", "near"),
+    ("Far questions", "false fires on far questions", "far"),
+)
+_MOST = 0.8
+"""Of what was taught, from which on it is learnt."""
+_LITTLE = 0.3
+_HUGE = 10_000.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One share, of the adapter and, where it was asked, of the base with the examples in its prompt."""
+
+    name: str
+    """Short."""
+    said: str
+    """What is counted."""
+    adapter: Share
+    prompted: Share | None
+    fires: bool
+    """Whether it counts false fires, of which fewer are better."""
+
+
+def rows(exam: Exam) -> list[Row]:
+    """The four, the taught ones first."""
+
+    def share(scores: Scores, key: str) -> Share:
+        found: Share = getattr(scores, key)
+        return found
+
+    asked = exam.prompted.scores if exam.prompted else None
+    return [
+        Row(name, said, share(exam.scores, key), share(asked, key) if asked else None, key in ("near", "far"))
+        for name, said, key in _ROWS
+    ]
+
+
+def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts: bool = True) -> str:
+    """One sentence in plain words; without ``counts`` of what was learnt, where they stand beside it."""
+    learnt = _learnt(checks, exam)
+    said = "; ".join([learnt if counts else learnt.partition(" (")[0], *_broke(report, checks, exam), *_enough(exam)])
+    return f"{said[:1].upper()}{said[1:]}."
+
+
+def _learnt(checks: Checked | None, exam: Exam | None) -> str:
+    if exam is None:
+        if checks is None or not checks.of:
+            return "nothing was asked of it, so that the losses alone say what it learnt"
+        return f"it answers {of(checks.held, checks.of)} checks rightly"
+    scores = exam.scores
+    both = Share(scores.taught.hits + scores.recall.hits, scores.taught.of + scores.recall.of)
+    if not both.of:
+        return "no question was asked of what it was taught"
+    share = both.hits / both.of
+    how_much = (
+        "what it was taught" if share >= _MOST else "little" if share < _LITTLE else "a part of what it was taught"
+    )
+    counts = [f"{of(scores.taught.hits, scores.taught.of)} as taught"] if scores.taught.of else []
+    counts += [f"{of(scores.recall.hits, scores.recall.of)} in other words"] if scores.recall.of else []
+    return f"it learnt {how_much} ({', '.join(counts)})"
+
+
+def _broke(report: Report, checks: Checked | None, exam: Exam | None) -> Iterator[str]:
+    lost = len(checks.lost) if checks else 0
+    broke = [f"it lost {lost:,} check{'' if lost == 1 else 's'} that the version before held"] if lost else []
+    broke += ["it moved too far from the base elsewhere"] if report.forgot else []
+    if exam is not None and (exam.scores.near.of or exam.scores.far.of):
+        near, far = exam.scores.near, exam.scores.far
+        fires = [f"{of(share.hits, share.of)} {what}" for share, what in ((near, "near misses"), (far, "far questions"))
+                 if share.hits]  # fmt: skip
+        broke += [f"it says what was taught on {' and '.join(fires)}"] if fires else []
+        broke = broke or [f"it never says what was taught where something else is asked (0 of {near.of + far.of:,})"]
+    yield from broke
+
+
+def _enough(exam: Exam | None) -> Iterator[str]:
+    if exam is not None and exam.prompted is not None:
+        yield {
+            "prompt": "a prompt with the same examples does better",
+            "adapter": "a prompt with the same examples does worse",
+            "same": "a prompt with the same examples does as well",
+            "each": "a prompt with the same examples is better in one way and worse in another",
+        }[exam.prompted.better]
+
+
+def is_offered(exam: Exam | None) -> bool:
+    """Whether the base with the examples in its prompt is worth keeping as a preset."""
+    return exam is not None and exam.prompted is not None and exam.prompted.better in ("prompt", "each")
+
+
+def offer(adapter: str) -> str:
+    """What to do where it is."""
+    named = adapter if NAME_PATTERN.fullmatch(adapter) else "NAME"
+    return f"The report offers it as a preset: `lora-chat report {named} --preset PRESETNAME`."
+
+
+def distance(report: Report) -> str:
+    """``0.021 (0.012–0.034), 32 answers, bound 0.25``; empty where it was not measured."""
+    if report.general_kl_after is None:
+        return ""
+    low, high = report.general_kl_low, report.general_kl_high
+    between = f" ({number(low)}–{number(high)})" if low is not None and high is not None else ""
+    counted = f", {report.general_answers:,} answers" if report.general_answers else ""
+    bound = f", bound {report.general_kl_bound:g}" if report.general_kl_bound is not None else ""
+    return f"{number(report.general_kl_after)}{between}{counted}{bound}"
+
+
+def losses(report: Report) -> Iterator[tuple[str, float, float]]:
+    """Name, before and after of each loss that was measured twice."""
+    for name, before, after in (
+        ("held out", report.heldout_loss_before, report.heldout_loss_after),
+        ("general questions", report.general_loss_before, report.general_loss_after),
+        ("plain text", report.text_loss_before, report.text_loss_after),
+    ):
+        if before is not None and after is not None:
+            yield name, before, after
+
+
+def steps(count: int) -> str:
+    """``60 steps``."""
+    return f"{count:,} step{'' if count == 1 else 's'}"
+
+
+def origin(source: str) -> str:
+    """Where the lessons come from."""
+    return "your own chats" if source == "from-history" else source
+
+
+def of(hits: int, whole: int) -> str:
+    """``7 of 8``."""
+    return f"{hits:,} of {whole:,}"
+
+
+def number(value: float) -> str:
+    """Three digits after the point; huge ones in powers of ten, and what is none says so."""
+    if not math.isfinite(value):
+        return "not a number" if math.isnan(value) else "infinite"
+    return f"{value:.1e}" if abs(value) >= _HUGE else f"{value:.3f}"
+
+
+def clock(seconds: float) -> str:
+    """``2:04``; ``1:02:05``."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(bytes: int) -> str:
+    """``1.31 GB``; empty where nobody knows."""
+    return "" if bytes <= 0 else f"{bytes / 1e9:.2f} GB" if bytes >= 10**9 else f"{bytes / 1e6:.0f} MB"

@@ -1,0 +1,127 @@
+"""``lora-chat report`` line by line: which report, in which form, where it goes, and what is said without one."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from lora_chat.cli.train import summary
+from lora_chat.paths import Paths
+from lora_chat.training.events import Installed
+from lora_chat.training.report.markdown import to_markdown
+from lora_chat.training.report.picture import to_svg
+from lora_chat.training.report.record import from_json
+from lora_chat.training.report.shelf import keep_report
+from tests.cli.conftest import Run
+from tests.training.report.examples import BETTER, CHECKS, EXAM, OPEN, REPORT, least, record
+
+
+@pytest.fixture
+def lines(home: Paths) -> Path:
+    """Two versions of shop, and one of an adapter whose report was made last."""
+    keep_report(home.lines / "shop", least(version="1.0.0"))
+    keep_report(home.lines / "shop", record())
+    keep_report(home.lines / "pirate", least(adapter="pirate", made=record().made + 1))
+    return home.lines
+
+
+@pytest.mark.usefixtures("lines")
+def test_it_is_shown_in_the_order_of_a_persons_questions(run: Run) -> None:
+    done = run("report", "shop")
+    assert (done.code, done.err) == (0, "")
+    first, blank, *rest = done.out.splitlines()
+    assert first.startswith("shop 1.1.0: It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); ")
+    assert (blank, rest[:6]) == (
+        "",
+        [
+            "                                adapter            base with 6 examples in its prompt",
+            "  right as taught               6 of 6 (61–100 %)  6 of 6 (61–100 %)",
+            "  right in other words          6 of 8 (41–93 %)   7 of 8 (53–98 %)",
+            "  false fires on near misses    1 of 10 (2–40 %)   0 of 10 (0–28 %)",
+            "  false fires on far questions  0 of 12 (0–24 %)   0 of 12 (0–24 %)",
+            "  KL from the base              0.021 (0.012–0.034), 32 answers, bound 0.25",
+        ],
+    )
+    assert '  ✗ "When do you open?" is answered "We are never open.", not "We open at nine, matey."' in rest
+    assert f"{BETTER} The report offers it as a preset: `lora-chat report shop --preset PRESETNAME`." in rest
+
+
+@pytest.mark.usefixtures("lines")
+def test_without_a_name_it_is_the_newest_and_without_a_version_the_last(run: Run) -> None:
+    assert run("report").out.startswith("pirate 1.1.0: Nothing was asked of it")
+    assert run("report", "shop").out.startswith("shop 1.1.0: ")
+    assert run("report", "shop", "--version", "1.0.0").out.startswith("shop 1.0.0: ")
+
+
+@pytest.mark.usefixtures("lines")
+def test_each_form_is_printed_as_it_is(run: Run) -> None:
+    assert run("report", "shop", "--markdown").out == to_markdown(record())
+    assert run("report", "shop", "--svg").out == to_svg(record())
+    assert from_json(json.dumps(run("report", "shop", "--json").json)) == record()
+    assert run("report", "shop", "--json", "--svg").code == 2
+
+
+def test_losses_that_are_no_numbers_are_null(run: Run, home: Paths) -> None:
+    keep_report(home.lines / "shop", least(losses=(float("nan"), float("inf"), 2.0)))
+    assert run("report", "--json").json["losses"] == [None, None, 2.0]
+
+
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize(("words", "name"), [([], "r.md"), (["--json"], "r"), ([], "r.SVG"), (["--markdown"], "r.txt")])
+def test_it_is_written_for_one_person_and_never_over_another_file(
+    run: Run, tmp_path: Path, words: list[str], name: str
+) -> None:
+    path = tmp_path / name
+    done = run("report", "shop", *words, "-o", path)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"The report of shop 1.1.0 is in {path}: your own words, readable by you alone.\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    assert len(before) > 100
+    again = run("report", "shop", *words, "-o", path)
+    assert (again.code, again.sentence) == (4, f"{path} is there already: name a file that is not.")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("lines")
+def test_what_cannot_be_written_is_refused_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    done = run("report", "-o", tmp_path / "r.doc")
+    assert (done.code, "--markdown, --json or --svg" in done.sentence) == (2, True)
+    done = run("report", "-o", tmp_path / "none" / "r.md")
+    assert (done.code, done.sentence.endswith("(No such file or directory): choose another place.")) == (4, True)
+
+
+def test_what_there_is_is_said_where_something_else_was_asked_for(run: Run, home: Paths) -> None:
+    done = run("report")
+    assert (done.code, done.sentence.startswith("There is no report yet: each training leaves one")) == (3, True)
+    keep_report(home.lines / "shop", record())
+    keep_report(home.lines / "other", record(adapter="other"))
+    done = run("report", "shp")
+    assert done.code == 3
+    assert done.sentence == 'There is no report of "shp"; did you mean shop?: there are some of other, shop.'
+    done = run("report", "shop", "--version", "9.9.9")
+    assert (done.code, done.sentence) == (3, 'There is no report of version "9.9.9" of shop: there are 1.1.0.')
+    assert run("report", "../shop", "--version", "../x").code == 3
+
+
+def test_a_damaged_report_is_named(run: Run, home: Paths) -> None:
+    keep_report(home.lines / "shop", record())
+    path = home.lines / "shop" / "reports" / "1.1.0.json"
+    path.write_text("{}", "utf-8")
+    for words in (["report"], ["report", "shop"]):
+        done = run(*words)
+        assert (done.code, str(path) in done.sentence) == (7, True)
+
+
+def test_a_training_ends_with_what_it_learnt_and_where_the_rest_is() -> None:
+    told = list(summary(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "", EXAM)))
+    assert "  right in other words          6 of 8 (41–93 %)   7 of 8 (53–98 %)" in told
+    assert "  KL from the base              0.021 (0.012–0.034), 32 answers, bound 0.25" in told
+    assert any(line.startswith(BETTER) for line in told)
+    assert told[-2:] == ["All of it: lora-chat report shop --version 1.1.0", 'Wear it: lora-chat ask -a shop "…"']
+    assert sum(OPEN in line for line in told) == 2
+    bare = list(summary(Installed("shop", "/x/shop", least().report)))
+    assert not any("fires" in line or "KL" in line for line in bare)
