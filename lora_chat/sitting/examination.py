@@ -38,7 +38,7 @@ def examine_again(
 ) -> Generator[float, None, Record]:
     """Ask all that an examination has, and keep it in the report; yields the part that is done.
 
-    What was asked until ``cancel`` counts.
+    What was asked until ``cancel`` counts, where the report does not know more already.
 
     Raises:
         NotFoundError: as ``kept_report``, or its checks are gone.
@@ -49,7 +49,7 @@ def examine_again(
     exam = yield from examined(line, adapter, adapter.version, answering(engine, cancel), seconds, ended=cancel.is_set)
     if exam is None:
         raise NotFoundError(f"{adapter.name} {adapter.version} has no checks that it could be examined on.")
-    if exam.answers:
+    if len(exam.answers) >= len(record.exam.answers if record.exam else ()):  # stopped early it may know less
         record = replace(record, exam=exam)
         keep_report(line.folder, record)
     return record
