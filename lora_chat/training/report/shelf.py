@@ -51,7 +51,7 @@ def keep_report(line: Path, record: Record) -> None:
 
 
 def report(line: Path, version: str) -> Record | None:
-    """What is kept of ``version``; None where nothing is.
+    """What is kept of ``version``, under the name its line has now; None where nothing is.
 
     Raises:
         StoreError: it is damaged or cannot be read, naming the file.
@@ -61,7 +61,7 @@ def report(line: Path, version: str) -> Record | None:
     if (path := _path(line, version)) is None:
         return None
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return replace(from_json(path.read_text(encoding="utf-8")), adapter=line.name)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

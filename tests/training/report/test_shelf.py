@@ -135,5 +135,8 @@ def test_a_removed_adapter_takes_its_reports_along(home: Paths) -> None:
     keep_report(Line.of("shop", home).folder, record())
     removal.remove("shop", home)
     assert reported(home.lines) == []
+    (home.adapters / "shop").mkdir()  # its name is taken meanwhile
     removal.restore("shop", home)
-    assert reported(home.lines) == ["shop"]
+    assert reported(home.lines) == ["shop-2"]
+    found = report(home.lines / "shop-2", "1.1.0")
+    assert (found and found.adapter) == "shop-2"
