@@ -1,7 +1,7 @@
 """What a small base can and cannot learn from twenty corrections: seven kinds of them, each trained and asked.
 
     python benchmarks/kinds.py [--only "fact,many facts,manner,form,sorting,sum,unlearn"] [--runs 1] [--out kinds.json]
-                               [--set max_steps=2]
+                               [--set max_steps=2] [--sample 2]
 
 fact        five invented facts in four wordings each; asked in others.
 many facts  twenty invented facts in one wording each; each asked in one other: how many fit.
@@ -67,7 +67,8 @@ def learn(bench: Bench, kind: str) -> dict[str, Any]:
 
 def exam(bench: Bench, kind: str, adapter: str = "", before: Rows | None = None) -> dict[str, Any]:
     """Everything that ``kind`` asks, with ``adapter`` on or none, and perhaps with examples before: counts, answers."""
-    sets = {"taught": lessons(kind), **questions(kind)}
+    every = {"taught": lessons(kind), **questions(kind)}
+    sets = {name: rows[: bench.options.sample or None] for name, rows in every.items()}
     path = bench.work / "kind-asked.jsonl"
     prompts = [row["prompt"] for rows in sets.values() for row in rows]
     lines = [json.dumps({"messages": examples_before(before or [], prompt)}) for prompt in prompts]
@@ -127,10 +128,11 @@ def main() -> None:
     """Measure, print, write."""
     parser = make_parser(__doc__, only=",".join(KINDS), runs=1, each="seeds, each a row of its own")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of `train`, for trying it")
+    parser.add_argument("--sample", type=int, default=0, help="the first so many prompts of each set, for trying it")
     options = parse(parser, learn_peers)
     if unknown := set(options.only.split(",")) - set(PARTS):
         raise SystemExit(f"--only: there is no kind {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}.")
-    measure(__file__, options, PARTS, table, set=options.set)
+    measure(__file__, options, PARTS, table, set=options.set, sample=options.sample)
 
 
 if __name__ == "__main__":
