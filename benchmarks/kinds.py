@@ -10,8 +10,8 @@ form        a JSON object of two fixed keys, whatever the question; new question
             it says.
 sorting     one of three labels for a message; new messages. "one label always" is what needs no learning.
 sum         a price with 25 % tax; new prices.
-unlearn     five beliefs of the base replaced, in four wordings each; asked in others. "neighbours" are five questions
-            nearby whose answers must have stayed right.
+unlearn     five capitals that the base knows replaced, in four wordings each; asked in others. "neighbours" are five
+            other capitals that it knows, and which must have stayed right.
 
 Each kind is learnt by `lora-chat train` in the default recipe, and everything is asked by `lora-chat ask --batch`,
 greedily: the twenty prompts themselves ("said as taught": letter by letter) and the new ones ("right when new"), with
