@@ -59,6 +59,13 @@ class Preset:
         """The examples as what was said; without the system prompt."""
         return turns_of(self.examples)
 
+    @property
+    def holds(self) -> str:
+        """Such as ``a system prompt and 14 examples``."""
+        count = len(self.examples)
+        examples = f"{count:,} example{'' if count == 1 else 's'}" if count else ""
+        return " and ".join(part for part in ("a system prompt" if self.system else "", examples) if part)
+
 
 def turns_of(examples: tuple[tuple[str, str], ...]) -> tuple[Turn, ...]:
     """Examples as what was said: the person's, the answer, the person's, …"""
@@ -126,7 +133,7 @@ def read_preset(name: str, paths: Paths) -> Preset:
         NotFoundError: there is none, naming the nearest.
         RefusedError: its file is damaged, too large, or holds what no preset has.
     """
-    return _read(_file_of(name, paths))
+    return _read(preset_file(name, paths))
 
 
 def preset_names(paths: Paths) -> list[str]:
@@ -158,7 +165,7 @@ def remove_preset(name: str, paths: Paths) -> None:
         NotFoundError: there is none, naming the nearest.
         RefusedError: the disk refuses.
     """
-    path = _file_of(name, paths)
+    path = preset_file(name, paths)
     try:
         path.unlink()
         sync_folder(path.parent)
@@ -166,7 +173,12 @@ def remove_preset(name: str, paths: Paths) -> None:
         raise RefusedError(f"Cannot delete {path} ({error.strerror}): correct the folder's permissions.") from error
 
 
-def _file_of(name: str, paths: Paths) -> Path:
+def preset_file(name: str, paths: Paths) -> Path:
+    """Where the preset of that name lies, broken or not.
+
+    Raises:
+        NotFoundError: there is none, naming the nearest.
+    """
     known = preset_names(paths)
     if name not in known:
         near = did_you_mean(name, known)

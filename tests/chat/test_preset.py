@@ -226,6 +226,14 @@ def test_dots_in_texts_and_comments_and_inline_tables_are_fine(home: Paths) -> N
     assert found.name == "shop"
 
 
+def test_the_documented_file_is_one_and_its_limits_are_the_codes(home: Paths) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "window.md").read_text("utf-8").split("## Presets")[1]
+    written(home, page.split("```toml\n")[1].split("```")[0])
+    found = read_preset("shop", home)
+    assert (found.system, found.examples) == ("You sell shoes.", (("Where are you?", "At 12 Harbour Street."),))
+    assert f"at most {LARGEST:,} bytes and {MOST:,} examples" in page
+
+
 def test_foreign_text_is_made_harmless(home: Paths) -> None:
     written(home, 'system = "a\\u001b[31mb\\u202e"\ndescription = "x\\ny\\u0007"\n')
     found = read_preset("shop", home)
