@@ -32,6 +32,8 @@ class Paths:
     """One folder for each training job."""
     lines: Path
     """One folder for each adapter that was trained here: what its versions were taught, and the earlier ones."""
+    presets: Path
+    """One file for each preset: a system prompt and examples that a conversation can begin with."""
     logs: Path
     """Engine logs; never message text."""
     bundled_adapters: Path
@@ -59,6 +61,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
             models=root / "models",
             training=root / "training",
             lines=root / "lines",
+            presets=root / "presets",
             logs=root / "logs",
             **shipped,
         )
@@ -74,6 +77,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
         models=dirs.user_cache_path / "models",
         training=data / "training",
         lines=data / "lines",
+        presets=data / "presets",
         logs=dirs.user_log_path,
         **shipped,
     )

@@ -18,7 +18,8 @@ from typing import Any
 from lora_chat.adapters.mixture import Share, written
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.context import Context, fit, start_of
-from lora_chat.chat.conversation import Conversation, Message, Role, Status
+from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.preset import turns_of
 from lora_chat.chat.rows import AnswerFields
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
@@ -284,6 +285,12 @@ class Session:
         own = conversation.system if conversation else ""
         return own or (wearing.system_prompt if wearing else "") or self.config.system
 
+    def opening(self, conversation: Conversation | None, wearing: Wearing | None) -> tuple[Turn, ...]:
+        """What each prompt begins with: the system prompt that holds, then the examples of the preset, if any."""
+        system = self.system(conversation, wearing)
+        examples = turns_of(conversation.examples) if conversation else ()
+        return (Turn(Role.SYSTEM, system), *examples) if system else examples
+
     def prefill(
         self,
         conversation: Conversation | None,
@@ -318,8 +325,9 @@ class Session:
     def _fit(
         self, branch: list[Message], conversation: Conversation | None, wearing: Wearing | None, sampling: Sampling
     ) -> Context:
-        system = self.system(conversation, wearing)
-        return fit(branch, system, self.base, self.window, sampling.max_tokens, self.engine.count_tokens)
+        opening, preset = self.opening(conversation, wearing), conversation.preset if conversation else ""
+        count, longest = self.engine.count_tokens, sampling.max_tokens
+        return fit(branch, opening, self.base, self.window, longest, count, preset)
 
 
 def _cleaned(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

@@ -23,8 +23,8 @@ LAYERS = [
     "training",
     "decoder",
     "models",
-    "adapters",
     "chat",
+    "adapters",
 ]
 """From the top; a module may import from its own layer and from below."""
 

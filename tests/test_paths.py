@@ -33,7 +33,9 @@ def test_a_home_holds_everything_and_finding_it_makes_nothing(tmp_path: Path) ->
     assert ours == {
         "config": str(root / "config.toml"),
         "database": str(root / "chats.db"),
-        **{name: str(root / name) for name in ("adapters", "plugins", "models", "training", "lines", "logs")},
+        **{
+            name: str(root / name) for name in ("adapters", "plugins", "models", "training", "lines", "presets", "logs")
+        },
     }
     assert not root.exists()
 

@@ -84,9 +84,14 @@ def send(
     return list(session.send(session.store.conversation(conversation.id), text, wearing, sampling))
 
 
-def filled(session: Session, turns: int = 4, system: str = "") -> Conversation:
+EXAMPLES = (("How much?", "Two pounds."), ("Open?", "Until five."))
+
+
+def filled(
+    session: Session, turns: int = 4, system: str = "", examples: tuple[tuple[str, str], ...] = ()
+) -> Conversation:
     """A conversation of exchanges of 18 tokens each: the fourth one is cut."""
-    conversation = session.store.create_conversation(system=system)
+    conversation = session.store.create_conversation(system=system, examples=examples)
     for number in range(turns):
         send(session, conversation, question(number))
     return session.store.conversation(conversation.id)
@@ -304,6 +309,8 @@ def after_a_failure(session: Session) -> Conversation:
 STATES: dict[str, Callable[[Session], Conversation]] = {
     "new": lambda session: session.store.create_conversation(),
     "new with a system prompt": lambda session: session.store.create_conversation(system="Be brief."),
+    "new with a preset": lambda session: session.store.create_conversation(preset="shop", examples=EXAMPLES),
+    "after a cut with a preset": lambda session: filled(session, 3, "Be brief.", EXAMPLES),
     "after an answer": lambda session: filled(session, 1),
     "after an answer with a system prompt": lambda session: filled(session, 1, "Be brief."),
     "after an answer that never came": after_a_failure,
@@ -441,3 +448,62 @@ def test_an_edited_answer_keeps_the_cut_of_the_one_it_replaces(store: Store, ses
     store.edit_answer(cut.id, "what I wanted")
     branch = store.branch(conversation.id)
     assert start_of(branch, session.base) == cut.context_start
+
+
+# Presets
+
+
+def opening(system: str = "") -> tuple[Turn, ...]:
+    said = [(Role.SYSTEM, system)] if system else []
+    for asked, answer in EXAMPLES:
+        said += [(Role.USER, asked), (Role.ASSISTANT, answer)]
+    return tuple(Turn(role, text) for role, text in said)
+
+
+def test_examples_stand_behind_the_system_prompt_and_before_what_is_said_also_after_a_cut(
+    session: Session, words: Words
+) -> None:
+    conversation = filled(session, 3, "Be brief.", EXAMPLES)
+    said = session.store.branch(conversation.id)
+    assert all(asked.messages[:5] == opening("Be brief.") for asked in words.asked)
+    assert words.asked[0].messages[5:] == (said[0].turn,)
+    assert words.asked[-1].messages[5:] == (said[4].turn,), "there is room for no other exchange"
+    assert [message.role for message in said] == [Role.USER, Role.ASSISTANT] * 3, "they are no messages"
+
+
+def test_a_preset_chosen_later_stands_before_everything_from_the_next_turn_on(session: Session, words: Words) -> None:
+    conversation = filled(session, 1)
+    session.store.update_conversation(conversation.id, preset="shop", examples=EXAMPLES)
+    send(session, conversation, "And")
+    assert words.asked[-1].messages[:5] == (*opening(), words.asked[0].messages[0])
+
+
+def test_a_preset_and_an_adapter_both_hold(session: Session, words: Words) -> None:
+    conversation = session.store.create_conversation(preset="shop", examples=EXAMPLES)
+    wearing = adapter("A bot.")
+    assert session.opening(conversation, wearing) == opening("A bot.")
+    own = session.store.update_conversation(conversation.id, system="Be brief.")
+    assert session.opening(own, wearing) == opening("Be brief.")
+    send(session, own, "And", wearing)
+    assert words.asked[-1].messages == (*opening("Be brief."), Turn(Role.USER, "And"))
+    assert words.asked[-1].adapter == wearing.worn
+    assert session.opening(None, wearing) == (Turn(Role.SYSTEM, "A bot."),)
+
+
+def test_a_draft_and_a_retry_begin_with_it_too(session: Session, words: Words) -> None:
+    conversation = filled(session, 1, "", EXAMPLES)
+    asked, _ = session.store.branch(conversation.id)
+    list(session.draft(asked, None, SAMPLING))
+    list(session.retry(conversation, None, SAMPLING))
+    assert words.asked[0].messages == words.asked[1].messages == words.asked[2].messages == (*opening(), asked.turn)
+
+
+def test_a_message_that_finds_no_room_behind_a_preset_is_refused_and_the_conversation_keeps_it(
+    session: Session, words: Words
+) -> None:
+    conversation = session.store.create_conversation(preset="shop", examples=EXAMPLES)
+    with pytest.raises(RefusedError, match="The preset shop and this message make a prompt of 63 tokens"):
+        send(session, conversation, question(0, 51))
+    assert session.store.conversation(conversation.id).examples == EXAMPLES
+    assert not session.store.messages(conversation.id)
+    assert not words.asked

@@ -89,8 +89,8 @@ class Manifest:
     """Keys that were read and mean nothing here; not written."""
 
 
-def checked_name(name: str) -> str:
-    """Return ``name`` if an adapter can be called so.
+def checked_name(name: str, what: str = "an adapter") -> str:
+    """Return ``name`` if ``what`` can be called so.
 
     Raises:
         RefusedError: it cannot, saying what a name is made of.
@@ -98,7 +98,7 @@ def checked_name(name: str) -> str:
     unfit = not NAME_PATTERN.fullmatch(name) or name.endswith(".") or _WINDOWS_DEVICES.fullmatch(name)
     if unfit or ".." in name:
         raise RefusedError(
-            f'"{shown(name, 40)}" cannot be the name of an adapter: take up to 64 of a-z, 0-9, ".", "_" and "-", '
+            f'"{shown(name, 40)}" cannot be the name of {what}: take up to 64 of a-z, 0-9, ".", "_" and "-", '
             "begin with a letter or digit, and avoid names that Windows reserves."
         )
     return name

@@ -92,7 +92,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder that cannot be used."""
+    """A folder, or a preset's file, that cannot be used."""
 
     path: Path
     reason: str

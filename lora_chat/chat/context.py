@@ -1,9 +1,9 @@
 """How much of a conversation a base is given. Owns where it is cut; never counts a token or changes a message itself.
 
 A conversation that outgrows the base's window loses its oldest exchanges, so many at once that the rest takes 60 % of
-it: the following turns then begin alike, and what was read for one need not be read again for the next. The system
-prompt and the newest message always stay. Where an answer's prompt began is kept with it (``context_start``), so the
-cut stands where it is until the window is full again.
+it: the following turns then begin alike, and what was read for one need not be read again for the next. What each
+prompt begins with, a system prompt and the examples of a preset, and the newest message always stay. Where an answer's
+prompt began is kept with it (``context_start``), so the cut stands where it is until the window is full again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Context:
     """What of a conversation goes into a prompt."""
 
     messages: tuple[Turn, ...]
-    """The system prompt, if there is one, and what was said from ``start`` on."""
+    """What each prompt begins with, and what was said from ``start`` on."""
     tokens: int
     """Of the prompt they make; 0 where nothing was said yet."""
     start: int | None
@@ -48,14 +48,23 @@ def start_of(branch: Sequence[Message], base: str) -> int | None:
     return None
 
 
-def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_answer: int, count: Count) -> Context:
+def fit(
+    branch: Sequence[Message],
+    opening: tuple[Turn, ...],
+    base: str,
+    window: int,
+    longest_answer: int,
+    count: Count,
+    preset: str = "",
+) -> Context:
     """What of ``branch``, whose last message is to be answered, fits in the ``window`` of ``base`` with its answer.
 
     Where the last message is an answer, it is what the next prompt begins with, which may then fill the window: the
-    next message is all that is left of it. ``window`` and ``longest_answer`` are in tokens.
+    next message is all that is left of it. ``window`` and ``longest_answer`` are in tokens. ``opening`` is what each
+    prompt begins with, the system prompt first if there is one, and is never cut; ``preset`` names where it is from.
 
     Raises:
-        RefusedError: the last message is to be answered and too long alone, with the numbers.
+        RefusedError: the last message is to be answered and too long behind ``opening``, with the numbers.
     """
     said = [message for message in branch if message.content]
     ids = [message.id for message in said]
@@ -63,12 +72,11 @@ def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_
     at = ids.index(start) if start in ids else 0
 
     def from_(place: int) -> Context:
-        turns = tuple(message.turn for message in said[place:])
-        messages = (Turn(Role.SYSTEM, system), *turns) if system else turns
+        messages = (*opening, *(message.turn for message in said[place:]))
         return Context(messages, count(messages), ids[place] if place else None, place)
 
     if not said:
-        return Context((Turn(Role.SYSTEM, system),) if system else (), 0, None, 0)
+        return Context(opening, 0, None, 0)
     whole = from_(at)
     if whole.tokens <= window - min(longest_answer, int(LEAST_ROOM * window)):
         return whole
@@ -76,6 +84,11 @@ def fit(branch: Sequence[Message], system: str, base: str, window: int, longest_
     cut = _first(places, lambda place: from_(place).tokens <= KEPT * window)
     found = whole if cut is None else from_(cut)
     if found.tokens >= window and said[-1].role is Role.USER:
+        if preset and count((said[-1].turn,)) < window:
+            raise RefusedError(
+                f"The preset {preset} and this message make a prompt of {found.tokens:,} tokens and {base} takes "
+                f"{window:,} with the answer: leave the preset off, or shorten the message."
+            )
         raise RefusedError(
             f"This message makes a prompt of {found.tokens:,} tokens and {base} takes {window:,} with the answer: "
             f"shorten it."

@@ -115,3 +115,7 @@ class Conversation:
     """The last message of the visible branch."""
     never_train: bool = False
     """Whether the person said that nothing of it is ever to be trained on."""
+    preset: str = ""
+    """The name of the preset it began with; what that held then is its own: ``system`` and ``examples``."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Questions with their answers that stand before its first message in each prompt; they are no messages."""

@@ -91,6 +91,10 @@ MIGRATIONS: Sequence[Migration] = (
     ),
     ("ALTER TABLE messages ADD COLUMN context_start INTEGER",),
     ("ALTER TABLE conversations ADD COLUMN never_train INTEGER NOT NULL DEFAULT 0 CHECK (never_train IN (0, 1))",),
+    (
+        "ALTER TABLE conversations ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE conversations ADD COLUMN examples TEXT NOT NULL DEFAULT '[]'",
+    ),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""
 

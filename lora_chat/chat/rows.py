@@ -4,9 +4,10 @@ begins or commits anything.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypedDict
 
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
@@ -24,6 +25,8 @@ class ConversationFields(TypedDict, total=False):
     scale: float
     head: int | None
     never_train: bool
+    preset: str
+    examples: tuple[tuple[str, str], ...]
 
 
 class AnswerFields(TypedDict, total=False):
@@ -57,9 +60,30 @@ MESSAGE_FIELDS = MessageFields.__optional_keys__
 
 
 def conversation_of(row: sqlite3.Row) -> Conversation:
-    """Turn a row of ``conversations`` into a Conversation."""
+    """Turn a row of ``conversations`` into a Conversation.
+
+    Damaged examples are none, and their preset is no longer named: one row must not hide all the others from the
+    window. ``lora-chat doctor`` says which those are.
+    """
     values = dict(row)
-    return Conversation(**values | {"never_train": bool(values["never_train"])})
+    examples = examples_of(values["examples"])
+    preset = values["preset"] if examples is not None else ""
+    kept_out = bool(values["never_train"])
+    return Conversation(**values | {"never_train": kept_out, "preset": preset, "examples": examples or ()})
+
+
+@lru_cache(maxsize=256)  # all conversations are listed after each turn, and many begin alike
+def examples_of(text: object) -> tuple[tuple[str, str], ...] | None:
+    """What the column ``examples`` holds; None where that is nothing lora-chat ever writes: a damaged file."""
+    try:
+        pairs = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        return None
+    if not all(isinstance(side, str) for pair in pairs for side in pair):
+        return None
+    return tuple((question, answer) for question, answer in pairs)
 
 
 def message_of(row: sqlite3.Row) -> Message:
@@ -84,7 +108,14 @@ def storable(values: Mapping[str, object], allowed: frozenset[str]) -> dict[str,
     """Clean every text on its way in; a name outside ``allowed`` is the calling code's mistake, a TypeError."""
     if unknown := sorted(values.keys() - allowed):
         raise TypeError(f"not a field that can be set: {', '.join(unknown)}")
-    return {name: clean(value) if isinstance(value, str) else value for name, value in values.items()}
+    return {name: stored(value) for name, value in values.items()}
+
+
+def stored(value: object) -> object:
+    """A field as its column holds it: texts cleaned, examples as JSON."""
+    if isinstance(value, tuple):
+        return json.dumps([[clean(question), clean(answer)] for question, answer in value], ensure_ascii=False)
+    return clean(value) if isinstance(value, str) else value
 
 
 def insert(connection: sqlite3.Connection, table: str, values: Mapping[str, Any]) -> int:

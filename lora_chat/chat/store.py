@@ -26,10 +26,12 @@ from lora_chat.chat.rows import (
     ConversationFields,
     MessageFields,
     conversation_of,
+    examples_of,
     insert,
     is_alive,
     message_of,
     storable,
+    stored,
     this_writer,
     update,
 )
@@ -87,14 +89,17 @@ class Store:
     # Conversations
 
     def create_conversation(
-        self, *, title: str = "", system: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0
-    ) -> Conversation:
+        self, *, title: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0,
+        system: str = "", preset: str = "", examples: tuple[tuple[str, str], ...] = (),
+    ) -> Conversation:  # fmt: skip
         """Begin a conversation; without a title its first user message gives it one."""
-        now = time.time()
-        made = Conversation(secrets.token_hex(4), clean_line(title), now, now, clean(system), model, adapter, scale)
+        id, now = secrets.token_hex(4), time.time()
+        made = Conversation(
+            id, clean_line(title), now, now, system, model, adapter, scale, preset=preset, examples=examples
+        )
         with self.database.writing() as connection:
-            insert(connection, "conversations", asdict(made))
-        return made
+            insert(connection, "conversations", {name: stored(value) for name, value in asdict(made).items()})
+            return self.conversation(id)
 
     def conversation(self, id: str) -> Conversation:
         """Find a conversation by its id or any unique beginning of it.
@@ -158,7 +163,8 @@ class Store:
             update(
                 connection, "conversations", conversation.id, {"head": conversation.head, "title": conversation.title}
             )
-            if not (conversation.title or conversation.system or self.messages(conversation.id)):
+            chosen = conversation.title or conversation.system or conversation.preset or conversation.examples
+            if not (chosen or self.messages(conversation.id)):
                 connection.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
 
@@ -281,7 +287,12 @@ class Store:
 
     def check(self) -> list[str]:
         """Read the whole file and return what is wrong with it, empty if nothing; a stale search index is rebuilt."""
-        return self.database.check()
+        problems = self.database.check()
+        with suppress(StoreError):  # which the file's own check has said
+            rows = self.database.rows("SELECT id, examples FROM conversations WHERE examples <> '[]'")
+            damaged = [row["id"] for row in rows if examples_of(row["examples"]) is None]
+            problems += [f"the examples of conversation {id} are damaged: choose its preset again" for id in damaged]
+        return problems
 
     # Inside
 

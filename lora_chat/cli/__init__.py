@@ -90,7 +90,7 @@ def build_app() -> typer.Typer:
     """Put the commands together."""
     import typer
 
-    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, report, train
+    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, preset, report, train
 
     app = typer.Typer(
         name="lora-chat",
@@ -112,6 +112,7 @@ def build_app() -> typer.Typer:
     app.add_typer(adapter.app, name="adapter")
     app.add_typer(model.app, name="model")
     app.add_typer(history.app, name="history")
+    app.add_typer(preset.app, name="preset")
     return app
 
 

@@ -16,6 +16,7 @@ from lora_chat.config import Precision
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
+    from lora_chat.chat.rows import ConversationFields
     from lora_chat.chat.store import Store
     from lora_chat.engine.protocol import Finished
     from lora_chat.models.installed import InstalledBase
@@ -33,6 +34,9 @@ def ask(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="System prompt.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Begin with this preset's system prompt and examples; empty takes it off.")
+    ] = None,
     temperature: Annotated[float | None, typer.Option("--temperature", "-t", help="0 is greedy.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Keep the likeliest tokens up to this share.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Keep this many likeliest tokens; 0 keeps all.")] = None,
@@ -48,7 +52,8 @@ def ask(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Pull a missing base model without asking.")] = False,
 ) -> None:
     """Answer one question, or one for each line of a file."""
-    from lora_chat.cli.batch import answer_batch
+    from lora_chat.chat.preset import chosen, read_preset
+    from lora_chat.cli.batch import Flags, answer_batch
     from lora_chat.cli.model import ensure_base
     from lora_chat.errors import UsageError
     from lora_chat.services import open_services
@@ -71,18 +76,23 @@ def ask(
         current = services.store.conversation(conversation) if conversation else None
         # Whatever can be refused is refused before the model is loaded.
         wearing = _chosen(services, adapter, current)
+        begun = read_preset(preset, services.paths) if preset else None
         wanted = model or (current.model if current else "") or services.config.model
         base = ensure_base(services.paths, wanted, yes=yes)
         if wearing is not None:
             _check_fit(services, wearing, base)
         if batch is not None:
-            answer_batch(batch, services, base.name, services.engine_here(base, precision), adapter, system, wishes)
+            flags = Flags(adapter, system, begun, wishes)
+            answer_batch(batch, services, base.name, services.engine_here(base, precision), flags)
             return
         assert text is not None
         session = services.session(services.engine_here(base, precision), base, save=not no_save)
         if no_save and current is not None:
             current = _copied(services.store.branch(current.id), session.store, current)
-        current = _conversation(session.store, current, system, base.name, wearing)
+        changes = chosen(begun, current, services.paths) if preset is not None else {}
+        if system is not None:
+            changes["system"] = system
+        current = _conversation(session.store, current, changes, base.name, wearing)
         _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
 
 
@@ -134,21 +144,28 @@ def _chosen(services: Services, adapter: str | None, conversation: Conversation 
 
 
 def _conversation(
-    store: Store, current: Conversation | None, system: str | None, base: str, wearing: Wearing | None
+    store: Store, current: Conversation | None, changes: ConversationFields, base: str, wearing: Wearing | None
 ) -> Conversation:
     """The conversation to go on with: a new one, or the old one with what was asked to change."""
     adapter, scale = (wearing.name, wearing.scale) if wearing else (None, 1.0)
     if current is None:
-        return store.create_conversation(system=system or "", model=base, adapter=adapter, scale=scale)
-    changes: dict[str, Any] = {"adapter": adapter, "scale": scale}
-    if system is not None:
-        changes["system"] = system
+        return store.create_conversation(
+            system=changes.get("system", ""),
+            preset=changes.get("preset", ""),
+            examples=changes.get("examples", ()),
+            model=base,
+            adapter=adapter,
+            scale=scale,
+        )
+    changes |= {"adapter": adapter, "scale": scale}
     return store.update_conversation(current.id, **changes)
 
 
 def _copied(branch: list[Message], store: Store, current: Conversation) -> Conversation:
     """The saved conversation's visible branch in the store that keeps nothing."""
-    copy = store.create_conversation(system=current.system, model=current.model)
+    copy = store.create_conversation(
+        system=current.system, model=current.model, preset=current.preset, examples=current.examples
+    )
     ids: dict[int | None, int | None] = {None: None}
     parent = None
     for each in branch:

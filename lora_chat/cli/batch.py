@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.preset import Preset, read_preset
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.text import clean
 
@@ -28,19 +30,27 @@ class Question:
     seed: int | None
 
 
+@dataclass(frozen=True)
+class Flags:
+    """What the command line wants of every line that does not say otherwise."""
+
+    adapter: str | None
+    system: str | None
+    preset: Preset | None
+    wishes: dict[str, Any]
+
+
 def answer_batch(
     path: Path,
     services: Services,
     base: str,
     engine: Engine,
-    adapter: str | None,
-    system: str | None,
-    wishes: dict[str, Any],
+    flags: Flags,
 ) -> None:
     """Check every line of ``path``, then print one JSON answer for each, in order.
 
     Raises:
-        NotFoundError: no such file, or an adapter that a line names.
+        NotFoundError: no such file, adapter or preset that a line names.
         RefusedError: a line cannot be used, by number; nothing was answered.
     """
     from lora_chat.cli.ask import answer_facts, cancelled_by_ctrl_c
@@ -49,10 +59,10 @@ def answer_batch(
     from lora_chat.errors import Interrupted, RefusedError
     from lora_chat.session import choose_sampling
 
-    questions = _read(path, services, adapter, system)
+    questions = _read(path, services, flags)
     with cancelled_by_ctrl_c() as cancel:
         for question in questions:
-            asked = wishes | ({"seed": question.seed} if question.seed is not None else {})
+            asked = flags.wishes | ({"seed": question.seed} if question.seed is not None else {})
             sampling = choose_sampling(services.config, question.wearing, **asked)
             worn = question.wearing.worn if question.wearing else None
             text = ""
@@ -68,26 +78,33 @@ def answer_batch(
                 raise RefusedError(f"{question.where}: {error}") from error
 
 
-def _read(path: Path, services: Services, adapter: str | None, system: str | None) -> list[Question]:
+def _read(path: Path, services: Services, flags: Flags) -> list[Question]:
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {path}: give a JSONL file.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RefusedError(f"Cannot read {path} ({error}): give a JSONL file in UTF-8.") from error
-    worn: dict[str, Wearing] = {}
+    known = _Known(services)
     questions = []
     for number, line in enumerate(lines, 1):
         if line.strip():
-            questions.append(_question(line, f"Line {number} of {path}", services, worn, adapter, system))
+            questions.append(_question(line, f"Line {number} of {path}", known, flags))
     if not questions:
         raise RefusedError(f'{path} holds no questions: write one {{"prompt": "…"}} a line.')
     return questions
 
 
-def _question(
-    line: str, where: str, services: Services, worn: dict[str, Wearing], adapter: str | None, system: str | None
-) -> Question:
+class _Known:
+    """What lines name, looked up once."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.wearing = cache(services.wear)
+        self.preset = cache(lambda name: read_preset(name, services.paths))
+
+
+def _question(line: str, where: str, known: _Known, flags: Flags) -> Question:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -95,20 +112,28 @@ def _question(
     messages = _messages(row) if isinstance(row, dict) else None
     if not messages or messages[-1].role is not Role.USER or not messages[-1].content.strip():
         raise RefusedError(f'{where} has neither a "prompt" nor "messages" that end with the user\'s: correct it.')
-    wish, own, seed = row.get("adapter", adapter), row.get("system", system), row.get("seed")
-    right = isinstance(wish, str | None) and isinstance(own, str | None) and isinstance(seed, int | None)
+    wish, system, seed = row.get("adapter", flags.adapter), row.get("system", flags.system), row.get("seed")
+    named = row.get("preset", "")
+    right = all(isinstance(each, str | None) for each in (wish, system, named)) and isinstance(seed, int | None)
     if not right or isinstance(seed, bool) or not 0 <= (seed or 0) < 2**63:
-        raise RefusedError(f'{where} has an "adapter", "system" or "seed" of the wrong kind; nothing was answered.')
-    if wish and wish not in worn:
-        try:
-            worn[wish] = services.wear(wish)
-        except (NotFoundError, RefusedError) as error:
-            raise type(error)(f"{where}: {error}") from error
-    wearing = worn[wish] if wish else None
-    own = own or (wearing.system_prompt if wearing else "") or services.config.system
-    if own and messages[0].role is not Role.SYSTEM:
-        messages = [Turn(Role.SYSTEM, clean(own)), *messages]
-    return Question(where, tuple(messages), wearing, seed)
+        raise RefusedError(
+            f'{where} has an "adapter", "system", "preset" or "seed" of the wrong kind; nothing was answered.'
+        )
+    try:
+        wearing = known.wearing(wish) if wish else None
+        preset = known.preset(named) if named else flags.preset if "preset" not in row else None
+    except (NotFoundError, RefusedError) as error:
+        raise type(error)(f"{where}: {error}") from error
+    own = (preset.system if preset else "") if system is None else system
+    own = own or (wearing.system_prompt if wearing else "") or known.services.config.system
+    return Question(where, _begun(messages, own, preset), wearing, seed)
+
+
+def _begun(messages: list[Turn], system: str, preset: Preset | None) -> tuple[Turn, ...]:
+    """Behind the system prompt, by default the messages' own, and the preset's examples."""
+    own = 1 if messages[0].role is Role.SYSTEM else 0
+    head = messages[:own] or ([Turn(Role.SYSTEM, clean(system))] if system else [])
+    return (*head, *(preset.turns if preset else ()), *messages[own:])
 
 
 def _messages(row: dict[str, Any]) -> list[Turn] | None:

@@ -250,6 +250,8 @@ def _print_conversation(conversation: Conversation, branch: list[tuple[Message, 
     answer(f"{conversation.id}  {clean_line(conversation.title)}{never}")
     if conversation.system:
         answer(f"\nsystem\n{clean(conversation.system)}")
+    if conversation.preset:
+        answer(f"\npreset {clean_line(conversation.preset)}, {_count(len(conversation.examples), 'example')}")
     for message, siblings in branch:
         answer(f"\n[{message.id}] {_heading(message, siblings)}\n{clean(message.content)}")
 

@@ -43,8 +43,9 @@ class LineFace:
 
     @property
     def prompt(self) -> str:
-        """What is worn, where the eyes are."""
-        return f"▎{self.sitting.worn}" if self.sitting.worn else self.sitting.base.name
+        """What is worn, where the eyes are, and the preset."""
+        worn = f"▎{self.sitting.worn}" if self.sitting.worn else self.sitting.base.name
+        return f"{worn} · prompt: {self.sitting.preset}" if self.sitting.preset else worn
 
     def take(self, line: str) -> None:
         """Do what a line says."""

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, shelf, verbs
+from lora_chat.sitting import checking, presets, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "shares", "columns", "conversations", "settings", "ratings", "themes"]
+Completes = Literal["", "adapters", "shares", "columns", "presets", "conversations", "settings", "ratings", "themes"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
     Command("delete", "", "delete this conversation", verbs.delete),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
+    Command("preset list", "", "the system prompts with examples that you keep", presets.preset_list),
+    Command("preset use", "NAME", "begin each prompt here with one", presets.preset_use, "presets"),
+    Command("preset off", "", "begin them without it", presets.preset_off),
+    Command("preset info", "[NAME]", "what one holds", presets.preset_info, "presets"),
+    Command("preset save", "NAME", "make one of the answers here that you vouched for", presets.preset_save),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
@@ -109,7 +114,7 @@ COMMANDS: tuple[Command, ...] = (
 )
 """The one table."""
 
-_WITHOUT_VERB = {"adapter": "adapter list"}
+_WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list"}
 """What the first word alone means, where it means anything."""
 
 

@@ -36,6 +36,7 @@ class Names:
 
     adapters: Sequence[tuple[str, str]] = ()
     conversations: Sequence[tuple[str, str]] = ()
+    presets: Sequence[tuple[str, str]] = ()
 
 
 def complete(line: str, names: Names) -> list[Completion]:
@@ -96,6 +97,8 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
     match command.completes:
         case "adapters" | "shares":
             return names.adapters
+        case "presets":
+            return names.presets
         case "conversations":
             return names.conversations
         case "settings":

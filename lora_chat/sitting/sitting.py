@@ -184,6 +184,11 @@ class Sitting:
         self.face.changed()
         self.prefill()
 
+    @property
+    def preset(self) -> str:
+        """The name of the one that the open conversation has; empty where it has none."""
+        return self.conversation.preset if self.conversation is not None else ""
+
     def system_prompts(self) -> list[tuple[str, str]]:
         """Whose there are, the one that holds first; (whose, its text)."""
         found = [
@@ -198,10 +203,12 @@ class Sitting:
     def context_facts(self) -> list[tuple[str, str]]:
         """What the next prompt begins with, and what is free; (name, fact)."""
         found, window = self.session.context(self.conversation, self.wearing, self._sampling()), self.session.window
-        read = len([turn for turn in found.messages if turn.role is not Role.SYSTEM])
+        read = len(found.messages) - len(self.session.opening(self.conversation, self.wearing))
+        preset, examples = (self.conversation.preset, self.conversation.examples) if self.conversation else ("", ())
         left_out = f"the {found.left_out:,} oldest, which no longer fit" if found.left_out else "nothing"
         return [
             ("used", f"{found.tokens:,} of {window:,} tokens, {found.tokens / window:.0%}".replace("%", " %")),
+            *([("preset", f"{preset}, {len(examples):,} examples before them")] if preset else []),
             ("messages", f"{read:,} are read"),
             ("left out", left_out),
             ("answer", f"at most {max(0, min(self._sampling().max_tokens, window - found.tokens)):,} tokens"),

@@ -104,6 +104,8 @@ class ViewSeen(News):
     scale: float
     another: bool
     """A conversation was opened: the view begins at its end."""
+    presets: Sequence[str] = ()
+    """What another could begin with."""
 
 
 @dataclass

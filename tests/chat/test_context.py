@@ -71,9 +71,12 @@ def limit(window: int, longest: int) -> int:
     return window - min(longest, int(LEAST_ROOM * window))
 
 
+def opening_of(system: str) -> tuple[Turn, ...]:
+    return (Turn(Role.SYSTEM, system),) if system else ()
+
+
 def prompt_of(said: list[Message], place: int, system: str) -> tuple[Turn, ...]:
-    head = (Turn(Role.SYSTEM, system),) if system else ()
-    return (*head, *(each.turn for each in said[place:]))
+    return (*opening_of(system), *(each.turn for each in said[place:]))
 
 
 def fitted(
@@ -86,7 +89,7 @@ def fitted(
 ) -> Context | None:
     """None: it is refused."""
     try:
-        return fit(branch, system, base, window, longest, count)
+        return fit(branch, opening_of(system), base, window, longest, count)
     except RefusedError:
         return None
 
@@ -206,26 +209,26 @@ def full() -> list[Message]:
     ],
 )
 def test_exchanges_go_whole_until_60_percent_are_left(window: int, left_out: int) -> None:
-    found = fit(full(), "", BASE, window, 10**9, letters)
+    found = fit(full(), (), BASE, window, 10**9, letters)
     assert (found.left_out, found.tokens) == (left_out, 90 - 10 * left_out)
     assert found.start == (full()[left_out].id if left_out else None)
 
 
 def test_a_short_answer_needs_no_quarter_of_the_window() -> None:
-    assert fit(full(), "", BASE, 100, 10, letters).left_out == 0
-    assert fit(full(), "", BASE, 100, 11, letters).left_out == 4
+    assert fit(full(), (), BASE, 100, 10, letters).left_out == 0
+    assert fit(full(), (), BASE, 100, 11, letters).left_out == 4
 
 
 def test_nothing_said_is_nothing_even_where_the_system_prompt_is_too_long() -> None:
-    assert fit([], "", BASE, 10, 5, letters) == Context((), 0, None, 0)
+    assert fit([], (), BASE, 10, 5, letters) == Context((), 0, None, 0)
     long = Turn(Role.SYSTEM, "s" * 99)
-    assert fit([], long.content, BASE, 10, 5, letters) == Context((long,), 0, None, 0)
+    assert fit([], (long,), BASE, 10, 5, letters) == Context((long,), 0, None, 0)
 
 
 def test_answers_that_never_came_are_neither_read_nor_counted() -> None:
     branch = full()
     silent = [replace(each, content="") if each.role is Role.ASSISTANT else each for each in branch[:4]] + branch[4:]
-    found = fit(silent, "", BASE, 84, 10**9, letters)
+    found = fit(silent, (), BASE, 84, 10**9, letters)
     assert all(turn.content for turn in found.messages)
     assert found.messages[0] == branch[4].turn
     assert found.left_out == 2, "of four messages two were never said"
@@ -241,22 +244,56 @@ def refusal(call: Callable[[], object]) -> str:
 def test_a_message_that_is_too_long_alone_is_refused_with_both_numbers(earlier: int) -> None:
     branch = [*branch_of([10] * earlier, answered=True), message(900, Role.USER, "x" * 8192)] if earlier else []
     branch = branch or [message(900, Role.USER, "x" * 8192)]
-    said = refusal(lambda: fit(branch, "s" * 1000, BASE, 8192, 512, letters))
+    said = refusal(lambda: fit(branch, opening_of("s" * 1000), BASE, 8192, 512, letters))
     assert re.findall(r"[\d,]*\d", said) == ["9,192", "8,192"]
     assert BASE in said
     assert "\n" not in said
     assert said.endswith(".")
-    assert fit([message(900, Role.USER, "x" * 8191)], "", BASE, 8192, 512, letters).tokens == 8191
-    assert refusal(lambda: fit([message(900, Role.USER, "x" * 8192)], "", BASE, 8192, 512, letters))
+    assert fit([message(900, Role.USER, "x" * 8191)], (), BASE, 8192, 512, letters).tokens == 8191
+    assert refusal(lambda: fit([message(900, Role.USER, "x" * 8192)], (), BASE, 8192, 512, letters))
 
 
 def test_an_answered_conversation_that_fills_its_window_is_not_a_message_too_long() -> None:
     """What the next message begins with then: it is asked for when nobody wrote anything."""
     branch = [message(FIRST_ID, Role.USER, "q" * 40), message(FIRST_ID + 3, Role.ASSISTANT, "a" * 60, BASE)]
-    found = fit(branch, "", BASE, 100, 50, letters)
+    found = fit(branch, (), BASE, 100, 50, letters)
     assert (found.tokens, found.left_out) == (100, 0)
     following = [*branch, message(FIRST_ID + 6, Role.USER, "q")]
-    assert fit(following, "", BASE, 100, 50, letters).messages == (Turn(Role.USER, "q"),)
+    assert fit(following, (), BASE, 100, 50, letters).messages == (Turn(Role.USER, "q"),)
+
+
+# What each prompt begins with
+
+EXAMPLES = (Turn(Role.USER, "q" * 10), Turn(Role.ASSISTANT, "a" * 10))
+OPENING = (Turn(Role.SYSTEM, "s" * 5), *EXAMPLES)
+
+
+@pytest.mark.parametrize("opening", [EXAMPLES, OPENING], ids=["examples", "with a system prompt"])
+@pytest.mark.parametrize("window", [60, 90, 120, 200])
+def test_what_a_prompt_begins_with_is_never_cut(opening: tuple[Turn, ...], window: int) -> None:
+    found = fit(full(), opening, BASE, window, 10, letters)
+    assert found.messages[: len(opening)] == opening
+    assert found.messages[len(opening) :] == tuple(each.turn for each in full()[found.left_out :])
+    assert found.tokens == letters(found.messages) < window
+    assert found.start == (full()[found.left_out].id if found.left_out else None)
+    assert (found.left_out == 0) == (letters(opening) + letters(tuple(each.turn for each in full())) <= window - 10)
+
+
+def test_nothing_said_is_what_the_prompt_begins_with() -> None:
+    assert fit([], OPENING, BASE, 10, 5, letters) == Context(OPENING, 0, None, 0)
+
+
+def test_a_preset_that_leaves_no_room_is_named_as_what_to_leave_off() -> None:
+    asked = [message(900, Role.USER, "x" * 80)]
+    said = refusal(lambda: fit(asked, OPENING, BASE, 100, 10, letters, "shop"))
+    assert said == (
+        "The preset shop and this message make a prompt of 105 tokens and tiny takes 100 with the answer: "
+        "leave the preset off, or shorten the message."
+    )
+    assert fit([message(900, Role.USER, "x" * 74)], OPENING, BASE, 100, 10, letters, "shop").tokens == 99
+    alone = refusal(lambda: fit([message(900, Role.USER, "x" * 100)], OPENING, BASE, 100, 10, letters, "shop"))
+    assert alone.endswith("shorten it."), "without the preset it would be too long as well"
+    assert refusal(lambda: fit(asked, OPENING, BASE, 100, 10, letters)).endswith("shorten it.")
 
 
 # Where the newest prompt began
@@ -271,8 +308,8 @@ def test_another_base_begins_at_the_beginning_and_the_first_one_goes_on_where_it
     branch = started(full(), 7, FIRST_ID + 12)
     assert start_of(branch, BASE) == FIRST_ID + 12
     assert start_of(branch, "other") is None
-    assert fit(branch, "", "other", 1000, 10, letters).left_out == 0
-    assert fit(branch, "", BASE, 1000, 10, letters).left_out == 4
+    assert fit(branch, (), "other", 1000, 10, letters).left_out == 0
+    assert fit(branch, (), BASE, 1000, 10, letters).left_out == 4
     answered = started(started(full(), 5, FIRST_ID + 12), 7, None, "other")
     assert start_of(answered, BASE) == FIRST_ID + 12
 
@@ -289,12 +326,12 @@ def test_the_newest_answer_alone_says_where_the_prompt_began() -> None:
 def test_an_answer_that_the_person_wrote_does_not_hide_the_cut_before_it() -> None:
     branch = started(started(full(), 5, FIRST_ID + 6), 7, None, None)
     assert start_of(branch, BASE) == FIRST_ID + 6
-    assert fit(branch, "", BASE, 1000, 10, letters).left_out == 2
+    assert fit(branch, (), BASE, 1000, 10, letters).left_out == 2
 
 
 def test_a_beginning_that_is_not_in_the_branch_is_none() -> None:
     branch = started(full(), 7, 7777)
-    assert fit(branch, "", BASE, 1000, 10, letters) == fit(full(), "", BASE, 1000, 10, letters)
+    assert fit(branch, (), BASE, 1000, 10, letters) == fit(full(), (), BASE, 1000, 10, letters)
 
 
 # How often it counts
@@ -305,19 +342,19 @@ def test_a_beginning_that_is_not_in_the_branch_is_none() -> None:
 def test_it_counts_as_often_as_halving_takes(exchanges: int, share: float) -> None:
     branch = branch_of([1] * (2 * exchanges - 1))
     count = Counter(around=0)
-    fit(branch, "", BASE, max(8, int(share * 3 * exchanges)), 1, count)
+    fit(branch, (), BASE, max(8, int(share * 3 * exchanges)), 1, count)
     assert len(count.asked) <= 3 + ceil(log2(exchanges + 1))
 
 
 @pytest.mark.parametrize("exchanges", [1, 1000])
 def test_a_conversation_that_fits_is_counted_once(exchanges: int) -> None:
     count = Counter(around=0)
-    fit(branch_of([1] * (2 * exchanges - 1)), "system", BASE, 10**6, 512, count)
+    fit(branch_of([1] * (2 * exchanges - 1)), opening_of("system"), BASE, 10**6, 512, count)
     assert len(count.asked) == 1
 
 
 def test_nothing_said_is_not_counted() -> None:
     count = Counter()
-    fit([], "system", BASE, 100, 10, count)
-    fit(branch_of([0]), "system", BASE, 100, 10, count)
+    fit([], opening_of("system"), BASE, 100, 10, count)
+    fit(branch_of([0]), opening_of("system"), BASE, 100, 10, count)
     assert count.asked == []

@@ -90,6 +90,25 @@ def test_a_conversation_of_a_version_2_database_may_be_trained_on_until_somebody
         assert [each.never_train for each in store.conversations()] == [True]
 
 
+def test_a_conversation_of_a_version_3_database_begins_with_no_examples_until_it_is_given_some(version_1: Path) -> None:
+    run(version_1, MIGRATIONS[:3])
+    connection = sqlite3.connect(version_1)
+    connection.execute("UPDATE conversations SET system = 'Be brief.', never_train = 1, adapter = 'shop', scale = 0.5")
+    connection.commit()
+    connection.close()
+    with Store.open(version_1) as store:
+        assert version(version_1)[0] == len(MIGRATIONS)
+        assert version(version_1.with_name("chats.db.backup-3"))[0] == 3
+        found = store.conversation("aaaaaaaa")
+        assert (found.preset, found.examples) == ("", ())
+        assert (found.system, found.never_train, found.adapter, found.scale) == ("Be brief.", True, "shop", 0.5)
+        assert contents(store.branch("aaaaaaaa")) == ["Hello", "Hi"]
+        assert store.update_conversation("aaaaaaaa", preset="shop", examples=(("q", "a"),)).preset == "shop"
+    with Store.open(version_1) as store:
+        assert [each.examples for each in store.conversations()] == [(("q", "a"),)]
+        assert store.check() == []
+
+
 def test_a_backup_of_the_old_version_precedes_a_change_of_schema(version_1: Path) -> None:
     run(version_1, [*MIGRATIONS[:1], MOOD])
     backup = version_1.with_name("chats.db.backup-1")

@@ -318,3 +318,44 @@ def test_wal_is_used_only_where_sqlite_has_no_reset_race(store: Store) -> None:
 def test_commits_reach_the_disk_and_foreign_keys_hold(store: Store) -> None:
     pragmas = {name: store.database.rows(f"PRAGMA {name}")[0][0] for name in ["synchronous", "foreign_keys"]}
     assert pragmas == {"synchronous": 2, "foreign_keys": 1}
+
+
+# What a conversation begins with
+
+EXAMPLES = (("Where?", 'At "12"\nHarbour Street. 🙂'), ("When?", "At nine."))
+
+
+def test_examples_are_kept_in_their_order_and_made_harmless(store: Store) -> None:
+    made = store.create_conversation(preset="shop", examples=(*EXAMPLES, ("a\x1b[2J", "b\u202e")))
+    assert made.examples == (*EXAMPLES, ("a[2J", "b"))
+    assert store.conversation(made.id) == made
+    assert store.conversations() == [made]
+    changed = store.update_conversation(made.id, preset="", examples=())
+    assert (changed.preset, changed.examples) == ("", ())
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[", "7", "null", '{"q": "a"}', '["qa"]', '[["q"]]', '[["q", 1]]', "[" * 100_000, b"\xff", 7]
+)
+def test_damaged_examples_are_none_hide_no_other_conversation_and_are_found_by_the_check(
+    store: Store, damage: object
+) -> None:
+    other = store.create_conversation(preset="hats", examples=EXAMPLES)
+    made = store.create_conversation(title="T", system="Be brief.", preset="shop", examples=EXAMPLES)
+    with store.database.writing() as connection:
+        connection.execute("UPDATE conversations SET examples = ? WHERE id = ?", (damage, made.id))
+    found, whole = store.conversations()
+    assert whole == other
+    assert (found.title, found.system, found.preset, found.examples) == ("T", "Be brief.", "", ())
+    assert store.check() == [f"the examples of conversation {made.id} are damaged: choose its preset again"]
+    again = store.update_conversation(made.id, preset="shop", examples=EXAMPLES)
+    assert (again.preset, again.examples) == ("shop", EXAMPLES)
+    assert store.check() == []
+
+
+def test_a_refused_first_message_leaves_what_the_conversation_begins_with(store: Store) -> None:
+    for chosen in ({"preset": "shop"}, {"examples": EXAMPLES}):
+        made = store.create_conversation(**chosen)
+        said = store.add_message(made.id, Role.USER, "x", parent=None)
+        store.take_back(made, said.id)
+        assert store.conversation(made.id).title == ""

@@ -42,6 +42,7 @@ def spawn(home: Paths, *words: str, stdin: str = "", **more: str) -> Done:
         ["paths"],
         ["paths", "--json"],
         ["adapter", "list"],
+        ["preset", "list"],
         ["history", "list"],
         ["model", "list"],
         ["history", "show", "zzzz"],
@@ -68,7 +69,13 @@ def test_what_needs_no_model_loads_no_torch(tiny: Paths, words: list[str]) -> No
 
 
 def test_looking_makes_nothing(home: Paths) -> None:
-    looks: tuple[tuple[str, ...], ...] = (("--version",), ("paths",), ("adapter", "list"), ("history", "list"))
+    looks: tuple[tuple[str, ...], ...] = (
+        ("--version",),
+        ("paths",),
+        ("adapter", "list"),
+        ("history", "list"),
+        ("preset", "list"),
+    )
     for words in (*looks, ("model", "list"), ("ask", "Hello"), ("doctor",)):
         spawn(home, *words)
         assert not home.config.parent.exists(), words
@@ -82,7 +89,7 @@ def test_help_names_every_command_and_each_has_help_of_its_own(run: Run) -> None
     done = run("--help")
     assert done.code == 0
     for words in (
-        ["ask"], ["train"], ["demo"], ["doctor"], ["paths"], ["adapter"], ["model"], ["history"],
+        ["ask"], ["train"], ["demo"], ["doctor"], ["paths"], ["adapter"], ["model"], ["history"], ["preset"],
         ["adapter", "install"], ["model", "pull"], ["history", "edit"],
     ):  # fmt: skip
         assert words[0] in done.out

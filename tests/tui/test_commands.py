@@ -6,6 +6,7 @@ import pytest
 from textual import events
 from textual.content import Content
 
+from lora_chat.chat.preset import Preset, keep_preset
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting.commands import COMMANDS
@@ -50,6 +51,12 @@ TYPED = {
     "train cancel": "No training is running",
     "train cancel nobody": "No training is called nobody",
     "rate good": "Rated good.",
+    "preset list": "There are no presets yet",
+    "preset use nobody": 'There is no preset called "nobody"',
+    "preset save mine": "mine is kept with 1 example",
+    "preset use mine": "Each prompt begins with mine from the next answer on: 1 example.",
+    "preset info": DetailsScreen,
+    "preset off": "The next prompt begins without mine.",
     "train from-history a b": "A name is one word",
     "edit The answer I wanted": "Kept as the answer you wanted",
     "edit": WriteAnswer,
@@ -219,6 +226,32 @@ def test_a_system_prompt_and_a_setting_reach_the_next_answer(window: Tell, branc
     window(story)
     assert branch()[-1].prompt_tokens == 8  # "Be brief." counts
     assert branch()[-1].content == "one two"
+
+
+def test_a_preset_is_completed_by_its_name_and_stands_in_the_title(window: Tell, tiny: Paths, branch: Branch) -> None:
+    keep_preset(Preset("shop", "You sell shoes.", (("Where?", "In Harbour Street."),)), tiny)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        assert "prompt:" not in w.text
+        offered = w.app.chat.query_one(Completions)
+        await w.until(lambda: w.app.chat.asking.presets)
+        await w.type("/preset use s")
+        await w.until(lambda: offered.chosen is not None and offered.chosen.line == "/preset use shop")
+        await w.press("enter")
+        await w.hear("Each prompt begins with shop from the next answer on: a system prompt and 1 example.")
+        await w.see("prompt: shop · tiny-llama")
+        await w.answered("one two")
+        await w.write("/new")
+        await w.not_see("prompt: shop")
+        await w.write("/open")
+        await w.until(lambda: isinstance(w.app.focused, ConversationList))
+        await w.press("enter")
+        await w.see("prompt: shop")
+
+    window(story)
+    assert branch()[-1].prompt_tokens == 4 + 2 + 4 + 3  # each message and its mark
+    assert len(branch()) == 2
 
 
 def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:

@@ -164,6 +164,8 @@ class ChatScreen(Touring):
         bar = self.query_one(TitleBar)
         bar.title = event.conversation.title if event.conversation else ""
         bar.never_train = event.conversation is not None and event.conversation.never_train
+        bar.preset = event.conversation.preset if event.conversation else ""
+        self.asking.presets = [(name, "") for name in event.presets]
         self._open = event.conversation.id if event.conversation else None
         self.worn = event.worn
         self.asking.wear(self.worn, event.scale)

@@ -39,6 +39,7 @@ class Asking(Vertical):
         super().__init__()
         self.adapters: Sequence[tuple[str, str]] = ()
         self.conversations: Sequence[tuple[str, str]] = ()
+        self.presets: Sequence[tuple[str, str]] = ()
         """Names and what they are, for completion."""
 
     def compose(self) -> ComposeResult:
@@ -104,7 +105,7 @@ class Asking(Vertical):
             return []
         from lora_chat.sitting.completion import Names, complete
 
-        return complete(text, Names(self.adapters, self.conversations))
+        return complete(text, Names(self.adapters, self.conversations, self.presets))
 
     def _offer(self, found: list[Completion]) -> None:
         self.query_one(Completions).offer(found)
