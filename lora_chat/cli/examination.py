@@ -8,25 +8,30 @@ if TYPE_CHECKING:
     from lora_chat.training.report.record import Record
 
 
-def examine(name: str) -> Record:
+def examine(name: str, version: str | None = None) -> Record:
     """Ask the worn version of ``name`` all there is to ask, and keep it in its report.
 
     Raises:
         NotFoundError: there is no such adapter, no report of it, or no check.
-        RefusedError: its base is not the one it was made for.
+        RefusedError: ``version`` is meant and is not worn, or its base is not the one it was made for.
         Interrupted: Ctrl+C; what was asked until then is kept.
         LoraChatError: as ``examine_again``.
     """
     from lora_chat.cli.adapter.places import base_for
     from lora_chat.cli.ask import cancelled_by_ctrl_c
     from lora_chat.cli.console import progress_bar
-    from lora_chat.errors import Interrupted
+    from lora_chat.errors import Interrupted, RefusedError
     from lora_chat.services import open_services
     from lora_chat.sitting.checking import refuse_another_base
     from lora_chat.sitting.examination import examine_again, kept_report
 
     with open_services() as services:
         adapter = services.adapters().get(name)
+        if version not in (None, adapter.version):
+            raise RefusedError(
+                f"{name} {version} is not worn, and only what is worn can be asked: `lora-chat adapter rollback {name} "
+                f"--to {version}` wears it."
+            )
         kept_report(adapter.name, adapter.version, services.paths)  # before a model is loaded
         base = base_for(services.paths, "", adapter.base_model)
         refuse_another_base(adapter, base, services, "It is examined")

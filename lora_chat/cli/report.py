@@ -29,6 +29,10 @@ def report(
     markdown: Annotated[bool, typer.Option("--markdown", help="All of it, as Markdown.")] = False,
     json: Annotated[bool, typer.Option("--json", help="All of it, as one JSON object.")] = False,
     svg: Annotated[bool, typer.Option("--svg", help="One picture, as SVG.")] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="First ask the worn version all there is to ask.")] = False,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME", help="Keep its examples as this preset instead.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write this new file instead of stdout; its ending may say how."),
@@ -36,17 +40,28 @@ def report(
 ) -> None:
     """Show what a training did: what it learnt, what it broke, whether a prompt would have been enough."""
     from lora_chat.cli.console import answer, answer_json, note
+    from lora_chat.cli.examination import examine
     from lora_chat.errors import UsageError
     from lora_chat.files import write_new
     from lora_chat.paths import find_paths
+    from lora_chat.sitting.examination import as_preset
 
     asked: list[Form] = [form for form, is_asked in _flags(markdown, json, svg) if is_asked]
     if len(asked) > 1:
         raise UsageError("--markdown, --json and --svg are asked for one at a time.")
+    if preset is not None and (asked or ask or output is not None):
+        raise UsageError("--preset stands alone: it keeps the examples and shows nothing.")
     form = asked[0] if asked else _ENDINGS.get(output.suffix.lower(), "") if output else ""
     if output is not None and not form:
         raise UsageError(f"Say how to write {output}: --markdown, --json or --svg, or an ending such as .md.")
-    record = find(name, version, find_paths(os.environ))
+    paths = find_paths(os.environ)
+    record = find(name, version, paths)
+    if preset is not None:
+        kept = as_preset(record.adapter, record.version, paths, preset)
+        answer(f'{kept.name} is kept with {kept.holds}: lora-chat ask --preset {kept.name} "…"')
+        return
+    if ask:
+        record = examine(record.adapter, version)
     if output is not None:
         write_new(output.expanduser(), _text(record, form).encode("utf-8", "replace"))
         note(f"The report of {record.adapter} {record.version} is in {output}: your own words, readable by you alone.")

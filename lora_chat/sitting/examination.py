@@ -6,11 +6,14 @@ import threading
 from collections.abc import Generator
 from dataclasses import replace
 
+from lora_chat.adapters.manifest import numbered
 from lora_chat.adapters.registry import Adapter
+from lora_chat.chat.preset import Preset, keep_preset, preset_names
 from lora_chat.engine.asking import answering
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import NotFoundError
 from lora_chat.paths import Paths
+from lora_chat.training.proof.exam import with_examples
 from lora_chat.training.proof.examining import examined
 from lora_chat.training.proof.line import Line
 from lora_chat.training.report.record import Record
@@ -53,3 +56,21 @@ def examine_again(
         record = replace(record, exam=exam)
         keep_report(line.folder, record)
     return record
+
+
+def as_preset(name: str, version: str, paths: Paths, called: str = "") -> Preset:
+    """Keep all that a version of the adapter ``name`` was taught as a preset, by default of a free name like its own.
+
+    Raises:
+        NotFoundError: nothing is known of what it was taught.
+        RefusedError: as ``keep_preset``.
+        StoreError: as ``Line.lessons``.
+    """
+    system, examples = with_examples(Line.of(name, paths).lessons(version, learnt=True))
+    if not examples:
+        raise NotFoundError(f"Nothing is known of what {name} {version} was taught: no preset comes of it.")
+    taken = preset_names(paths)
+    free = called or next(each for each in numbered(name) if each not in taken)
+    preset = Preset(free, system, examples, f"What {name} {version} was taught.")
+    keep_preset(preset, paths)
+    return preset

@@ -363,6 +363,10 @@ class LoraChatApp(App[None]):
         """Before and after."""
         self.flow.compared(event)
 
+    def on_preset_wanted(self, event: news.PresetWanted) -> None:
+        """The examples in a prompt."""
+        self.flow.keep_preset(event.installed)
+
     def on_report_wanted(self, event: news.ReportWanted) -> None:
         """As files."""
         self.flow.save(event.installed)

@@ -159,6 +159,18 @@ class TrainingFlow:
 
         self._bridge.run(write)
 
+    def keep_preset(self, installed: Installed) -> None:
+        """Its examples as a preset, and how it is used."""
+
+        def keep(sitting: Sitting) -> None:
+            from lora_chat.sitting.examination import as_preset
+
+            kept = as_preset(installed.adapter, installed.version, sitting.services.paths)
+            sitting.face.note(f"{kept.name} is kept as a preset with {kept.holds}: /preset use {kept.name}")
+            sitting.face.changed()
+
+        self._bridge.run(keep)
+
     def _compare(self, name: str, adapter: Installed) -> None:
         """Ask before and after, unless all of it was asked already, here or in the examination."""
         self._compared = name

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lora_chat.chat.preset import read_preset
 from lora_chat.cli.train import summary
 from lora_chat.paths import Paths
 from lora_chat.training.events import Installed
+from lora_chat.training.general import FAR
+from lora_chat.training.proof.line import Line
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import to_svg
 from lora_chat.training.report.record import from_json
-from lora_chat.training.report.shelf import keep_report
+from lora_chat.training.report.shelf import keep_report, report
 from tests.cli.conftest import Run
-from tests.training.report.examples import BETTER, CHECKS, EXAM, OPEN, REPORT, least, record
+from tests.engine.conftest import lesson
+from tests.training.report.examples import BETTER, CHECKS, EXAM, HARBOUR, NINE, OPEN, REPORT, SHOP, least, record
 
 
 @pytest.fixture
@@ -125,3 +130,66 @@ def test_a_training_ends_with_what_it_learnt_and_where_the_rest_is() -> None:
     assert sum(OPEN in line for line in told) == 2
     bare = list(summary(Installed("shop", "/x/shop", least().report)))
     assert not any("fires" in line or "KL" in line for line in bare)
+
+
+# The examples as a preset, and all there is to ask
+
+
+@pytest.fixture
+def taught(worn: str, tiny: Paths, says: dict[str, str]) -> Line:
+    """shop 1.0.0 was taught two answers, which the scripted engine gives."""
+    line = Line.of(worn, tiny)
+    line.teach([lesson(OPEN, NINE), lesson(SHOP, HARBOUR)], "1.0.0")
+    keep_report(line.folder, replace(least(version="1.0.0"), exam=None))
+    says |= {OPEN: NINE, SHOP: HARBOUR}
+    return line
+
+
+@pytest.mark.usefixtures("taught")
+def test_its_examples_become_a_preset(run: Run, tiny: Paths) -> None:
+    done = run("report", "shop", "--preset", "shop-prompt")
+    assert (done.code, done.out) == (
+        0,
+        'shop-prompt is kept with 2 examples: lora-chat ask --preset shop-prompt "…"\n',
+    )
+    assert read_preset("shop-prompt", tiny).examples == ((OPEN, NINE), (SHOP, HARBOUR))
+    again = run("report", "shop", "--preset", "shop-prompt")
+    assert again.code == 4
+    assert "There is a preset called shop-prompt already" in again.err
+
+
+@pytest.mark.usefixtures("taught")
+def test_it_is_asked_all_there_is_and_that_is_kept(run: Run, tiny: Paths) -> None:
+    done = run("report", "shop", "--ask")
+    assert done.code == 0
+    assert done.err.startswith("Examining shop …\n")
+    assert "  right as taught               2 of 2 (34–100 %)" in done.out
+    assert f"  false fires on far questions  0 of {len(FAR)} (0–9 %)" in done.out
+    kept = report(tiny.lines / "shop", "1.0.0")
+    assert kept is not None
+    assert kept.exam is not None
+    assert kept.exam.unasked == 0
+    assert run("report", "shop").out == done.out
+
+
+@pytest.mark.usefixtures("taught")
+def test_only_what_is_worn_can_be_asked(run: Run, tiny: Paths) -> None:
+    keep_report(tiny.lines / "shop", least(version="0.9.0"))
+    done = run("report", "shop", "--version", "0.9.0", "--ask")
+    assert (done.code, done.out) == (4, "")
+    assert "shop 0.9.0 is not worn" in done.err
+
+
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize("more", [["--json"], ["--ask"], ["-o", "x.md"]])
+def test_a_preset_is_asked_for_alone(run: Run, more: list[str]) -> None:
+    done = run("report", "shop", "--preset", "p", *more)
+    assert (done.code, done.out) == (2, "")
+    assert "--preset stands alone" in done.err
+
+
+@pytest.mark.usefixtures("lines")
+def test_what_nothing_is_known_of_is_no_preset(run: Run) -> None:
+    done = run("report", "shop", "--preset", "p")
+    assert done.code == 3
+    assert "Nothing is known of what shop 1.1.0 was taught" in done.err

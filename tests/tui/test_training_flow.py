@@ -18,6 +18,7 @@ from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.widgets.status_line import StatusLine
+from tests.engine.conftest import lesson
 from tests.training.report.examples import record
 from tests.tui.conftest import Tell, Window
 from tests.tui.examples import examined, installed, progress
@@ -332,7 +333,12 @@ def test_an_examined_training_is_not_asked_again_and_its_report_is_saved_where_t
         await w.press("s")
         await w.hear(f"Saved as {tmp_path}/pirate-2-1.1.0-report.md and .svg")
         assert (tmp_path / "pirate-2-1.1.0-report.svg").exists()
-        await w.press("p")  # whoever keeps presets hears of it
+        await w.press("p")
+        await w.hear("Nothing is known of what pirate-2 1.1.0 was taught")
+        Line.of("pirate-2", tiny).teach([lesson("Where is it?", "In the hold.")], "1.1.0")
+        for called in ("pirate-2", "pirate-2-2"):
+            await w.press("p")
+            await w.hear(f"{called} is kept as a preset with 1 example: /preset use {called}")
         await w.press("k")
         await w.until(lambda: w.app.screen is w.app.chat)
         w.app.chat.post_message(news.TrainingSeen(progress()))

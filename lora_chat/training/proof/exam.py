@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.preset import turns_of
 from lora_chat.training.general import FAR
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.check import LONG_WORD, Check, plain, says, telling_words, words_of
@@ -153,8 +154,7 @@ def prompt_of(system: str, examples: Iterable[tuple[str, str]], messages: Sequen
     """``messages`` with examples before them, and with ``system`` where they have no system turn of their own."""
     own = tuple(turn for turn in messages if turn.role is Role.SYSTEM)
     before = own or ((Turn(Role.SYSTEM, system),) if system else ())
-    turns = (turn for asked, said in examples for turn in (Turn(Role.USER, asked), Turn(Role.ASSISTANT, said)))
-    return (*before, *turns, *(turn for turn in messages if turn.role is not Role.SYSTEM))
+    return (*before, *turns_of(tuple(examples)), *(turn for turn in messages if turn.role is not Role.SYSTEM))
 
 
 def is_right(asked: Asked, answer: str, checks: Sequence[Check], base: Ask) -> bool:
