@@ -34,7 +34,7 @@ from lora_chat.training.report.shelf import keep_report
 MOST_S = 45.0
 """Seconds after which no further check is asked, the earliest first: `lora-chat check` asks the others too."""
 
-_EXAM_SHARE, _EXAM_S = 0.08, (4.0, 45.0)
+_EXAM_SHARE, _EXAM_S = 1 / 12, (4.0, 45.0)
 """The examination takes this share of the training's seconds, and not less or more than these; the base with the
 examples in its prompt as long again. What there is no time for, `lora-chat report --ask` asks."""
 
