@@ -64,3 +64,23 @@ def test_it_goes_back_to_what_it_was(lora: Lora, grown: tuple[dict[str, Any], li
     assert said(lora, THEN[0]) != THEN[1]
     assert lora("adapter", "rollback", "grown", "--to", "1.1.0", "--yes").code == 0
     assert said(lora, THEN[0]) == THEN[1]
+
+
+def test_a_version_is_examined_and_what_its_report_offers_answers_as_it_was_examined(
+    lora: Lora, grown: tuple[dict[str, Any], list[dict[str, Any]]]
+) -> None:
+    last = grown[1][-1]
+    exam, report = last["exam"], last["report"]
+    assert exam["scores"]["taught"] == {"hits": 2, "of": 2}
+    assert exam["scores"]["far"]["hits"] == 0
+    assert exam["scores"]["far"]["of"] > 0
+    assert exam["prompted"]["examples"] == 2
+    assert report["general_kl_low"] <= report["general_kl_after"] <= report["general_kl_high"]
+    (kept,) = lora("report", "grown", "--version", "1.1.0", "--json").rows
+    assert kept["exam"] == exam
+    assert (kept["saw"]["examples"], kept["replayed"], kept["after"]) == (2, 1, "1.0.0")
+    assert len(kept["losses"]) == report["steps"]
+    assert lora("report", "grown", "--preset", "grown-prompt").code == 0
+    row = next(each for each in exam["answers"] if each["question"] == FIRST[0])
+    (facts,) = lora("ask", "--preset", "grown-prompt", "-t", "0", "--json", FIRST[0]).rows
+    assert row["prompted"].removesuffix(" …") == facts["text"][: len(row["prompted"].removesuffix(" …"))]

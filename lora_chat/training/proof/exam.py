@@ -15,6 +15,7 @@ from itertools import zip_longest
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.chat.preset import turns_of
+from lora_chat.errors import RefusedError
 from lora_chat.training.general import FAR
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.check import LONG_WORD, Check, plain, says, telling_words, words_of
@@ -126,7 +127,10 @@ def examine(
     for at, each in enumerate(asked[: len(rows)] if prompted else ()):
         if clock() - began_again > seconds:
             break
-        said = ask_prompted(each.messages, each.longest)
+        try:
+            said = ask_prompted(each.messages, each.longest)
+        except RefusedError:  # with what comes before this question the examples do not fit any more
+            break
         right = is_right(each, said, checks, plainly)
         if ended():
             break

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import RefusedError
 from lora_chat.training.general import FAR
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.check import Check
@@ -177,6 +178,18 @@ def test_the_base_with_the_examples_is_asked_the_same() -> None:
     assert exam.prompted.adapter == exam.scores
     assert "3 of 3 right" not in exam.prompted.sentence
     assert "0 of 3 right against 3" in exam.prompted.sentence
+
+
+def test_where_the_examples_do_not_fit_any_more_what_both_were_asked_is_compared() -> None:
+    def narrow(messages: tuple[Turn, ...], most: int) -> str:
+        if messages[-1].content == FAR[0]:
+            raise RefusedError("This prompt has 70 tokens and tiny takes 60.")
+        return ADDRESS
+
+    _, exam = run(examine(exam_of([SHOP]), answers({}), answers({}), (narrow, 1), [SHOP], {}, 60))
+    assert exam.prompted is not None
+    assert [exam.prompted.scores.taught.of, exam.prompted.adapter.far.of] == [1, 0]
+    assert exam.scores.far.of == len(FAR)
 
 
 @pytest.mark.parametrize(
