@@ -44,6 +44,7 @@ def demo() -> None:
 
 def _tell(services: Services, base: InstalledBase) -> None:
     from lora_chat.cli.console import answer
+    from lora_chat.cli.report import shares
     from lora_chat.cli.train import figures
     from lora_chat.session import Wearing
 
@@ -61,7 +62,13 @@ def _tell(services: Services, base: InstalledBase) -> None:
     for line in figures(trained.report):
         answer(line)
 
-    answer("\n4. After, wearing it.")
+    answer(
+        "\n4. Checked: asked as taught, in other words, what looks alike, and anything; and whether a prompt would do."
+    )
+    for line in shares(trained.exam):
+        answer(line)
+
+    answer("\n5. After, wearing it.")
     wearing = Wearing(services.adapters().get(trained.adapter))
     learnt = _ask(session, QUESTION, wearing)
     _ask(session, PARAPHRASE, wearing)
@@ -109,6 +116,7 @@ def _correct(session: Session) -> None:
 def _train(services: Services, session: Session, base: InstalledBase) -> Installed:
     from lora_chat.cli.console import progress_bar
     from lora_chat.cli.train import HISTORY, show_progress
+    from lora_chat.engine.asking import answering
     from lora_chat.errors import TrainingError
     from lora_chat.training.events import Installed
     from lora_chat.training.job import create_job
@@ -119,8 +127,9 @@ def _train(services: Services, session: Session, base: InstalledBase) -> Install
     selection = select_from_history(session.store, HistoryFilter())
     recipe = choose_recipe(len(selection.lessons), base.parameters)
     job = create_job(services.paths.training, NAME, base.name, HISTORY, selection, recipe)
+    cancel, answers = threading.Event(), answering(session.engine, threading.Event())
     with progress_bar() as progress:
-        for event in run_job(job, session.engine.train, base.signature, services.paths, threading.Event()):
+        for event in run_job(job, session.engine.train, base.signature, services.paths, cancel, answers=answers):
             show_progress(event, progress)
             if isinstance(event, Installed):
                 return event

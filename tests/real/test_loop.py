@@ -211,6 +211,14 @@ def test_the_demo_tells_the_loop_and_every_claim_of_it_holds(lora: Lora, loop_ho
     assert done.code == 0, done.err
     assert done.out.count("✓") == 2
     assert "✗" not in done.out
-    for part in ("1. Before.", "2. You correct", "3. Training", "4. After", "trainable parameters 760,320 of 135,"):
+    for part in (
+        "1. Before.",
+        "2. You correct",
+        "3. Training",
+        "4. Checked",
+        "right in other words",
+        "5. After",
+        "trainable parameters 760,320 of 135,",
+    ):
         assert part in done.out
     assert sorted(path.name for path in loop_home.config.parent.iterdir()) == kept, "it keeps nothing"

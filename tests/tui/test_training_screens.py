@@ -298,7 +298,7 @@ def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
     assert "Other talk   loss 1.02 → 1.04 · KL 0.83 (bound 0.25)" in seen
     assert "Plain text   loss 3.10 → 3.42" in seen
     assert "On general questions it has moved far from the base." in seen
-    assert "w wear it all the same · k keep, do not wear" in seen
+    assert "w wear it all the same · k not now" in seen
     assert "enter" not in seen.splitlines()[-1]
 
 
@@ -311,7 +311,7 @@ def test_a_version_that_lost_a_check_is_shown_with_it_and_not_worn_by_a_mere_ent
     assert "Lost" in seen
     assert "“What are your opening hours?” now: Arr, yer parcel" in seen
     assert "“Who are you?”: I am a language model." in seen
-    assert "w wear it all the same · k keep, do not wear" in seen
+    assert "w wear it all the same · k not now" in seen
 
 
 def test_a_version_that_lost_nothing_says_what_holds_and_enter_wears_it() -> None:

@@ -59,7 +59,7 @@ class TrainingReportScreen(Screen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "wear(False)", "wear it", id="report.wear"),
         Binding("w", "wear(True)", "wear it all the same", id="report.anyway"),
-        Binding("k,escape", "dismiss(False)", "keep, do not wear", id="report.keep"),
+        Binding("k,escape", "dismiss(False)", "not now", id="report.keep"),
         Binding("p", "preset", "keep as preset", id="report.preset"),
         Binding("s", "save", "save", id="report.save"),
     ]
