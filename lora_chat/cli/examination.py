@@ -41,5 +41,5 @@ def examine(name: str, version: str | None = None) -> Record:
                 for part in parts:
                     progress(f"Examining {adapter.name}", part, 1.0)
             if cancel.is_set():
-                raise Interrupted("Stopped; what was asked so far is kept where the report knew less.")
+                raise Interrupted("Stopped; what was asked so far is kept.")
         return kept_report(adapter.name, adapter.version, services.paths)

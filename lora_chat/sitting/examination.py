@@ -13,8 +13,8 @@ from lora_chat.engine.asking import answering
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import NotFoundError
 from lora_chat.paths import Paths
-from lora_chat.training.proof.exam import with_examples
 from lora_chat.training.proof.examining import examined
+from lora_chat.training.proof.examples import examples_of
 from lora_chat.training.proof.line import Line
 from lora_chat.training.report.record import Record
 from lora_chat.training.report.shelf import keep_report, report
@@ -41,7 +41,7 @@ def examine_again(
 ) -> Generator[float, None, Record]:
     """Ask all that an examination has, and keep it in the report; yields the part that is done.
 
-    What was asked until ``cancel`` counts, where the report does not know more already.
+    What the report knows already is not asked again, and what was asked until ``cancel`` counts.
 
     Raises:
         NotFoundError: as ``kept_report``, or its checks are gone.
@@ -49,12 +49,21 @@ def examine_again(
         LoraChatError: as ``Engine.generate``.
     """
     record, line = kept_report(adapter.name, adapter.version, paths), Line.of(adapter.name, paths)
-    exam = yield from examined(line, adapter, adapter.version, answering(engine, cancel), seconds, ended=cancel.is_set)
-    if exam is None:
-        raise NotFoundError(f"{adapter.name} {adapter.version} has no checks that it could be examined on.")
-    if len(exam.answers) >= len(record.exam.answers if record.exam else ()):  # stopped early it may know less
+    exam = yield from examined(
+        line,
+        adapter,
+        adapter.version,
+        answering(engine, cancel),
+        seconds,
+        ended=cancel.is_set,
+        earlier=record.exam,
+        most=None,
+    )
+    if exam is not None and (record.exam is None or exam.answers != record.exam.answers):
         record = replace(record, exam=exam)
         keep_report(line.folder, record)
+    elif exam is None and not line.checks(adapter.version):
+        raise NotFoundError(f"{adapter.name} {adapter.version} has no checks that it could be examined on.")
     return record
 
 
@@ -66,11 +75,11 @@ def as_preset(name: str, version: str, paths: Paths, called: str = "") -> Preset
         RefusedError: as ``keep_preset``.
         StoreError: as ``Line.lessons``.
     """
-    system, examples = with_examples(Line.of(name, paths).lessons(version, learnt=True))
-    if not examples:
-        raise NotFoundError(f"Nothing is known of what {name} {version} was taught: no preset comes of it.")
+    examples = examples_of(Line.of(name, paths).lessons(version, learnt=True))
+    if not examples.pairs:
+        raise NotFoundError(f"Nothing is known of what {name} {version} was taught that could stand in a prompt.")
     taken = preset_names(paths)
     free = called or next(each for each in numbered(name) if each not in taken)
-    preset = Preset(free, system, examples, f"What {name} {version} was taught.")
+    preset = Preset(free, examples.system, examples.pairs, f"What {name} {version} was taught.")
     keep_preset(preset, paths)
     return preset

@@ -97,6 +97,8 @@ class Training:
         self.failure: LoraChatError | None = None
         self._tell = tell
         self._cancel, self._pause, self._stop = threading.Event(), threading.Event(), threading.Event()
+        self._hush = threading.Event()
+        """Cuts short what it is answering, where it is to end however."""
         self._ended: Callable[[], None] = lambda: None
         self._events = run_job(
             job,
@@ -106,7 +108,7 @@ class Training:
             self._cancel,
             pause=self._pause,
             stop=self._stop,
-            answers=answering(engine, self._cancel),
+            answers=answering(engine, self._hush),
         )
         self._thread = threading.Thread(target=self._follow, name="follow-training", daemon=True)
 
@@ -164,7 +166,7 @@ class Training:
             checked = f" {self.installed.checks.sentence}" if self.installed.checks else ""
             return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}{checked}"
         waits = "paused at " if self.paused else ""
-        if step is not None:
+        if step is not None and self.state != "preparing":
             left = f"{step.eta_s:.0f} s left at most"
             return f"{name}: {waits}step {step.step}/{step.steps}, loss {step.loss:.3f}, {left}."
         return f"{name}: {waits}{self.what}, {self.done:.0%}." if self.what else f"{name} is starting."
@@ -213,11 +215,13 @@ class Training:
     def cancel(self) -> None:
         """End it, delete what it would have learnt, and wait for that."""
         self._cancel.set()
+        self._hush.set()
         self.wait()
 
     def stop(self) -> None:
         """End it with a checkpoint, from which its job can go on, and wait for that."""
         self._stop.set()
+        self._hush.set()
         self.wait()
 
     def _follow(self) -> None:

@@ -18,6 +18,7 @@ from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.versions import Version, keep_beside, make_current, next_number, versions
 from lora_chat.adapters.weights import read_adapter
+from lora_chat.defects import record
 from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.text import clean_line
@@ -62,14 +63,14 @@ def land(
     # The engine's own seconds, and not all since the start: they alone leave out the pauses.
     report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
     adapter, line, why = arrived.adapter, Line.of(arrived.adapter.name, paths), ""
-    found = _Found(stopped=ended())
+    found = _Found()
     try:
         line.teach(job.train, arrived.number, job.heldout, job.after if arrived.is_next else "")
         if answers is not None:
             found = yield from _found(line, arrived, answers, report.seconds, ended)
     except (OSError, LoraChatError) as error:  # it is trained all the same
         why = f"what it was taught cannot be kept with it: {error}"
-    kept = why or _why_kept(arrived, report.forgot, found.checked, stopped=found.stopped) if arrived.is_next else ""
+    kept = why or _why_kept(arrived, report.forgot, found.checked, stopped=ended()) if arrived.is_next else ""
     if arrived.is_next and not kept:
         adapter = make_current(adapter.name, arrived.number, paths).adapter
     installed = Installed(adapter.name, str(adapter.path), report, arrived.number, found.checked, kept, found.exam)
@@ -82,8 +83,6 @@ def land(
 class _Found:
     """What came of asking it."""
 
-    stopped: bool
-    """Before all of its checks were asked."""
     checked: Checked | None = None
     exam: Exam | None = None
 
@@ -166,9 +165,8 @@ def _found(
     known = line.checks(version)
     held = line.proofs(arrived.after) if arrived.after else {}
     proofs = yield from _proofs(spread(known, held), adapter, answers, ended)
-    stopped = ended()
     if not proofs:
-        return _Found(stopped)
+        return _Found()
     line.note(version, proofs)
     least, most = _EXAM_S
     try:
@@ -177,7 +175,9 @@ def _found(
         exam = yield from _told_as("it is examined", examining)
     except LoraChatError:
         pass  # `lora-chat report --ask` examines it again
-    return _Found(stopped, _told(outcome(known, proofs, held, version)), exam)
+    except Exception as error:  # a defect of the examination is none of the adapter, which is installed
+        record(error)
+    return _Found(_told(outcome(known, proofs, held, version)), exam)
 
 
 def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator[Preparing, None, Exam | None]:
@@ -236,4 +236,4 @@ def _why_kept(arrived: _Arrived, forgot: str, checked: Checked | None, *, stoppe
         return forgot
     if arrived.worn not in (arrived.after, arrived.number):
         return f"it grew from {arrived.after}, and {arrived.worn} is worn meanwhile."
-    return "it was stopped before all of its checks were asked." if stopped else ""
+    return "it was stopped before all that it knows was asked." if stopped else ""

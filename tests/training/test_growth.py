@@ -365,7 +365,7 @@ def test_one_that_is_stopped_before_its_checks_are_asked_is_kept_and_not_worn(gr
         job, engine.train, grower.base.signature, grower.home, threading.Event(), stop=stop, answers=stops
     )
     assert isinstance(last, Installed)
-    assert last.kept == "it was stopped before all of its checks were asked."
+    assert last.kept == "it was stopped before all that it knows was asked."
     assert grower.worn.version == "1.0.0"
 
 

@@ -17,9 +17,14 @@ MOST = 2
 LONG = 200
 """Characters from which on a question has none: too much of it stays."""
 
-_OTHERS = (("your neighbours", "your neighbour's"), ("the museums", "the museum's"))
-_THINGS = (("bicycle", "bicycles"), ("piano", "pianos"))
-_NAMES = ("Lincoln", "Victoria")
+_OTHERS = (
+    ("your neighbours", "your neighbour's"),
+    ("the museums", "the museum's"),
+    ("the airports", "the airport's"),
+    ("the farmers", "the farmer's"),
+)
+_THINGS = (("bicycle", "bicycles"), ("piano", "pianos"), ("lighthouse", "lighthouses"), ("horse", "horses"))
+_NAMES = ("Lincoln", "Victoria", "Madison", "Jackson")
 _OPENING = re.compile(
     r"(?:(?:hi|hello|hey|good (?:morning|afternoon|evening))[,.!]?\s+)?"
     r"(?:(?:please|i have a question:|i would like to know|do you know|"

@@ -10,8 +10,8 @@ from lora_chat.training.proof.share import Share
 Kind = Literal["taught", "reworded", "near", "far"]
 """A question as it was taught; the same in other words; one that looks alike and is another; one about anything."""
 
-Better = Literal["adapter", "prompt", "same", "each"]
-"""Which does better; ``each``: one recalls more, the other says less that is false."""
+Better = Literal["adapter", "prompt", "same", "each", "unclear"]
+"""Which does better; ``each``: the prompt recalls more and says more that is false; ``unclear``: nobody can tell."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Scores:
     """Right answers to what was taught, false fires on what was not."""
 
     taught: Share
-    """Taught questions that are answered rightly, in whichever words."""
+    """Taught questions whose checks hold."""
     recall: Share
     """The same questions in other words."""
     near: Share
@@ -59,6 +59,8 @@ class Prompted:
     better: Better
     sentence: str
     """Which is the better one, with the counts."""
+    unfit: int = 0
+    """Questions before which the examples do not fit, so that they were not asked."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,7 @@ class Exam:
     prompted: Prompted | None = None
     unprompted: str = ""
     """Why the base was not asked with the examples, in one sentence; empty where it was."""
+    unasked_checks: int = 0
+    """Checks beyond those that are examined at most."""
+    silent: int = 0
+    """Checks whose answer has nothing to know it by, as "Yes.": they cannot fire."""
