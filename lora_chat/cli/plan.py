@@ -55,8 +55,8 @@ def describe(course: Course) -> Iterator[str]:
     )
     for place, (reason, number) in enumerate(counted.dropped.items()):
         yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
-    if course.start and course.start.replayed:
-        yield f"  replays   {_count(course.start.replayed, 'conversation')} that it was taught before, among these"
+    if course.replayed:
+        yield f"  replays   {_count(course.replayed, 'conversation')} that it was taught before, among these"
     if counted.private:
         yield f"  private   {_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
     if counted.kept:
@@ -64,12 +64,12 @@ def describe(course: Course) -> Iterator[str]:
     if few := too_little(counted):
         yield f"  enough?   {few}"
     yield f"  recipe    {recipe.effort}: " + " ".join(spelled(recipe))
-    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed, course.replayed)
     if changed := changes(recipe, chosen):
         yield "  changed   " + ", ".join(
             f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items()
         )
-    yield f"  because   {reasons(counted.conversations, base.parameters)}"
+    yield f"  because   {reasons(counted.conversations, base.parameters, course.replayed)}"
     yield f"  stops     {recipe.rule}"
     memory = f"{size(expected.bytes)} of memory, {size(free())} can be had"
     yield f"  takes     {spoken(expected.seconds)} ({expected.basis}) · {memory}"
@@ -83,13 +83,13 @@ def facts(course: Course) -> dict[str, Any]:
     from lora_chat.training.recipe import choose_recipe, reasons
 
     counted, recipe, base, expected = course.counted, course.recipe, course.base, course.estimate
-    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed)
+    chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed, course.replayed)
     return {
         "recipe": asdict(recipe),
         "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
-        "recipe_because": reasons(counted.conversations, base.parameters),
+        "recipe_because": reasons(counted.conversations, base.parameters, course.replayed),
         "estimate": asdict(expected),
-        **({"version": course.start.version, "replayed": course.start.replayed} if course.start else {}),
+        **({"version": course.start.version, "replayed": course.replayed} if course.start else {}),
     }
 
 

@@ -40,6 +40,11 @@ class Course:
     start: Start | None = field(default=None, kw_only=True)
     """Where it starts, if it makes the next version of an adapter."""
 
+    @property
+    def replayed(self) -> int:
+        """Conversations that it was taught before and learns again."""
+        return self.start.replayed if self.start else 0
+
     @classmethod
     def of(
         cls,
@@ -68,7 +73,7 @@ class Course:
             new = new_to(continued, selection, services.paths)
             selection, start = grow(continued, new, services.paths, seed, kept_out(services))
         lessons = len(selection.lessons)
-        recipe = choose_recipe(lessons, base.parameters, effort, seed)
+        recipe = choose_recipe(lessons, base.parameters, effort, seed, start.replayed if start else 0)
         if start is not None:
             recipe = started(recipe, start.folder, base.signature)
         recipe = override(recipe, words, lessons, fixed=SHAPE if start else ())

@@ -388,8 +388,8 @@ def test_ctrl_c_at_any_moment_is_130_and_never_a_traceback(tiny: Paths, after: f
     time.sleep(after)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    if "init_import_site" in err:
-        return  # it came before the program's first line: that is Python's own end
+    if "Traceback" in err and "lora_chat" not in err:
+        return  # it came before the program's first line: that is Python's own end, however late on a busy machine
     assert process.returncode in (0, 130, -signal.SIGINT)
     if process.returncode == 130:
         assert err.startswith("lora-chat: ")

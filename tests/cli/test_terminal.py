@@ -215,6 +215,10 @@ def test_a_training_finished_is_told_at_the_next_prompt(terminal: Open, tiny: Pa
     window.see("Train shop? [Y/n]")
     window.type("\r")
     window.see("It trains beside the chat")
+    deadline = time.monotonic() + 60
+    while not (tiny.lines / "shop" / "reports").exists():  # written when it has been examined
+        assert time.monotonic() < deadline, "the training has not ended"
+        time.sleep(0.1)
     time.sleep(1)
     window.type("\r")
     window.see("Wear it: /adapter use")

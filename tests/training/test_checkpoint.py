@@ -79,7 +79,7 @@ def checkpoints(job: Path) -> list[str]:
 
 
 def untimed(report: Report) -> Report:
-    return replace(report, seconds=0, tokens_per_second=0)
+    return replace(report, seconds=0, tokens_per_second=0, memory=0)
 
 
 def seen(events: list[TrainingEvent]) -> list[tuple[int, float]]:

@@ -177,6 +177,13 @@ def test_more_lessons_take_no_fewer_steps_rank_or_held_out(lessons: int, more: i
     assert many.heldout >= few.heldout
 
 
+@given(new=st.integers(1, HANDFUL - 1), replayed=st.integers(0, 300))
+def test_a_few_new_lessons_are_a_handful_however_many_are_replayed(new: int, replayed: int) -> None:
+    recipe = choose_recipe(new + replayed, 10**8, replayed=replayed)
+    assert (recipe.heldout, recipe.rehearsal_weight) == (0, choose_recipe(new, 10**8).rehearsal_weight)
+    assert recipe.max_steps >= 2 * (new + replayed)
+
+
 @given(lessons=st.integers(1, 3000), small=st.integers(10**6, 10**11), more=st.integers(0, 10**11))
 def test_a_larger_base_takes_no_larger_steps(lessons: int, small: int, more: int) -> None:
     assert choose_recipe(lessons, small + more).learning_rate <= choose_recipe(lessons, small).learning_rate

@@ -112,6 +112,7 @@ def test_the_rule_says_why_it_chose_so() -> None:
     assert reasons(6, 134_515_008) == (
         "under 30 conversations are a handful: a few large steps; a base of up to 200 M parameters bears the full rate"
     )
+    assert reasons(34, 134_515_008, 24).startswith("under 30 new conversations are a handful")
     assert "a tenth held out, rank 16 from 100 on" in reasons(120, 134_515_008)
     assert "rank 16" not in reasons(48, 134_515_008)
     assert "a base of 1,700 M parameters gets 2/5 of the full rate" in reasons(6, 1_700_000_000)
