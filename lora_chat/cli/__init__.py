@@ -24,9 +24,6 @@ def program() -> None:
     """
     try:
         main()
-    except KeyboardInterrupt:  # before it could be told apart what was asked for
-        _complain("Interrupted.")
-        sys.exit(130)
     except SystemExit as leaving:
         if "torch" not in sys.modules:
             raise
