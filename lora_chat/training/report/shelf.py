@@ -128,7 +128,7 @@ def forget_checks(line: Path, gone: Collection[Check]) -> None:
 def _quotes(record: Record) -> bool:
     """Whether it holds words of anybody's."""
     asked = record.exam and record.exam.answers
-    return bool(record.kept or asked or (record.checks and (record.checks.wrong or record.checks.lost)))
+    return bool(asked or (record.checks and (record.checks.wrong or record.checks.lost)))
 
 
 def _known(record: Record, line: Path) -> Record:
