@@ -101,6 +101,13 @@ def removed(paths: Paths) -> list[Path]:
     return []
 
 
+def removed_lines(paths: Paths) -> list[Path]:
+    """The lines that would come back with them."""
+    with suppress(OSError):
+        return [line for trash in _old(paths, _TRASH, 0) if (line := trash / _LINE).is_dir()]
+    return []
+
+
 def put_line_aside(name: str, paths: Paths) -> None:
     """Put a line that has no adapter any more to the adapter it belongs to in the trash, else there by itself.
 

@@ -188,14 +188,16 @@ def never_train(
     from lora_chat.cli.console import answer
     from lora_chat.paths import find_paths
     from lora_chat.text import clean_line
-    from lora_chat.training.proof.line import forget_conversation
+    from lora_chat.training.forgetting import forget_everywhere
 
     with _store() as store:
         conversation = store.update_conversation(store.conversation(id).id, never_train=not off)
-    if not off:
-        forget_conversation(conversation.id, find_paths(os.environ))
     named = f'{conversation.id} "{clean_line(conversation.title, 60)}"'
-    answer(f"{named} may be trained on again." if off else f"Nothing of {named} is ever trained on.")
+    if off:
+        answer(f"{named} may be trained on again.")
+        return
+    kept = forget_everywhere(conversation.id, find_paths(os.environ))
+    answer(f"Nothing of {named} is ever trained on; {kept}.")
 
 
 def _database() -> Path:

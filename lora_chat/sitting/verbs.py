@@ -17,7 +17,7 @@ from lora_chat.sitting.returning import unfinished
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
-from lora_chat.training.proof.line import forget_conversation
+from lora_chat.training.forgetting import forget_everywhere
 from lora_chat.training.shelf import Listed, discard_job, list_jobs
 
 
@@ -178,9 +178,9 @@ def train_never(sitting: Sitting, rest: str) -> None:
     """Keep the open conversation out of every training."""
     _open(sitting)
     sitting.update(never_train=True)
-    if sitting.conversation is not None:
-        forget_conversation(sitting.conversation.id, sitting.services.paths)
-    sitting.face.note("Nothing of this conversation is ever trained on; /train allow takes it back.")
+    assert sitting.conversation is not None
+    kept = forget_everywhere(sitting.conversation.id, sitting.services.paths)
+    sitting.face.note(f"Nothing of this conversation is ever trained on (/train allow takes it back); {kept}.")
 
 
 def train_allow(sitting: Sitting, rest: str) -> None:

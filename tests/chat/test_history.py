@@ -13,6 +13,7 @@ from lora_chat.chat.conversation import Rating, Role, Status
 from lora_chat.chat.store import Store
 from lora_chat.cli.history import app
 from lora_chat.errors import NotFoundError, RefusedError, UsageError
+from lora_chat.training.forgetting import KEPT
 from tests.chat.conftest import contents, talk
 
 LINE = '{"messages": [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]}\n'
@@ -151,7 +152,7 @@ def test_delete_asks_first(store: Store) -> None:
 
 def test_a_conversation_is_kept_out_of_every_training_and_let_in_again(store: Store) -> None:
     id = talk(store, "My diary", "I see")[0].conversation
-    assert history("never-train", id[:5])[0] == f'Nothing of {id} "My diary" is ever trained on.\n'
+    assert history("never-train", id[:5])[0] == f'Nothing of {id} "My diary" is ever trained on; {KEPT}.\n'
     assert history("list")[0].splitlines()[1].split()[-3:] == ["never", "My", "diary"]
     assert history("show", id)[0].startswith(f"{id}  My diary  (never trained on)\n")
     assert as_json("list")["conversations"][0]["never_train"] is True

@@ -11,7 +11,7 @@ import pytest
 
 from lora_chat.chat.preset import read_preset
 from lora_chat.cli.train import summary
-from lora_chat.paths import Paths
+from lora_chat.paths import Paths, make_private
 from lora_chat.training.events import Installed
 from lora_chat.training.general import FAR
 from lora_chat.training.proof.line import Line
@@ -27,9 +27,9 @@ from tests.training.report.examples import BETTER, CHECKS, EXAM, HARBOUR, NINE, 
 @pytest.fixture
 def lines(home: Paths) -> Path:
     """Two versions of shop, and one of an adapter whose report was made last."""
-    keep_report(home.lines / "shop", least(version="1.0.0"))
-    keep_report(home.lines / "shop", record())
-    keep_report(home.lines / "pirate", least(adapter="pirate", made=record().made + 1))
+    keep_report(make_private(home.lines / "shop"), least(version="1.0.0"))
+    keep_report(make_private(home.lines / "shop"), record())
+    keep_report(make_private(home.lines / "pirate"), least(adapter="pirate", made=record().made + 1))
     return home.lines
 
 
@@ -70,7 +70,7 @@ def test_each_form_is_printed_as_it_is(run: Run) -> None:
 
 
 def test_losses_that_are_no_numbers_are_null(run: Run, home: Paths) -> None:
-    keep_report(home.lines / "shop", least(losses=(float("nan"), float("inf"), 2.0)))
+    keep_report(make_private(home.lines / "shop"), least(losses=(float("nan"), float("inf"), 2.0)))
     assert run("report", "--json").json["losses"] == [None, None, 2.0]
 
 
@@ -102,8 +102,8 @@ def test_what_cannot_be_written_is_refused_with_what_to_do(run: Run, tmp_path: P
 def test_what_there_is_is_said_where_something_else_was_asked_for(run: Run, home: Paths) -> None:
     done = run("report")
     assert (done.code, done.sentence.startswith("There is no report yet: each training leaves one")) == (3, True)
-    keep_report(home.lines / "shop", record())
-    keep_report(home.lines / "other", record(adapter="other"))
+    keep_report(make_private(home.lines / "shop"), record())
+    keep_report(make_private(home.lines / "other"), record(adapter="other"))
     done = run("report", "shp")
     assert done.code == 3
     assert done.sentence == 'There is no report of "shp"; did you mean shop?: there are some of other, shop.'
@@ -113,7 +113,7 @@ def test_what_there_is_is_said_where_something_else_was_asked_for(run: Run, home
 
 
 def test_a_damaged_report_is_named(run: Run, home: Paths) -> None:
-    keep_report(home.lines / "shop", record())
+    keep_report(make_private(home.lines / "shop"), record())
     path = home.lines / "shop" / "reports" / "1.1.0.json"
     path.write_text("{}", "utf-8")
     for words in (["report"], ["report", "shop"]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora_chat.errors import NotFoundError, RefusedError
-from lora_chat.paths import Paths
+from lora_chat.paths import Paths, make_private
 from lora_chat.sitting.reporting import save_report
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import to_svg
@@ -19,7 +19,7 @@ from tests.training.report.examples import record
 def test_both_forms_lie_next_to_each_other_and_never_over_another(
     home: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep_report(home.lines / "shop", record())
+    keep_report(make_private(home.lines / "shop"), record())
     place = tmp_path / "mine"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -41,6 +41,6 @@ def test_both_forms_lie_next_to_each_other_and_never_over_another(
 def test_what_cannot_be_saved_is_refused(home: Paths, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"No report of shop 1\.1\.0 is kept"):
         save_report("shop", "1.1.0", home)
-    keep_report(home.lines / "shop", record())
+    keep_report(make_private(home.lines / "shop"), record())
     with pytest.raises(RefusedError, match="choose another place"):
         save_report("shop", "1.1.0", home, tmp_path / "none")

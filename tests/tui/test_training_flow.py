@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lora_chat.errors import EngineError
-from lora_chat.paths import Paths
+from lora_chat.paths import Paths, make_private
 from lora_chat.training.proof.line import Line
 from lora_chat.training.report.shelf import keep_report
 from lora_chat.tui import messages as news
@@ -329,7 +329,7 @@ def test_an_examined_training_is_not_asked_again_and_its_report_is_saved_where_t
         assert compared == []
         await w.press("s")
         await w.hear("No report of pirate-2 1.1.0 is kept")
-        keep_report(tiny.lines / "pirate-2", record(adapter="pirate-2"))
+        keep_report(make_private(tiny.lines / "pirate-2"), record(adapter="pirate-2"))
         await w.press("s")
         await w.hear(f"Saved as {tmp_path}/pirate-2-1.1.0-report.md and .svg")
         assert (tmp_path / "pirate-2-1.1.0-report.svg").exists()

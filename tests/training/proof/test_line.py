@@ -6,15 +6,20 @@ import json
 import stat
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lora_chat.adapters import removal
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import StoreError
+from lora_chat.files import write_durably
 from lora_chat.paths import Paths
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.line import Line, Proved, forget_conversation
+from lora_chat.training.report.shelf import keep_report, reports
+from tests.training.report.examples import HARBOUR, LOST, NINE, OPEN, SHOP, record
 
 QUESTION = [{"role": "user", "content": "Open when?"}]
 
@@ -92,15 +97,72 @@ def test_a_changed_check_is_proved_by_nothing_that_came_before(line: Line) -> No
     assert line.proofs("1.0.0") == {second.id: Proved(True)}
 
 
-def test_a_conversation_can_be_forgotten_in_every_line(home: Paths) -> None:
-    for name in ("shop", "other"):
+def test_a_conversation_is_forgotten_in_every_line_and_a_damaged_one_is_named(home: Paths) -> None:
+    for name in ("other", "shop"):
         made = Line.of(name, home)
         made.teach([lesson("a?", "one"), replace(lesson("b?", "two"), source="c2")], "1.0.0")
     (Line.of("other", home).folder / "lessons.jsonl").write_text("{", "utf-8")
-    forget_conversation("c1", home)
+    (home.lines / "notes.txt").write_text("mine", "utf-8")
+    with pytest.raises(StoreError, match=r"^Something of it is still kept, .*other/lessons\.jsonl, line 1, is damaged"):
+        forget_conversation("c1", home)
     shop = Line.of("shop", home)
     assert [each.source for each in shop.lessons()] == ["c2"]
     assert [each.question for each in shop.checks()] == ["b?"]
+
+
+def kept_words(line: Line) -> str:
+    """All that stands in the files of a line."""
+    return "".join(path.read_text("utf-8") for path in line.folder.rglob("*") if path.is_file()).casefold()
+
+
+@pytest.mark.parametrize("fails_at", range(5))
+def test_what_failed_half_way_is_whole_once_it_is_done_again(
+    line: Line, home: Paths, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    line.teach([lesson(OPEN, NINE), replace(lesson(SHOP, HARBOUR), source="c2")], "1.1.0")
+    line.note("1.1.0", {check.id: Proved(False, ((check.question, f"Arr: {NINE}"),)) for check in line.checks()})
+    for version in ("1.1.0", "1.2.0"):
+        keep_report(line.folder, record(version=version))
+    written: list[str] = []
+
+    def write(path: Path, data: bytes, mode: int = 0o600) -> None:
+        written.append(path.name)
+        if len(written) == fails_at + 1:
+            raise OSError(28, "No space left on device", str(path))
+        write_durably(path, data, mode)
+
+    for module in ("proof.line", "report.shelf"):
+        monkeypatch.setattr(f"lora_chat.training.{module}.write_durably", write)
+    with pytest.raises(StoreError, match="Something of it is still kept"):
+        forget_conversation("c1", home)
+    order = ["1.1.0.json", "1.2.0.json", "proofs.json", "checks.jsonl", "lessons.jsonl"]
+    assert written == order[: fails_at + 1]
+    forget_conversation("c1", home)
+    for words in (OPEN, NINE, LOST.answer):
+        assert words.casefold() not in kept_words(line)
+    assert [each.question for each in line.checks()] == [SHOP]
+    assert line.proofs("1.1.0") == {}, "its answer told what is forgotten"
+
+
+def test_what_a_check_was_answered_that_is_forgotten_meanwhile_is_not_kept(line: Line, home: Paths) -> None:
+    line.teach([lesson("a?", "one"), replace(lesson("b?", "two"), source="c2")], "1.0.0")
+    found = {check.id: Proved(False, ((check.question, "three"),)) for check in line.checks()}
+    forget_conversation("c1", home)
+    line.note("1.0.0", found)
+    assert [proved.wrong for proved in line.proofs("1.0.0").values()] == [(("b?", "three"),)]
+
+
+def test_what_was_removed_comes_back_without_what_is_forgotten(line: Line, home: Paths) -> None:
+    line.teach([lesson(OPEN, NINE), replace(lesson(SHOP, HARBOUR), source="c2")], "1.1.0")
+    keep_report(line.folder, record())
+    (home.adapters / "shop").mkdir(parents=True)
+    removal.remove("shop", home)
+    forget_conversation("c1", home)
+    assert not line.folder.exists()
+    removal.restore("shop", home)
+    assert NINE.casefold() not in kept_words(line)
+    assert [each.question for each in line.checks()] == [SHOP]
+    assert reports(line.folder) == ["1.1.0"]
 
 
 def test_two_that_write_at_once_lose_nothing(line: Line) -> None:
