@@ -51,7 +51,7 @@ class Forgotten:
 
 def fires_any(checks: Collection[Check], question: str, *texts: str | None) -> bool:
     """Whether one of ``texts``, said to ``question``, is what one of ``checks`` taught, or enough of it."""
-    from lora_chat.training.proof.exam import fires  # which asks, and so knows lines
+    from lora_chat.training.proof.marking import fires  # which asks, and so knows lines
 
     return any(fires(check, text, question) for text in texts if text for check in checks)
 
