@@ -113,4 +113,4 @@ def _checked(name: str, value: Any, path: Path) -> Any:
         raise RefusedError(
             f'The setting "{name}" in {path} must lie between {_spoken(low)} and {_spoken(high)}, not {_spoken(value)}.'
         )
-    return float(value) if kind is float else value
+    return kind(value)
