@@ -104,7 +104,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     if name not in kinds:
         raise RefusedError(f'Unknown setting "{name}" in {path}{did_you_mean(name, kinds) or ": remove that line."}')
     kind = kinds[name]
-    if type(value) is not kind and not (kind is float and type(value) is int):
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits:
         raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {_told(value)}.')
     if name in _CHOICES and value not in _CHOICES[name]:
         raise RefusedError(f'The setting "{name}" in {path} must be {" or ".join(_CHOICES[name])}, not {_told(value)}.')
