@@ -118,10 +118,10 @@ def test_slow_toml_is_refused_at_once() -> None:
     keys = "\n".join("a." * 90 + f"k{number}=1" for number in range(80))
     one_key = "a." * 8000 + "a = 1"
     for text in (heading, keys, one_key, "a = " + "[" * 16_000, "a = " + "{x=" * 5000):
-        began = time.monotonic()
+        began = time.process_time()
         with contextlib.suppress(LoraChatError):
             read_manifest(text.encode())
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))
