@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from lora_chat.errors import RefusedError, did_you_mean
+from lora_chat.text import clean_line, spelt
 
 Precision = Literal["auto", "fp32", "int8", "int4"]
 """What the base's weights are read in while decoding."""
@@ -65,7 +66,7 @@ def load_config(path: Path) -> Config:
             found = tomllib.load(file)
     except FileNotFoundError:
         return Config()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise RefusedError(f"{path} is not valid TOML ({error}): correct it or move it away.") from error
     except OSError as error:
         raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its permissions.") from error
@@ -87,7 +88,11 @@ def save_settings(path: Path, **changes: object) -> Config:
 
 
 def _spoken(number: float) -> str:
-    return f"{number:,}".removesuffix(".0")
+    return f"{number:,}".removesuffix(".0") if abs(number) < 2**63 else _told(number)
+
+
+def _told(value: object) -> str:
+    return clean_line(spelt(value), 200)
 
 
 _KINDS = {str: "a text in quotes", int: "a whole number", float: "a number"}
@@ -99,15 +104,14 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     if name not in kinds:
         raise RefusedError(f'Unknown setting "{name}" in {path}{did_you_mean(name, kinds) or ": remove that line."}')
     kind = kinds[name]
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {value!r}.')
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if not fits:
+        raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {_told(value)}.')
     if name in _CHOICES and value not in _CHOICES[name]:
-        raise RefusedError(f'The setting "{name}" in {path} must be {" or ".join(_CHOICES[name])}, not {value!r}.')
+        raise RefusedError(f'The setting "{name}" in {path} must be {" or ".join(_CHOICES[name])}, not {_told(value)}.')
     low, high = _LIMITS.get(name, (float("-inf"), float("inf")))
     if isinstance(value, int | float) and not low <= value <= high:
         raise RefusedError(
             f'The setting "{name}" in {path} must lie between {_spoken(low)} and {_spoken(high)}, not {_spoken(value)}.'
         )
-    return value
+    return kind(value)

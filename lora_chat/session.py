@@ -281,7 +281,7 @@ class Session:
                 yield chunk
 
     def system(self, conversation: Conversation | None, wearing: Wearing | None) -> str:
-        """The system prompt that holds: the conversation's own, else the adapter's, else that of the settings."""
+        """The one that holds: the preset's, else the person's own, else the adapter's, else that of the settings."""
         own = conversation.system if conversation else ""
         return own or (wearing.system_prompt if wearing else "") or self.config.system
 

@@ -24,3 +24,13 @@ def clean_line(text: str, longest: int = 0) -> str:
     """Return ``text`` cleaned and on one line; ``longest`` > 0 cuts it there with an ellipsis."""
     line = " ".join(clean(text).split())
     return line[: longest - 1] + "…" if longest and len(line) > longest else line
+
+
+def spelt(value: object) -> str:
+    """``repr``, also of what that refuses: a number of more than 4,300 digits, which TOML holds in hex, or lists
+    nested too deep.
+    """
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return hex(value) if isinstance(value, int) else "what is too long to be written"

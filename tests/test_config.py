@@ -52,6 +52,11 @@ def test_what_is_set_is_read_and_the_rest_is_default(path: Path) -> None:
         ("max_tokens = 0", "between 1 and 1,000,000"),
         ("[model]\nname = 1", "must be a text in quotes"),
         ("model = ", "not valid TOML"),
+        (f"max_tokens = 0x{'F' * 6_000}", "between 1 and 1,000,000, not 0xffff"),
+        (f"temperature = 0x{'F' * 6_000}", "between 0 and 5, not 0xffff"),
+        (f"system = 0x{'F' * 6_000}", "must be a text in quotes, not 0xffff"),
+        (f"theme = [0x{'F' * 6_000}]", "must be a text in quotes"),
+        (f"seed = 1\nmax_tokens = {'9' * 6_000}", "not valid TOML"),
         ("model = 'a'\nmodel = 'b'", "not valid TOML"),
     ],
 )

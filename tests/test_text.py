@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_chat.text import clean, clean_line
+from lora_chat.text import clean, clean_line, spelt
 
 ANY = st.text(st.characters() | st.sampled_from("\ud800\x1b\x9b\u202e\u2066\ufeff\r\n\t\U000e0041\u200d"))
 
@@ -55,3 +55,13 @@ def test_a_cut_line_says_so() -> None:
     assert clean_line("one  two\nthree", 8) == "one two…"
     assert clean_line("one  two\nthree") == "one two three"
     assert clean_line("one two", 7) == "one two"
+
+
+def test_what_repr_refuses_is_spelt_all_the_same() -> None:
+    assert spelt([1, "a"]) == "[1, 'a']"
+    assert spelt(16**5000) == "0x1" + "0" * 5000
+    assert spelt([16**5000]) == "what is too long to be written"
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert spelt(deep) == "what is too long to be written"

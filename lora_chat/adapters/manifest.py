@@ -195,14 +195,18 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def _harmless(value: Any, depth: int = 0) -> Any:
-    """Foreign values that are only kept and shown: text cleaned, numbers finite, dates as text, four levels deep."""
+    """Foreign values that are only kept and shown: text cleaned, numbers finite and of 64 bits, dates as text, four
+    levels deep.
+    """
     if isinstance(value, dict) and depth < 4:
         return {clean_line(str(key), 80): _harmless(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list) and depth < 4:
         return [_harmless(each, depth + 1) for each in value]
-    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+    if (isinstance(value, int) and -(2**63) <= value < 2**63) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    return clean(value)[:2000] if isinstance(value, str) else shown(str(value), 200)
+    if isinstance(value, str):
+        return clean(value)[:2000]
+    return shown(value if isinstance(value, int | dict | list) else str(value), 200)
 
 
 class _Table:

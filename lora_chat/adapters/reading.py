@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lora_chat.errors import NotFoundError, RefusedError
-from lora_chat.text import clean_line
+from lora_chat.text import clean_line, spelt
 
 # O_NONBLOCK: opening a FIFO that nobody writes would wait for ever. O_BINARY: Windows would translate newlines.
 _FLAGS = os.O_RDONLY
@@ -35,7 +35,7 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 def shown(value: object, longest: int = 60) -> str:
     """A foreign value as it may stand in a sentence: one line, cleaned, cut."""
-    return clean_line(value if isinstance(value, str) else repr(value), longest)
+    return clean_line(value if isinstance(value, str) else spelt(value), longest)
 
 
 def quoted(value: object) -> str:

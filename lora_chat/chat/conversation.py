@@ -108,6 +108,7 @@ class Conversation:
     created_at: float
     updated_at: float
     system: str = ""
+    """What it is told before it begins: the person's own words, or those that its preset brought."""
     model: str = ""
     adapter: str | None = None
     scale: float = 1.0
@@ -119,3 +120,10 @@ class Conversation:
     """The name of the preset it began with; what that held then is its own: ``system`` and ``examples``."""
     examples: tuple[tuple[str, str], ...] = ()
     """Questions with their answers that stand before its first message in each prompt; they are no messages."""
+    own_system: str | None = None
+    """The person's own words, empty where there are none, while ``system`` are the preset's; else None."""
+
+    @property
+    def preset_system(self) -> str:
+        """What of ``system`` is its preset's; empty where it is the person's own."""
+        return self.system if self.own_system is not None else ""

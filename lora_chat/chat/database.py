@@ -32,6 +32,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = threading.RLock()
+        self._viewing = False
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -72,24 +73,39 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """One view of all that is read in the block, whatever other threads and programs write meanwhile."""
+        """One view of all that is read in the block, whatever other threads and programs write meanwhile.
+
+        Inside a ``writing`` of the same thread the block sees what that changes.
+        """
         with self._lock, explained(self.path):
             if self._connection.in_transaction:
                 yield
                 return
             self._connection.execute("BEGIN")
+            self._viewing = True
             try:
                 yield
-            finally:
-                self._connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # which would hide why the block failed
+                    self._end_view()
+                raise
+            self._end_view()
+
+    def _end_view(self) -> None:
+        self._viewing = False
+        if self._connection.in_transaction:  # SQLite ends it itself after some errors of the disk
+            self._connection.execute("ROLLBACK")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, on the disk when the block ends; any exception takes all of it back.
 
-        Inside another ``writing`` of the same thread the block joins that transaction.
+        Inside another ``writing`` of the same thread the block joins that transaction. Inside a ``reading``, which
+        makes nothing durable, it is the calling code's mistake: a RuntimeError.
         """
         with self._lock, explained(self.path):
+            if self._viewing:
+                raise RuntimeError("nothing can be written inside one view")
             if self._connection.in_transaction:
                 yield self._connection
                 return

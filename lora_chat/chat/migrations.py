@@ -94,6 +94,7 @@ MIGRATIONS: Sequence[Migration] = (
     (
         "ALTER TABLE conversations ADD COLUMN preset TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE conversations ADD COLUMN examples TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE conversations ADD COLUMN own_system TEXT",
     ),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""

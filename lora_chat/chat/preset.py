@@ -74,28 +74,26 @@ def turns_of(examples: tuple[tuple[str, str], ...]) -> tuple[Turn, ...]:
     )
 
 
-def chosen(preset: Preset | None, before: Conversation | None, paths: Paths) -> ConversationFields:
-    """What of a conversation becomes another when ``preset`` takes the place of the one it has; None takes that off.
+def chosen(preset: Preset | None, before: Conversation | None) -> ConversationFields:
+    """What a conversation begins with when ``preset`` takes the place of the one it has; None takes that off.
 
-    A system prompt that the one before brought goes with it; one that the person wrote stays, unless ``preset`` has
-    its own.
+    A system prompt that the one before brought goes with it. The person's own is kept while one of a preset stands in
+    its place, and holds again afterwards.
     """
-    changes: ConversationFields = {"preset": "", "examples": ()}
-    if before is not None and before.preset and before.system == _system_of(before.preset, paths):
-        changes["system"] = ""
-    if preset is not None:
-        changes |= {"preset": preset.name, "examples": preset.examples}
-    if preset is not None and preset.system:
-        changes["system"] = preset.system
-    return changes
+    own = own_system(before)
+    if preset is None:
+        return {"preset": "", "examples": (), "system": own, "own_system": None}
+    told: ConversationFields = {"system": own, "own_system": None}
+    if preset.system:
+        told = {"system": preset.system, "own_system": own}
+    return {"preset": preset.name, "examples": preset.examples, **told}
 
 
-def _system_of(name: str, paths: Paths) -> str:
-    """Of the preset of that name; empty where it is gone."""
-    try:
-        return read_preset(name, paths).system
-    except LoraChatError:
+def own_system(conversation: Conversation | None) -> str:
+    """The person's own system prompt there, whether it holds or a preset's stands in its place; empty for none."""
+    if conversation is None:
         return ""
+    return conversation.system if conversation.own_system is None else conversation.own_system
 
 
 def keep_preset(preset: Preset, paths: Paths, *, replace: bool = False) -> Path:

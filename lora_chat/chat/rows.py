@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache, lru_cache
 from typing import Any, TypedDict
 
@@ -27,6 +28,7 @@ class ConversationFields(TypedDict, total=False):
     never_train: bool
     preset: str
     examples: tuple[tuple[str, str], ...]
+    own_system: str | None
 
 
 class AnswerFields(TypedDict, total=False):
@@ -58,14 +60,17 @@ CONVERSATION_FIELDS = ConversationFields.__optional_keys__
 ANSWER_FIELDS = AnswerFields.__optional_keys__
 MESSAGE_FIELDS = MessageFields.__optional_keys__
 
+_OF_A_CONVERSATION = frozenset(each.name for each in fields(Conversation))
+_OF_A_MESSAGE = frozenset(each.name for each in fields(Message))
+
 
 def conversation_of(row: sqlite3.Row) -> Conversation:
     """Turn a row of ``conversations`` into a Conversation.
 
     Damaged examples are none, and their preset is no longer named: one row must not hide all the others from the
-    window. ``lora-chat doctor`` says which those are.
+    window. ``lora-chat doctor`` says which those are. A column that a newer program added meanwhile is left out.
     """
-    values = dict(row)
+    values = _known(row, _OF_A_CONVERSATION)
     examples = examples_of(values["examples"])
     preset = values["preset"] if examples is not None else ""
     kept_out = bool(values["never_train"])
@@ -89,19 +94,24 @@ def examples_of(text: object) -> tuple[tuple[str, str], ...] | None:
 def message_of(row: sqlite3.Row) -> Message:
     """Turn a row of ``messages`` into a Message; a reply whose writing program is gone is ``interrupted``.
 
+    A column that a newer program added meanwhile is left out.
+
     Raises:
         StoreError: the row holds a value that lora-chat never writes: a damaged file.
     """
-    values = dict(row)
-    writer = values.pop("writer")
+    values = _known(row, _OF_A_MESSAGE)
     try:
         values["role"], values["status"] = Role(values["role"]), Status(values["status"])
         values["rating"] = Rating(values["rating"]) if values["rating"] else None
     except ValueError as error:
         raise StoreError(f"Message {values['id']} is damaged ({error}): restore a backup of the chats.") from error
-    if values["status"] is Status.STREAMING and not is_alive(writer):
+    if values["status"] is Status.STREAMING and not is_alive(row["writer"]):
         values["status"] = Status.INTERRUPTED
     return Message(**values)
+
+
+def _known(row: sqlite3.Row, names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in zip(row.keys(), row, strict=True) if name in names}
 
 
 def storable(values: Mapping[str, object], allowed: frozenset[str]) -> dict[str, Any]:

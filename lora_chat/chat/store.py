@@ -91,12 +91,14 @@ class Store:
     def create_conversation(
         self, *, title: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0,
         system: str = "", preset: str = "", examples: tuple[tuple[str, str], ...] = (),
+        own_system: str | None = None,
     ) -> Conversation:  # fmt: skip
         """Begin a conversation; without a title its first user message gives it one."""
         id, now = secrets.token_hex(4), time.time()
         made = Conversation(
-            id, clean_line(title), now, now, system, model, adapter, scale, preset=preset, examples=examples
-        )
+            id, clean_line(title), now, now, system, model, adapter, scale,
+            preset=preset, examples=examples, own_system=own_system,
+        )  # fmt: skip
         with self.database.writing() as connection:
             insert(connection, "conversations", {name: stored(value) for name, value in asdict(made).items()})
             return self.conversation(id)
@@ -132,8 +134,13 @@ class Store:
         return {row["conversation"]: row["messages"] for row in rows}
 
     def update_conversation(self, id: str, **changes: Unpack[ConversationFields]) -> Conversation:
-        """Change settings, the title or the visible branch (``head``)."""
+        """Change settings, the title or the visible branch (``head``).
+
+        A ``system`` that comes without ``own_system`` is the person's own, and takes the place of a preset's as well.
+        """
         values = storable(changes, CONVERSATION_FIELDS)
+        if "system" in values:
+            values = {"own_system": None} | values
         if "title" in values:
             values["title"] = clean_line(values["title"])
         with self.database.writing() as connection:

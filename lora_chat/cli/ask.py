@@ -89,9 +89,9 @@ def ask(
         session = services.session(services.engine_here(base, precision), base, save=not no_save)
         if no_save and current is not None:
             current = _copied(services.store.branch(current.id), session.store, current)
-        changes = chosen(begun, current, services.paths) if preset is not None else {}
+        changes = chosen(begun, current) if preset is not None else {}
         if system is not None:
-            changes["system"] = system
+            changes |= {"system": system, "own_system": None}
         current = _conversation(session.store, current, changes, base.name, wearing)
         _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
 
@@ -153,6 +153,7 @@ def _conversation(
             system=changes.get("system", ""),
             preset=changes.get("preset", ""),
             examples=changes.get("examples", ()),
+            own_system=changes.get("own_system"),
             model=base,
             adapter=adapter,
             scale=scale,
@@ -164,8 +165,9 @@ def _conversation(
 def _copied(branch: list[Message], store: Store, current: Conversation) -> Conversation:
     """The saved conversation's visible branch in the store that keeps nothing."""
     copy = store.create_conversation(
-        system=current.system, model=current.model, preset=current.preset, examples=current.examples
-    )
+        system=current.system, model=current.model, preset=current.preset, examples=current.examples,
+        own_system=current.own_system,
+    )  # fmt: skip
     ids: dict[int | None, int | None] = {None: None}
     parent = None
     for each in branch:

@@ -35,7 +35,7 @@ def list_conversations(json: Json = False) -> None:
     if _database().exists():
         with _store() as store:
             counts = store.message_counts()
-            found = [_facts(each) | {"messages": counts.get(each.id, 0)} for each in store.conversations()]
+            found = [_listed(each) | {"messages": counts.get(each.id, 0)} for each in store.conversations()]
     if json:
         answer_json({"conversations": found})
     elif found:
@@ -227,6 +227,13 @@ def _facts(thing: Conversation | Message) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(thing)
+
+
+def _listed(conversation: Conversation) -> dict[str, Any]:
+    """All but the examples, of which a preset has up to a million bytes: ``show`` has them."""
+    facts = _facts(conversation)
+    del facts["examples"]
+    return facts
 
 
 def _cells(facts: dict[str, Any]) -> list[str]:

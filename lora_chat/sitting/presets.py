@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lora_chat.chat.conversation import Message, Rating, Role, Status
-from lora_chat.chat.preset import Preset, chosen, keep_preset, list_presets, read_preset
+from lora_chat.chat.preset import Preset, chosen, keep_preset, list_presets, own_system, read_preset
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.text import clean_line
 
@@ -33,9 +33,10 @@ def preset_use(sitting: Sitting, name: str) -> None:
     preset = read_preset(name, sitting.services.paths)
     sitting.refresh()
     before = sitting.conversation
-    had = before.system if before else ""
-    sitting.update(**chosen(preset, before, sitting.services.paths))
-    instead = " Its system prompt stands in the place of the one before." if had and preset.system else ""
+    sitting.update(**chosen(preset, before))
+    instead = ""
+    if preset.system and own_system(before):
+        instead = " Its system prompt stands in the place of your own, which /preset off brings back."
     sitting.face.note(f"Each prompt begins with {preset.name} from the next answer on: {preset.holds}.{instead}")
 
 
@@ -43,11 +44,11 @@ def preset_off(sitting: Sitting, rest: str) -> None:
     """Begin the prompts of the open conversation without it."""
     sitting.refresh()
     before = sitting.conversation
-    if before is None or not (before.preset or before.examples):
+    if before is None or not (before.preset or before.examples or before.preset_system):
         raise RefusedError("This conversation has no preset: /preset use NAME gives it one.")
-    sitting.update(**chosen(None, before, sitting.services.paths))
-    left = sitting.conversation.system if sitting.conversation else ""
-    stays = " The system prompt stays: /system none takes it away." if left else ""
+    sitting.update(**chosen(None, before))
+    holds = "holds again" if before.preset_system else "stays"
+    stays = f" Your own system prompt {holds}: /system none takes it away." if own_system(before) else ""
     sitting.face.note(f"The next prompt begins without {before.preset or 'examples'}.{stays}")
 
 
@@ -56,7 +57,7 @@ def preset_info(sitting: Sitting, name: str) -> None:
     if name:
         preset = read_preset(name, sitting.services.paths)
     elif sitting.conversation is not None and sitting.preset:
-        preset = Preset(sitting.preset, sitting.conversation.system, sitting.conversation.examples)
+        preset = Preset(sitting.preset, sitting.conversation.preset_system, sitting.conversation.examples)
     else:
         raise UsageError("This conversation has no preset: write /preset info NAME.")
     sitting.face.details(f"Preset {preset.name}", list(facts(preset)))

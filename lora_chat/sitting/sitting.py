@@ -11,6 +11,7 @@ from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
+from lora_chat.chat.preset import own_system
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -192,7 +193,8 @@ class Sitting:
     def system_prompts(self) -> list[tuple[str, str]]:
         """Whose there are, the one that holds first; (whose, its text)."""
         found = [
-            ("conversation", self.conversation.system if self.conversation else ""),
+            (f"preset {self.preset}".rstrip(), self.conversation.preset_system if self.conversation else ""),
+            ("conversation", own_system(self.conversation)),
             ("adapter", self.wearing.system_prompt if self.wearing else ""),
             ("settings", self.session.config.system),
         ]

@@ -273,15 +273,22 @@ def delete(sitting: Sitting, rest: str) -> None:
 
 
 def system(sitting: Sitting, text: str) -> None:
-    """Show what the open conversation is told before it begins, or set it; ``none`` leaves it to others."""
+    """Show what the open conversation is told before it begins, or set it; ``none`` leaves it to others.
+
+    The newest word holds: what is set, or ``none``, also takes the place of the system prompt of a preset.
+    """
     if not text:
         sitting.face.details("System prompt", sitting.system_prompts())
-    elif text.lower() == "none":
+        return
+    sitting.refresh()
+    replaced = sitting.conversation is not None and bool(sitting.conversation.preset_system)
+    whose = f", and that of {sitting.preset or 'the preset'} no longer holds" if replaced else ""
+    if text.lower() == "none":
         sitting.update(system="")
-        sitting.face.note("The system prompt is left to the adapter and the settings.")
+        sitting.face.note(f"The system prompt is left to the adapter and the settings{whose}.")
     else:
         sitting.update(system=text)
-        sitting.face.note("The system prompt is set.")
+        sitting.face.note(f"The system prompt is set{whose}.")
 
 
 def context(sitting: Sitting, rest: str) -> None:

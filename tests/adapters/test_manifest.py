@@ -92,15 +92,36 @@ def test_a_wrong_kind_is_refused_by_name(text: str) -> None:
         read_manifest(text.encode())
 
 
+HUGE = "0x" + "F" * 6_000
+"""Of more digits than Python writes."""
+
+
+@pytest.mark.parametrize("key", ["schema", "name", "chat.temperature", "weights.rank", "authors"])
+def test_a_number_of_thousands_of_digits_is_refused_by_name(key: str) -> None:
+    with pytest.raises(RefusedError, match=rf'its "?{key.removeprefix("weights.")}'):
+        read_manifest(f"{key} = {HUGE}".encode())
+
+
+def test_a_huge_number_that_is_only_kept_is_kept_as_text() -> None:
+    text = f"training.seed = {HUGE}\ntraining.most = {2**63 - 1}\ntraining.on = true\n"
+    text += f"evaluation.a.b.c.d = [{HUGE}, 1]\nevaluation.more = {-(2**63) - 1}"
+    manifest = read_manifest(text.encode())
+    assert (manifest.training["most"], manifest.training["on"]) == (2**63 - 1, True)
+    assert manifest.training["seed"].startswith("0xffff")
+    assert manifest.evaluation["more"] == str(-(2**63) - 1)
+    assert "too long" in manifest.evaluation["a"]["b"]["c"]["d"]
+    assert read_manifest(to_toml(manifest).encode()) == manifest
+
+
 def test_slow_toml_is_refused_at_once() -> None:
     heading = "[" + "a." * 6000 + "a]\n" + "".join(f"k{number}=1\n" for number in range(500))
     keys = "\n".join("a." * 90 + f"k{number}=1" for number in range(80))
     one_key = "a." * 8000 + "a = 1"
     for text in (heading, keys, one_key, "a = " + "[" * 16_000, "a = " + "{x=" * 5000):
-        began = time.monotonic()
+        began = time.process_time()
         with contextlib.suppress(LoraChatError):
             read_manifest(text.encode())
-        assert time.monotonic() - began < 2
+        assert time.process_time() - began < 2
 
 
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")))

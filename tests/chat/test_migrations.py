@@ -100,7 +100,7 @@ def test_a_conversation_of_a_version_3_database_begins_with_no_examples_until_it
         assert version(version_1)[0] == len(MIGRATIONS)
         assert version(version_1.with_name("chats.db.backup-3"))[0] == 3
         found = store.conversation("aaaaaaaa")
-        assert (found.preset, found.examples) == ("", ())
+        assert (found.preset, found.examples, found.own_system) == ("", (), None)
         assert (found.system, found.never_train, found.adapter, found.scale) == ("Be brief.", True, "shop", 0.5)
         assert contents(store.branch("aaaaaaaa")) == ["Hello", "Hi"]
         assert store.update_conversation("aaaaaaaa", preset="shop", examples=(("q", "a"),)).preset == "shop"

@@ -36,6 +36,9 @@ SHOP = Preset(
     "Answers shop questions.",
 )
 
+HUGE = "0x" + "F" * 6_000
+"""Of more digits than Python writes."""
+
 
 def written(home: Paths, text: str | bytes, name: str = "shop") -> Path:
     """A file that somebody else wrote."""
@@ -135,16 +138,17 @@ def test_all_are_listed_by_name_and_a_broken_one_with_its_reason(home: Paths) ->
     assert list_presets(home) == ([], [])
     keep_preset(replace(SHOP, name="zebra"), home)
     keep_preset(SHOP, home)
+    written(home, f"schema = {HUGE}", "huge")
     broken = written(home, "system = 7", "broken")
     written(home, 'system = "x"', "Not A Name")
     written(home, 'system = "x"', ".hidden")
     (home.presets / "notes.txt").write_text("x")
     found, problems = list_presets(home)
     assert [each.name for each in found] == ["shop", "zebra"]
-    assert [problem.path.stem for problem in problems] == ["Not A Name", "broken"]
+    assert [problem.path.stem for problem in problems] == ["Not A Name", "broken", "huge"]
     assert problems[1].path == broken
     assert '"system" must be a text, not 7' in problems[1].reason
-    assert preset_names(home) == ["Not A Name", "broken", "shop", "zebra"]
+    assert preset_names(home) == ["Not A Name", "broken", "huge", "shop", "zebra"]
 
 
 def test_one_that_is_removed_is_gone_also_a_broken_one(home: Paths) -> None:
@@ -172,6 +176,9 @@ BAD = {
     '[[examples]]\nquestion = "q"\nanswer = 1': '"answer" must be a text',
     '[[examples]]\nquestion = "q"\nanswer = "a"\nrole = "x"': '"role" is no key of an example',
     "": "neither a system prompt nor examples",
+    f"schema = {HUGE}": "its schema is 0xffff",
+    f"system = {HUGE}": '"system" must be a text, not 0xffff',
+    f"examples = [[{HUGE}]]": "each of its examples must be a table, not what is too long to be written",
     'a.b = "x"': "a dotted key",
     "x = " + "[" * 100_000: "not valid TOML",
     "x = " + "9" * 10_000: "not valid TOML",
@@ -262,23 +269,26 @@ def test_a_place_that_cannot_be_written_is_a_sentence(home: Paths) -> None:
 # What choosing one changes
 
 
-def conversation(system: str = "", preset: str = "", examples: tuple[tuple[str, str], ...] = ()) -> Conversation:
-    return Conversation("c", "", 0, 0, system=system, preset=preset, examples=examples)
+def conversation(system: str = "", own_system: str | None = None) -> Conversation:
+    return Conversation("c", "", 0, 0, system, preset="shop", examples=SHOP.examples, own_system=own_system)
 
 
-def test_choosing_copies_its_examples_and_its_system_prompt_where_it_has_one(home: Paths) -> None:
-    assert chosen(SHOP, None, home) == {"preset": "shop", "examples": SHOP.examples, "system": "You sell shoes."}
+def test_choosing_copies_its_examples_and_its_system_prompt_where_it_has_one() -> None:
+    begins = {"preset": "shop", "examples": SHOP.examples, "system": "You sell shoes."}
+    assert chosen(SHOP, None) == begins | {"own_system": ""}
+    assert chosen(SHOP, conversation("Mine.")) == begins | {"own_system": "Mine."}
     plain = Preset("plain", "", SHOP.examples)
-    assert chosen(plain, conversation("Mine."), home) == {"preset": "plain", "examples": SHOP.examples}
+    begins = {"preset": "plain", "examples": SHOP.examples}
+    assert chosen(plain, conversation("Mine.")) == begins | {"system": "Mine.", "own_system": None}
+    assert chosen(plain, None) == begins | {"system": "", "own_system": None}
 
 
-def test_taking_it_off_takes_its_own_system_prompt_and_leaves_the_persons(home: Paths) -> None:
-    keep_preset(SHOP, home)
-    began = conversation("You sell shoes.", "shop", SHOP.examples)
-    assert chosen(None, began, home) == {"preset": "", "examples": (), "system": ""}
-    assert chosen(None, replace(began, system="Mine."), home) == {"preset": "", "examples": ()}
-    assert chosen(None, conversation("You sell shoes."), home) == {"preset": "", "examples": ()}
-    assert chosen(Preset("b", "", (("q", "a"),)), began, home)["system"] == ""
-    assert chosen(Preset("b", "B."), began, home) == {"preset": "b", "examples": (), "system": "B."}
-    remove_preset("shop", home)
-    assert "system" not in chosen(None, began, home), "nobody knows any more whose it is"
+def test_taking_it_off_takes_its_own_system_prompt_and_leaves_the_persons() -> None:
+    began, nothing = conversation("You sell shoes.", "Mine."), {"preset": "", "examples": ()}
+    assert chosen(None, began) == nothing | {"system": "Mine.", "own_system": None}
+    assert chosen(None, conversation("You sell shoes.", "")) == nothing | {"system": "", "own_system": None}
+    assert chosen(None, conversation("You sell shoes.")) == nothing | {"system": "You sell shoes.", "own_system": None}
+    assert chosen(Preset("b", "B."), began) == {
+        "preset": "b", "examples": (), "system": "B.", "own_system": "Mine.",
+    }  # fmt: skip
+    assert chosen(Preset("b", "", (("q", "a"),)), began)["system"] == "Mine."

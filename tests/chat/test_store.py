@@ -359,3 +359,25 @@ def test_a_refused_first_message_leaves_what_the_conversation_begins_with(store:
         said = store.add_message(made.id, Role.USER, "x", parent=None)
         store.take_back(made, said.id)
         assert store.conversation(made.id).title == ""
+
+
+def test_a_new_system_prompt_is_the_persons_own_unless_it_is_said_whose_it_is(store: Store) -> None:
+    made = store.create_conversation(system="You sell shoes.", own_system="Mine.", preset="shop")
+    assert (made.system, made.own_system, made.preset_system) == ("You sell shoes.", "Mine.", "You sell shoes.")
+    assert store.conversations() == [made]
+    assert store.update_conversation(made.id, title="T").own_system == "Mine."
+    changed = store.update_conversation(made.id, system="New.")
+    assert (changed.system, changed.own_system, changed.preset_system) == ("New.", None, "")
+    assert store.update_conversation(made.id, system="B.", own_system="").own_system == ""
+
+
+def test_a_column_that_a_newer_program_added_meanwhile_does_no_harm(store: Store, database: Path) -> None:
+    first, second = talk(store, "Hello", "Hi")
+    newer = sqlite3.connect(database)
+    newer.execute("ALTER TABLE conversations ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'")
+    newer.execute("ALTER TABLE messages ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'")
+    newer.commit()
+    newer.close()
+    assert store.branch(first.conversation) == [first, second]
+    assert [each.id for each in store.conversations()] == [first.conversation]
+    assert len(talk(store, "And", "more")) == 2

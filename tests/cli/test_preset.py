@@ -41,7 +41,10 @@ SAID = ["Where?", "At 12 Harbour\nStreet.", "When?", "From nine to five."]
 
 def test_list_show_and_remove(run: Run, shop: str, tiny: Paths) -> None:
     (tiny.presets / "bad.toml").write_text("x = 1")
+    (tiny.presets / "huge.toml").write_text(f"schema = 0x{'F' * 6_000}")
     listed = run("preset", "list")
+    assert "its schema is 0xffff" in listed.err
+    (tiny.presets / "huge.toml").unlink()
     assert listed.out.splitlines()[1].split() == ["shop", "2", "yes", "A", "shop."]
     assert "no key of a preset" in listed.err
     found = run("preset", "list", "--json").json
@@ -100,7 +103,31 @@ def test_an_answer_begins_with_it_and_the_conversation_goes_on_so(
     assert asked[-1][:6] == ["You sell shoes.", *SAID, "Open?"]
     assert "preset shop, 2 examples" in run("history", "show", found.id).out
     run("ask", "Plain?", "-c", found.id, "-t", "0", "--preset", "")
-    assert asked[-1][:2] == ["You sell shoes.", "Open?"], "nobody knows any more that the preset brought it"
+    assert asked[-1][:1] == ["Open?"], "what the preset brought goes with it, though its file is gone"
+
+
+def test_the_persons_own_system_prompt_is_kept_while_a_presets_holds(
+    run: Run, shop: str, asked: list[list[str]], kept: Kept
+) -> None:
+    run("ask", "Open?", "-s", "Mine.")
+    on = ("-c", kept.conversations[0].id)
+    run("ask", "And?", *on, "--preset", "shop")
+    run("ask", "And?", *on, "--no-save", "--preset", "")
+    assert [each[0] for each in asked[-2:]] == ["You sell shoes.", "Mine."]
+    run("ask", "And?", *on, "--preset", "")
+    assert asked[-1][0] == "Mine."
+    run("ask", "And?", *on, "--preset", "shop", "-s", "New.")
+    run("ask", "And?", *on, "--preset", "")
+    assert [each[0] for each in asked[-2:]] == ["New.", "New."]
+
+
+def test_a_list_of_conversations_leaves_their_examples_to_show(run: Run, shop: str, kept: Kept) -> None:
+    run("ask", "Open?", "--preset", "shop")
+    (listed,) = run("history", "list", "--json").json["conversations"]
+    assert listed["preset"] == "shop"
+    assert "examples" not in listed
+    shown = run("history", "show", listed["id"], "--json").json["conversation"]
+    assert shown["examples"] == [list(pair) for pair in EXAMPLES]
 
 
 def test_a_system_prompt_of_its_own_wins(run: Run, shop: str, asked: list[list[str]], kept: Kept) -> None:

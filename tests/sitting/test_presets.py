@@ -120,7 +120,8 @@ def test_one_that_is_chosen_later_holds_from_the_next_turn_on(room: Room) -> Non
     assert room.asked[:3] == (Turn(Role.SYSTEM, "Be brief."), *PLAIN.turns)
     assert [turn.content for turn in room.asked[3:]] == ["Hello", "Hello", "Open?"]
     assert room.begins == ("plain", "Be brief.", 1)
-    assert room.take("/preset use shop").endswith("Its system prompt stands in the place of the one before.")
+    said = room.take("/preset use shop")
+    assert said.endswith("Its system prompt stands in the place of your own, which /preset off brings back.")
     assert room.begins == ("shop", "You sell shoes.", 2)
 
 
@@ -137,9 +138,8 @@ def test_a_conversation_stays_what_it_was_when_its_preset_is_changed_or_removed(
         ("system prompt", "You sell shoes."),
         ("example 1", "Where? → At 12 Harbour Street."),
     ]
-    assert room.take("/preset off") == (
-        "The next prompt begins without shop. The system prompt stays: /system none takes it away."
-    )
+    assert room.take("/preset off") == "The next prompt begins without shop."
+    assert room.begins == ("", "", 0), "though its file is gone"
 
 
 def test_off_takes_all_of_it_and_leaves_what_the_person_said(room: Room) -> None:
@@ -147,10 +147,60 @@ def test_off_takes_all_of_it_and_leaves_what_the_person_said(room: Room) -> None
     assert room.take("/preset off") == "The next prompt begins without shop."
     assert room.begins == ("", "", 0)
     assert room.engine.prepared[-1] == ()
-    room.take("/preset use shop", "/system Mine.", "/preset off")
-    assert room.begins == ("", "Mine.", 0)
     with pytest.raises(RefusedError, match="has no preset"):
         room.take("/preset off")
+
+
+def test_the_persons_own_system_prompt_comes_back_however_often_a_preset_took_its_place(room: Room) -> None:
+    room.take("/system Mine.", "/preset use shop")
+    keep_preset(Preset("shop", "You sell hats."), room.paths, replace=True)
+    room.take("/preset use shop")
+    assert room.begins == ("shop", "You sell hats.", 0)
+    remove_preset("shop", room.paths)
+    assert not room.take("/preset use plain").endswith("brings back.")
+    assert room.begins == ("plain", "Mine.", 1)
+    keep_preset(SHOP, room.paths)
+    assert room.take("/preset use shop", "/preset off") == (
+        "The next prompt begins without shop. Your own system prompt holds again: /system none takes it away."
+    )
+    assert room.begins == ("", "Mine.", 0)
+    assert room.take("/preset use plain", "/preset off").endswith("Your own system prompt stays: "
+                                                                  "/system none takes it away.")  # fmt: skip
+
+
+def test_the_newest_word_of_the_person_takes_the_place_of_a_presets(room: Room) -> None:
+    room.take("/system Old.", "/preset use shop")
+    assert room.take("/system New.") == "The system prompt is set, and that of shop no longer holds."
+    assert room.begins == ("shop", "New.", 2)
+    room.ask("Open?")
+    assert room.asked[0] == Turn(Role.SYSTEM, "New.")
+    assert room.take("/system Newer.") == "The system prompt is set."
+    room.take("/preset off")
+    assert room.begins == ("", "Newer.", 0)
+    room.take("/preset use shop")
+    assert room.take("/system none") == (
+        "The system prompt is left to the adapter and the settings, and that of shop no longer holds."
+    )
+    assert room.begins == ("shop", "", 2)
+    room.take("/preset off")
+    assert room.begins == ("", "", 0)
+
+
+def test_whose_a_system_prompt_is_is_said(room: Room) -> None:
+    room.take("/system Mine.", "/preset use shop", "/system", "/preset info")
+    assert room.heard.facts["System prompt"] == [("preset shop", "You sell shoes."), ("conversation", "Mine.")]
+    assert ("system prompt", "You sell shoes.") in room.heard.facts["Preset shop"]
+    room.take("/preset use plain", "/system", "/preset info")
+    assert room.heard.facts["System prompt"] == [("conversation", "Mine.")]
+    assert [name for name, _ in room.heard.facts["Preset plain"]] == ["example 1"]
+
+
+def test_damaged_examples_leave_a_way_back_to_the_persons_own_system_prompt(room: Room) -> None:
+    room.take("/system Mine.", "/preset use shop")
+    with room.sitting.store.database.writing() as connection:
+        connection.execute("UPDATE conversations SET examples = '['")
+    assert room.take("/preset off").startswith("The next prompt begins without examples. Your own system prompt holds")
+    assert room.begins == ("", "Mine.", 0)
 
 
 def test_the_context_counts_its_examples_apart_from_the_messages(room: Room) -> None:
