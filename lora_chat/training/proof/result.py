@@ -10,8 +10,9 @@ from lora_chat.training.proof.share import Share
 Kind = Literal["taught", "reworded", "near", "far"]
 """A question as it was taught; the same in other words; one that looks alike and is another; one about anything."""
 
-Better = Literal["adapter", "prompt", "same", "each"]
-"""Which does better; ``each``: one recalls more, the other says less that is false."""
+Better = Literal["adapter", "prompt", "same", "each", "unclear"]
+"""Which does better; ``each``: one recalls more, the other says less that is false; ``unclear``: too few were asked to
+tell."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Prompted:
     better: Better
     sentence: str
     """Which is the better one, with the counts."""
+    unfit: int = 0
+    """Questions that the base could not be asked with the examples, as they do not fit before them."""
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,7 @@ class Exam:
     prompted: Prompted | None = None
     unprompted: str = ""
     """Why the base was not asked with the examples, in one sentence; empty where it was."""
+    unasked_checks: int = 0
+    """Checks that are beyond those that are examined at most."""
+    silent: int = 0
+    """Checks whose answer is too short or too common to be recognised, such as "Yes.", so that they cannot fire."""
