@@ -43,7 +43,8 @@ def examine(name: str, version: str | None = None) -> Record:
                     try:
                         progress(f"Examining {adapter.name}", next(parts), 1.0)
                     except StopIteration as end:
-                        record = end.value
+                        asked: Record = end.value
+                        record = asked
                         break
             if cancel.is_set():
                 raise Interrupted("Stopped; what was asked so far is kept where the report knew less.")
