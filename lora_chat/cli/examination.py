@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lora_chat.paths import Paths
     from lora_chat.training.report.record import Record
 
 
@@ -23,7 +24,7 @@ def examine(name: str, version: str | None = None) -> Record:
     from lora_chat.errors import Interrupted, RefusedError
     from lora_chat.services import open_services
     from lora_chat.sitting.checking import refuse_another_base
-    from lora_chat.sitting.examination import examine_again, kept_report
+    from lora_chat.sitting.examination import examine_again
 
     with open_services() as services:
         adapter = services.adapters().get(name)
@@ -32,14 +33,49 @@ def examine(name: str, version: str | None = None) -> Record:
                 f"{name} {version} is not worn, and only what is worn can be asked: `lora-chat adapter rollback {name} "
                 f"--to {version}` wears it."
             )
-        kept_report(adapter.name, adapter.version, services.paths)  # before a model is loaded
+        record = _kept(adapter.name, adapter.version, services.paths)  # before a model is loaded
         base = base_for(services.paths, "", adapter.base_model)
         refuse_another_base(adapter, base, services, "It is examined")
         with cancelled_by_ctrl_c() as cancel:
             with progress_bar() as progress:
                 parts = examine_again(adapter, services.engine_here(base), services.paths, cancel)
-                for part in parts:
-                    progress(f"Examining {adapter.name}", part, 1.0)
+                while True:
+                    try:
+                        progress(f"Examining {adapter.name}", next(parts), 1.0)
+                    except StopIteration as end:
+                        asked: Record = end.value
+                        record = asked
+                        break
             if cancel.is_set():
                 raise Interrupted("Stopped; what was asked so far is kept.")
-        return kept_report(adapter.name, adapter.version, services.paths)
+        return record
+
+
+def worn_version(name: str, paths: Paths) -> str:
+    """Of the adapter ``name`` the version that is worn; empty where there is no such adapter, or it does not say."""
+    from lora_chat.adapters.manifest import Manifest
+    from lora_chat.adapters.verify import read_manifest_of
+    from lora_chat.errors import LoraChatError
+
+    folder = paths.adapters / name
+    try:
+        return (read_manifest_of(folder) or Manifest()).version if folder.is_dir() else ""
+    except LoraChatError:
+        return ""
+
+
+def _kept(name: str, version: str, paths: Paths) -> Record:
+    """Its report; of what was trained before there were any, what to do."""
+    from lora_chat.errors import NotFoundError
+    from lora_chat.sitting.examination import kept_report
+    from lora_chat.training.proof.line import Line
+
+    try:
+        return kept_report(name, version, paths)
+    except NotFoundError as error:
+        if not Line.of(name, paths).lessons(version):
+            raise
+        raise NotFoundError(
+            f"{name} {version} was trained before lora-chat kept reports: teach it more once, `lora-chat train "
+            f"from-history --continue {name}`, and its next version has one, with all that was taught."
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,7 +26,9 @@ MOST_WRONG = 5
 
 def report(
     name: Annotated[str | None, typer.Argument(help="An adapter's name; the newest report of any without one.")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="Of this version; the newest without it.")] = None,
+    version: Annotated[
+        str | None, typer.Option("--version", help="Of this version; without it of the one that is worn.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="All of it, as Markdown.")] = False,
     json: Annotated[bool, typer.Option("--json", help="All of it, as one JSON object.")] = False,
     svg: Annotated[bool, typer.Option("--svg", help="One picture, as SVG.")] = False,
@@ -54,13 +57,15 @@ def report(
     form = asked[0] if asked else _ENDINGS.get(output.suffix.lower(), "") if output else ""
     if output is not None and not form:
         raise UsageError(f"Say how to write {output}: --markdown, --json or --svg, or an ending such as .md.")
+    if ask and output is not None:
+        _refuse_taken(output.expanduser())
     paths = find_paths(os.environ)
-    record = find(name, version, paths)
+    record = examine(name, version) if ask and name is not None else find(name, version, paths)
     if preset is not None:
         kept = as_preset(record.adapter, record.version, paths, preset)
         answer(f'{kept.name} is kept with {kept.holds}: lora-chat ask --preset {kept.name} "…"')
         return
-    if ask:
+    if ask and name is None:
         record = examine(record.adapter, version)
     if output is not None:
         write_new(output.expanduser(), _text(record, form).encode("utf-8", "replace"))
@@ -70,8 +75,18 @@ def report(
     elif form:
         answer(_text(record, form).removesuffix("\n"))
     else:
-        for line in table(record):
+        for line in table(record, _beside(record, paths)):
             answer(line)
+
+
+def _refuse_taken(path: Path) -> None:
+    """Before anything is asked: what takes minutes is not lost for a file that cannot be written."""
+    from lora_chat.errors import RefusedError
+
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} is there already: name a file that is not.")
+    if not path.parent.is_dir():
+        raise RefusedError(f"Cannot write {path} (there is no folder {path.parent}): choose another place.")
 
 
 def _flags(markdown: bool, json: bool, svg: bool) -> Iterator[tuple[Form, bool]]:
@@ -110,12 +125,42 @@ def find(name: str | None, version: str | None, paths: Paths) -> Record:
             f'There is no report of "{clean_line(name, 64)}"{near}: there are some of {", ".join(there)}.'
         )
     versions = shelf.reports(paths.lines / name)
-    wanted = versions[-1] if version is None else version
+    wanted = _usual(name, versions, paths) if version is None else version
     found = shelf.report(paths.lines / name, wanted)
     if found is None:
         named = f'"{clean_line(wanted, 40)}"'
         raise NotFoundError(f"There is no report of version {named} of {name}: there are {', '.join(versions)}.")
     return found
+
+
+def _usual(name: str, versions: list[str], paths: Paths) -> str:
+    """The version that is meant where none is named: the one that is worn where it has a report, else the last."""
+    from lora_chat.cli.examination import worn_version
+
+    worn = worn_version(name, paths)
+    return worn if worn in versions else versions[-1]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What there is beside one report."""
+
+    others: tuple[str, ...] = ()
+    """The versions that have a report too."""
+    usual: bool = True
+    """Whether it is the one that is shown where no version is named."""
+    worn: bool = False
+    """Whether its version is the one that is worn."""
+
+
+def _beside(record: Record, paths: Paths) -> Beside:
+    from lora_chat.cli.examination import worn_version
+    from lora_chat.training.report import shelf
+
+    versions = shelf.reports(paths.lines / record.adapter)
+    others = tuple(each for each in versions if each != record.version)
+    usual = not versions or _usual(record.adapter, versions, paths) == record.version
+    return Beside(others, usual, worn_version(record.adapter, paths) == record.version)
 
 
 def _text(record: Record, form: Form) -> str:
@@ -143,16 +188,18 @@ def _value(record: Record) -> Any:
 # In the terminal
 
 
-def table(record: Record) -> Iterator[str]:
+def table(record: Record, beside: Beside) -> Iterator[str]:
     """The verdict, the shares, then the figures in aligned lines."""
     from lora_chat.training.report.words import clock, losses, number, size, steps, verdict
 
     report, checks = record.report, record.checks
     yield f"{record.adapter} {record.version}: {verdict(report, checks, record.exam)}"
     if record.kept:
-        yield f"It is kept, not worn: {record.kept}"
+        was = "It was kept at first, and is worn now" if beside.worn else "It is kept, not worn"
+        yield f"{was}: {record.kept}"
     yield ""
     yield from shares(record.exam)
+    yield from less(record.exam)
     yield from far(report)
     if checks is not None:
         yield _line("checks", checks.sentence)
@@ -165,7 +212,9 @@ def table(record: Record) -> Iterator[str]:
     whole = f"{report.total_parameters:,} ({report.trainable_percent:.2f} %)"
     yield _line("trainable parameters", f"{report.trainable_parameters:,} of {whole}")
     yield ""
-    yield from enough(record.adapter, record.exam)
+    yield from enough(record.adapter, record.exam, "" if beside.usual else record.version)
+    if beside.others:
+        yield f"There are reports of {', '.join(beside.others)} too: --version names one."
     yield f"All of it: lora-chat report {record.adapter} --version {record.version} --markdown, --json or --svg"
 
 
@@ -198,6 +247,13 @@ def shares(exam: Exam | None) -> Iterator[str]:
         yield _line(row.said, f"{row.adapter.sentence:<{width}}{beside}".rstrip())
 
 
+def less(exam: Exam | None) -> Iterator[str]:
+    """What the counts leave out."""
+    from lora_chat.training.report.words import left_out
+
+    yield from (f"  {sentence}" for sentence, _ in left_out(exam))
+
+
 def far(report: Report) -> Iterator[str]:
     """How far it is from the base, with its interval."""
     from lora_chat.training.report.words import distance
@@ -206,9 +262,9 @@ def far(report: Report) -> Iterator[str]:
         yield _line("KL from the base", said)
 
 
-def enough(adapter: str, exam: Exam | None) -> Iterator[str]:
-    """Whether a prompt would have been, where that was asked."""
+def enough(adapter: str, exam: Exam | None, version: str = "") -> Iterator[str]:
+    """Whether a prompt would have been, where that was asked; ``version`` where another is meant without it."""
     from lora_chat.training.report.words import is_offered, offer
 
     if exam is not None and (prompted := exam.prompted):
-        yield f"{prompted.sentence} {offer(adapter)}" if is_offered(exam) else prompted.sentence
+        yield f"{prompted.sentence} {offer(adapter, version)}" if is_offered(exam) else prompted.sentence

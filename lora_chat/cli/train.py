@@ -226,7 +226,8 @@ def show_progress(event: TrainingEvent, progress: Progress) -> None:
 
 def summary(event: Installed) -> Iterator[str]:
     """The result in lines: what was measured, where the rest is, then how to wear it."""
-    from lora_chat.cli.report import enough, far, shares, wrong
+    from lora_chat.cli.report import enough, far, less, shares, wrong
+    from lora_chat.training.report.words import mending
 
     if event.kept:
         yield f"{event.adapter} {event.version} is trained and kept, not worn: {event.kept}"
@@ -235,10 +236,13 @@ def summary(event: Installed) -> Iterator[str]:
     yield from figures(event.report)
     yield from far(event.report)
     yield from shares(event.exam)
+    yield from less(event.exam)
     if event.checks is not None:
         yield f"  {event.checks.sentence}"
         yield from wrong(event.checks)
-    yield from enough(event.adapter, event.exam)
+    yield from enough(event.adapter, event.exam, event.version if event.kept else "")
+    if told := mending(event.exam):
+        yield told
     yield f"All of it: lora-chat report {event.adapter} --version {event.version}"
     if event.kept:
         yield f"Wear it all the same: lora-chat adapter rollback {event.adapter} --to {event.version}"

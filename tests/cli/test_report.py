@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +39,8 @@ def test_it_is_shown_in_the_order_of_a_persons_questions(run: Run) -> None:
     done = run("report", "shop")
     assert (done.code, done.err) == (0, "")
     first, blank, *rest = done.out.splitlines()
-    assert first.startswith("shop 1.1.0: It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); ")
-    assert (blank, rest[:6]) == (
+    assert first.startswith("shop 1.1.0: It learnt a part of what it was taught (4 of 6 as taught, 6 of 8 in other ")
+    assert (blank, rest[:7]) == (
         "",
         [
             "                                adapter            base with 6 examples in its prompt",
@@ -47,6 +48,7 @@ def test_it_is_shown_in_the_order_of_a_persons_questions(run: Run) -> None:
             "  right in other words          6 of 8 (41–93 %)   7 of 8 (53–98 %)",
             "  false fires on near misses    1 of 10 (2–40 %)   0 of 10 (0–28 %)",
             "  false fires on far questions  0 of 12 (0–24 %)   0 of 12 (0–24 %)",
+            "  4 questions were not asked: there was no time.",
             "  KL from the base              0.021 (0.012–0.034), 32 answers, bound 0.25",
         ],
     )
@@ -59,6 +61,35 @@ def test_without_a_name_it_is_the_newest_and_without_a_version_the_last(run: Run
     assert run("report").out.startswith("pirate 1.1.0: Nothing was asked of it")
     assert run("report", "shop").out.startswith("shop 1.1.0: ")
     assert run("report", "shop", "--version", "1.0.0").out.startswith("shop 1.0.0: ")
+
+
+def wear(home: Paths, name: str, version: str) -> None:
+    """What is worn says so in its ``adapter.toml``."""
+    (home.adapters / name).mkdir(parents=True, exist_ok=True)
+    (home.adapters / name / "adapter.toml").write_text(f'schema = 1\nname = "{name}"\nversion = "{version}"\n', "utf-8")
+
+
+def test_after_a_rollback_it_is_the_report_of_the_version_that_is_worn(run: Run, home: Paths, lines: Path) -> None:
+    keep_report(lines / "shop", record(version="1.0.0"))
+    keep_report(lines / "shop", record(kept="it lost a check."))
+    wear(home, "shop", "1.0.0")
+    done = run("report", "shop").out
+    assert done.startswith("shop 1.0.0: ")
+    assert "\nThere are reports of 1.1.0 too: --version names one.\n" in done
+    assert "`lora-chat report shop --preset PRESETNAME`" in done
+    other = run("report", "shop", "--version", "1.1.0").out
+    assert "\nIt is kept, not worn: it lost a check.\n" in other
+    assert "`lora-chat report shop --version 1.1.0 --preset PRESETNAME`" in other
+    wear(home, "shop", "1.1.0")
+    worn = run("report", "shop").out
+    assert worn.startswith("shop 1.1.0: ")
+    assert "not worn" not in worn
+    assert "\nIt was kept at first, and is worn now: it lost a check.\n" in worn
+    assert "`lora-chat report shop --version 1.0.0 --preset" in run("report", "shop", "--version", "1.0.0").out
+    wear(home, "shop", "1.2.0")  # which has no report
+    assert run("report", "shop").out.startswith("shop 1.1.0: ")
+    (home.adapters / "shop" / "adapter.toml").write_text("=", "utf-8")
+    assert run("report", "shop").out.startswith("shop 1.1.0: ")
 
 
 @pytest.mark.usefixtures("lines")
@@ -126,10 +157,14 @@ def test_a_training_ends_with_what_it_learnt_and_where_the_rest_is() -> None:
     assert "  right in other words          6 of 8 (41–93 %)   7 of 8 (53–98 %)" in told
     assert "  KL from the base              0.021 (0.012–0.034), 32 answers, bound 0.25" in told
     assert any(line.startswith(BETTER) for line in told)
+    assert told[-3].startswith("It says what was taught where something else was asked: ask this in the chat")
+    assert "  4 questions were not asked: there was no time." in told
     assert told[-2:] == ["All of it: lora-chat report shop --version 1.1.0", 'Wear it: lora-chat ask -a shop "…"']
     assert sum(OPEN in line for line in told) == 2
     bare = list(summary(Installed("shop", "/x/shop", least().report)))
-    assert not any("fires" in line or "KL" in line for line in bare)
+    assert not any("fires" in line or "KL" in line or "/train" in line for line in bare)
+    kept = list(summary(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "it lost a check.", EXAM)))
+    assert any("`lora-chat report shop --version 1.1.0 --preset PRESETNAME`" in line for line in kept)
 
 
 # The examples as a preset, and all there is to ask
@@ -178,6 +213,38 @@ def test_only_what_is_worn_can_be_asked(run: Run, tiny: Paths) -> None:
     done = run("report", "shop", "--version", "0.9.0", "--ask")
     assert (done.code, done.out) == (4, "")
     assert "shop 0.9.0 is not worn" in done.err
+
+
+@pytest.mark.usefixtures("taught")
+def test_after_a_rollback_what_was_asked_is_shown(run: Run, tiny: Paths) -> None:
+    keep_report(tiny.lines / "shop", record())  # of 1.1.0, which is not worn any more
+    done = run("report", "shop", "--ask")
+    assert (done.code, done.out.partition(":")[0]) == (0, "shop 1.0.0")
+    assert "There are reports of 1.1.0 too" in done.out
+    assert run("report", "shop", "--json").json["exam"]["scores"]["taught"] == {"hits": 2, "of": 2}
+    assert report(tiny.lines / "shop", "1.1.0") == record()
+
+
+@pytest.mark.usefixtures("taught")
+@pytest.mark.parametrize(("name", "why"), [("r.md", "is there already"), ("none/r.md", "there is no folder")])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(
+    run: Run, tmp_path: Path, name: str, why: str
+) -> None:
+    (tmp_path / "r.md").write_text("mine", "utf-8")
+    done = run("report", "shop", "--ask", "-o", tmp_path / name)
+    assert (done.code, why in done.sentence, "Examining" in done.err) == (4, True, False)
+
+
+def test_what_an_older_program_trained_says_what_to_do(run: Run, taught: Line) -> None:
+    shutil.rmtree(taught.folder / "reports")
+    done = run("report", "shop", "--ask")
+    assert (done.code, done.out) == (3, "")
+    assert done.sentence == (
+        "shop 1.0.0 was trained before lora-chat kept reports: teach it more once, `lora-chat train from-history "
+        "--continue shop`, and its next version has one, with all that was taught."
+    )
+    taught.forget()
+    assert run("report", "shop", "--ask").sentence.startswith("No report of shop 1.0.0 is kept")
 
 
 @pytest.mark.usefixtures("lines")

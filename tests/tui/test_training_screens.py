@@ -375,6 +375,17 @@ def test_an_examined_one_says_whether_it_learnt_broke_anything_and_whether_a_pro
     assert "prompt" not in alone
 
 
+def test_what_the_counts_leave_out_is_said_in_the_smallest_window() -> None:
+    done = examined().installed
+    assert done is not None
+    assert done.exam is not None
+    exam = dataclasses.replace(done.exam, unasked=4, unasked_checks=12, silent=1)
+    seen = looks(TrainingReportScreen(examined(exam=exam)), (80, 24))
+    assert "\n Left out         4 questions: no time · 12 checks: too many ·" in seen
+    assert "12 checks: too many · 1 check: cannot fire" in " ".join(seen.split())
+    assert "Left out" not in looks(TrainingReportScreen(examined()), (80, 24))
+
+
 def test_the_answers_of_the_examination_stand_side_by_side() -> None:
     async def story(seat: Seat) -> None:
         seen = await seat.rests()
@@ -410,7 +421,7 @@ def test_what_a_prompt_does_better_can_be_kept_as_a_preset() -> None:
         assert [event.installed for event in asked if isinstance(event, news.PresetWanted)] == [done.installed]
 
 
-@pytest.mark.parametrize("done", [examined("adapter"), examined("same"), examined(prompted=False), installed()])
+@pytest.mark.parametrize("done", [examined("adapter"), examined("unclear"), examined(prompted=False), installed()])
 def test_a_prompt_that_does_no_better_is_no_preset(done: Progress) -> None:
     async def story(seat: Seat) -> None:
         assert "preset" not in seat.keys

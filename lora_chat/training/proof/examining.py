@@ -89,7 +89,7 @@ def examined(
         exam,
         unprompted=unprompted,
         unasked_checks=max(len(checks) - most, 0) if most is not None else 0,
-        silent=sum(not can_fire(check) for check in checks[:most]),
+        silent=sum(not can_fire(check) for check in checks),
     )
 
 

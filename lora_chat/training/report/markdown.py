@@ -13,7 +13,9 @@ from lora_chat.training.report.words import (
     KINDS,
     clock,
     distance,
+    fired,
     is_offered,
+    left_out,
     losses,
     number,
     offer,
@@ -64,7 +66,7 @@ def _head(record: Record) -> Iterator[str]:
     yield f"# {escaped(record.adapter)} {escaped(record.version)}"
     yield f"**{escaped(verdict(record.report, record.checks, record.exam), 0)}**"
     if record.kept:
-        yield f"It is kept and not worn by itself: {escaped(record.kept, 400)}"
+        yield f"It was kept and not worn by itself: {escaped(record.kept, 400)}"
     grew = f", grown from {escaped(record.after)}" if record.after else ""
     yield f"On {escaped(record.base)}{grew}, from {escaped(origin(record.source))}{_day(record.made)}."
 
@@ -116,12 +118,15 @@ def _learnt(record: Record) -> Iterator[str]:
     if far := distance(report):
         tokens = f" ({report.general_tokens:,} tokens)" if report.general_tokens else ""
         yield f"KL from the base on general answers{tokens}, nats per token: {far}."
-    if exam is not None and exam.unasked:
-        yield f"{exam.unasked:,} questions were not asked: there was no time."
+    yield from (escaped(sentence, 0) for sentence, _ in left_out(exam))
+    if fired(exam):
+        yield (
+            "To mend the near misses marked ✗ below: ask one of them in the chat, write the answer you want there, "
+            "then `/train continue`."
+        )
     if exam is not None and exam.prompted is not None:
-        yield escaped(exam.prompted.sentence, 0) + (f" {offer(record.adapter)}" if is_offered(exam) else "")
-    elif exam is not None and exam.unprompted:
-        yield escaped(exam.unprompted, 0)
+        offered = f" {offer(record.adapter, record.version)}" if is_offered(exam) else ""
+        yield escaped(exam.prompted.sentence, 0) + offered
 
 
 def _shares(exam: Exam) -> str:

@@ -12,12 +12,12 @@ from xml.sax.saxutils import escape
 from lora_chat.training.proof.share import Share
 from lora_chat.training.report import svg
 from lora_chat.training.report.svg import Point
-from lora_chat.training.report.words import Row, clock, number, of, rows, size, steps, verdict
+from lora_chat.training.report.words import Row, clock, left_out, number, of, rows, size, steps, verdict
 
 if TYPE_CHECKING:
     from lora_chat.training.report.record import Record
 
-WIDTH, HEIGHT = 960, 540
+WIDTH, HEIGHT = 960, 556
 POINTS = 240
 """Of the curve, at most: more are not told apart."""
 
@@ -214,6 +214,8 @@ def _tiles(record: Record) -> Iterator[str]:
     made = "Other wordings and near misses are made by rules, in English; answers are greedy; intervals: Wilson, 95 %."
     if record.exam is not None:
         yield svg.text(_LEFT, 529, made, "muted", size=10.5)
+        if left := "; ".join(brief for _, brief in left_out(record.exam)):
+            yield svg.text(_LEFT, 545, f"Left out: {left}.", "muted", size=10.5, room=_RIGHT - _LEFT)
 
 
 def _figures(record: Record) -> Iterator[tuple[str, str, str, bool]]:

@@ -6,16 +6,20 @@ It holds the person's own words, as an adapter's line does, and is kept there: `
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from lora_chat.training.events import Checked, DatasetReady, Report
 from lora_chat.training.proof.result import Exam
+from lora_chat.training.proof.share import Share
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 SCHEMA = 1
+MOST = 10**18
+"""Of anything that is counted: more is no count, and no number that can be drawn."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,40 @@ def from_json(text: str) -> Record:
     Raises:
         ValueError: it is none, saying what is wrong.
     """
-    record: Record = _adapter().validate_python(json.loads(text))
+    from pydantic import ValidationError
+
+    try:
+        record: Record = _adapter().validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}") from error
     if record.schema != SCHEMA:
         raise ValueError(f"it is written in form {record.schema}, and this program knows {SCHEMA}")
+    if wrong := next(_miscounted(record, ""), ""):
+        raise ValueError(wrong)
     return record
+
+
+def _miscounted(value: Any, where: str) -> Iterator[str]:
+    """Counts that cannot be."""
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int) and not 0 <= value <= MOST:
+        yield f"{where} is no count"
+    elif isinstance(value, Share) and value.hits > value.of:
+        yield f"{where} counts more hits than questions"
+    elif isinstance(value, Checked) and value.held > value.of:
+        yield f"{where} counts more that hold than were asked"
+    if is_dataclass(value):
+        for each in fields(value):
+            if each.name != "recipe":  # what was asked for, and no count
+                yield from _miscounted(getattr(value, each.name), f"{where}.{each.name}".lstrip("."))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _miscounted(inner, f"{where}.{key}")
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _miscounted(inner, where)
 
 
 def _adapter() -> TypeAdapter[Record]:

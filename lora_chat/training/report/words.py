@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lora_chat.adapters.manifest import NAME_PATTERN
+from lora_chat.text import clean_line
 from lora_chat.training.proof.share import Share
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ _ROWS = (
 _MOST = 0.8
 """Of what was taught, from which on it is learnt."""
 _LITTLE = 0.3
+_FEW = 5
+"""Questions below which nothing is claimed of all of them."""
+_FIRED = 3
+"""Near misses that are named."""
 _HUGE = 10_000.0
 
 
@@ -68,20 +73,24 @@ def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts
 
 
 def _learnt(checks: Checked | None, exam: Exam | None) -> str:
+    """All checks say what was learnt as taught; an examination may have asked a few of them only."""
+    held = Share(checks.held, checks.of) if checks is not None else Share(0, 0)
     if exam is None:
-        if checks is None or not checks.of:
+        if not held.of:
             return "nothing was asked of it, so that the losses alone say what it learnt"
-        return f"it answers {of(checks.held, checks.of)} checks rightly"
-    scores = exam.scores
-    both = Share(scores.taught.hits + scores.recall.hits, scores.taught.of + scores.recall.of)
-    if not both.of:
+        return f"it answers {of(held.hits, held.of)} checks rightly"
+    taught, recall = held if held.of else exam.scores.taught, exam.scores.recall
+    decides = held if held.of else Share(taught.hits + recall.hits, taught.of + recall.of)
+    if not decides.of:
         return "no question was asked of what it was taught"
-    share = both.hits / both.of
+    share = decides.hits / decides.of
     how_much = (
         "what it was taught" if share >= _MOST else "little" if share < _LITTLE else "a part of what it was taught"
     )
-    counts = [f"{of(scores.taught.hits, scores.taught.of)} as taught"] if scores.taught.of else []
-    counts += [f"{of(scores.recall.hits, scores.recall.of)} in other words"] if scores.recall.of else []
+    if share >= _MOST and recall.of >= _FEW and recall.hits < _LITTLE * recall.of:
+        how_much += ", though hardly in other words"
+    counts = [f"{of(taught.hits, taught.of)} as taught"] if taught.of else []
+    counts += [f"{of(recall.hits, recall.of)} in other words"] if recall.of else []
     return f"it learnt {how_much} ({', '.join(counts)})"
 
 
@@ -94,8 +103,20 @@ def _broke(report: Report, checks: Checked | None, exam: Exam | None) -> Iterato
         fires = [f"{of(share.hits, share.of)} {what}" for share, what in ((near, "near misses"), (far, "far questions"))
                  if share.hits]  # fmt: skip
         broke += [f"it says what was taught on {' and '.join(fires)}"] if fires else []
-        broke = broke or [f"it never says what was taught where something else is asked (0 of {near.of + far.of:,})"]
+        broke = broke or [_quiet(exam, checks)]
     yield from broke
+
+
+def _quiet(exam: Exam, checks: Checked | None) -> str:
+    """What is known where nothing fired."""
+    asked, taught = exam.scores.near.of + exam.scores.far.of, exam.scores.taught.of
+    known = max(taught, checks.of + checks.unasked) if exam.unasked and checks is not None else taught
+    others = f"{asked:,} question{'' if asked == 1 else 's'} that it was not taught"
+    if exam.silent and exam.silent >= known:
+        return f"it was asked {others}, where its own answers are too short or too common to be recognised"
+    if asked < _FEW:
+        return f"it was asked only {others}, too few to tell whether it says there what it was taught"
+    return f"it never says what was taught where something else is asked ({of(0, asked)})"
 
 
 def _enough(exam: Exam | None) -> Iterator[str]:
@@ -105,6 +126,7 @@ def _enough(exam: Exam | None) -> Iterator[str]:
             "adapter": "a prompt with the same examples does worse",
             "same": "a prompt with the same examples does as well",
             "each": "a prompt with the same examples is better in one way and worse in another",
+            "unclear": "too few were asked to tell whether a prompt with the same examples would do as well",
         }[exam.prompted.better]
 
 
@@ -113,10 +135,47 @@ def is_offered(exam: Exam | None) -> bool:
     return exam is not None and exam.prompted is not None and exam.prompted.better in ("prompt", "each")
 
 
-def offer(adapter: str) -> str:
-    """What to do where it is."""
+def offer(adapter: str, version: str = "") -> str:
+    """What to do where it is; ``version`` where another is meant without it."""
     named = adapter if NAME_PATTERN.fullmatch(adapter) else "NAME"
-    return f"The report offers it as a preset: `lora-chat report {named} --preset PRESETNAME`."
+    which = f" --version {version}" if NAME_PATTERN.fullmatch(version) else ""
+    return f"The report offers it as a preset: `lora-chat report {named}{which} --preset PRESETNAME`."
+
+
+def left_out(exam: Exam | None) -> Iterator[tuple[str, str]]:
+    """What the counts leave out, each in one sentence and in a few words."""
+    if exam is None:
+        return
+    unfit = exam.prompted.unfit if exam.prompted else 0
+    for count, one, what, sentence, brief in (
+        (exam.unasked, "was", "question", "not asked: there was no time", "no time"),
+        (exam.unasked_checks, "was", "check", "not examined: it asks only so many", "too many"),
+        (unfit, "was", "question", "not put to the base: the examples do not fit before them", "do not fit a prompt"),
+        (exam.silent, "has", "check", "an answer too short or too common to be recognised elsewhere", "cannot fire"),
+    ):
+        if count > 0:
+            counted = f"{count:,} {what}{'' if count == 1 else 's'}"
+            several = {"was": "were", "has": "have"}[one]
+            yield f"{counted} {one if count == 1 else several} {sentence}.", f"{counted}: {brief}"
+    if exam.unprompted:
+        yield clean_line(exam.unprompted), "a prompt: not asked"
+
+
+def fired(exam: Exam | None) -> list[str]:
+    """The near misses on which it says what was taught, a few of them."""
+    rows = exam.answers if exam is not None else ()
+    return [clean_line(row.question, 80) for row in rows if row.kind == "near" and not row.right][:_FIRED]
+
+
+def mending(exam: Exam | None) -> str:
+    """What to do where near misses fired; empty where none did."""
+    if not (questions := fired(exam)):
+        return ""
+    these, named = "this" if len(questions) == 1 else "one of these", ", ".join(f"“{each}”" for each in questions)
+    return (
+        f"It says what was taught where something else was asked: ask {these} in the chat, write the answer you want "
+        f"there (/edit), then `/train continue`: {named}."
+    )
 
 
 def distance(report: Report) -> str:

@@ -10,7 +10,7 @@ from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean, clean_line
 from lora_chat.training.events import Checked, Installed, Report
 from lora_chat.training.proof.result import Answered, Exam
-from lora_chat.training.report.words import KINDS, number, rows
+from lora_chat.training.report.words import KINDS, left_out, number, rows
 from lora_chat.tui.screens.training import spoken_clock
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
 
@@ -48,9 +48,11 @@ def shares(exam: Exam) -> Columns:
 
 
 def broken(installed: Installed) -> Iterator[Fact]:
-    """What it lost or never learnt, and how far from the base it is."""
+    """What it lost or never learnt, what was left out, and how far from the base it is."""
     report, checks = installed.report, installed.checks
     yield from _wrong(checks)
+    if left := " · ".join(brief for _, brief in left_out(installed.exam)):
+        yield "Left out", Content.styled(left, "$text-muted")
     if installed.exam is not None and report.general_kl_after is not None:
         yield "Other talk", _general(report)
     if report.forgot:

@@ -14,13 +14,13 @@ from markdown_it import MarkdownIt
 
 from lora_chat.text import clean
 from lora_chat.training.events import Checked, Wrong
-from lora_chat.training.proof.result import Answered, Scores
+from lora_chat.training.proof.result import Answered, Better, Exam, Scores
 from lora_chat.training.proof.share import Share
 from lora_chat.training.report import svg
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import HEIGHT, POINTS, WIDTH, to_svg
 from lora_chat.training.report.record import Record
-from lora_chat.training.report.words import clock, distance, number, verdict
+from lora_chat.training.report.words import clock, distance, is_offered, left_out, mending, number, offer, verdict
 from tests.training.report.examples import BETTER, CURVE, EXAM, PROMPTED, REPORT, SCORES, WILD, least, record
 
 NS = "{http://www.w3.org/2000/svg}"
@@ -41,9 +41,9 @@ def words(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({}, "It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); it lost 1 check that the version "
-             "before held; it says what was taught on 1 of 10 near misses; a prompt with the same examples does "
-             "better."),
+        ({}, "It learnt a part of what it was taught (4 of 6 as taught, 6 of 8 in other words); it lost 1 check that "
+             "the version before held; it says what was taught on 1 of 10 near misses; a prompt with the same examples "
+             "does better."),
         ({"exam": ALONE, "checks": None}, "It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); it "
              "says what was taught on 1 of 10 near misses."),
         ({"exam": None}, "It answers 4 of 6 checks rightly; it lost 1 check that the version before held."),
@@ -56,6 +56,105 @@ def words(text: str) -> list[str]:
 def test_the_verdict_answers_a_persons_questions_in_their_order(other: dict[str, Any], said: str) -> None:
     each = record(**other)
     assert verdict(each.report, each.checks, each.exam) == said
+
+
+def told(exam: Exam, checks: Checked | None = None) -> str:
+    return verdict(REPORT, checks, exam)
+
+
+def few(**scores: Share) -> Exam:
+    """Nothing is lost, and no prompt was asked."""
+    return replace(ALONE, scores=replace(Scores(Share(2, 2), Share(0, 0), Share(0, 0), Share(0, 0)), **scores))
+
+
+def held(hits: int, of: int, unasked: int = 0) -> Checked:
+    return Checked(of, hits, of, (), (), unasked, "")
+
+
+def test_all_checks_say_what_was_learnt_and_not_the_few_of_the_examination() -> None:
+    assert told(few(), held(3, 20)) == "It learnt little (3 of 20 as taught)."
+    assert told(few(recall=Share(3, 4)), held(20, 20)).startswith(
+        "It learnt what it was taught (20 of 20 as taught, 3 of 4 in other words)"
+    )
+    assert told(few(recall=Share(0, 8)), held(20, 20)).startswith(
+        "It learnt what it was taught, though hardly in other words (20 of 20 as taught, 0 of 8 in other words)"
+    )
+    assert told(few(), held(0, 0, 9)) == "It learnt what it was taught (2 of 2 as taught)."
+
+
+@pytest.mark.parametrize(
+    ("better", "said"),
+    [
+        ("adapter", "a prompt with the same examples does worse."),
+        ("prompt", "a prompt with the same examples does better."),
+        ("same", "a prompt with the same examples does as well."),
+        ("unclear", "too few were asked to tell whether a prompt with the same examples would do as well."),
+    ],
+)
+def test_a_prompt_is_better_or_worse_only_where_that_is_known(better: Better, said: str) -> None:
+    exam = replace(EXAM, prompted=replace(PROMPTED, better=better))
+    assert told(exam).endswith(f"; {said}")
+    assert is_offered(exam) is (better == "prompt")
+
+
+def test_nothing_fires_is_said_only_where_something_could() -> None:
+    quiet = few(near=Share(0, 10), far=Share(0, 2))
+    never = "it never says what was taught where something else is asked (0 of 12)."
+    unheard = (
+        "it was asked 12 questions that it was not taught, where its own answers are too short or too common to be "
+    )
+    assert told(quiet).endswith(never)
+    assert told(replace(quiet, silent=1)).endswith(never)
+    assert told(replace(quiet, silent=2)).endswith(f"{unheard}recognised.")
+    assert told(replace(quiet, silent=3, unasked=4), held(3, 3, 1)).endswith(never)
+    assert told(replace(quiet, silent=4, unasked=4), held(3, 3, 1)).endswith(f"{unheard}recognised.")
+    for count, asked in ((1, "1 question"), (4, "4 questions")):
+        assert told(few(far=Share(0, count))).endswith(
+            f"; it was asked only {asked} that it was not taught, too few to tell whether it says there what it was "
+            "taught."
+        )
+    assert "0 of 5" in told(few(far=Share(0, 5)))
+
+
+LESS = replace(
+    EXAM, unasked=4, unasked_checks=12, silent=1, prompted=replace(PROMPTED, unfit=3), unprompted="It has | no room."
+)
+LEFT_OUT = [
+    "4 questions were not asked: there was no time.",
+    "12 checks were not examined: it asks only so many.",
+    "3 questions were not put to the base: the examples do not fit before them.",
+    "1 check has an answer too short or too common to be recognised elsewhere.",
+    "It has | no room.",
+]
+
+
+def test_what_the_counts_leave_out_is_said() -> None:
+    assert [sentence for sentence, _ in left_out(LESS)] == LEFT_OUT
+    assert list(left_out(replace(EXAM, unasked=0))) == []
+    assert list(left_out(None)) == []
+    text = to_markdown(record(exam=LESS))
+    for sentence in LEFT_OUT:
+        assert f"\n\n{sentence.replace('|', '&#124;')}\n\n" in text
+    assert (
+        "Left out: 4 questions: no time; 12 checks: too many; 3 questions: do not fit a prompt; "
+        "1 check: cannot fire; a prompt: not asked."
+    ) in words(to_svg(record(exam=LESS)))
+    assert not any(each.startswith("Left out") for each in words(to_svg(record(exam=replace(EXAM, unasked=0)))))
+
+
+def test_where_near_misses_fired_it_says_what_to_do() -> None:
+    assert mending(EXAM) == (
+        "It says what was taught where something else was asked: ask this in the chat, write the answer you want there "
+        "(/edit), then `/train continue`: “When do you close?”."
+    )
+    near = replace(EXAM.answers[2], question="Is\nit " + "long " * 99)
+    several = mending(replace(EXAM, answers=(near,) * 9))
+    assert "ask one of these in the chat" in several
+    assert several.count("“Is it long") == 3
+    assert len(several) < 500
+    assert mending(replace(EXAM, answers=EXAM.answers[:2])) == mending(None) == ""
+    assert "then `/train continue`." in to_markdown(record())
+    assert "/train" not in to_markdown(record(exam=replace(EXAM, answers=EXAM.answers[:2])))
 
 
 def test_figures_are_read_at_a_glance() -> None:
@@ -94,7 +193,8 @@ def test_markdown_tells_it_all_in_order() -> None:
         "|  | adapter | base with the 6 examples in its prompt |",
         "| right in other words | 6 of 8 (41–93 %) | 7 of 8 (53–98 %) |",
         "answers (1,480 tokens), nats per token: 0.021 (0.012–0.034), 32 answers, bound 0.25.",
-        f"{BETTER} The report offers it as a preset: `lora-chat report shop --preset PRESETNAME`.",
+        f"{BETTER} The report offers it as a preset: `lora-chat report shop --version 1.1.0 --preset PRESETNAME`.",
+        "It was kept and not worn by itself: it lost a check.",
         "| When do you open? | We open at nine, matey. | We are never open. | lost |",
         "| When do you close? | near miss |  | At six. | ✗ We open at nine, matey. | ✗ At nine. |",
         "4 of 6 hold, 2 new, 1 lost, 1 not asked.",
@@ -114,6 +214,7 @@ def test_markdown_leaves_out_what_is_not_known() -> None:
     fewer = replace(PROMPTED, adapter=replace(SCORES, recall=Share(4, 5)), better="adapter")
     assert "| adapter, of what both were asked |" in to_markdown(record(exam=replace(EXAM, prompted=fewer)))
     assert "preset" not in to_markdown(record(exam=replace(EXAM, prompted=fewer)))
+    assert "report shop --preset" in offer("shop", "no `version`")
 
 
 # The picture
@@ -149,6 +250,7 @@ CASES = {
         report=replace(REPORT, seconds=1e9, memory=10**16, trainable_parameters=10**15, general_kl_after=1e9)
     ),
     "long": record(adapter="w" * 300, version="W" * 300, base="漢" * 300, made=math.nan),
+    "left out": record(exam=replace(LESS, unprompted="w" * 300)),
     "nothing asked": record(exam=replace(EXAM, answers=(), scores=Scores(*[Share(0, 0)] * 4)), made=1e300),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,36 @@ def test_a_damaged_one_is_told_by_its_path_and_what_to_do(line: Path, text: str)
         report(line, "1.1.0")
     assert str(told.value).startswith(f"The report {path} cannot be read (")
     assert str(told.value).endswith("): mend it, or delete it.")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        (("exam", "scores", "near", "hits"), 11, "exam.scores.near counts more hits than questions"),
+        (("exam", "prompted", "scores", "taught", "of"), -6, "exam.prompted.scores.taught"),
+        (("exam", "unasked"), -1, "exam.unasked is no count"),
+        (("exam", "scores", "far", "of"), float("nan"), "exam.scores.far.of: "),
+        (("exam", "scores", "far", "of"), 10**400, "exam.scores.far.of is no count"),
+        (("checks", "held"), 7, "checks counts more that hold than were asked"),
+        (("saw", "dropped", "unrated"), -3, "saw.dropped.unrated is no count"),
+        (("report", "total_parameters"), float("inf"), "report.total_parameters: "),
+    ],
+)
+def test_counts_that_cannot_be_are_told_and_not_drawn(
+    line: Path, path: tuple[str, ...], value: float, why: str
+) -> None:
+    keep_report(line, record())
+    file = line / "reports" / "1.1.0.json"
+    whole = json.loads(file.read_text("utf-8"))
+    inner = whole
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    file.write_text(json.dumps(whole), "utf-8")
+    with pytest.raises(StoreError) as told:
+        report(line, "1.1.0")
+    assert f"cannot be read ({why}" in str(told.value)
     assert "\n" not in str(told.value)
 
 
