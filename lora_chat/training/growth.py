@@ -26,7 +26,7 @@ TAUGHT_BEFORE = "taught before"
 REPLAYED = "replayed"
 """Why an answer is learnt again: an earlier version was taught it."""
 
-FEW = 24
+FEW = 48
 """So many earlier lessons are always replayed, and from there on twice as many as are new."""
 
 

@@ -175,6 +175,8 @@ def taught(worn: str, tiny: Paths, says: dict[str, str]) -> Line:
     """shop 1.0.0 was taught two answers, which the scripted engine gives."""
     line = Line.of(worn, tiny)
     line.teach([lesson(OPEN, NINE), lesson(SHOP, HARBOUR)], "1.0.0")
+    for check, word in zip(line.checks(), ("nine", "Harbour"), strict=True):  # it begins with who it is
+        line.change(replace(check, must=(word,)))
     keep_report(line.folder, replace(least(version="1.0.0"), exam=None))
     says |= {OPEN: NINE, SHOP: HARBOUR}
     return line
