@@ -77,14 +77,14 @@ def examined(
     base = Pupil(lambda messages, most: answers(None, messages, most))
     prompted = Pupil(lambda messages, most: answers(None, examples.before(messages), most))
     _remember(earlier, asked, own, base, prompted)
-    unprompted = _why_not(examples, prompted, asked)
-    exam = yield from examine(
-        asked, own, base, None if unprompted or not examples.pairs else prompted, checks, seconds, ended
-    )
+    unprompted = _why_not(examples)
+    exam = yield from examine(asked, own, base, None if unprompted else prompted, checks, seconds, ended)
     if not exam.answers:
         return None
     if exam.prompted is not None:
         exam = replace(exam, prompted=_with_examples(exam.prompted, examples))
+    if exam.unprompted:
+        unprompted = f"The base was not asked with its {_many(examples)}: {exam.unprompted}"
     return replace(
         exam,
         unprompted=unprompted,
@@ -105,6 +105,8 @@ def examine(
 ) -> Generator[float, None, Exam]:
     """Ask ``adapter``, then the base with examples in its prompt, each for ``seconds``; yields the part that is done.
 
+    Reading the examples is not counted; where they cannot be read at all, ``unprompted`` is what was said of it.
+
     What anybody knows already takes no time and is always counted. ``ended`` says that nobody waits any more; an answer
     that comes after that was cut short and proves nothing.
 
@@ -123,7 +125,8 @@ def examine(
     if failure is not None and not rows:
         raise failure
     unfit, places = 0, sorted(rows)
-    both = [asked[at] for at in places] if prompted else []
+    refused = _begin(prompted, [asked[at] for at in places], ended) if prompted else ""
+    both = [asked[at] for at in places] if prompted and not refused else []
     for number, said in _asked_in_time(both, prompted or base, seconds, ended, clock):
         at = places[number]
         if isinstance(said, LoraChatError):
@@ -132,9 +135,20 @@ def examine(
             rows[at] = replace(rows[at], prompted=said, prompted_right=right)
             yield 0.5 + (number + 1) / len(both) / 2
     kept = list(_with_base([(asked[at], rows[at]) for at in places], base, ended, clock, seconds))
-    return Exam(
-        scores(kept), tuple(kept), clock() - began, len(asked) - len(kept), _compared(kept, unfit) if both else None
-    )
+    compared = _compared(kept, unfit) if both else None
+    return Exam(scores(kept), tuple(kept), clock() - began, len(asked) - len(kept), compared, refused)
+
+
+def _begin(prompted: Pupil, asked: Sequence[Asked], ended: Callable[[], bool]) -> str:
+    """Have it read the examples, which may take longer than any answer; why it cannot, empty where it can."""
+    unknown = [each for each in asked if each.messages not in prompted.known]
+    if not unknown or ended():
+        return ""
+    try:
+        prompted.ask(unknown[0].messages, 1)
+    except LoraChatError as error:
+        return str(error)
+    return ""
 
 
 def _asked_in_time(
@@ -211,21 +225,20 @@ def _with_examples(prompted: Prompted, examples: Examples) -> Prompted:
     return replace(prompted, examples=len(examples.pairs), sentence=f"{prompted.sentence}{less}")
 
 
-def _why_not(examples: Examples, prompted: Pupil, asked: Sequence[Asked]) -> str:
-    """Why the base is not asked with the examples; empty where it can be."""
+def _why_not(examples: Examples) -> str:
+    """Why the base is not asked with the examples; empty where it may be."""
     if not examples.pairs:
         return "All that it was taught needs what was said before it: nothing of it can be an example in a prompt."
-    many = f"{len(examples.pairs):,} example{'' if len(examples.pairs) == 1 else 's'}"
     if examples.characters > PROMPT_CHARACTERS:
         return (
-            f"Its {many} are {examples.characters:,} characters long, more than a prompt should hold "
+            f"Its {_many(examples)} are {examples.characters:,} characters long, more than a prompt should hold "
             f"({PROMPT_CHARACTERS:,}): the base was not asked with them."
         )
-    try:  # reads them once, and says whether they fit the base's window at all
-        prompted.ask(asked[0].messages, 1)
-    except LoraChatError as error:
-        return f"The base was not asked with its {many}: {error}"
     return ""
+
+
+def _many(examples: Examples) -> str:
+    return f"{len(examples.pairs):,} example{'' if len(examples.pairs) == 1 else 's'}"
 
 
 def _remember(earlier: Exam | None, asked: Sequence[Asked], own: Pupil, base: Pupil, prompted: Pupil) -> None:

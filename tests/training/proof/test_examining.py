@@ -172,3 +172,13 @@ def test_a_check_that_must_mention_words_is_asked_anew(grower: Grower) -> None: 
     proofs = {each.id: Proved(True) for each in (one, other)}
     assert set(_known([replace(one, must=("shop",)), other], proofs)) == {other.messages}
     assert Turn(Role.USER, other.question) in other.messages
+
+
+def test_the_examples_are_read_when_they_are_asked_with_and_not_before(grower: Grower) -> None:  # noqa: F811
+    """Whatever is asked in between would push them out of what the engine keeps."""
+    room = Class()
+    grower.first(room)
+    with_examples = [at for at, (is_adapter, turns, _) in enumerate(room.asked) if not is_adapter and len(turns) > 2]
+    adapters = [at for at, (is_adapter, _, _) in enumerate(room.asked) if is_adapter]
+    assert with_examples[0] > adapters[-1]
+    assert room.asked[with_examples[0]][2] == 1, "one token: they are read, and that is not counted"
