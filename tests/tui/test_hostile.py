@@ -166,7 +166,7 @@ def test_a_paste_of_5_mb_is_refused_whole_and_at_once(window: Tell, much: str) -
         await w.hear("characters: a message takes up to 200,000, so nothing was pasted.")
         await w.press("y")
         assert w.prompt.text == "beforey"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4  # a busy machine; word by word it would take minutes
 
     window(story)
 
