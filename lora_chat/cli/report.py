@@ -234,14 +234,14 @@ def wrong(checks: Checked) -> Iterator[str]:
 
 def shares(exam: Exam | None) -> Iterator[str]:
     """The four, beside those of the base with the examples in its prompt where it was asked."""
-    from lora_chat.training.report.words import rows
+    from lora_chat.training.report.words import count_of, rows
 
     if exam is None:
         return
     found = rows(exam)
     width = max(len(row.adapter.sentence) for row in found)
     if exam.prompted:
-        yield _line("", f"{'adapter':<{width}}  base with {exam.prompted.examples:,} examples in its prompt")
+        yield _line("", f"{'adapter':<{width}}  base with {count_of(exam.prompted.examples, 'example')} in its prompt")
     for row in found:
         beside = f"  {row.prompted.sentence}" if row.prompted else ""
         yield _line(row.said, f"{row.adapter.sentence:<{width}}{beside}".rstrip())

@@ -12,6 +12,7 @@ from lora_chat.text import clean_line
 from lora_chat.training.report.words import (
     KINDS,
     clock,
+    count_of,
     distance,
     fired,
     is_offered,
@@ -82,7 +83,7 @@ def _saw(record: Record) -> Iterator[str]:
         return
     yield "## What it saw"
     yield _list(
-        f"{saw.conversations:,} conversations with {saw.examples:,} examples",
+        f"{count_of(saw.conversations, 'conversation')} with {count_of(saw.examples, 'example')}",
         f"{saw.tokens:,} tokens, {saw.supervised_tokens:,} of them supervised",
         f"{record.replayed:,} of an earlier version, replayed" if record.replayed else "",
         f"left out: {_counts(saw.dropped)}" if saw.dropped else "nothing left out",
@@ -135,7 +136,7 @@ def _shares(exam: Exam) -> str:
     same = prompted is not None and prompted.adapter == exam.scores
     if prompted is not None:
         head += [] if same else ["adapter, of what both were asked"]
-        head.append(f"base with the {prompted.examples:,} examples in its prompt")
+        head.append(f"base with the {count_of(prompted.examples, 'example')} in its prompt")
     body = []
     for row, key in zip(rows(exam), ("taught", "recall", "near", "far"), strict=True):
         cells = [row.said, row.adapter.sentence]

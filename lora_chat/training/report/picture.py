@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from lora_chat.training.proof.share import Share
 from lora_chat.training.report import svg
 from lora_chat.training.report.svg import Point
-from lora_chat.training.report.words import Row, clock, left_out, number, of, rows, size, steps, verdict
+from lora_chat.training.report.words import Row, clock, count_of, left_out, number, of, rows, size, steps, verdict
 
 if TYPE_CHECKING:
     from lora_chat.training.report.record import Record
@@ -169,7 +169,7 @@ def _bars(record: Record) -> Iterator[str]:
             yield svg.text(left, 190 + 20 * at, words, "muted")
         return
     if exam is not None and exam.prompted is not None:
-        named = svg.fitted(f"base with {exam.prompted.examples:,} examples", 180, 12)
+        named = svg.fitted(f"base with {count_of(exam.prompted.examples, 'example')}", 180, 12)
         begin = _RIGHT - svg.width(named, 12) - 16
         yield svg.box(begin, 141, 10, 10, "other bar", 2)
         yield svg.text(begin + 16, 150, named, "muted", size=12)

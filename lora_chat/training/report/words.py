@@ -154,7 +154,7 @@ def left_out(exam: Exam | None) -> Iterator[tuple[str, str]]:
         (exam.silent, "has", "check", "an answer too short or too common to be recognised elsewhere", "cannot fire"),
     ):
         if count > 0:
-            counted = f"{count:,} {what}{'' if count == 1 else 's'}"
+            counted = count_of(count, what)
             several = {"was": "were", "has": "have"}[one]
             yield f"{counted} {one if count == 1 else several} {sentence}.", f"{counted}: {brief}"
     if exam.unprompted:
@@ -200,9 +200,14 @@ def losses(report: Report) -> Iterator[tuple[str, float, float]]:
             yield name, before, after
 
 
+def count_of(number: int, thing: str) -> str:
+    """``1 example``, ``6 examples``."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def steps(count: int) -> str:
     """``60 steps``."""
-    return f"{count:,} step{'' if count == 1 else 's'}"
+    return count_of(count, "step")
 
 
 def origin(source: str) -> str:

@@ -10,7 +10,7 @@ from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean, clean_line
 from lora_chat.training.events import Checked, Installed, Report
 from lora_chat.training.proof.result import Answered, Exam
-from lora_chat.training.report.words import KINDS, left_out, number, rows
+from lora_chat.training.report.words import KINDS, count_of, left_out, number, rows
 from lora_chat.tui.screens.training import spoken_clock
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
 
@@ -38,7 +38,7 @@ def shares(exam: Exam) -> Columns:
     columns = [Column(NAMED), Column(counted), Column()]
     lines: list[Sequence[Cell]] = []
     if exam.prompted:
-        beside = f"base with {exam.prompted.examples:,} examples"
+        beside = f"base with {count_of(exam.prompted.examples, 'example')}"
         lines.append(("", Content.styled("adapter", "$text-muted"), Content.styled(beside, "$text-muted")))
     for row in found:
         fires = row.fires and row.adapter.hits > 0

@@ -20,7 +20,17 @@ from lora_chat.training.report import svg
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import HEIGHT, POINTS, WIDTH, to_svg
 from lora_chat.training.report.record import Record
-from lora_chat.training.report.words import clock, distance, is_offered, left_out, mending, number, offer, verdict
+from lora_chat.training.report.words import (
+    clock,
+    count_of,
+    distance,
+    is_offered,
+    left_out,
+    mending,
+    number,
+    offer,
+    verdict,
+)
 from tests.training.report.examples import BETTER, CURVE, EXAM, PROMPTED, REPORT, SCORES, WILD, least, record
 
 NS = "{http://www.w3.org/2000/svg}"
@@ -381,3 +391,8 @@ def test_no_text_breaks_out_of_the_picture(text: str) -> None:
     assert tags <= {"svg", "title", "desc", "style", "rect", "text", "line", "polyline", "circle"}
     assert len(list(drawn(found).iter())) == len(list(drawn(to_svg(hostile("x"))).iter()))
     assert clean(found) == found
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 example"), (6, "6 examples"), (1200, "1,200 examples")])
+def test_one_example_is_one(count: int, said: str) -> None:
+    assert count_of(count, "example") == said
