@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
-from lora_chat.chat.preset import own_system
+from lora_chat.chat.preset import Preset, own_system
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -207,10 +207,11 @@ class Sitting:
         found, window = self.session.context(self.conversation, self.wearing, self._sampling()), self.session.window
         read = len(found.messages) - len(self.session.opening(self.conversation, self.wearing))
         preset, examples = (self.conversation.preset, self.conversation.examples) if self.conversation else ("", ())
+        before = Preset(preset, examples=examples).holds or "no examples"
         left_out = f"the {found.left_out:,} oldest, which no longer fit" if found.left_out else "nothing"
         return [
             ("used", f"{found.tokens:,} of {window:,} tokens, {found.tokens / window:.0%}".replace("%", " %")),
-            *([("preset", f"{preset}, {len(examples):,} examples before them")] if preset else []),
+            *([("preset", f"{preset}, {before} before them")] if preset else []),
             ("messages", f"{read:,} are read"),
             ("left out", left_out),
             ("answer", f"at most {max(0, min(self._sampling().max_tokens, window - found.tokens)):,} tokens"),
