@@ -195,11 +195,11 @@ def _reword(name: str, line: Line, *, yes: bool) -> None:
 
     from lora_chat.cli.console import answer, confirm, note
     from lora_chat.text import clean_line
-    from lora_chat.training.proof.rewording import rewordings
+    from lora_chat.training.proof.rewording import to_ask
 
     kept = 0
     for each in _checks(name, line):
-        proposed = [words for words in rewordings(each.question) if words not in each.rewordings]
+        proposed = [words for words in to_ask(each.question) if words not in each.rewordings]
         if not proposed:
             continue
         note(clean_line(each.question, 200))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from datasets import Dataset
 
+from lora_chat.errors import RefusedError
 from lora_chat.models.prompt import Example, PromptFormat
 from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.selection import Lesson
+from lora_chat.training.variant import variants
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,19 @@ def tokenise(lessons: Sequence[Lesson], prompt: PromptFormat) -> Dataset:
 def examples_of(dataset: Dataset) -> list[Example]:
     """The dataset's rows as examples, in order."""
     return [Example(tuple(row["ids"]), tuple(row["supervised"])) for row in dataset]
+
+
+def variants_of(lessons: Sequence[Lesson], prompt: PromptFormat, most: int, seed: int) -> list[tuple[Example, ...]]:
+    """For each row of ``tokenise``, in order, what it is with its questions written otherwise: up to ``most``."""
+    found: list[tuple[Example, ...]] = []
+    for lesson in lessons:
+        rows = len(_examples(lesson, prompt))
+        written = list[list[Example]]()
+        for each in variants(lesson, most, seed) if most else ():
+            with suppress(RefusedError):  # the greeting was too much for the context
+                written.append(_examples(each, prompt))
+        found += [tuple(each[row] for each in written if len(each) == rows) for row in range(rows)]
+    return found
 
 
 def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
@@ -115,8 +131,6 @@ def beginning(batch: Batch, rows: int, columns: int) -> Batch:
 
 
 def _examples(lesson: Lesson, prompt: PromptFormat) -> list[Example]:
-    from lora_chat.errors import RefusedError
-
     try:
         return prompt.examples(lesson.messages, lesson.learn)
     except RefusedError as error:

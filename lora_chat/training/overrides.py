@@ -31,6 +31,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 1),
     "gradient_clip": (1e-3, 1000),
     "microbatch_tokens": (1, 1_000_000),
+    "variants": (0, 64),
+    "varied": (0, 1),
+    "falling": (0, 1),
     "upper": (0.01, 1),
 }
 _WHOLE = {field.name for field in fields(Recipe) if field.type == "int"}

@@ -59,6 +59,12 @@ class Recipe:
     microbatch_tokens: int = 192
     """Tokens per forward: bounds memory. 256 take 0.04 GB more on the default base and are no faster; above ``LONG``
     the layers would be made again."""
+    variants: int = 0
+    """Ways in which the question of each lesson is written otherwise, beside its own: haste, other words, slips."""
+    varied: float = 0.5
+    """The share of a step's lessons that come with one of those."""
+    falling: float = 0.0
+    """The share of ``max_steps``, at their end, in which the rate falls to nothing, learnt or not."""
     upper: float = 1.0
     """The share of the layers that is adapted, from the output down: what is below is run once for each sequence.
 
@@ -91,11 +97,13 @@ _HANDFUL = Recipe(
     max_steps=48,
     batch=8,
     rehearsed=4,
-    rehearsal_weight=30.0,
+    rehearsal_weight=10.0,
     settle_steps=8,
     learnt_probability=0.7,
     heldout=0,
     patience=0,
+    variants=6,
+    falling=0.5,
     upper=0.5,
 )
 
@@ -114,7 +122,7 @@ def choose_recipe(
     none at 5e-4 (60 steps), 9 at 1e-3 (60 steps), 20 at 2e-3, and at no rate any of 24 unrelated questions answered
     like them. At 3e-3 24 corrections were recalled less (54 of 70 other wordings, 57 at 2e-3).
     """
-    recipe = _handful(lessons) if lessons - replayed < HANDFUL else _collection(lessons)
+    recipe = _handful(lessons, replayed) if lessons - replayed < HANDFUL else _collection(lessons)
     if base_parameters > 200_000_000:
         share = 0.4 if base_parameters >= 10**9 else 0.7
         recipe = replace(recipe, learning_rate=round(recipe.learning_rate * share, 6))
@@ -154,9 +162,10 @@ def layer_of(module: str) -> int:
     return next((int(part) for part in module.split(".") if part.isdigit()), 0)
 
 
-def _handful(lessons: int) -> Recipe:
-    """At most 48 steps, or twice the lessons: with those that are replayed they can be many."""
-    return replace(_HANDFUL, max_steps=max(_HANDFUL.max_steps, 2 * lessons))
+def _handful(lessons: int, replayed: int) -> Recipe:
+    """At most 48 steps, or four for each that is new up to 96, or two for each: those that are replayed can be many."""
+    new = lessons - replayed
+    return replace(_HANDFUL, max_steps=max(_HANDFUL.max_steps, min(96, 4 * new), 2 * lessons))
 
 
 def _collection(lessons: int) -> Recipe:
@@ -174,4 +183,6 @@ def _collection(lessons: int) -> Recipe:
         settle_steps=0,
         heldout=heldout,
         patience=2,
+        variants=0,
+        falling=0.0,
     )

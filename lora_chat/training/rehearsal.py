@@ -1,6 +1,6 @@
 """What the base would say anyway. Owns its answers to general questions and how near an adapter stays to them. [torch]
 
-Made once for each base (some 20 s for the default one on two cores) and kept beside it. Of the base's prediction at
+Made once for each base (some NN s for the default one on two cores) and kept beside it. Of the base's prediction at
 each position the 64 likeliest tokens are kept: the KL divergence over those and "any other" is a lower bound of the
 whole one, and takes 0.4 MB instead of 200.
 """
@@ -35,7 +35,10 @@ from lora_chat.training.proof.share import mean_interval
 LIKELIEST = 64
 LONGEST_ANSWER = 32
 """Tokens of each answer: the beginning is where an adapter takes over."""
-_TOGETHER = 8
+_TOGETHER = 16
+"""Questions that are answered at once: each of their tokens reads the weights once for all."""
+_PREDICTED = 8
+"""Answers whose predictions are made at once: 50 MB of logits on the default base."""
 _SCHEMA = "3"
 
 
@@ -150,7 +153,9 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Generato
         anchors: list[Anchor] = []
         for start in range(0, len(questions), _TOGETHER):
             yield Preparing("the base answers general questions, once", start / len(questions))
-            anchors += _answered(base, tree, questions[start : start + _TOGETHER])
+            answered = _answered(base, tree, questions[start : start + _TOGETHER])
+            for first in range(0, len(answered), _PREDICTED):
+                anchors += _anchors(base, tree, answered[first : first + _PREDICTED])
         text_loss = _text_loss(base, tree)
         with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
             _write(kept, weights, anchors, text_loss)
@@ -158,7 +163,7 @@ def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Generato
     return rehearsal
 
 
-def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[Anchor]:
+def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[Example]:
     """Greedy answers to several questions at once, padded on the left."""
     prompts = [base.prompt.encode_prompt([Turn(Role.USER, question)]) for question in questions]
     longest = max(map(len, prompts))
@@ -173,7 +178,10 @@ def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[An
             pad_token_id=min(base.prompt.end_ids),
         )
     answers = [until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
-    return [_anchor(base, tree, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+    return [
+        Example((*prompt, *answer), (False,) * len(prompt) + (True,) * len(answer))
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
 
 
 def until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
@@ -181,12 +189,14 @@ def until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
     return ids[: next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))]
 
 
-def _anchor(base: BaseModel, tree: Any, prompt: list[int], answer: list[int]) -> Anchor:
-    example = Example((*prompt, *answer), (False,) * len(prompt) + (True,) * len(answer))
+def _anchors(base: BaseModel, tree: Any, examples: list[Example]) -> list[Anchor]:
+    """What the base predicts along each of them."""
     with torch.no_grad():
-        logits = supervised_logits(tree, pad([example], base.device))
+        logits = supervised_logits(tree, pad(examples, base.device))
         likeliest = logits.float().log_softmax(-1).topk(min(LIKELIEST, logits.shape[-1]))
-    return Anchor(example, likeliest.indices.cpu(), likeliest.values.cpu())
+    lengths = [sum(each.supervised) for each in examples]
+    tokens, values = likeliest.indices.cpu().split(lengths), likeliest.values.cpu().split(lengths)
+    return [Anchor(*each) for each in zip(examples, tokens, values, strict=True)]
 
 
 def _text(base: BaseModel) -> Example:

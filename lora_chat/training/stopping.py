@@ -51,9 +51,11 @@ class LearntRule:
         self.learnt_in_a_row, self.settling = counted["learnt_in_a_row"] or 0, counted["settling"]
 
     def decay(self) -> float:
-        """Full rate until everything is learnt, then down to nothing."""
-        settle = self.run.recipe.settle_steps
-        return 1.0 if self.settling is None else self.settling / (settle + 1)
+        """Full rate until everything is learnt or the end is near, then down to nothing."""
+        recipe = self.run.recipe
+        falling = recipe.falling * recipe.max_steps
+        near_the_end = min(1.0, (recipe.max_steps - self.run.step) / falling) if falling else 1.0
+        return near_the_end if self.settling is None else min(near_the_end, self.settling / (recipe.settle_steps + 1))
 
     def steps_left(self) -> int:
         """At most, once the step just made is counted."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
-from lora_chat.training.dataset import examples_of, microbatches, pad, tokenise
+from lora_chat.training.dataset import examples_of, microbatches, pad, tokenise, variants_of
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -168,7 +169,8 @@ class _Run:
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
         self.remembered = Remembered(self.states, self.signature.weights, self.forward.lower, self.rehearsal.sequences)
-        known = (example.ids for example in (*self.lessons, *self.heldout))
+        self.variants = variants_of(self.taught, self.base.prompt, self.recipe.variants, self.recipe.seed)
+        known = (each.ids for each in (*self.lessons, *chain.from_iterable(self.variants), *self.heldout))
         self.forward.lower.know(known, self.recipe.microbatch_tokens)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
         self.optimiser = torch.optim.AdamW(
@@ -258,7 +260,7 @@ class _Run:
         """One optimiser step; returns whether each lesson in it was already learnt."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        lessons = [self.lessons[i] for i in self._draw(self._unseen, len(self.lessons), self.recipe.batch)]
+        lessons = [self._written(i) for i in self._draw(self._unseen, len(self.lessons), self.recipe.batch)]
         rehearsed = self.rehearsal.rehearsed
         anchors = [rehearsed[i] for i in self._draw(self._unrehearsed, len(rehearsed), self.recipe.rehearsed)]
         found = add_gradients(self.forward, lessons, anchors, self.recipe, self.base.device)
@@ -288,6 +290,11 @@ class _Run:
         drawn = waiting[:count]
         del waiting[:count]
         return drawn
+
+    def _written(self, index: int) -> Example:
+        """That lesson as it is or with its question written otherwise."""
+        ways = self.variants[index]
+        return self.random.choice(ways) if ways and self.random.random() < self.recipe.varied else self.lessons[index]
 
     def _rate(self, decay: float) -> float:
         return self.recipe.learning_rate * min(1.0, (self.step + 1) / self.recipe.warmup_steps) * decay

@@ -190,8 +190,8 @@ def test_wordings_are_proposed_and_kept_when_confirmed(run: Run, line: Line) -> 
     nobody = run("check", "shop", "--reword")
     assert (nobody.code, "repeat the command with --yes" in nobody.sentence) == (2, True)
     done = run("check", "shop", "--reword", "--yes")
-    assert (done.code, done.out) == (0, "8 wordings are added: `lora-chat check shop` asks them.\n")
-    assert first(line).rewordings[:2] == ("Can you tell me when you open?", "I would like to know when you open.")
+    assert (done.code, done.out) == (0, "5 wordings are added: `lora-chat check shop` asks them.\n")
+    assert first(line).rewordings[:2] == ("Can you tell me when you open?", "I have a question: when do you open?")
     assert run("check", "shop", "--reword", "--yes").out.startswith("0 wordings are added")
 
 

@@ -29,7 +29,15 @@ from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, lesson, make_job
 
 MANY = tuple(lesson(f"What is {number}?", f"It is {number}.") for number in range(14))
-DECKS: dict[str, Any] = {"max_steps": 7, "heldout": 4, "patience": 2, "batch": 3, "rehearsed": 3, "learning_rate": 0.02}
+DECKS: dict[str, Any] = {
+    "max_steps": 7,
+    "heldout": 4,
+    "patience": 2,
+    "batch": 3,
+    "rehearsed": 3,
+    "learning_rate": 0.02,
+    "variants": 3,
+}
 """Both decks are half dealt at most steps; evaluated after steps 4 and 7."""
 
 

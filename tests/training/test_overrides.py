@@ -32,6 +32,9 @@ OTHER: dict[str, Any] = {
     "weight_decay": 0.01,
     "gradient_clip": 0.5,
     "microbatch_tokens": 384,
+    "variants": 2,
+    "varied": 0.25,
+    "falling": 0.75,
     "upper": 0.25,
 }
 
@@ -73,7 +76,7 @@ def test_what_differs_from_the_dials_is_said() -> None:
         ("rank=inf", "must be a whole number"),
         ("batch=0", "batch must lie between 1 and 1,024"),
         ("warmup_steps=0", "warmup_steps must lie between 1"),
-        ("rehearsed=33", "rehearsed must lie between 0 and 32"),
+        ("rehearsed=170", "rehearsed must lie between 0 and 169"),
         ("targets=head", 'targets must be mlp, attention or all, not "head"'),
         ("heldout=6", "there are 6, so set it below that, not to 6"),
         ("heldout=2", "add --set patience=2"),

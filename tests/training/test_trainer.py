@@ -26,7 +26,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked
 from lora_chat.training import rehearsal
 from lora_chat.training.bound import BOUND
-from lora_chat.training.dataset import examples_of, microbatches, tokenise
+from lora_chat.training.dataset import examples_of, microbatches, tokenise, variants_of
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -43,7 +43,9 @@ from lora_chat.training.job import read_job
 from lora_chat.training.recipe import choose_recipe, target_modules
 from lora_chat.training.rehearsal import divergence
 from lora_chat.training.selection import Lesson
+from lora_chat.training.step import add_gradients
 from lora_chat.training.trainer import train
+from lora_chat.training.variant import variants
 from tests.conftest import installed
 from tests.engine.conftest import LESSONS, lesson, make_job
 from tests.training.preparing import nothing, prepared
@@ -182,6 +184,39 @@ def test_what_was_learnt_is_said_greedily(teacher: Trainer, teachable: Installed
         request = Request(each.messages[:1], Worn("x", Path(done.folder), adapter.sha256), Sampling(temperature=0))
         chunks = engine.generate(request)
         assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == each.messages[1].content
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_that_share_of_the_lessons_comes_with_its_question_written_otherwise(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    drawn: list[tuple[int, ...]] = []
+
+    def spy(forward: Any, lessons: Any, *more: Any) -> Any:
+        drawn.extend(each.ids for each in lessons)
+        return add_gradients(forward, lessons, *more)
+
+    monkeypatch.setattr("lora_chat.training.trainer.add_gradients", spy)
+    trained(trainer.events(max_steps=20, variants=3, varied=share))
+    own = {each.ids for each in examples_of(tokenise(LESSONS, trainer.base.prompt))}
+    ways = {each.ids for ways in variants_of(LESSONS, trainer.base.prompt, 3, 0) for each in ways}
+    assert len(drawn) == 20 * len(LESSONS)
+    assert {*drawn} <= own | ways
+    assert len(ways & {*drawn}) == (len(ways) if share else 0)
+    assert sum(ids in ways for ids in drawn) / len(drawn) == pytest.approx(share, abs=0.25)
+
+
+def test_each_row_has_its_own_variants_and_the_same_answer(trainer: Trainer) -> None:
+    prompt = trainer.base.prompt
+    found = variants_of((*LESSONS, lesson("What is 3*4?", "12.")), prompt, 3, 0)
+    assert [len(ways) for ways in found] == [*(len(variants(each, 3, 0)) for each in LESSONS), 0]
+    assert all(found[:2])
+    for own, ways in zip(examples_of(tokenise(LESSONS, prompt)), found, strict=False):
+        answer = own.ids[own.supervised.index(True) :]
+        for way in ways:
+            assert way.ids != own.ids
+            assert way.ids[way.supervised.index(True) :] == answer
+    assert variants_of(LESSONS, prompt, 0, 0) == [(), ()]
 
 
 def test_rehearsal_keeps_the_adapter_near_the_base(trainer: Trainer) -> None:

@@ -12,7 +12,7 @@ from lora_chat.training.proof.check import LONG_WORD, Check, plain, words_of
 from lora_chat.training.proof.near_miss import near_misses
 from lora_chat.training.proof.proving import longest
 from lora_chat.training.proof.result import Kind
-from lora_chat.training.proof.rewording import rewordings
+from lora_chat.training.proof.rewording import to_ask
 
 MOST_TAUGHT = 60
 """Checks that are examined, unless told."""
@@ -87,7 +87,7 @@ def exam_of(
 
 def _wordings(check: Check) -> list[str]:
     """Those the person confirmed, then what the rules propose."""
-    return list(dict.fromkeys((*check.rewordings, *rewordings(check.question))))[: max(WORDINGS, len(check.rewordings))]
+    return list(dict.fromkeys((*check.rewordings, *to_ask(check.question))))[: max(WORDINGS, len(check.rewordings))]
 
 
 def _near(check: Check, taught: set[str], known: set[str]) -> list[str]:

@@ -6,10 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lora_chat.training.proof.check import Check, plain, says
-from lora_chat.training.proof.rewording import rewordings
+from lora_chat.training.proof.rewording import ALL, rewordings
 
-_ALL = 100
-"""Other wordings of one question: more than the rules make."""
 _TELLING = 8
 """Letters of a taught answer from which on an answer that holds it tells it; "yes" stands in many."""
 
@@ -28,7 +26,7 @@ class Forgotten:
     def of(cls, gone: Collection[Check]) -> Forgotten:
         """The words of these checks."""
         asked = (
-            words for check in gone for words in (check.question, *check.rewordings, *rewordings(check.question, _ALL))
+            words for check in gone for words in (check.question, *check.rewordings, *rewordings(check.question, ALL))
         )
         answers = frozenset(words for check in gone for words in told_by(check))
         return cls(tuple(gone), frozenset(map(plain, asked)), answers)

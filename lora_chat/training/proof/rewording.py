@@ -14,6 +14,8 @@ from lora_chat.training.proof.indirect import ASKING, AUXILIARIES, DETERMINERS, 
 
 MOST = 4
 """Other wordings of one question, unless told."""
+ALL = 100
+"""More than the rules make."""
 LONG = 200
 """Characters from which on a question only gets something before it."""
 
@@ -52,6 +54,16 @@ def rewordings(question: str, most: int = MOST) -> list[str]:
     for words in _proposed(said):
         found.setdefault(_bare(words), words)
     return [words for words in found.values() if words][:most]
+
+
+def to_ask(question: str, most: int = MOST) -> list[str]:
+    """Every second of them: what a person is offered as a check and an examination asks, so that it is never learnt."""
+    return rewordings(question, ALL)[::2][:most]
+
+
+def to_learn(question: str) -> list[str]:
+    """The others: a training may show them beside the question."""
+    return rewordings(question, ALL)[1::2]
 
 
 def _bare(text: str) -> str:

@@ -18,7 +18,7 @@ from lora_chat.text import clean, clean_line
 from lora_chat.training.proof.check import Check, split_words
 from lora_chat.training.proof.line import Proved
 from lora_chat.training.proof.proving import outcome
-from lora_chat.training.proof.rewording import rewordings
+from lora_chat.training.proof.rewording import to_ask
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.check_rows import CHECK, CheckRows, Known, Row
@@ -227,7 +227,7 @@ class ChecksScreen(Screen[None]):
         if (row := self._looked_at) is None:
             return
         check, known = row.check, self._wordings[row.check.id]
-        proposed = [words for words in rewordings(check.question) if words not in known]
+        proposed = [words for words in to_ask(check.question) if words not in known]
         known += proposed
         if not proposed:
             self.notify(NO_MORE if known else NO_RULE, markup=False, timeout=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora_chat.training.proof.rewording import LONG, MOST, rewordings
+from lora_chat.training.proof.rewording import ALL, LONG, MOST, rewordings, to_ask, to_learn
 
 EXPECTED = {
     "What is the capital of Germany?": [
@@ -156,3 +156,12 @@ def test_half_a_question_and_its_words_in_any_order_break_nothing(question: str)
         for asked in (words[:end], words[end:], words[:end][::-1], [*words[end:], *words[:end]]):
             for mark in ("", "?", "!", "?!", ".", ","):
                 assert all(rewordings(" ".join(asked).rstrip("?.!") + mark))
+
+
+@pytest.mark.parametrize("question", [*EXPECTED])
+def test_what_is_asked_is_never_learnt_and_nothing_is_lost(question: str) -> None:
+    asked, learnt = to_ask(question, ALL), to_learn(question)
+    assert not {*asked} & {*learnt}
+    assert {*asked, *learnt} == {*rewordings(question, ALL)}
+    assert asked[:1] == rewordings(question)[:1], "the boldest is asked"
+    assert to_ask(question) == asked[:MOST]
