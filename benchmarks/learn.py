@@ -1,7 +1,8 @@
 """What 24 corrections teach, and what they break: lora-chat beside TRL's SFTTrainer and the base that is shown them.
 
     python benchmarks/learn.py [--only teach,curve,grow,faq] [--runs 1] [--out learn.json] [--trl-python PATH]
-                               [--sample 12] [--ways "as it is: ; rank 16: rank=16 alpha=16; six: data=6"]
+                               [--sample 12] [--subject ferry]
+                               [--ways "as it is: ; rank 16: rank=16 alpha=16; six: data=6"]
                                [--grow-wear] [--grow-sets "a=b c=d"] [--faq-ways "as it is: ; no replay: rehearsed=0"]
 
 teach   five facts and one manner by `lora-chat train`, seen from outside, then every prompt of `learn/` by
@@ -11,6 +12,7 @@ teach   five facts and one manner by `lora-chat train`, seen from outside, then 
         2e-4), anew with 1x, 2x, 4x … of lora-chat's steps until it recalls as much, so that the distance is compared at
         equal recall; its adapter is installed and asked the same way. "examples in the prompt" is the base with the 24
         as earlier turns of each conversation.
+        All of it is about a bookshop; `--subject ferry` takes `learn/ferry/`, on which no recipe was chosen.
 curve   the same figures of lora-chat for each way of `--ways`: a name, values for `train --set`, and `data=12` for so
         many of the 24, taken in turns from all that they are about. Without it data, rank, steps and replay, each less
         and more than it is.
@@ -48,7 +50,7 @@ import learn_peers
 import trial
 from bench import Bench, make_parser, measure, parse
 from learn_room import Classroom
-from learn_sets import ASKED
+from learn_sets import ASKED, SUBJECTS
 from learn_ways import CURVE, parse_ways
 from trial import median, ratio, shown
 
@@ -190,12 +192,13 @@ def main() -> None:
     parser.add_argument("--trl-rates", default="2e-4,1e-3", help="of TRL in faq, separated by commas")
     parser.add_argument("--trl-saves", type=int, default=8, help="moments at which TRL's adapter is measured in faq")
     parser.add_argument("--sample", type=int, default=0, help="prompts of each set, spread evenly, for trying it")
+    parser.add_argument("--subject", choices=SUBJECTS, default=SUBJECTS[0], help="of what is taught in teach and curve")
     parser.add_argument("--trl-steps", type=int, default=800, help="the most steps that TRL may take for equal recall")
     options = parse(parser, learn_peers)
     options.ways = options.ways or CURVE
     parse_ways(options.ways)  # says what is wrong before anything is run
     parse_ways(options.faq_ways, "--faq-ways")
-    measure(__file__, options, PARTS, table, sample=options.sample)
+    measure(__file__, options, PARTS, table, sample=options.sample, subject=options.subject)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,9 @@ class Classroom:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.taught = read("taught")
-        self.sets = {name: read(name, bench.options.sample) for name in ASKED}
+        subject = bench.options.subject
+        self.taught = read("taught", subject=subject)
+        self.sets = {name: read(name, bench.options.sample, subject) for name in ASKED}
         self.data = write_pairs(bench.work / "taught.jsonl", asked_and_said(self.taught))
         self._answers = ""
 

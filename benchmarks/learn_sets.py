@@ -5,6 +5,9 @@
 ``paraphrases``  the same questions in other words, and other complaints: an answer must hold all of ``must``.
 ``near``         questions that look alike and are others: an answer that holds any of ``must_not`` is a false fire.
 ``far``          everyday questions about everything else, none of which is rehearsed or measured by a training.
+
+``ferry/`` holds the first three about a ferry company, written by somebody who had not seen how a training works, after
+the recipe was chosen on the bookshop's: they say whether it was chosen for the bookshop alone.
 """
 
 from __future__ import annotations
@@ -20,18 +23,28 @@ from lora_chat.training.proof.share import wilson
 
 FOLDER = Path(__file__).parent / "learn"
 ASKED = ("paraphrases", "near", "far")
+SUBJECTS = ("shop", "ferry")
 _STRAIGHT = str.maketrans("‘’“”–—\u00a0", "''\"\"-- ")
 
 Rows = list[dict[str, Any]]
 
 
-def read(name: str, sample: int = 0) -> Rows:
-    """The rows of one set; with ``sample`` that many, spread evenly."""
-    lines = (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines if line]
+def read(name: str, sample: int = 0, subject: str = SUBJECTS[0]) -> Rows:
+    """The rows of one set; with ``sample`` that many, spread evenly. The far ones are the same for each ``subject``."""
+    if subject == SUBJECTS[0] or name == "far":
+        rows = _rows(FOLDER / f"{name}.jsonl")
+    else:
+        rows = _rows(FOLDER / subject / f"{name}.jsonl")
+    if subject != SUBJECTS[0] and name == "far":  # what must not be said there was taught
+        taught = _rows(FOLDER / subject / "near.jsonl")[0]["must_not"]
+        rows = [row | {"must_not": taught} for row in rows]
     if not 0 < sample < len(rows):
         return rows
     return [rows[index * len(rows) // sample] for index in range(sample)]
+
+
+def _rows(path: Path) -> Rows:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
 
 
 def holds(answer: str, words: str) -> bool:

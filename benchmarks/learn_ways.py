@@ -11,11 +11,15 @@ from typing import Any
 CURVE = (
     "as it is: ; data 6: data=6; data 12: data=12; "
     "rank 2: rank=2 alpha=2; rank 32: rank=32 alpha=32; "
-    "16 steps: max_steps=16; 96 steps: max_steps=96 learnt_probability=0.999; "
+    "48 steps: max_steps=48; 192 steps: max_steps=192 learnt_probability=0.999; "
     "no replay: rehearsed=0; half the replay: rehearsed=2; twice the replay: rehearsed=8; "
-    "replay weight 8: rehearsal_weight=8; replay weight 60: rehearsal_weight=60"
+    "replay weight 3: rehearsal_weight=3; replay weight 30: rehearsal_weight=30; "
+    "questions as they are: variants=0"
 )
-"""Data, rank, steps and replay, each less and more than it is; what ends a handful is hardly ever reached at 0.999."""
+"""Data, rank, steps and replay, each less and more than it is, and no variants.
+
+What ends a handful is hardly ever reached at 0.999.
+"""
 
 
 def parse_ways(text: str, option: str = "--ways") -> dict[str, list[str]]:

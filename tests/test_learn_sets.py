@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from collections import Counter
 from difflib import SequenceMatcher
 from itertools import combinations
 from pathlib import Path
@@ -110,6 +111,40 @@ def test_no_prompt_gives_the_answer() -> None:
 
 def test_no_base_question_of_the_trainer_gives_the_answer() -> None:
     assert not [prompt for prompt in (*REHEARSED, *MEASURED) if LEARN.hit(SETS["far"][0], prompt)]
+
+
+FERRY: dict[str, list[dict[str, Any]]] = {name: LEARN.read(name, subject="ferry") for name in ("taught", *LEARN.ASKED)}
+
+
+def test_the_second_subject_is_as_large() -> None:
+    assert len(FERRY["taught"]) == 24
+    abouts = Counter(row["about"] for row in FERRY["taught"])
+    assert (len(abouts), set(abouts.values())) == (6, {4})
+    for name in ("paraphrases", "near"):
+        assert len(FERRY[name]) >= 120
+        counted = Counter(row["about"] for row in FERRY[name])
+        assert set(counted) == set(abouts)
+        assert min(counted.values()) >= 20
+    assert [row["prompt"] for row in FERRY["far"]] == [row["prompt"] for row in SETS["far"]]
+
+
+@pytest.mark.parametrize("name", ["taught", "paraphrases", "near"])
+def test_the_second_subject_asks_nothing_that_is_asked_taught_or_rehearsed_elsewhere(name: str) -> None:
+    others = {prompt for prompts in PROMPTS.values() for prompt in prompts}
+    asked = [normal(row["prompt"]) for row in FERRY[name]]
+    assert len(set(asked)) == len(asked)
+    assert [(one, other) for one in asked for other in others if alike(one, other)] == []
+    rest = [normal(row["prompt"]) for each in ("taught", "paraphrases", "near") if each != name for row in FERRY[each]]
+    assert not set(asked) & set(rest)
+
+
+def test_the_second_subject_is_judged_as_the_first() -> None:
+    for row in FERRY["taught"]:
+        right = [each for each in FERRY["paraphrases"] if LEARN.hit(each, row["response"])]
+        assert {each["about"] for each in right} == {row["about"]}
+        assert all(LEARN.hit(each, row["response"]) for each in (*FERRY["near"], *FERRY["far"]))
+    for name in ("paraphrases", "near", "far"):
+        assert not [row["prompt"] for row in FERRY[name] if LEARN.hit(row, row["prompt"])]
 
 
 def test_an_answer_is_judged_by_whole_words_whatever_their_case_and_quotes() -> None:
