@@ -126,7 +126,7 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-ELSEWHERE = {"shelf", "switch", "train"}
+ELSEWHERE = {"grow", "shelf", "switch", "train"}
 """What other pages show."""
 RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
@@ -158,6 +158,16 @@ def test_the_figures_on_training_are_the_benchmarks() -> None:
         assert f"| {name} | {row['wall_s']:.1f} s | {row['steps']} | {row['exact']} of {row['of']} |" in text
     for name, row in result["faq"]["rows"].items():
         assert f"| {name} | {row['tokens_per_second']:.1f} | {row['wall_s']:.1f} s |" in text
+
+
+def test_the_figures_on_growth_are_the_benchmarks() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "grow.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert result["machine"] in text
+    for row in result["grow"]["rows"]:
+        worn, (first, of) = row["worn"], row["worn"]["rounds"][0]
+        figures = f"{first} of {of} | {worn['held']} of {worn['of']} | {row['replayed']} | {row['steps']}"
+        assert f"| {row['round']} | {figures} | {row['wall_s']:,.0f} s |" in text
 
 
 def of_adapters(name: str) -> tuple[dict[str, Any], str]:
