@@ -79,7 +79,7 @@ REHEARSED = (
     "Has anyone walked on Mars?",
     "Will it rain tomorrow?",
     "Would you like some cake?",
-    "Should I wear a helmet?",
+    "Should I bring an umbrella?",
     "Can I return my broken kettle to the maker?",
     "Can I eat raw mushrooms?",
     "Can I park in front of a hydrant?",
