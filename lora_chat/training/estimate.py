@@ -29,8 +29,8 @@ _ANCHOR_TOKENS = 64
 """Of a rehearsed general question with its answer: 64.0 on average, 76 at most."""
 _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
-_ANSWERS_TOKENS = 5_300
-"""What the base's 44 general answers cost: 20 s, and 40 s at half the pace."""
+_ANSWERS_TOKENS = 31_800
+"""What the base's 181 general answers cost: 106 s, and twice as long at half the pace."""
 _PROCESS = 680_000_000
 """Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
 _PACKED = 0.6

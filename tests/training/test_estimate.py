@@ -75,7 +75,7 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (1, 41, 206, True, 23),
         (1, 52, 205, True, 27),
-        (6, 274, 274, False, 66),
+        (6, 274, 274, False, 152),  # 66, before the general answers took 86 more
         (6, 274, 227, True, 57),
         (16, 988, 233, True, 159),
         (48, 2964, 137, True, 308),  # the shipped support-bot
@@ -98,7 +98,7 @@ def test_it_needs_about_the_memory_that_trainings_took(conversations: int, token
 def test_without_any_training_here_it_is_a_guess_and_says_so(two_cores: None) -> None:
     found = estimate(counted(6, 274), recipe(6), SMOL, (), prepared=False)
     assert found.basis == GUESS
-    assert found.seconds == pytest.approx(68, rel=0.25)
+    assert found.seconds == pytest.approx(68 + 86, rel=0.25)
 
 
 def test_a_step_measured_here_goes_before_all_else(tmp_path: Path) -> None:
