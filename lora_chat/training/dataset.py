@@ -66,8 +66,8 @@ def variants_of(lessons: Sequence[Lesson], prompt: PromptFormat, most: int, seed
     for lesson in lessons:
         rows = len(_examples(lesson, prompt))
         written = list[list[Example]]()
-        for each in variants(lesson, most, seed) if most else ():
-            with suppress(RefusedError):  # the greeting was too much for the context
+        for each in variants(lesson, most, seed):
+            with suppress(RefusedError):  # the other words were too much for the context
                 written.append(_examples(each, prompt))
         found += [tuple(each[row] for each in written if len(each) == rows) for row in range(rows)]
     return found

@@ -169,7 +169,9 @@ class _Run:
         watch_layers(self.tree.get_base_model(), self.check)
         self.forward = Forward(self.tree, self.check)
         self.remembered = Remembered(self.states, self.signature.weights, self.forward.lower, self.rehearsal.sequences)
-        self.variants = variants_of(self.taught, self.base.prompt, self.recipe.variants, self.recipe.seed)
+        self.variants: list[tuple[Example, ...]] = [()] * len(self.lessons)
+        if self.recipe.variants:  # a collection has none, and is not tokenised twice for nothing
+            self.variants = variants_of(self.taught, self.base.prompt, self.recipe.variants, self.recipe.seed)
         known = (each.ids for each in (*self.lessons, *chain.from_iterable(self.variants), *self.heldout))
         self.forward.lower.know(known, self.recipe.microbatch_tokens)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
