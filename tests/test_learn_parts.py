@@ -17,7 +17,6 @@ from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.growth import FEW
 from lora_chat.training.overrides import override
 from lora_chat.training.proof.check import Check
-from lora_chat.training.proof.proving import MOST
 from lora_chat.training.recipe import choose_recipe
 
 BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
@@ -47,8 +46,7 @@ def test_five_rounds_teach_five_facts_each_in_two_wordings() -> None:
         abouts = [row["about"] for row in rows]
         assert {about: abouts.count(about) for about in abouts} == dict.fromkeys(abouts, 2)
         assert len(set(abouts)) == len({row["response"] for row in rows}) == 5
-    assert len(GROWTH) == 50
-    assert FEW <= len(GROWTH) <= MOST  # every check is asked
+    assert len(GROWTH) == 50 >= FEW
 
 
 def test_growth_is_apart_from_every_other_set_and_from_what_is_rehearsed() -> None:

@@ -1,6 +1,7 @@
 """``lora-chat check``: whether what was taught is known. Owns flags, table and JSON; asking is ``sitting``'s.
 
-``--export``, ``--reword``, ``--must`` and ``--must-not`` ask nothing of a model: they are about the checks themselves.
+``--list``, ``--export``, ``--reword``, ``--also``, ``--must`` and ``--must-not`` ask nothing of a model: they are about
+the checks themselves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lora_chat.training.proof.line import Line
     from lora_chat.training.proof.proving import Found, Outcome
 
+SHORT = 6
+"""Digits of a check's id that are shown: any beginning that only one has names it."""
 WRONG = 4
 """Exit code when a check does not hold."""
 
@@ -27,7 +30,11 @@ WRONG = 4
 def check(
     adapter: Annotated[str | None, typer.Argument(help="An adapter's name; all that have checks without one.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the checks with their ids.")] = False,
     reword: Annotated[bool, typer.Option("--reword", help="Propose other wordings, keep those you confirm.")] = False,
+    also: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="ID WORDS", help="Ask that question in these words of yours too.")
+    ] = None,
     must: Annotated[
         tuple[str, str] | None, typer.Option(metavar="ID WORDS", help="What an answer must mention, with commas.")
     ] = None,
@@ -42,9 +49,12 @@ def check(
     from lora_chat.services import open_services
     from lora_chat.training.proof.line import Line
 
-    edits = [reword, must is not None or must_not is not None, export is not None]
+    said = any(each is not None for each in (also, must, must_not))
+    edits = [list_, reword, said, export is not None]
     if sum(edits) > 1 or (any(edits) and json):
-        raise UsageError("--reword, --must with --must-not, --export and --json are asked for one at a time.")
+        raise UsageError(
+            "--list, --reword, --also with --must and --must-not, --export and --json are asked for one at a time."
+        )
     if any(edits) and adapter is None:
         raise UsageError("Say whose checks: lora-chat check NAME, then what to do with them.")
     with open_services() as services:
@@ -57,8 +67,10 @@ def check(
             _export(named.name, line, export)
         elif reword:
             _reword(named.name, line, yes=yes)
+        elif list_:
+            _list(named.name, line)
         else:
-            _edit(line, must, must_not)
+            _edit(line, also, must, must_not)
 
 
 # Asking
@@ -120,7 +132,7 @@ def asked(checking: Checking, cancel: threading.Event) -> Outcome:
     """Ask them, with progress on stderr. Raises as ``Checking.ask``."""
     from lora_chat.cli.console import progress_bar
 
-    chosen = checking.chosen()
+    chosen = checking.in_order()
     with progress_bar() as progress:
         progress(f"Checking {checking.name}", 0, len(chosen))
         for number, _ in enumerate(checking.ask(cancel, chosen), 1):
@@ -134,12 +146,12 @@ def tell(outcome: Outcome) -> None:
     from lora_chat.text import clean_line
 
     rows = [
-        [clean_line(question, 40), clean_line(each.wanted, 40), clean_line(said, 60)]
+        [each.id[:SHORT], clean_line(question, 40), clean_line(each.wanted, 40), clean_line(said, 60)]
         for each, proved in outcome.wrong
         for question, said in proved.wrong
     ]
     if rows:
-        answer_table(["QUESTION", "TAUGHT", "SAYS"], rows)
+        answer_table(["ID", "QUESTION", "TAUGHT", "SAYS"], rows)
 
 
 def _facts(checking: Checking, outcome: Outcome) -> dict[str, Any]:
@@ -210,22 +222,41 @@ def _reword(name: str, line: Line, *, yes: bool) -> None:
     answer(f"{kept:,} wording{' is' if kept == 1 else 's are'} added: `lora-chat check {name}` asks them.")
 
 
-def _edit(line: Line, must: tuple[str, str] | None, must_not: tuple[str, str] | None) -> None:
+def _list(name: str, line: Line) -> None:
+    from lora_chat.cli.console import answer_table
+    from lora_chat.text import clean_line
+
+    rows = [
+        [each.id[:SHORT], clean_line(words, 60), clean_line(each.wanted, 80) if words == each.question else "the same"]
+        for each in _checks(name, line)
+        for words in (each.question, *each.rewordings)
+    ]
+    answer_table(["ID", "QUESTION", "WANTED"], rows)
+
+
+def _edit(
+    line: Line, also: tuple[str, str] | None, must: tuple[str, str] | None, must_not: tuple[str, str] | None
+) -> None:
     from dataclasses import replace
 
     from lora_chat.cli.console import answer
     from lora_chat.text import clean_line
     from lora_chat.training.proof.check import split_words
 
+    if also is not None:
+        each, words = _one(line, also[0]), clean_line(also[1])
+        if words and words not in (each.question, *each.rewordings):
+            line.change(replace(each, rewordings=(*each.rewordings, words)))
     if must is not None:
         each = _one(line, must[0])
         line.change(replace(each, must=split_words(must[1])))
     if must_not is not None:
         each = _one(line, must_not[0])
         line.change(replace(each, must_not=split_words(must_not[1])))
-    for id in dict.fromkeys(wanted[0] for wanted in (must, must_not) if wanted):
+    for id in dict.fromkeys(wanted[0] for wanted in (also, must, must_not) if wanted):
         each = _one(line, id)
-        answer(f"{clean_line(each.question, 60)}: {clean_line(each.wanted, 200)}")
+        ways = f" (asked in {1 + len(each.rewordings):,} ways)" if each.rewordings else ""
+        answer(f"{clean_line(each.question, 60)}{ways}: {clean_line(each.wanted, 200)}")
 
 
 def _one(line: Line, id: str) -> Check:
@@ -240,5 +271,5 @@ def _one(line: Line, id: str) -> Check:
     found = [each for each in line.checks() if id and each.id.startswith(id)]
     if len(found) != 1:
         many = f"{len(found):,} checks begin with" if found else "No check begins with"
-        raise NotFoundError(f'{many} "{clean_line(id, 40)}": `lora-chat check NAME --export FILE` lists them all.')
+        raise NotFoundError(f'{many} "{clean_line(id, 40)}": `lora-chat check NAME --list` lists them all.')
     return found[0]

@@ -51,19 +51,6 @@ def examine(name: str, version: str | None = None) -> Record:
         return record
 
 
-def worn_version(name: str, paths: Paths) -> str:
-    """Of the adapter ``name`` the version that is worn; empty where there is no such adapter, or it does not say."""
-    from lora_chat.adapters.manifest import Manifest
-    from lora_chat.adapters.verify import read_manifest_of
-    from lora_chat.errors import LoraChatError
-
-    folder = paths.adapters / name
-    try:
-        return (read_manifest_of(folder) or Manifest()).version if folder.is_dir() else ""
-    except LoraChatError:
-        return ""
-
-
 def _kept(name: str, version: str, paths: Paths) -> Record:
     """Its report; of what was trained before there were any, what to do."""
     from lora_chat.errors import NotFoundError

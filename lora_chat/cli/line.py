@@ -6,7 +6,7 @@ Answers go to stdout, everything else to stderr, so that a pipe carries answers 
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lora_chat.adapters.registry import Catalog
 from lora_chat.chat.conversation import Message, Status
@@ -15,6 +15,7 @@ from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.check import asked, tell
 from lora_chat.cli.console import answer, answer_table, choose, confirm, folded, is_interactive, note, stream
 from lora_chat.cli.plan import INDENT, describe
+from lora_chat.cli.report import beside, table
 from lora_chat.cli.train import summary
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
@@ -29,6 +30,8 @@ from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
+from lora_chat.training.events import Installed
+from lora_chat.training.report.record import Record
 
 
 class LineFace:
@@ -163,8 +166,7 @@ class LineFace:
     def trains(self, training: Training) -> None:
         """See ``Face.trains``; called from the training's thread, so it is told at the next prompt."""
         if training.installed is not None:
-            *told, _ = summary(training.installed)
-            for line in [*told, f"Wear it: /adapter use {training.installed.adapter}"]:
+            for line in told_here(training.installed):
                 self._news.put(line)
         elif training.state == "cancelled":
             self._news.put(training.status)
@@ -184,6 +186,11 @@ class LineFace:
             outcome = asked(checking, cancel)
         tell(outcome)
         answer(outcome.sentence)
+
+    def show_report(self, record: Record) -> None:
+        """See ``Face.show_report``."""
+        for line in table(record, beside(record, self.sitting.services.paths)):
+            answer(line)
 
     def help(self) -> None:
         """See ``Face.help``."""
@@ -221,6 +228,19 @@ class LineFace:
         if training is not None and training.failure is not None:
             self.failed = training.failure.exit_code
         self.done = True
+
+
+def told_here(installed: Installed) -> Iterator[str]:
+    """What came of a training, and what to type here."""
+    name, version = installed.adapter, installed.version
+    *told, _, _ = summary(installed)  # its last two lines are for a shell
+    yield from told
+    yield f"All of it: /report {name}"
+    yield (
+        f"Wear it all the same: /adapter rollback {name} {version}"
+        if installed.kept
+        else f"Wear it: /adapter use {name}"
+    )
 
 
 def _footer(event: Ended) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -48,6 +48,8 @@ def report(
     from lora_chat.files import write_new
     from lora_chat.paths import find_paths
     from lora_chat.sitting.examination import as_preset
+    from lora_chat.sitting.reporting import find_report
+    from lora_chat.training.report.record import to_value
 
     asked: list[Form] = [form for form, is_asked in _flags(markdown, json, svg) if is_asked]
     if len(asked) > 1:
@@ -60,7 +62,7 @@ def report(
     if ask and output is not None:
         _refuse_taken(output.expanduser())
     paths = find_paths(os.environ)
-    record = examine(name, version) if ask and name is not None else find(name, version, paths)
+    record = examine(name, version) if ask and name is not None else find_report(name, version, paths)
     if preset is not None:
         kept = as_preset(record.adapter, record.version, paths, preset)
         answer(f'{kept.name} is kept with {kept.holds}: lora-chat ask --preset {kept.name} "…"')
@@ -71,11 +73,11 @@ def report(
         write_new(output.expanduser(), _text(record, form).encode("utf-8", "replace"))
         note(f"The report of {record.adapter} {record.version} is in {output}: your own words, readable by you alone.")
     elif form == "json":
-        answer_json(_value(record))
+        answer_json(to_value(record))
     elif form:
         answer(_text(record, form).removesuffix("\n"))
     else:
-        for line in table(record, _beside(record, paths)):
+        for line in table(record, beside(record, paths)):
             answer(line)
 
 
@@ -95,52 +97,6 @@ def _flags(markdown: bool, json: bool, svg: bool) -> Iterator[tuple[Form, bool]]
     yield "svg", svg
 
 
-def find(name: str | None, version: str | None, paths: Paths) -> Record:
-    """The report that was asked for.
-
-    Raises:
-        NotFoundError: there is none, saying which there are.
-        StoreError: it is damaged.
-    """
-    from lora_chat.errors import NotFoundError, did_you_mean
-    from lora_chat.text import clean_line
-    from lora_chat.training.report import shelf
-
-    there = shelf.reported(paths.lines)
-    if not there:
-        raise NotFoundError("There is no report yet: each training leaves one, see `lora-chat train --help`.")
-    if name is None and version is None:
-        if (last := shelf.newest(paths.lines)) is None:
-            shelf.report(
-                paths.lines / there[0], shelf.reports(paths.lines / there[0])[-1]
-            )  # says what is wrong with it
-            raise NotFoundError("There is no report any more: each training leaves one.")
-        return last
-    if name is None:
-        newest = shelf.newest(paths.lines)
-        name = newest.adapter if newest else there[0]
-    if name not in there:
-        near = did_you_mean(name, there)
-        raise NotFoundError(
-            f'There is no report of "{clean_line(name, 64)}"{near}: there are some of {", ".join(there)}.'
-        )
-    versions = shelf.reports(paths.lines / name)
-    wanted = _usual(name, versions, paths) if version is None else version
-    found = shelf.report(paths.lines / name, wanted)
-    if found is None:
-        named = f'"{clean_line(wanted, 40)}"'
-        raise NotFoundError(f"There is no report of version {named} of {name}: there are {', '.join(versions)}.")
-    return found
-
-
-def _usual(name: str, versions: list[str], paths: Paths) -> str:
-    """The version that is meant where none is named: the one that is worn where it has a report, else the last."""
-    from lora_chat.cli.examination import worn_version
-
-    worn = worn_version(name, paths)
-    return worn if worn in versions else versions[-1]
-
-
 @dataclass(frozen=True)
 class Beside:
     """What there is beside one report."""
@@ -153,13 +109,14 @@ class Beside:
     """Whether its version is the one that is worn."""
 
 
-def _beside(record: Record, paths: Paths) -> Beside:
-    from lora_chat.cli.examination import worn_version
+def beside(record: Record, paths: Paths) -> Beside:
+    """Looked up."""
+    from lora_chat.sitting.reporting import usual_version, worn_version
     from lora_chat.training.report import shelf
 
     versions = shelf.reports(paths.lines / record.adapter)
     others = tuple(each for each in versions if each != record.version)
-    usual = not versions or _usual(record.adapter, versions, paths) == record.version
+    usual = not versions or usual_version(record.adapter, versions, paths) == record.version
     return Beside(others, usual, worn_version(record.adapter, paths) == record.version)
 
 
@@ -168,34 +125,26 @@ def _text(record: Record, form: Form) -> str:
 
     from lora_chat.training.report.markdown import to_markdown
     from lora_chat.training.report.picture import to_svg
+    from lora_chat.training.report.record import to_value
 
     if form == "svg":
         return to_svg(record)
     return (
-        to_markdown(record) if form == "markdown" else json.dumps(_value(record), ensure_ascii=False, indent=1) + "\n"
+        to_markdown(record) if form == "markdown" else json.dumps(to_value(record), ensure_ascii=False, indent=1) + "\n"
     )
-
-
-def _value(record: Record) -> Any:
-    """What other programs read: a loss that is no number is null."""
-    import json
-
-    from lora_chat.training.report.record import to_json
-
-    return json.loads(to_json(record), parse_constant=lambda _: None)
 
 
 # In the terminal
 
 
-def table(record: Record, beside: Beside) -> Iterator[str]:
+def table(record: Record, more: Beside) -> Iterator[str]:
     """The verdict, the shares, then the figures in aligned lines."""
-    from lora_chat.training.report.words import clock, losses, number, size, steps, verdict
+    from lora_chat.training.report.words import clock, losses, number, saw, size, steps, verdict
 
     report, checks = record.report, record.checks
     yield f"{record.adapter} {record.version}: {verdict(report, checks, record.exam)}"
     if record.kept:
-        was = "It was kept at first, and is worn now" if beside.worn else "It is kept, not worn"
+        was = "It was kept at first, and is worn now" if more.worn else "It is kept, not worn"
         yield f"{was}: {record.kept}"
     yield ""
     yield from shares(record.exam)
@@ -204,6 +153,10 @@ def table(record: Record, beside: Beside) -> Iterator[str]:
     if checks is not None:
         yield _line("checks", checks.sentence)
         yield from wrong(checks)
+    if record.unchecked:
+        yield _line("not asked", record.unchecked)
+    if record.saw is not None:
+        yield _line("it saw", saw(record.saw))
     for name, before, after in losses(report):
         yield _line(f"loss, {name}", f"{number(before)} → {number(after)}")
     cost = (clock(report.seconds), steps(report.steps), size(report.memory))
@@ -212,9 +165,9 @@ def table(record: Record, beside: Beside) -> Iterator[str]:
     whole = f"{report.total_parameters:,} ({report.trainable_percent:.2f} %)"
     yield _line("trainable parameters", f"{report.trainable_parameters:,} of {whole}")
     yield ""
-    yield from enough(record.adapter, record.exam, "" if beside.usual else record.version)
-    if beside.others:
-        yield f"There are reports of {', '.join(beside.others)} too: --version names one."
+    yield from enough(record.adapter, record.exam, "" if more.usual else record.version)
+    if more.others:
+        yield f"There are reports of {', '.join(more.others)} too: --version names one."
     yield f"All of it: lora-chat report {record.adapter} --version {record.version} --markdown, --json or --svg"
 
 

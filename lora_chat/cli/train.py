@@ -86,9 +86,10 @@ def train(
         check_free(name, services.paths, continued=continue_ is not None)
         continued = services.adapters().get(continue_) if continue_ is not None else None
         selection = _select(services, source, wanted, mask=mask, keep=left_off)
-        on = ensure_base(services.paths, base or services.config.model, yes=yes)
         if continued is not None and base is None:
             on = base_for(services.paths, "", continued.base_model)
+        else:
+            on = ensure_base(services.paths, base or services.config.model, yes=yes)
         course = Course.of(services, on, name, selection, effort, seed, set_ or (), continued)
         label = HISTORY if source == HISTORY else Path(source).name
         carry_out(services, course, label, checkpoint_every, dry_run=dry_run, json=json, yes=yes)
@@ -200,7 +201,7 @@ def _run(services: Services, source: str, course: Course, checkpoint_every: floa
 
     def make() -> Path:
         what = (course.name, course.base.name, source, course.selection, course.recipe)
-        return create_job(services.paths.training, *what, checkpoint_every, course.start)
+        return create_job(services.paths.training, *what, checkpoint_every, course.start, course.checks_of)
 
     def more(event: TrainingEvent) -> dict[str, Any]:
         return facts(course) if isinstance(event, DatasetReady) else {}
@@ -240,6 +241,8 @@ def summary(event: Installed) -> Iterator[str]:
     if event.checks is not None:
         yield f"  {event.checks.sentence}"
         yield from wrong(event.checks)
+    if event.unchecked:
+        yield f"  ✗ {event.unchecked}"
     yield from enough(event.adapter, event.exam, event.version if event.kept else "")
     if told := mending(event.exam):
         yield told
@@ -252,10 +255,14 @@ def summary(event: Installed) -> Iterator[str]:
 
 def figures(report: Report) -> Iterator[str]:
     """A report in aligned lines."""
+    from lora_chat.training.report.words import size
+
     yield (
         f"  {report.steps} steps in {report.seconds:.0f} s ({report.tokens_per_second:.0f} tokens/s): "
         f"{report.stopped_because}"
     )
+    if report.memory:
+        yield f"  memory {size(report.memory)} at most"
     yield (
         f"  trainable parameters {report.trainable_parameters:,} of {report.total_parameters:,} "
         f"({report.trainable_percent:.2f} %)"

@@ -16,7 +16,7 @@ from lora_chat.services import Services
 from lora_chat.session import Wearing
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Line, Proved
-from lora_chat.training.proof.proving import Found, Outcome, outcome, prove, spread
+from lora_chat.training.proof.proving import Found, Outcome, in_order, outcome, prove
 
 if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
@@ -49,18 +49,18 @@ class Checking:
         """All of what this version was taught, the earliest first. Raises as ``Line.checks``."""
         return self.line.checks(self.version)
 
-    def chosen(self) -> list[Check]:
-        """Those to ask: all, or of very many those that tell most. Raises as ``Line.checks``."""
-        return spread(self.checks(), self.line.before(self.version) | self.line.proofs(self.version))
+    def in_order(self) -> list[Check]:
+        """The same in the order in which they are asked. Raises as ``Line.checks``."""
+        return in_order(self.checks(), self.line.proofs(self.version))
 
     def ask(self, cancel: threading.Event, checks: Sequence[Check] | None = None) -> Iterator[Found]:
-        """Ask ``checks``, by default ``chosen``; what comes of each is kept at once.
+        """Ask ``checks``, by default all, ``in_order``; what comes of each is kept at once.
 
         Raises:
             LoraChatError: as ``Engine.generate`` and ``Line.checks``.
         """
         worn = Wearing(self.adapter).worn
-        asked = self.chosen() if checks is None else checks
+        asked = self.in_order() if checks is None else checks
         for check, proved in prove(asked, lambda turns, most: ask(self._engine, turns, worn, cancel, most), cancel):
             with self._lock:
                 self.found[check.id] = proved

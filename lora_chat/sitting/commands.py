@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, presets, shelf, verbs
+from lora_chat.sitting import checking, presets, reporting, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -82,6 +82,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("train allow", "", "let it be learnt from again", verbs.train_allow, group="Training"),
     Command(
         "check", "[NAME]", "ask again what was taught: what holds, what is lost", checking.check, "adapters", "Training"
+    ),
+    Command(
+        "report",
+        "[NAME [VERSION]]",
+        "what a training did: what it learnt, what it broke",
+        reporting.report,
+        "adapters",
+        "Training",
     ),
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.training import Training
+    from lora_chat.training.report.record import Record
 
 Turn = Callable[[threading.Event], Iterator[TurnEvent]]
 """Makes one answer; the event stops it."""
@@ -102,6 +103,9 @@ class Face(Presenter, Protocol):
 
     def show_checks(self, checking: Checking) -> None:
         """Ask an adapter's checks and show what comes of each."""
+
+    def show_report(self, record: Record) -> None:
+        """Show what a training did."""
 
     def help(self) -> None:
         """Show every command."""

@@ -39,6 +39,8 @@ class Course:
     estimate: Estimate
     start: Start | None = field(default=None, kw_only=True)
     """Where it starts, if it makes the next version of an adapter."""
+    checks_of: tuple[str, str] = field(default=("", ""), kw_only=True)
+    """The adapter and its version whose lessons these are, if it teaches them to another base."""
 
     @property
     def replayed(self) -> int:

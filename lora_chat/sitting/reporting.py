@@ -1,17 +1,110 @@
-"""A report as files of the person's own. Owns where they go and how they are called; never says what is in them."""
+"""Reports: which one is meant, shown again, and as files of the person's own. Owns these; never says what is in one."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lora_chat.adapters.manifest import numbered
-from lora_chat.errors import NotFoundError
+from lora_chat.adapters.manifest import Manifest, numbered
+from lora_chat.adapters.verify import read_manifest_of
+from lora_chat.errors import LoraChatError, NotFoundError, did_you_mean
 from lora_chat.files import write_new
 from lora_chat.paths import Paths
+from lora_chat.sitting.training import Progress
+from lora_chat.text import clean_line
+from lora_chat.training.report import shelf
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import to_svg
-from lora_chat.training.report.shelf import report
+from lora_chat.training.report.record import Record
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
+
+
+def report(sitting: Sitting, said: str) -> None:
+    """Show a report again: of the adapter and version that ``said`` names, else of the one worn, else the newest."""
+    name, _, version = said.partition(" ")
+    worn = sitting.wearing.adapter.name if sitting.wearing and not sitting.wearing.mixture else ""
+    if not name and worn in shelf.reported(sitting.services.paths.lines):
+        name = worn
+    sitting.face.show_report(find_report(name or None, version.strip() or None, sitting.services.paths))
+
+
+def find_report(name: str | None, version: str | None, paths: Paths) -> Record:
+    """The report that is meant.
+
+    Raises:
+        NotFoundError: there is none, saying which there are.
+        StoreError: it is damaged.
+    """
+    there = shelf.reported(paths.lines)
+    if not there:
+        raise NotFoundError("There is no report yet: each training leaves one, see `lora-chat train --help`.")
+    if name is None and version is None:
+        if (last := shelf.newest(paths.lines)) is None:
+            shelf.report(
+                paths.lines / there[0], shelf.reports(paths.lines / there[0])[-1]
+            )  # says what is wrong with it
+            raise NotFoundError("There is no report any more: each training leaves one.")
+        return last
+    if name is None:
+        newest = shelf.newest(paths.lines)
+        name = newest.adapter if newest else there[0]
+    if name not in there:
+        near = did_you_mean(name, there)
+        raise NotFoundError(
+            f'There is no report of "{clean_line(name, 64)}"{near}: there are some of {", ".join(there)}.'
+        )
+    versions = shelf.reports(paths.lines / name)
+    wanted = usual_version(name, versions, paths) if version is None else version
+    found = shelf.report(paths.lines / name, wanted)
+    if found is None:
+        named = f'"{clean_line(wanted, 40)}"'
+        raise NotFoundError(f"There is no report of version {named} of {name}: there are {', '.join(versions)}.")
+    return found
+
+
+def usual_version(name: str, versions: list[str], paths: Paths) -> str:
+    """The version that is meant where none is named: the one that is worn where it has a report, else the last."""
+    worn = worn_version(name, paths)
+    return worn if worn in versions else versions[-1]
+
+
+def worn_version(name: str, paths: Paths) -> str:
+    """Of the adapter ``name`` the version that is worn; empty where there is no such adapter, or it does not say."""
+    folder = paths.adapters / name
+    try:
+        return (read_manifest_of(folder) or Manifest()).version if folder.is_dir() else ""
+    except LoraChatError:
+        return ""
+
+
+def just_made(progress: Progress) -> Record:
+    """The report of a training that has ended in an adapter, as far as its window knows it.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if (installed := progress.installed) is None:
+        raise ValueError(f"{progress.name} has not ended in an adapter")
+    return Record(
+        adapter=installed.adapter,
+        version=installed.version,
+        base="",
+        made=time.time(),
+        source="",
+        recipe={},
+        report=installed.report,
+        saw=progress.saw,
+        losses=progress.losses,
+        heldout=progress.heldout,
+        kept=installed.kept,
+        unchecked=installed.unchecked,
+        checks=installed.checks,
+        exam=installed.exam,
+    )
 
 
 def save_report(name: str, version: str, paths: Paths, folder: Path | None = None) -> str:
@@ -22,7 +115,7 @@ def save_report(name: str, version: str, paths: Paths, folder: Path | None = Non
         RefusedError: nothing can be written there.
         StoreError: the report is damaged.
     """
-    kept = report(paths.lines / name, version)
+    kept = shelf.report(paths.lines / name, version)
     if kept is None:
         raise NotFoundError(f"No report of {name} {version} is kept: `lora-chat report` shows those there are.")
     place = (folder or Path()).absolute()

@@ -55,6 +55,8 @@ def _ended(job: Listed) -> str:
         name = job.state.adapter
         if job.state.reason:
             why = clean_line(job.state.reason, 300)
-            return f"The next version of {name}, trained while you were away, is kept and not worn: {why}"
-        return f"{name} is ready, it was trained while you were away: /adapter use {name}"
+            told = f"The next version of {name}, trained while you were away, is kept and not worn"
+            return f"{told}: {why} See /report {name}."
+        held = f" ({clean_line(job.state.told, 80)})" if job.state.told else ""
+        return f"{name} is ready, it was trained while you were away{held}: /adapter use {name}, /report {name}"
     return f"The training of {job.name}, while you were away, failed: {clean_line(job.state.reason, 300)}"

@@ -16,6 +16,7 @@ from lora_chat.services import Services
 from lora_chat.sitting.plan import Plan
 from lora_chat.training.events import (
     Cancelled,
+    DatasetReady,
     Evaluated,
     Failed,
     Installed,
@@ -63,6 +64,8 @@ class Progress:
     samples: tuple[Sampled, ...] = ()
     """The newest answer to a taught question and to a general one."""
     installed: Installed | None = None
+    saw: DatasetReady | None = None
+    """What it was given."""
 
     @property
     def running(self) -> bool:
@@ -94,6 +97,7 @@ class Training:
         self.samples: dict[bool, Sampled] = {}
         """The newest, by whether it was taught."""
         self.installed: Installed | None = None
+        self.saw: DatasetReady | None = None
         self.failure: LoraChatError | None = None
         self._tell = tell
         self._cancel, self._pause, self._stop = threading.Event(), threading.Event(), threading.Event()
@@ -195,6 +199,7 @@ class Training:
             memory=last.memory if last else 0,
             samples=tuple(self.samples[taught] for taught in (True, False) if taught in self.samples),
             installed=self.installed,
+            saw=self.saw,
         )
 
     def pause(self) -> None:
@@ -238,6 +243,8 @@ class Training:
 
     def _note(self, event: TrainingEvent) -> None:
         match event:
+            case DatasetReady():
+                self.saw = event
             case Preparing():
                 self.state, self.what, self.done = "preparing", event.what, event.done
             case Resumed():

@@ -157,7 +157,7 @@ class Checked:
     wrong: tuple[Wrong, ...]
     """All that do not hold, the lost ones too."""
     unasked: int
-    """That there was no time for."""
+    """That were not asked, as the asking ended before."""
     sentence: str
     """Such as ``41 of 45 checks hold; 3 new; 1 lost: …``."""
 
@@ -176,6 +176,9 @@ class Installed:
     """Why this version does not take the place of the one before, in one sentence; empty where it does."""
     exam: Exam | None = None
     """None where nobody could be asked."""
+    unchecked: str = ""
+    """Why not all that a first version was taught is asked or kept, in a sentence that begins small; empty where it is.
+    Of a next version ``kept`` says it."""
     event: Literal["finished"] = "finished"
 
 

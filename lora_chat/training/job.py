@@ -68,6 +68,8 @@ class Job:
     """Lessons that an earlier version learnt already."""
     start: Path | None = None
     """The folder of the weights it starts from; None where it starts from nothing."""
+    checks_of: tuple[str, str] = ("", "")
+    """An adapter and its version whose checks hold for this one too, as it learns the same on another base; or none."""
 
 
 def create_job(
@@ -79,8 +81,12 @@ def create_job(
     recipe: Recipe,
     checkpoint_s: float = CHECKPOINT_S,
     start: Start | None = None,
+    checks_of: tuple[str, str] = ("", ""),
 ) -> Path:
-    """Write a job folder under ``training`` and return it; it appears whole. With ``start`` it makes a next version."""
+    """Write a job folder under ``training`` and return it; it appears whole. With ``start`` it makes a next version.
+
+    ``checks_of`` is the adapter and its version whose lessons these are, where the job teaches another base.
+    """
     checked_name(name)
     train, heldout = split(selection.lessons, recipe.heldout, recipe.seed, start.replayed if start else 0)
     header = {
@@ -97,6 +103,7 @@ def create_job(
         "after": start.after if start else "",
         "replayed": start.replayed if start else 0,
         "dataset_sha256": dataset_digest(selection.lessons),
+        "checks_of": list(checks_of),
         "recipe": asdict(recipe),
     }
     folder = training / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
@@ -137,6 +144,7 @@ def read_job(folder: Path) -> Job:
             after=str(header.get("after", "")),
             replayed=int(header.get("replayed", 0)),
             start=folder / START if (folder / START).is_dir() else None,
+            checks_of=_pair(header.get("checks_of", ["", ""])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _not_whole(folder, error) from error
@@ -154,6 +162,11 @@ def digest(folder: Path) -> str:
     except OSError as error:
         raise _not_whole(folder, error) from error
     return hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in files)).hexdigest()
+
+
+def _pair(value: Sequence[object]) -> tuple[str, str]:
+    name, version = value
+    return str(name), str(version)
 
 
 def _not_whole(folder: Path, error: Exception) -> TrainingError:

@@ -130,6 +130,19 @@ def _is_set(*events: threading.Event | None) -> bool:
     return any(event is not None and event.is_set() for event in events)
 
 
+def _reason(event: Installed) -> str:
+    """Why it is kept and not worn, without what anybody asked: the folder outlives what is forgotten."""
+    lost = event.checks.lost if event.checks is not None else ()
+    if event.kept and lost:
+        return f"it lost {'a check' if len(lost) == 1 else f'{len(lost):,} checks'} that the version before held."
+    return event.kept
+
+
+def _told(event: Installed) -> str:
+    """What came of its checks, likewise: ``41 of 45 checks hold``."""
+    return event.checks.sentence.partition(";")[0].rstrip(".") if event.checks is not None else ""
+
+
 class _Record:
     """What the folder says of the job while it runs, and what is left of it then."""
 
@@ -152,7 +165,7 @@ class _Record:
             case Stopped():
                 self._end = self._state.now("stopped", step=event.step)
             case Installed():
-                self._end = self._state.now("finished", adapter=event.adapter, reason=event.kept)
+                self._end = self._state.now("finished", adapter=event.adapter, reason=_reason(event), told=_told(event))
             case Cancelled():
                 self._end = None
             case Failed():

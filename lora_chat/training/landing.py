@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lora_chat.adapters.incoming.source import opened_path
-from lora_chat.adapters.install import holds_same, inspect, install_folder, texts_of
+from lora_chat.adapters.install import Candidate, holds_same, inspect, install, texts_of
 from lora_chat.adapters.registry import Adapter
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.versions import Version, keep_beside, make_current, next_number, versions
@@ -27,13 +27,10 @@ from lora_chat.training.job import Job, read_job
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.examining import Answers, examined
 from lora_chat.training.proof.line import Line, Proved
-from lora_chat.training.proof.proving import Outcome, outcome, prove, spread
+from lora_chat.training.proof.proving import Outcome, in_order, outcome, prove
 from lora_chat.training.proof.result import Exam
 from lora_chat.training.report.record import Record
 from lora_chat.training.report.shelf import keep_report
-
-MOST_S = 45.0
-"""Seconds after which no further check is asked, the earliest first: `lora-chat check` asks the others too."""
 
 _EXAM_SHARE, _EXAM_S = 1 / 12, (4.0, 45.0)
 """The examination takes this share of the training's seconds, and not less or more than these; the base with the
@@ -62,18 +59,30 @@ def land(
     arrived = _brought_in(event, job, signature, paths)
     # The engine's own seconds, and not all since the start: they alone leave out the pauses.
     report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
-    adapter, line, why = arrived.adapter, Line.of(arrived.adapter.name, paths), ""
-    found = _Found()
+    adapter, line, found = arrived.adapter, Line.of(arrived.adapter.name, paths), _Found()
     try:
         line.teach(job.train, arrived.number, job.heldout, job.after if arrived.is_next else "")
-        if answers is not None:
-            found = yield from _found(line, arrived, answers, report.seconds, ended)
+        if job.checks_of[0]:
+            line.take_over(_said_of(job, paths))
+        found = yield from _found(line, arrived, answers, report.seconds, ended)
     except (OSError, LoraChatError) as error:  # it is trained all the same
-        why = f"what it was taught cannot be kept with it: {error}"
-    kept = why or _why_kept(arrived, report.forgot, found.checked, stopped=ended()) if arrived.is_next else ""
+        found = replace(found, why=f"what it was taught cannot be kept with it: {error}")
+    kept = _why_kept(arrived, report.forgot, found, stopped=ended()) if arrived.is_next else ""
     if arrived.is_next and not kept:
-        adapter = make_current(adapter.name, arrived.number, paths).adapter
-    installed = Installed(adapter.name, str(adapter.path), report, arrived.number, found.checked, kept, found.exam)
+        try:
+            adapter = make_current(adapter.name, arrived.number, paths).adapter
+        except (OSError, LoraChatError) as error:
+            kept = f"it cannot take the place of the one before: {error}"
+    installed = Installed(
+        adapter.name,
+        str(adapter.path),
+        report,
+        arrived.number,
+        found.checked,
+        kept,
+        found.exam,
+        unchecked="" if arrived.is_next else found.why,
+    )
     with suppress(OSError, LoraChatError):  # what it says was told
         keep_report(line.folder, _record(event, job, installed))
     return installed
@@ -85,6 +94,14 @@ class _Found:
 
     checked: Checked | None = None
     exam: Exam | None = None
+    why: str = ""
+    """Why not all was asked, in a sentence that begins small; empty where all was."""
+
+
+def _said_of(job: Job, paths: Paths) -> list[Check]:
+    """The checks of the adapter whose lessons these are, where the job teaches another base."""
+    name, version = job.checks_of
+    return Line.of(name, paths).checks(version, dropped=True)
 
 
 def _record(event: Trained, job: Job, installed: Installed) -> Record:
@@ -102,6 +119,7 @@ def _record(event: Trained, job: Job, installed: Installed) -> Record:
         after=job.after,
         replayed=job.replayed,
         kept=installed.kept,
+        unchecked=installed.unchecked,
         checks=installed.checks,
         exam=installed.exam,
     )
@@ -120,30 +138,46 @@ class _Arrived:
     """The version that is worn until now."""
     after: str = ""
     """The version that it grew from."""
+    before: Adapter | None = None
+    """That version, where it is there."""
 
 
 def _brought_in(event: Trained, job: Job, signature: BaseSignature, paths: Paths) -> _Arrived:
     """Through the door: an adapter of its own, or beside the version it grew from, where that is still there."""
     there = _versions_with_start(job, paths)
-    if not there:
-        return _Arrived(install_folder(Path(event.folder), paths, job.name, signature).adapter, job.version)
     with opened_path(Path(event.folder), paths) as found:
         candidate = inspect(found, job.name, signature)
-    from_it = next((each for each in there if each.number == job.after), there[0]).adapter
-    old = from_it.manifest
-    candidate = replace(
-        candidate,
-        texts=texts_of(from_it.path),
-        manifest=replace(
-            candidate.manifest, description=old.description, license=old.license, authors=old.authors, chat=old.chat
-        ),
-    )
+    if not there:
+        taught_before = next(
+            (each for each in _versions(job.checks_of[0], paths) if each.number == job.checks_of[1]), None
+        )
+        return _Arrived(install(_called_as(candidate, taught_before), paths).adapter, job.version)
+    before = next((each for each in there if each.number == job.after), None)
+    from_it = before or there[0]
+    candidate = replace(_called_as(candidate, from_it), texts=texts_of(from_it.path))
     try:
         kept = keep_beside(candidate, job.name, job.version, paths)
     except RefusedError:  # another training of it has taken the number meanwhile
         kept = keep_beside(candidate, job.name, next_number(job.name, paths), paths)
     worn = next((each.number for each in there if each.current), "")
-    return _Arrived(kept.adapter, kept.number, is_next=True, worn=worn, after=job.after)
+    known = before.adapter if before else None
+    return _Arrived(kept.adapter, kept.number, is_next=True, worn=worn, after=job.after, before=known)
+
+
+def _called_as(candidate: Candidate, before: Version | None) -> Candidate:
+    """It says of itself what the one says from which it learnt; its chat begins in the same way."""
+    if before is None:
+        return candidate
+    old, new = before.adapter.manifest, candidate.manifest
+    new = replace(new, description=old.description, license=old.license, authors=old.authors, chat=old.chat)
+    return replace(candidate, manifest=new)
+
+
+def _versions(name: str, paths: Paths) -> list[Version]:
+    """All versions of an adapter; none where it is not there."""
+    with suppress(LoraChatError):
+        return versions(name, paths) if name else []
+    return []
 
 
 def _versions_with_start(job: Job, paths: Paths) -> list[Version]:
@@ -158,16 +192,21 @@ def _versions_with_start(job: Job, paths: Paths) -> list[Version]:
 
 
 def _found(
-    line: Line, arrived: _Arrived, answers: Answers, trained_s: float, ended: Callable[[], bool]
+    line: Line, arrived: _Arrived, answers: Answers | None, trained_s: float, ended: Callable[[], bool]
 ) -> Generator[Preparing, None, _Found]:
-    """Ask what it was taught, then what it was not."""
+    """Ask all that it was taught, then what it was not."""
     version, adapter, exam = arrived.number, arrived.adapter, None
     known = line.checks(version)
+    if answers is None:
+        return _Found(why="nobody was there to ask what it was taught." if known else "")
     held = line.proofs(arrived.after) if arrived.after else {}
-    proofs = yield from _proofs(spread(known, held), adapter, answers, ended)
-    if not proofs:
-        return _Found()
+    proofs, failure = yield from _proofs(in_order(known, held), adapter, answers, ended)
     line.note(version, proofs)
+    why = f"not all that it was taught could be asked: {failure}" if failure else ""
+    if not proofs:
+        return _Found(why=why)
+    if arrived.before is not None:
+        held = held | _unknown_before(line, arrived, known, proofs, held, answers, ended)
     least, most = _EXAM_S
     try:
         seconds = min(max(_EXAM_SHARE * trained_s, least), most)
@@ -177,7 +216,33 @@ def _found(
         pass  # `lora-chat report --ask` examines it again
     except Exception as error:  # a defect of the examination is none of the adapter, which is installed
         record(error)
-    return _Found(_told(outcome(known, proofs, held, version)), exam)
+    return _Found(_told(outcome(known, proofs, held, version)), exam, why)
+
+
+def _unknown_before(
+    line: Line,
+    arrived: _Arrived,
+    known: list[Check],
+    proofs: dict[str, Proved],
+    held: dict[str, Proved],
+    answers: Answers,
+    ended: Callable[[], bool],
+) -> dict[str, Proved]:
+    """What the version before says to what does not hold now, where nobody had asked it: it may have known it."""
+    asked = [
+        check
+        for check in known
+        if check.version != arrived.number and check.id not in held and check.id in proofs and not proofs[check.id].held
+    ]
+    found: dict[str, Proved] = {}
+    with suppress(LoraChatError):
+        for check, proved in prove(asked, lambda messages, longest: answers(arrived.before, messages, longest)):
+            if ended():
+                break
+            found[check.id] = proved
+    if found:
+        line.note(arrived.after, found)
+    return found
 
 
 def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator[Preparing, None, Exam | None]:
@@ -192,20 +257,18 @@ def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator
 
 def _proofs(
     asked: list[Check], adapter: Adapter, answers: Answers, ended: Callable[[], bool]
-) -> Generator[Preparing, None, dict[str, Proved]]:
+) -> Generator[Preparing, None, tuple[dict[str, Proved], str]]:
+    """What came of them, and why not of all."""
     found: dict[str, Proved] = {}
-    began = time.perf_counter()
     try:
         for check, proved in prove(asked, lambda messages, longest: answers(adapter, messages, longest)):
             if ended():
                 break  # an answer that was cut short proves nothing
             found[check.id] = proved
             yield Preparing("its corrections are asked", len(found) / len(asked))
-            if time.perf_counter() - began > MOST_S:
-                break
-    except LoraChatError:
-        pass  # it is trained and kept: `lora-chat check` asks again
-    return found
+    except LoraChatError as error:
+        return found, str(error)
+    return found, ""
 
 
 def _told(found: Outcome) -> Checked:
@@ -225,8 +288,9 @@ def _wrong(check: Check, proved: Proved) -> Wrong:
     return Wrong(question, check.answer, answer)
 
 
-def _why_kept(arrived: _Arrived, forgot: str, checked: Checked | None, *, stopped: bool) -> str:
+def _why_kept(arrived: _Arrived, forgot: str, found: _Found, *, stopped: bool) -> str:
     """Why a next version does not take the place of the one before; empty where nothing speaks against it."""
+    checked = found.checked
     if checked is not None and checked.lost:
         lost = "a check that" if len(checked.lost) == 1 else f"{len(checked.lost):,} checks that"
         named = ", ".join(f"“{clean_line(each.question, 60)}”" for each in checked.lost[:_NAMED])
@@ -236,4 +300,4 @@ def _why_kept(arrived: _Arrived, forgot: str, checked: Checked | None, *, stoppe
         return forgot
     if arrived.worn not in (arrived.after, arrived.number):
         return f"it grew from {arrived.after}, and {arrived.worn} is worn meanwhile."
-    return "it was stopped before all that it knows was asked." if stopped else ""
+    return "it was stopped before all that it knows was asked." if stopped else found.why

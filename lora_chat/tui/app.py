@@ -28,14 +28,13 @@ from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
+from lora_chat.tui.training_news import TrainingNews
 from lora_chat.tui.welcome_flow import WelcomeFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
-    from lora_chat.tui.screens.training import CancelWanted, PauseWanted
-    from lora_chat.tui.screens.training_plan import PlanWanted
 
 
 READ_PER_S = 15
@@ -56,7 +55,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(App[None]):
+class LoraChatApp(TrainingNews, App[None]):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -332,52 +331,6 @@ class LoraChatApp(App[None]):
     def on_columns_seen(self, event: news.ColumnsSeen) -> None:
         """One question in columns."""
         self.columns.saw(event)
-
-    # The training
-
-    def on_offered(self, event: news.Offered) -> None:
-        """What would be learnt."""
-        self.flow.offered(event.plan)
-
-    def on_plan_refused(self, event: news.PlanRefused) -> None:
-        """It cannot be counted so."""
-        self.flow.refused(event.reason)
-
-    def on_plan_wanted(self, event: PlanWanted) -> None:
-        """The same with other choices."""
-        self.flow.replan(event)
-
-    def on_training_seen(self, event: news.TrainingSeen) -> None:
-        """How far it is."""
-        self.flow.saw(event.progress)
-
-    def on_pause_wanted(self, event: PauseWanted) -> None:
-        """Wait, or go on."""
-        self.bridge.take("/train pause" if event.paused else "/train resume")
-
-    def on_cancel_wanted(self, event: CancelWanted) -> None:
-        """Stop it."""
-        self.bridge.take("/train cancel")
-
-    def on_compared_seen(self, event: news.ComparedSeen) -> None:
-        """Before and after."""
-        self.flow.compared(event)
-
-    def on_preset_wanted(self, event: news.PresetWanted) -> None:
-        """The examples in a prompt."""
-        self.flow.keep_preset(event.installed)
-
-    def on_report_wanted(self, event: news.ReportWanted) -> None:
-        """As files."""
-        self.flow.save(event.installed)
-
-    def on_checks_seen(self, event: news.ChecksSeen) -> None:
-        """What was taught, to be asked again."""
-        self.checks.open(event)
-
-    def on_check_seen(self, event: news.CheckSeen) -> None:
-        """What came of one."""
-        self.checks.saw(event)
 
     def on_leave_asked(self, event: news.LeaveAsked) -> None:
         """By a command."""

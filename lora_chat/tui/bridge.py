@@ -17,19 +17,16 @@ from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageEr
 from lora_chat.tui import messages as news
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.outbox import Outbox
+from lora_chat.tui.teller import Teller
 
 if TYPE_CHECKING:
-    from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
-    from lora_chat.chat.search import Hit
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.face import Facts, Turn
-    from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.sitting import Sitting
-    from lora_chat.sitting.training import Training
     from lora_chat.training.proof.check import Check
     from lora_chat.tui.comparing import Asking
     from lora_chat.tui.engine_watch import EngineWatch
@@ -43,7 +40,7 @@ _PATIENCE_S = 5.0
 """How long the end waits for a thread."""
 
 
-class Bridge:
+class Bridge(Teller):
     """The screen's way to the work, and the work's way to the screen."""
 
     def __init__(
@@ -225,14 +222,6 @@ class Bridge:
 
     # What a sitting shows: ``Face``; on any thread but the event loop's
 
-    def note(self, text: str) -> None:
-        """See ``Face.note``."""
-        self._put(news.Said(text))
-
-    def details(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """See ``Face.details``."""
-        self._put(news.DetailsSeen(title, rows))
-
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Face.confirm``; a window that closes meanwhile says no."""
         answer: Future[bool] = Future()
@@ -256,10 +245,6 @@ class Bridge:
         self._look(another=False)
         self.check()
 
-    def counted(self, tokens: int) -> None:
-        """See ``Face.counted``."""
-        self._put(news.ContextCounted(tokens))
-
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; the answer comes on a thread of its own.
 
@@ -278,60 +263,11 @@ class Bridge:
         self._check_idle()
         self._put(news.ColumnsSeen(comparison))
 
-    def warn(self, text: str) -> None:
-        """See ``Face.warn``."""
-        self._put(news.Warned(text))
-
-    def show_adapters(self, catalog: Catalog) -> None:
-        """See ``Face.show_adapters``; what is in it was told when it was seen."""
-        self._put(news.Opened("adapters"))
-
-    def choose_conversation(self) -> None:
-        """See ``Face.choose_conversation``."""
-        self._put(news.Opened("conversations"))
-
-    def found(self, text: str, hits: Sequence[Hit]) -> None:
-        """See ``Face.found``."""
-        self._put(news.HitsSeen(text, hits, asked=True))
-
     def write_answer(self, message: Message) -> None:
         """See ``Face.write_answer``."""
         sitting = self._require()
         question = sitting.store.message(message.parent).content if message.parent is not None else ""
         self._put(news.AnswerWanted(message, question))
-
-    def offer(self, plan: Plan) -> None:
-        """See ``Face.offer``."""
-        self._put(news.Offered(plan))
-
-    def trains(self, training: Training) -> None:
-        """See ``Face.trains``."""
-        self._put(news.TrainingSeen(training.progress))
-
-    def show_training(self, training: Training) -> None:
-        """See ``Face.show_training``."""
-        self._put(news.TrainingSeen(training.progress))
-        self._put(news.Opened("training"))
-
-    def show_checks(self, checking: Checking) -> None:
-        """See ``Face.show_checks``."""
-        self._put(news.ChecksSeen.of(checking))
-
-    def help(self) -> None:
-        """See ``Face.help``."""
-        self._put(news.Opened("help"))
-
-    def theme(self, name: str) -> None:
-        """See ``Face.theme``."""
-        self._put(news.ThemeChosen(name))
-
-    def tour(self) -> None:
-        """See ``Face.tour``."""
-        self._put(news.Opened("tour"))
-
-    def leave(self) -> None:
-        """See ``Face.leave``."""
-        self._put(news.LeaveAsked())
 
     # Inside
 

@@ -9,14 +9,17 @@ from pathlib import Path
 
 from lora_chat.adapters.registry import read_installed
 from lora_chat.defects import record
-from lora_chat.errors import EngineError
+from lora_chat.errors import EngineError, RefusedError
 from lora_chat.session import Wearing
+from lora_chat.sitting.checking import refuse_another_base
 from lora_chat.sitting.columns import Answered, Comparison, ask_columns
 from lora_chat.sitting.comparison import Compared, compare, questions
+from lora_chat.sitting.examination import examine_again
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.training.events import Installed
-from lora_chat.tui.messages import ColumnsSeen, ComparedSeen, News
+from lora_chat.training.report.record import Record
+from lora_chat.tui.messages import ColumnsSeen, ComparedSeen, News, RestSeen
 
 Put = Callable[[News], object]
 
@@ -46,6 +49,31 @@ def _before_and_after(
     worn = Wearing(read_installed(Path(trained.path))).worn  # which may be a version that is kept and not worn
     for row in compare(sitting.engine, asked, worn, cancel):
         put(ComparedSeen(asked.index(row.question), row))
+
+
+def the_rest(record: Record) -> Asking:
+    """What the examination of a version had no time for: how far it is, then its report with all of it."""
+    return partial(_the_rest, record)
+
+
+def _the_rest(record: Record, sitting: Sitting, put: Put, cancel: threading.Event) -> None:
+    try:
+        adapter = sitting.services.adapters().get(record.adapter)
+        if adapter.version != record.version:
+            raise RefusedError(
+                f"{record.adapter} {record.version} is not worn, and only what is worn can be asked: /adapter rollback "
+                f"{record.adapter} {record.version} wears it."
+            )
+        refuse_another_base(adapter, sitting.base, sitting.services, "It is examined")
+        parts = examine_again(adapter, sitting.engine, sitting.services.paths, cancel)
+        while True:
+            try:
+                put(RestSeen(next(parts)))
+            except StopIteration as end:
+                put(RestSeen(1.0, end.value))
+                return
+    finally:
+        put(RestSeen(1.0, ended=True))
 
 
 def in_columns(comparison: Comparison) -> Asking:

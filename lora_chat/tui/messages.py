@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
     from lora_chat.sitting.training import Progress
-    from lora_chat.training.events import Installed
     from lora_chat.training.proof.check import Check
     from lora_chat.training.proof.line import Proved
     from lora_chat.training.proof.proving import Found
+    from lora_chat.training.report.record import Record
     from lora_chat.tui.widgets.message import Shown
 
 EngineState = Literal["starting", "loading", "ready", "died", "failed"]
@@ -230,17 +230,43 @@ class ComparedSeen(News):
 
 
 @dataclass
+class ReportSeen(News):
+    """A report that is to be shown again."""
+
+    record: Record
+
+
+@dataclass
 class PresetWanted(News):
     """The person wants the examples of this training in a prompt: a preset."""
 
-    installed: Installed
+    record: Record
 
 
 @dataclass
 class ReportWanted(News):
-    """The person wants the report of this training as files."""
+    """The person wants this report as files."""
 
-    installed: Installed
+    record: Record
+
+
+@dataclass
+class RestWanted(News):
+    """The person wants asked what the examination of this version had no time for."""
+
+    record: Record
+
+
+@dataclass
+class RestSeen(News):
+    """How far that is."""
+
+    part: float
+    """In [0, 1]."""
+    record: Record | None = None
+    """The report with all of it, once it is there."""
+    ended: bool = False
+    """Whether nothing more is asked, well or not."""
 
 
 @dataclass
@@ -249,15 +275,13 @@ class ChecksSeen(News):
 
     checking: Checking
     checks: Sequence[Check]
-    chosen: Sequence[Check]
-    """Those to ask."""
     before: Mapping[str, Proved]
     """What came of them in the version before."""
 
     @classmethod
     def of(cls, checking: Checking) -> ChecksSeen:
         """As they are kept now. Raises as ``Checking.checks``."""
-        return cls(checking, checking.checks(), checking.chosen(), checking.line.before(checking.version))
+        return cls(checking, checking.checks(), checking.line.before(checking.version))
 
 
 @dataclass

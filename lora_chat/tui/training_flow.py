@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.sitting.training import Progress
     from lora_chat.training.events import Installed
+    from lora_chat.training.report.record import Record
     from lora_chat.tui.app import LoraChatApp
     from lora_chat.tui.bridge import Bridge
     from lora_chat.tui.screens.training_plan import PlanWanted
+    from lora_chat.tui.screens.training_report import TrainingReportScreen
 
 _Kind = TypeVar("_Kind")
 
@@ -33,8 +35,8 @@ class TrainingFlow:
         self._plans: dict[str, Plan] = {}
         """By the adapter's name; what was begun in an earlier window has none here."""
         self._progress: Progress | None = None
-        self._unseen: Progress | None = None
-        """A finished one whose report was not opened yet; the next may be running already."""
+        self._unseen: list[Progress] = []
+        """Finished ones whose reports were not opened yet, the earliest first; the next may be running already."""
         self._rows: dict[str, dict[int, news.ComparedSeen]] = {}
         self._compared = ""
         """The adapter that is being compared."""
@@ -123,7 +125,7 @@ class TrainingFlow:
     def _finished(self, progress: Progress) -> None:
         from lora_chat.tui.screens.training import TrainingScreen
 
-        self._unseen = progress
+        self._unseen.append(progress)
         self._app.bell()
         if isinstance(self._app.screen, TrainingScreen):
             self._app.pop_screen()
@@ -135,41 +137,73 @@ class TrainingFlow:
 
     def open(self) -> None:
         """The report of one that has ended well, first if nobody looked at it yet; else the live view."""
+        from lora_chat.sitting.reporting import just_made
         from lora_chat.tui.screens.training import TrainingScreen
-        from lora_chat.tui.screens.training_report import TrainingReportScreen
 
-        progress = self._unseen or self._progress
-        is_open = self._open(TrainingScreen) is not None or self._open(TrainingReportScreen) is not None
-        if progress is None or is_open:
+        progress = self._unseen.pop(0) if self._unseen else self._progress
+        if progress is None or self._open(TrainingScreen) is not None or self._report is not None:
+            self._unseen = [progress, *self._unseen] if progress is not None and progress.installed else self._unseen
             return
         if progress.installed is None:
             self._app.push_screen(TrainingScreen(progress))
         else:
-            self._unseen = None
-            self._app.push_screen(TrainingReportScreen(progress), partial(self._judged, progress.installed))
+            self._show(just_made(progress))
             self._compare(progress.name, progress.installed)
 
-    def save(self, installed: Installed) -> None:
+    def show_again(self, record: Record) -> None:
+        """A report that was asked for by a command."""
+        if self._report is None:
+            self._compared = ""
+            self._show(record)
+
+    @property
+    def _report(self) -> TrainingReportScreen | None:
+        from lora_chat.tui.screens.training_report import TrainingReportScreen
+
+        return self._open(TrainingReportScreen)
+
+    def _show(self, record: Record) -> None:
+        from lora_chat.tui.screens.training_report import TrainingReportScreen
+
+        self._app.push_screen(TrainingReportScreen(record), partial(self._judged, record))
+
+    def save(self, record: Record) -> None:
         """Its report as files, and where they are."""
 
         def write(sitting: Sitting) -> None:
             from lora_chat.sitting.reporting import save_report
 
-            sitting.face.note(save_report(installed.adapter, installed.version, sitting.services.paths))
+            sitting.face.note(save_report(record.adapter, record.version, sitting.services.paths))
 
         self._bridge.run(write)
 
-    def keep_preset(self, installed: Installed) -> None:
+    def keep_preset(self, record: Record) -> None:
         """Its examples as a preset, and how it is used."""
 
         def keep(sitting: Sitting) -> None:
             from lora_chat.sitting.examination import as_preset
 
-            kept = as_preset(installed.adapter, installed.version, sitting.services.paths)
+            kept = as_preset(record.adapter, record.version, sitting.services.paths)
             sitting.face.note(f"{kept.name} is kept as a preset with {kept.holds}: /preset use {kept.name}")
             sitting.face.changed()
 
         self._bridge.run(keep)
+
+    def ask_rest(self, record: Record) -> None:
+        """What its examination had no time for, beside the chat."""
+        from lora_chat.tui.comparing import the_rest
+
+        self._bridge.compare(the_rest(record))
+
+    def saw_rest(self, event: news.RestSeen) -> None:
+        """How far that is; the whole takes the place of what was shown."""
+        if (screen := self._report) is None:
+            return
+        if event.record is not None and screen is self._app.screen:
+            self._app.pop_screen()
+            self._show(event.record)
+        else:
+            screen.show_asking(None if event.ended else event.part)
 
     def _compare(self, name: str, adapter: Installed) -> None:
         """Ask before and after, unless all of it was asked already, here or in the examination."""
@@ -188,16 +222,22 @@ class TrainingFlow:
 
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""
-        from lora_chat.tui.screens.training_report import TrainingReportScreen
-
         self._rows.setdefault(self._compared, {})[event.index] = event
-        if (screen := self._open(TrainingReportScreen)) is not None:
+        if (screen := self._report) is not None and screen.name_of_it == self._compared:
             screen.show_row(event.index, event.row)
 
-    def _judged(self, installed: Installed, wear: bool | None) -> None:
+    def _judged(self, record: Record, wear: bool | None) -> None:
         self._app.chat.forget_training()
         self._bridge.stop_comparing()  # it would hold up the next answer
-        if wear and installed.kept:
-            self._bridge.take(f"/adapter rollback {installed.adapter} {installed.version}")
         if wear:
-            self._bridge.take(f"/adapter use {installed.adapter}")
+            self._bridge.run(partial(_wear, record))
+
+
+def _wear(record: Record, sitting: Sitting) -> None:
+    """That version, in this conversation: where another is worn by now, it takes its place first."""
+    from lora_chat.sitting.commands import take
+    from lora_chat.sitting.reporting import worn_version
+
+    if worn_version(record.adapter, sitting.services.paths) != record.version:
+        take(sitting, f"/adapter rollback {record.adapter} {record.version}")
+    take(sitting, f"/adapter use {record.adapter}")

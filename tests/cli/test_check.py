@@ -18,6 +18,7 @@ from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Line, Proved
 from tests.cli.conftest import Run
+from tests.lines import keep
 
 OPEN, SHOP = "When do you open?", "Where is your shop?"
 TAUGHT = {OPEN: "We open at nine.", SHOP: "In Harbour Street 12."}
@@ -56,9 +57,9 @@ def test_what_does_not_hold_is_shown_and_the_exit_code_says_so(run: Run, line: L
     done = run("check", "shop")
     assert done.code == 4
     assert done.out.splitlines() == [
-        "QUESTION           TAUGHT                     SAYS",
-        "When do you open?  (shop 1) We open at nine.  (shop 1) We open at ten.",
-        "Open when?         (shop 1) We open at nine.  (shop 1) Open when?",
+        "ID      QUESTION           TAUGHT                     SAYS",
+        f"{first(line).id[:6]}  When do you open?  (shop 1) We open at nine.  (shop 1) We open at ten.",
+        f"{first(line).id[:6]}  Open when?         (shop 1) We open at nine.  (shop 1) Open when?",
         "shop 1.0.0: 1 of 2 checks hold; 1 lost: “When do you open?” now answers “(shop 1) We open at ten.”.",
     ]
 
@@ -154,7 +155,7 @@ def test_nothing_said_or_taught_reaches_the_terminal_raw(
     run: Run, line: Line, says: dict[str, str], flags: list[str]
 ) -> None:
     says[HARM] = HARM
-    line.keep([Check((Turn(Role.USER, HARM),), HARM, must=(HARM + "!",))])
+    keep(line, [Check((Turn(Role.USER, HARM),), HARM, must=(HARM + "!",))])
     done = run("check", "shop", *flags)
     assert "deceived" in done.out
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\U000e0000-\U000e007f]", done.out + done.err)
@@ -167,7 +168,7 @@ def test_they_are_exported_only_when_asked_and_never_over_a_file(run: Run, line:
     told = Check(
         (Turn(Role.SYSTEM, "Be brief."), Turn(Role.USER, "你好?")), "好", rewordings=("嗨?",), must_not=("坏",)
     )
-    line.keep([*line.checks(), told])
+    keep(line, [*line.checks(), told])
     target = tmp_path / "checks.jsonl"
     done = run("check", "shop", "--export", target)
     assert (done.code, done.out) == (0, "")
@@ -216,6 +217,34 @@ def test_what_does_not_fit_together_is_a_usage_error(run: Run, line: Line, words
     assert run("check", *words).code == 2
 
 
+def test_they_are_listed_with_the_beginnings_of_their_ids_and_each_wording(run: Run, line: Line) -> None:
+    told, other = line.checks()
+    line.change(replace(told, rewordings=("Open when?",), must=("nine",)))
+    assert run("check", "shop", "--list").out.splitlines() == [
+        "ID      QUESTION             WANTED",
+        f"{told.id[:6]}  When do you open?    mentions nine",
+        f"{told.id[:6]}  Open when?           the same",
+        f"{other.id[:6]}  Where is your shop?  (shop 1) In Harbour Street 12.",
+    ]
+
+
+def test_a_question_is_asked_in_the_persons_own_words_too(run: Run, line: Line, says: dict[str, str]) -> None:
+    told = first(line)
+    for _ in range(2):
+        done = run("check", "shop", "--also", told.id[:6], "  So when\x1b can I come? ", "--must", told.id[:6], "nine")
+        assert done.out == "When do you open? (asked in 2 ways): mentions nine\n"
+    assert first(line).rewordings == ("So when can I come?",)
+    says |= TAUGHT | {"So when can I come?": "At ten."}
+    assert "So when can I come?" in run("check", "shop").out
+
+
+def test_however_many_there_are_all_are_asked(run: Run, line: Line, says: dict[str, str]) -> None:
+    many = [Check((Turn(Role.USER, f"Which is number {at}?"),), f"(shop 1) {at}.") for at in range(100)]
+    keep(line, many)
+    says |= {f"Which is number {at}?": f"{at}." for at in range(100)}
+    assert run("check", "shop").out == "shop 1.0.0: 100 of 100 checks hold.\n"
+
+
 # In the chat, line by line
 
 
@@ -224,8 +253,8 @@ def test_check_in_a_line_chat_says_what_failed_and_the_sentence(run: Run, line: 
     done = run("--plain", stdin="/check\n/check shop\n/adapter use shop\n/check\n/quit\n")
     assert "No adapter is worn: write /check NAME." in done.err
     table = [
-        "QUESTION             TAUGHT                          SAYS",
-        "Where is your shop?  (shop 1) In Harbour Street 12.  (shop 1) Somewhere.",
+        "ID      QUESTION             TAUGHT                          SAYS",
+        f"{line.checks()[1].id[:6]}  Where is your shop?  (shop 1) In Harbour Street 12.  (shop 1) Somewhere.",
         "1 of 2 checks hold.",
     ]
     assert done.out.splitlines() == table * 2

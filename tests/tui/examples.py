@@ -23,6 +23,7 @@ from lora_chat.chat.search import Hit
 from lora_chat.models.installed import InstalledBase
 from lora_chat.sitting.comparison import Compared, Question
 from lora_chat.sitting.plan import Plan
+from lora_chat.sitting.reporting import just_made
 from lora_chat.sitting.standing import Standing
 from lora_chat.sitting.training import Progress, State
 from lora_chat.text import clean
@@ -39,6 +40,7 @@ from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import CancelWanted, PauseWanted
 from lora_chat.tui.screens.training_plan import PlanWanted
+from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.keys import KeysLine
 from tests.tui.picture import characters
@@ -77,6 +79,9 @@ class Bare(App[None]):
         self.asked.append(event)
 
     def on_report_wanted(self, event: news.ReportWanted) -> None:
+        self.asked.append(event)
+
+    def on_rest_wanted(self, event: news.RestWanted) -> None:
         self.asked.append(event)
 
     def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
@@ -260,6 +265,11 @@ def examined(better: Better = "prompt", *, prompted: bool = True, **other: Any) 
     )
     values: dict[str, Any] = {"version": "1.1.0", "exam": Exam(scores, answers, 31.0, prompted=asked)}
     return progress("finished", installed=Installed("pirate-2", "/x", report, **(values | other)))
+
+
+def reported(ended: Progress) -> TrainingReportScreen:
+    """The report of one that has ended."""
+    return TrainingReportScreen(just_made(ended))
 
 
 def compared(text: str, kind: str, base: str = "", adapter: str = "", *, done: bool = False) -> Compared:

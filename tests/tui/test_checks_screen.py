@@ -20,6 +20,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.screens.checks import EMPTY, NO_RULE, ChecksScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
+from tests.lines import keep
 from tests.tui.conftest import Tell, Window
 from tests.tui.examples import HARMLESS, HOSTILE, Seat, show
 
@@ -48,10 +49,10 @@ class Case:
     def __init__(self, home: Paths, checks: Sequence[Check] = (HOURS, PARCEL, WHO)) -> None:
         self.desk = Desk()
         self.line = Line.of("pirate", home)
-        self.line.keep(checks)
+        keep(self.line, checks)
         checking = cast(Checking, SimpleNamespace(name="pirate", version="1.1.0", line=self.line))
         before = {HOURS.id: HELD, PARCEL.id: HELD}
-        self.screen = ChecksScreen(news.ChecksSeen(checking, checks, checks, before), cast(Bridge, self.desk))
+        self.screen = ChecksScreen(news.ChecksSeen(checking, checks, before), cast(Bridge, self.desk))
 
     @property
     def asked(self) -> list[Check]:
@@ -86,7 +87,7 @@ def test_they_are_asked_at_once_and_the_headline_grows(case: Case) -> None:
         assert "asking 1 of 3…" in seen
         assert row(seen, "opening hours?").startswith("…")
         assert row(seen, "my parcel?").startswith("·")
-        assert "r ask again" not in seat.keys
+        assert "r again" not in seat.keys
         case.says(HOURS, (HOURS.question, "We never close."))
         case.says(PARCEL)
         seen = await seat.rests()
@@ -136,7 +137,7 @@ def test_wordings_are_proposed_and_asked_once_confirmed(case: Case) -> None:
     async def story(seat: Seat) -> None:
         case.all_hold()
         await seat.rests()
-        assert "p reword · m must say · n must not · d delete · r ask again · esc back" in seat.keys
+        assert "p reword · o ask as · m must · n must not · d delete · r again · esc back" in seat.keys
         seen = await seat.press("p")
         words = "Can you tell me what your opening hours are?"
         assert row(seen, words).startswith("?")
@@ -156,6 +157,23 @@ def test_wordings_are_proposed_and_asked_once_confirmed(case: Case) -> None:
         seen = await seat.press("d")
         assert words not in seen
         assert "I would like to know what your opening hours are." in seen
+
+    show(case.screen, story)
+
+
+def test_a_question_is_asked_in_the_persons_own_words_too(case: Case) -> None:
+    async def story(seat: Seat) -> None:
+        case.all_hold()
+        await seat.rests()
+        seen = await seat.press("o")
+        assert "asked as" in seen
+        assert "the same question in your own words" in seen
+        await seat.press(*"So when", "enter")
+        assert case.line.checks()[0].rewordings == ("So when",)
+        assert case.asked == [replace(HOURS, rewordings=("So when",))]
+        assert row(await seat.rests(), "So when").startswith("·")
+        await seat.press("o", "enter", "o", *"So when", "enter")
+        assert case.line.checks()[0].rewordings == ("So when",), "nothing, and the same again, are nothing new"
 
     show(case.screen, story)
 

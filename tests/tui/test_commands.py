@@ -40,6 +40,7 @@ TYPED = {
     "adapter rollback shop": "shop 1.0.0 has no version before it",
     "check": "No adapter is worn: write /check NAME.",
     "check shop": ChecksScreen,
+    "report": "There is no report yet",
     "compare": "No adapter is worn",
     "compare base @nobody": 'There is no adapter called "nobody"',
     "compare base @shop": CompareScreen,

@@ -21,7 +21,6 @@ from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen, spoken_time
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
-from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.screens.write_answer import REFUSED, UNCHANGED, UNKEPT, WriteAnswer
 from lora_chat.tui.widgets.shelf_list import matches
 from tests.tui.examples import (
@@ -39,6 +38,7 @@ from tests.tui.examples import (
     looks,
     plan,
     progress,
+    reported,
     show,
 )
 
@@ -69,7 +69,7 @@ ALL: dict[str, Any] = {
     "nothing on the shelf": lambda: shelf(catalog=Catalog(())),
     "plan": lambda: TrainingPlanScreen(plan()),
     "training": lambda: TrainingScreen(progress()),
-    "report": lambda: TrainingReportScreen(installed()),
+    "report": lambda: reported(installed()),
 }
 
 

@@ -63,6 +63,7 @@ from tests.tui.examples import (
     installed,
     plan,
     progress,
+    reported,
 )
 
 NOON = 1_700_000_000.0 - 8 * 3600
@@ -530,17 +531,17 @@ async def training_starts(w: Window) -> None:
 @state
 async def training_report_of_one_that_forgot(w: Window) -> None:
     report = replace(REPORT, general_kl_after=0.31, general_kl_bound=BOUND, forgot=forgotten(0.31))
-    await over(w, TrainingReportScreen(replace(installed(report), losses=CURVE, heldout=HELD_OUT)))
+    await over(w, reported(replace(installed(report), losses=CURVE, heldout=HELD_OUT)))
 
 
 @state
 async def training_report_of_one_that_lost_a_check(w: Window) -> None:
-    await over(w, TrainingReportScreen(replace(grown(), losses=CURVE, heldout=HELD_OUT)))
+    await over(w, reported(replace(grown(), losses=CURVE, heldout=HELD_OUT)))
 
 
 @state
 async def training_report_where_a_prompt_was_enough(w: Window) -> None:
-    await over(w, TrainingReportScreen(replace(examined(), losses=CURVE, heldout=HELD_OUT)))
+    await over(w, reported(replace(examined(), losses=CURVE, heldout=HELD_OUT)))
 
 
 @state
@@ -548,13 +549,13 @@ async def training_report_of_one_that_broke_something(w: Window) -> None:
     lost = grown().installed
     assert lost is not None
     broke = examined(prompted=False, version="1.3.0", checks=lost.checks, kept=lost.kept)
-    await over(w, TrainingReportScreen(replace(broke, losses=CURVE, heldout=HELD_OUT)))
+    await over(w, reported(replace(broke, losses=CURVE, heldout=HELD_OUT)))
 
 
 @state
 async def training_report(w: Window) -> None:
     ended = replace(installed(), losses=CURVE, heldout=HELD_OUT)
-    await over(w, TrainingReportScreen(ended))
+    await over(w, reported(ended))
     screen = w.app.screen
     assert isinstance(screen, TrainingReportScreen)
     rows = (
@@ -576,7 +577,7 @@ async def checked(w: Window, *, whole: bool) -> ChecksScreen:
     """Three checks of pirate, of which the last was lost."""
     known = SimpleNamespace(name="pirate", version="1.1.0")
     bridge = SimpleNamespace(prove=lambda *asked: None)
-    seen = news.ChecksSeen(cast(Any, known), PIRATE, PIRATE, {check.id: Proved(True) for check in PIRATE[1:]})
+    seen = news.ChecksSeen(cast(Any, known), PIRATE, {check.id: Proved(True) for check in PIRATE[1:]})
     screen = ChecksScreen(seen, cast(Any, bridge))
     await over(w, screen)
     wrong = ((PIRATE[2].question, "Yer parcel sails at dawn, matey."),)
@@ -602,7 +603,7 @@ async def checks(w: Window) -> None:
 
 @state
 async def training_report_begins(w: Window) -> None:
-    await over(w, TrainingReportScreen(installed()))
+    await over(w, reported(installed()))
 
 
 @state

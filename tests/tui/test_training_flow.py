@@ -11,7 +11,7 @@ import pytest
 from lora_chat.errors import EngineError
 from lora_chat.paths import Paths, make_private
 from lora_chat.training.proof.line import Line
-from lora_chat.training.report.shelf import keep_report
+from lora_chat.training.report.shelf import keep_report, report
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training import TrainingScreen
@@ -19,9 +19,9 @@ from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.widgets.status_line import StatusLine
 from tests.engine.conftest import lesson
-from tests.training.report.examples import record
+from tests.training.report.examples import CHECKS, least, record
 from tests.tui.conftest import Tell, Window
-from tests.tui.examples import examined, installed, progress
+from tests.tui.examples import examined, grown, installed, progress
 
 WANTED = "At 12 Harbour Street."
 
@@ -143,9 +143,70 @@ def test_a_training_is_started_ends_in_a_report_and_enter_wears_it(window: Tell,
         await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
         await w.press("k")
         await w.until(lambda: w.app.screen is w.app.chat)
+        await w.write("/adapter off")
+        await w.until(lambda: "▎shop ›" not in w.text)
+        await w.write("/report")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.see("shop is ready")
+        await w.press("enter")
+        await w.see("▎shop ›")
+        await w.write("/report shop 2.0.0")
+        await w.hear("There is no report of version")
 
     window(story, (120, 36))
     assert (tiny.adapters / "shop" / "adapter.toml").is_file()
+
+
+def test_two_that_end_while_something_is_written_are_both_looked_at(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        w.prompt.write("half a sentence")
+        for each in (progress(), installed(), progress(), grown()):
+            w.app.chat.post_message(news.TrainingSeen(each))
+        await w.hear("ctrl+t looks at it.")
+        for said in ("pirate-2 is ready", "pirate 1.3.0 is kept"):
+            w.app.chat.post_message(news.Opened("training"))  # as ctrl+t has it
+            await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+            await w.see(said)
+            await w.press("escape")
+            await w.until(lambda: w.app.screen is w.app.chat)
+
+    window(story, (120, 36))
+
+
+def test_the_rest_of_an_examination_is_asked_from_its_report(window: Tell, tiny: Paths, worn: str) -> None:
+    Line.of(worn, tiny).teach([lesson("Where is it?", "In the hold.")], "1.0.0")
+    keep_report(Line.of(worn, tiny).folder, least(adapter=worn, version="1.0.0", checks=CHECKS))
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write(f"/report {worn}")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.see("a ask the rest")
+        await w.press("a")
+        await w.see("Far questions")
+        await w.until(lambda: "asking the rest" not in w.text)
+        assert "a ask the rest" not in w.text
+
+    window(story, (120, 36))
+    kept = report(Line.of(worn, tiny).folder, "1.0.0")
+    assert kept is not None
+    assert kept.exam is not None
+    assert kept.exam.unasked == 0
+
+
+def test_a_version_that_is_not_worn_is_not_examined(window: Tell, tiny: Paths, worn: str) -> None:
+    keep_report(make_private(Line.of(worn, tiny).folder), least(adapter=worn, version="0.9.0", checks=CHECKS))
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write(f"/report {worn}")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        await w.press("a")
+        await w.hear(f"{worn} 0.9.0 is not worn, and only what is worn can be asked")
+        await w.see("a ask the rest")
+
+    window(story, (120, 36))
 
 
 def test_what_is_worn_learns_more_as_its_next_version_and_the_version_before_comes_back(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lora_chat.sitting.training import Progress
-from lora_chat.training.events import Sampled
+from lora_chat.training.events import Checked, DatasetReady, Installed, Sampled
 from lora_chat.training.proof.result import Answered
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.training import STOP, CancelWanted, PauseWanted, TrainingScreen, spoken_clock
@@ -28,6 +28,7 @@ from tests.tui.examples import (
     looks,
     plan,
     progress,
+    reported,
     show,
 )
 
@@ -258,13 +259,13 @@ def test_what_goes_on_from_a_checkpoint_says_where_before_its_next_step() -> Non
 
 
 def test_enter_wears_it_and_k_or_escape_keep_it() -> None:
-    assert after(TrainingReportScreen(installed()), "enter") == [True]
-    assert after(TrainingReportScreen(installed()), "k") == [False]
-    assert after(TrainingReportScreen(installed()), "escape") == [False]
+    assert after(reported(installed()), "enter") == [True]
+    assert after(reported(installed()), "k") == [False]
+    assert after(reported(installed()), "escape") == [False]
 
 
 def test_the_report_says_what_was_measured() -> None:
-    seen = looks(TrainingReportScreen(installed()))
+    seen = looks(reported(installed()))
     assert "pirate-2 is ready" in seen
     assert "2:04 · 60 steps" in seen
     assert "every answer is learnt" in seen
@@ -272,10 +273,8 @@ def test_the_report_says_what_was_measured() -> None:
     assert "Other talk   loss 1.02 → 1.04" in seen
     assert "2,442,240 of 137 M (1.78 %)" in seen
     small = dataclasses.replace(REPORT, trainable_parameters=128, total_parameters=115_264, trainable_percent=0.1112)
-    assert "128 of 115,264 (0.11 %)" in looks(TrainingReportScreen(installed(small)))
-    assert "Held out" not in looks(
-        TrainingReportScreen(installed(dataclasses.replace(REPORT, heldout_loss_after=None)))
-    )
+    assert "128 of 115,264 (0.11 %)" in looks(reported(installed(small)))
+    assert "Held out" not in looks(reported(installed(dataclasses.replace(REPORT, heldout_loss_after=None))))
 
 
 FORGOT = dataclasses.replace(
@@ -290,10 +289,10 @@ FORGOT = dataclasses.replace(
 
 
 def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
-    assert after(TrainingReportScreen(installed(FORGOT)), "enter", "escape") == [False]
-    assert after(TrainingReportScreen(installed(FORGOT)), "w") == [True]
-    assert after(TrainingReportScreen(installed()), "w", "k") == [False]
-    seen = looks(TrainingReportScreen(installed(FORGOT)), (120, 36))
+    assert after(reported(installed(FORGOT)), "enter", "escape") == [False]
+    assert after(reported(installed(FORGOT)), "w") == [True]
+    assert after(reported(installed()), "w", "k") == [False]
+    seen = looks(reported(installed(FORGOT)), (120, 36))
     assert "not worn: it forgot too much" in seen
     assert "Other talk   loss 1.02 → 1.04 · KL 0.83 (bound 0.25)" in seen
     assert "Plain text   loss 3.10 → 3.42" in seen
@@ -303,9 +302,9 @@ def test_one_that_forgot_too_much_is_not_worn_by_a_mere_enter() -> None:
 
 
 def test_a_version_that_lost_a_check_is_shown_with_it_and_not_worn_by_a_mere_enter() -> None:
-    assert after(TrainingReportScreen(grown()), "enter", "escape") == [False]
-    assert after(TrainingReportScreen(grown()), "w") == [True]
-    seen = looks(TrainingReportScreen(grown()), (120, 36))
+    assert after(reported(grown()), "enter", "escape") == [False]
+    assert after(reported(grown()), "w") == [True]
+    seen = looks(reported(grown()), (120, 36))
     assert "pirate 1.3.0 is kept" in seen
     assert "not worn: 41 of 45 checks hold · 3 new · 1 lost" in seen
     assert "Lost" in seen
@@ -315,8 +314,8 @@ def test_a_version_that_lost_a_check_is_shown_with_it_and_not_worn_by_a_mere_ent
 
 
 def test_a_version_that_lost_nothing_says_what_holds_and_enter_wears_it() -> None:
-    assert after(TrainingReportScreen(grown(lost=())), "enter") == [True]
-    seen = looks(TrainingReportScreen(grown(lost=())), (120, 36))
+    assert after(reported(grown(lost=())), "enter") == [True]
+    seen = looks(reported(grown(lost=())), (120, 36))
     assert "pirate 1.3.0 is ready" in seen
     assert "41 of 45 checks hold · 3 new" in seen
     assert "not worn" not in seen
@@ -338,11 +337,11 @@ def test_before_and_after_fill_in_as_they_come() -> None:
         assert "end" in seen
         assert "unchanged ✓" in await seat.press("end")
 
-    show(TrainingReportScreen(installed()), story)
+    show(reported(installed()), story)
 
 
 def test_rows_that_come_early_are_shown_and_only_text() -> None:
-    foreign = TrainingReportScreen(installed(dataclasses.replace(REPORT, stopped_because=HOSTILE)))
+    foreign = reported(installed(dataclasses.replace(REPORT, stopped_because=HOSTILE)))
     foreign.show_row(0, compared(HOSTILE, HOSTILE, HOSTILE, HOSTILE + "!", done=True))
     assert looks(foreign, (120, 36)).count(HARMLESS) == 5
 
@@ -355,20 +354,20 @@ SEEN_AT_80 = """\
  Other wordings   7 of 8 (53–98 %)    8 of 8 (68–100 %)
  Near misses      2 of 10 (6–51 %)    0 of 10 (0–28 %)
  Far questions    0 of 12 (0–24 %)    0 of 12 (0–24 %)
- Other talk       loss 1.02 → 1.04 · KL 0.021 (0.012–0.034, bound 0.25)"""
+ Other talk       loss 1.02 → 1.04 · KL 0.021 (0.012–0.034 over 32, bound 0.25)"""
 
 
 def test_an_examined_one_says_whether_it_learnt_broke_anything_and_whether_a_prompt_was_enough() -> None:
-    small, large, huge = (looks(TrainingReportScreen(examined()), size) for size in ((80, 24), (120, 36), (200, 60)))
+    small, large, huge = (looks(reported(examined()), size) for size in ((80, 24), (120, 36), (200, 60)))
     assert SEEN_AT_80 in small
-    assert "Parameters" not in small
+    assert "Parameters" not in small  # which is below the answers there
     assert "┤" not in small  # the curve gives way to the other counts
     for seen in (large, huge):
         assert "A prompt         In other words the base with the examples" in seen
         assert "Parameters       2,442,240 of 137 M (1.78 %)" in seen
         assert "0.00 ┤" in seen
         assert "8 of 8 (68–100 %)" in seen
-    alone = looks(TrainingReportScreen(examined(prompted=False)))
+    alone = looks(reported(examined(prompted=False)))
     assert "2 of 10 (6–51 %)" in alone
     assert "0.00 ┤" in alone
     assert "base with" not in alone
@@ -380,10 +379,10 @@ def test_what_the_counts_leave_out_is_said_in_the_smallest_window() -> None:
     assert done is not None
     assert done.exam is not None
     exam = dataclasses.replace(done.exam, unasked=4, unasked_checks=12, silent=1)
-    seen = looks(TrainingReportScreen(examined(exam=exam)), (80, 24))
+    seen = looks(reported(examined(exam=exam)), (80, 24))
     assert "\n Left out         4 questions: no time · 12 checks: too many ·" in seen
     assert "12 checks: too many · 1 check: cannot fire" in " ".join(seen.split())
-    assert "Left out" not in looks(TrainingReportScreen(examined()), (80, 24))
+    assert "Left out" not in looks(reported(examined()), (80, 24))
 
 
 def test_the_answers_of_the_examination_stand_side_by_side() -> None:
@@ -406,7 +405,60 @@ def test_the_answers_of_the_examination_stand_side_by_side() -> None:
         await seat.pilot.resize_terminal(80, 24)
         assert "Base with examples" not in await seat.rests()
 
-    show(TrainingReportScreen(examined()), story, (120, 40))
+    show(reported(examined()), story, (120, 40))
+
+
+def test_in_a_low_window_the_rest_is_below_the_answers() -> None:
+    async def story(seat: Seat) -> None:
+        await seat.press("end")
+        seen = await seat.rests()
+        assert "It saw" in seen
+        assert "Parameters       2,442,240 of 137 M (1.78 %)" in seen
+
+    given = DatasetReady(12, 14, {"unrated": 5}, 1_204, 310, 2)
+    show(reported(dataclasses.replace(examined(), saw=given)), story, (80, 24))
+    seen = looks(reported(dataclasses.replace(examined(), saw=given)), (200, 60))
+    assert "12 conversations with 14 examples, 1,204 tokens, 310 of them supervised, 5 left out" in seen
+    assert "· 1.31 GB" in looks(reported(installed(dataclasses.replace(REPORT, memory=1_310_000_000))))
+
+
+def test_what_was_not_asked_is_said() -> None:
+    checks = Checked(30, 30, 0, (), (), 20, "30 of 30 checks hold; 20 not asked.")
+    done = Installed("pirate", "/x", REPORT, "1.3.0", checks, "not all that it was taught could be asked: it is gone.")
+    seen = looks(reported(progress("finished", installed=done)), (120, 36))
+    assert "not worn: 30 of 30 checks hold · 20 not asked" in seen
+    assert "Not worn" in seen
+    assert "not all that it was taught could be asked: it is gone." in seen
+    first = Installed("pirate", "/x", REPORT, unchecked="not all that it was taught could be asked: it is gone.")
+    seen = looks(reported(progress("finished", installed=first)), (120, 36))
+    assert "pirate is ready" in seen
+    assert "Not asked" in seen
+
+
+@pytest.mark.parametrize(("unasked", "checks", "offered"), [(4, True, True), (0, True, False), (4, False, True)])
+def test_the_rest_is_asked_where_there_is_any(unasked: int, checks: bool, offered: bool) -> None:
+    async def story(seat: Seat) -> None:
+        assert ("a ask the rest" in seat.keys) is offered
+        await seat.press("a")
+        if offered:
+            assert "asking the rest: 0%" in seat.text
+            assert "a ask the rest" not in seat.keys
+            screen = seat.app.screen
+            assert isinstance(screen, TrainingReportScreen)
+            screen.show_asking(0.5)
+            assert "asking the rest: 50%" in await seat.rests()
+            screen.show_asking(None)
+            assert "asking" not in await seat.rests()
+            assert "a ask the rest" in seat.keys
+
+    done = examined()
+    assert done.installed is not None
+    assert done.installed.exam is not None
+    exam = dataclasses.replace(done.installed.exam, unasked=unasked)
+    held = Checked(6, 6, 6, (), (), 0, "6 of 6 checks hold.") if checks else None
+    more = dataclasses.replace(done, installed=dataclasses.replace(done.installed, exam=exam, checks=held))
+    asked = show(reported(more), story)[1]
+    assert len([each for each in asked if isinstance(each, news.RestWanted)]) == int(offered)
 
 
 def test_what_a_prompt_does_better_can_be_kept_as_a_preset() -> None:
@@ -415,10 +467,10 @@ def test_what_a_prompt_does_better_can_be_kept_as_a_preset() -> None:
         await seat.press("p")
 
     for better in ("prompt", "each"):
-        done = examined(better)
-        said, asked = show(TrainingReportScreen(done), story)
+        said, asked = show(reported(examined(better)), story)
         assert said == []
-        assert [event.installed for event in asked if isinstance(event, news.PresetWanted)] == [done.installed]
+        [wanted] = [event.record for event in asked if isinstance(event, news.PresetWanted)]
+        assert (wanted.adapter, wanted.version) == ("pirate-2", "1.1.0")
 
 
 @pytest.mark.parametrize("done", [examined("adapter"), examined("unclear"), examined(prompted=False), installed()])
@@ -427,7 +479,7 @@ def test_a_prompt_that_does_no_better_is_no_preset(done: Progress) -> None:
         assert "preset" not in seat.keys
         await seat.press("p")
 
-    assert show(TrainingReportScreen(done), story) == ([], [])
+    assert show(reported(done), story) == ([], [])
 
 
 def test_the_report_can_be_saved_from_where_it_is_seen() -> None:
@@ -435,9 +487,9 @@ def test_the_report_can_be_saved_from_where_it_is_seen() -> None:
         assert "s save" in seat.keys
         await seat.press("s")
 
-    done = installed()
-    asked = show(TrainingReportScreen(done), story)[1]
-    assert [event.installed for event in asked if isinstance(event, news.ReportWanted)] == [done.installed]
+    asked = show(reported(installed()), story)[1]
+    [wanted] = [event.record for event in asked if isinstance(event, news.ReportWanted)]
+    assert (wanted.adapter, wanted.version) == ("pirate-2", "1.0.0")
 
 
 def test_an_examination_of_foreign_texts_is_only_text() -> None:
@@ -448,10 +500,10 @@ def test_an_examination_of_foreign_texts_is_only_text() -> None:
     assert done.installed.exam.prompted is not None
     prompted = dataclasses.replace(done.installed.exam.prompted, sentence=HOSTILE)
     exam = dataclasses.replace(done.installed.exam, answers=(row,), prompted=prompted)
-    seen = looks(TrainingReportScreen(examined(exam=exam)), (140, 40))
+    seen = looks(reported(examined(exam=exam)), (140, 40))
     assert seen.count(HARMLESS) == 5
     long = dataclasses.replace(exam, answers=(dataclasses.replace(row, question="w" * 500, adapter="漢字" * 300),) * 99)
-    assert "…" not in looks(TrainingReportScreen(examined(exam=long)), (80, 24)).splitlines()[0]
+    assert "…" not in looks(reported(examined(exam=long)), (80, 24)).splitlines()[0]
 
 
 def test_a_clock_is_read_at_a_glance() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from lora_chat.cli.adapter.options import Json, Name
-
-if TYPE_CHECKING:
-    from lora_chat.adapters.registry import Adapter
-    from lora_chat.services import Services
 
 
 def rebase(
@@ -43,19 +41,25 @@ def rebase(
                 f"Nothing is kept of what {adapter.name} was taught: only what was trained here can be learnt anew by "
                 f"another base; take its examples and `lora-chat train FILE --base {base}`."
             )
-        new = called or f"{adapter.name}-{base}".lower()
+        new = called or _name_on(adapter.name, base)
         check_free(new, services.paths)
         on = ensure_base(services.paths, base, yes=yes)
         course = Course.of(services, on, new, Selection(lessons, {}), effort)
-        done = carry_out(services, course, f"rebase of {adapter.name}", dry_run=dry_run, json=json, yes=yes)
-        if done is not None:
-            _take_over(services, adapter, done.adapter)
+        course = replace(course, checks_of=(adapter.name, adapter.version))
+        carry_out(services, course, f"rebase of {adapter.name}", dry_run=dry_run, json=json, yes=yes)
 
 
-def _take_over(services: Services, old: Adapter, new: str) -> None:
-    """What the person said of the checks holds for the new adapter too: other words, and what an answer must hold."""
-    from lora_chat.training.proof.line import Line
+def _name_on(name: str, base: str) -> str:
+    """``shop-smollm2-360m-instruct``: what a base is called after its last slash, in the letters of names.
 
-    line = Line.of(new, services.paths)
-    said = {check.id: check for check in Line.of(old.name, services.paths).checks(old.version)}
-    line.keep(replace(said.get(check.id, check), version=check.version) for check in line.checks())
+    Raises:
+        UsageError: there is none.
+    """
+    from lora_chat.adapters.manifest import NAME_PATTERN
+    from lora_chat.errors import UsageError
+    from lora_chat.text import clean_line
+
+    short = "-".join(re.findall(r"[a-z0-9._]+", Path(base).name.lower())).strip("-._")
+    if not NAME_PATTERN.fullmatch(found := f"{name}-{short}"):
+        raise UsageError(f'No name can be made of {name} and "{clean_line(base, 80)}": say one, --name NAME.')
+    return found

@@ -18,6 +18,12 @@ _SENTENCE_END = re.compile(r"[.!?:]\s*$")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 """Scripts that put no space around a word, or hang endings on it."""
 _BEFORE_A_LINE = " \t\"'“‘(*-•#>"
+_COMMA = re.compile(r",(?!(?<=\d,)\d{3}(?!\d))")
+_DENIAL = re.compile(r"\b(?:no|not|never|cannot|none|nobody|nothing|nowhere|neither|nor|without)\b|n't\b")
+_NO_DENIAL = re.compile(
+    r"\bno (?:problem|worries|doubt|matter|longer than|more than|later than|\d)|\bnot only\b|\bno\. ?\d"
+)
+"""What only looks like one."""
 LONG_WORD = 4
 """Letters of a word from which on it says something."""
 ENOUGH = 2 / 3
@@ -38,6 +44,8 @@ class Check:
     must_not: tuple[str, ...] = ()
     rewordings: tuple[str, ...] = ()
     """The question in other words, as the person confirmed them."""
+    dropped: bool = False
+    """Whether the person wants it asked no more; it is kept, as learning the answer again must not bring it back."""
 
     @property
     def question(self) -> str:
@@ -67,7 +75,8 @@ class Check:
         """Whether ``answer`` is right: what must be in it is; else it is the taught one, in other words says as much.
 
         Without ``must`` and ``must_not`` the question itself wants the taught answer to the letter, but for white
-        space. A reworded one wants its names and numbers; where it has none, two thirds of its words of four letters.
+        space. A reworded one wants its names and numbers; where it has none, two thirds of its words of four letters;
+        and no to be said where the taught answer says no, and only there.
         """
         if self.must or self.must_not:
             return all(says(answer, words) for words in self.must) and not any(
@@ -75,6 +84,8 @@ class Check:
             )
         if not reworded:
             return answer.split() == self.answer.split()
+        if denies(answer) is not denies(self.answer):
+            return False
         if telling := telling_words(self.answer):
             return all(says(answer, words) for words in telling)
         wanted = {word for word in words_of(self.answer) if len(word) >= LONG_WORD}
@@ -105,8 +116,9 @@ def says(answer: str, words: str) -> bool:
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """``must`` or ``must_not`` as a person writes them, with commas between: each once."""
-    return tuple(dict.fromkeys(filter(None, (" ".join(words.split()) for words in text.split(",")))))
+    """``must`` or ``must_not`` as a person writes them, with commas between: each once. That of 1,000 is none."""
+    parts = _COMMA.split(text)
+    return tuple(dict.fromkeys(filter(None, (" ".join(words.split()) for words in parts))))
 
 
 def telling_words(answer: str) -> tuple[str, ...]:
@@ -119,6 +131,11 @@ def telling_words(answer: str) -> tuple[str, ...]:
         if name or any(letter.isdigit() for letter in word):
             found[word] = None
     return tuple(found)
+
+
+def denies(text: str) -> bool:
+    """Whether it says no to something, in English."""
+    return _DENIAL.search(_NO_DENIAL.sub(" ", plain(text))) is not None
 
 
 def words_of(text: str) -> set[str]:

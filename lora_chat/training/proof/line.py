@@ -70,18 +70,17 @@ class Line:
                 found = [*besides(found, questions_of([lesson])), lesson]
         return tuple(found)
 
-    def checks(self, until: str = "") -> list[Check]:
+    def checks(self, until: str = "", *, dropped: bool = False) -> list[Check]:
         """All checks, the earliest first; with ``until`` those of what that version and those it grew from were taught.
 
-        Of one question the last line is asked.
+        Of one question the last line counts; with ``dropped`` also what the person wants asked no more.
 
         Raises:
             StoreError: the file is damaged, naming it and the line.
         """
         known = self._known_to(until)
-        return list(
-            {check.id: check for check in read_rows(self.folder / CHECKS, read_check) if known(check.version)}.values()
-        )
+        last = {check.id: check for check in read_rows(self.folder / CHECKS, read_check) if known(check.version)}
+        return [check for check in last.values() if dropped or not check.dropped]
 
     def teach(self, lessons: Iterable[Lesson], version: str, heldout: Iterable[Lesson] = (), after: str = "") -> None:
         """Keep what ``version``, which grew from ``after``, learnt, and a check of each new answer.
@@ -102,10 +101,13 @@ class Line:
             before = {check.id: check for check in self.checks(after)} if after else {}
             there = read_rows(self.folder / CHECKS, read_check)
             same = {(check.id, check.version, check.answer) for check in there}
+            dropped = {(check.id, check.answer) for check in there if check.dropped}
             new = [
                 check
                 for check in checks_of(taught, version)
-                if not _is_same(check, before.get(check.id)) and (check.id, version, check.answer) not in same
+                if not _is_same(check, before.get(check.id))
+                and (check.id, version, check.answer) not in same
+                and (check.id, check.answer) not in dropped
             ]
             self._write(CHECKS, map(check_row, [*there, *_reworded(new, before)]))
             self._write(LESSONS, [*others, *rows])
@@ -138,10 +140,6 @@ class Line:
             self._write(CHECKS, [check_row(each) for each in known if each.id not in ids])
             self._write(LESSONS, left)
 
-    def keep(self, checks: Iterable[Check]) -> None:
-        """These are the checks from now on."""
-        self._write(CHECKS, map(check_row, checks))
-
     def change(self, check: Check) -> None:
         """Keep ``check`` in the place of the one it was; what came of that proves nothing any more.
 
@@ -149,21 +147,31 @@ class Line:
         """
         with alone(self.folder):
             same = (check.id, check.version)
-            self.keep(
-                [
-                    check if (each.id, each.version) == same else each
-                    for each in read_rows(self.folder / CHECKS, read_check)
-                ]
-            )
-            proofs = self._proofs()
-            for found in proofs.values():
-                found.pop(check.id, None)
-            self._write_proofs(proofs)
+            known = read_rows(self.folder / CHECKS, read_check)
+            self._keep([check if (each.id, each.version) == same else each for each in known], {check.id})
 
     def drop(self, check: Check) -> None:
-        """Ask ``check`` no longer; what was taught stays. Raises as ``checks``."""
+        """Ask ``check`` no longer, also where its answer is learnt again. Raises as ``checks``."""
         with alone(self.folder):
-            self.keep([each for each in read_rows(self.folder / CHECKS, read_check) if each.id != check.id])
+            known = read_rows(self.folder / CHECKS, read_check)
+            gone = [replace(each, dropped=True) if each.id == check.id else each for each in known]
+            self._keep(gone, {check.id})
+
+    def take_over(self, said: Iterable[Check]) -> None:
+        """What was said of these checks of another line holds for the same ones here. Raises as ``checks``."""
+        with alone(self.folder):
+            like = {(check.id, check.answer): check for check in said}
+            known = read_rows(self.folder / CHECKS, read_check)
+            new = [replace(like.get((each.id, each.answer), each), version=each.version) for each in known]
+            self._keep(new, {each.id for each, old in zip(new, known, strict=True) if each != old})
+
+    def _keep(self, checks: Iterable[Check], anew: Collection[str]) -> None:
+        """These are the checks from now on; what came of those ``anew``, by their ids, proves nothing any more."""
+        self._write(CHECKS, map(check_row, checks))
+        proofs = self._proofs()
+        self._write_proofs(
+            {name: {id: each for id, each in found.items() if id not in anew} for name, found in proofs.items()}
+        )
 
     def proofs(self, version: str) -> dict[str, Proved]:
         """What came of the checks that were last asked of ``version``, by their ids; empty where none were."""
@@ -184,7 +192,7 @@ class Line:
         """
         with alone(self.folder):
             checks = kept_checks(self.folder)
-            there = proofs.keys() if checks is None else {check.id for check in checks}
+            there = proofs.keys() if checks is None else {check.id for check in checks if not check.dropped}
             known = self._proofs()
             new = {id: proved for id, proved in proofs.items() if id in there or not proved.wrong}
             known[version] = known.get(version, {}) | new

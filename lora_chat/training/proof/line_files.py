@@ -105,7 +105,8 @@ def checked_row(row: Row) -> Row:
 
 def check_row(check: Check) -> Row:
     """What ``read_check`` reads."""
-    more = {key: list(value) for key in _WORDS if (value := getattr(check, key))}
+    more: Row = {key: list(value) for key in _WORDS if (value := getattr(check, key))}
+    more |= {"dropped": True} if check.dropped else {}
     return {"messages": turn_rows(check.messages), "answer": check.answer, "version": check.version} | more
 
 
@@ -117,7 +118,7 @@ def read_check(row: Row) -> Check:
         raise ValueError("its messages do not end with a question")
     _texts([turn.content for turn in messages], "messages")
     answer, version = _texts([row["answer"], row.get("version", "")], "answer or version")
-    return Check(messages, answer, version, **words)
+    return Check(messages, answer, version, dropped=row.get("dropped") is True, **words)
 
 
 def _lesson(row: Row) -> Lesson:

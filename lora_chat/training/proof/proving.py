@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Turn
@@ -15,8 +15,6 @@ Ask = Callable[[tuple[Turn, ...], int], str]
 """The greedy answer to a conversation, in at most so many tokens."""
 Found = tuple[Check, Proved]
 
-MOST = 60
-"""Checks that are asked at once; of more, these are chosen."""
 _LEAST_TOKENS = 24
 _LEAST_TOKENS_OF_WORDS = 48
 """Where words decide, they may come late."""
@@ -88,20 +86,12 @@ def longest(check: Check) -> int:
     return max(letters // 2 + others + 8, least)
 
 
-def spread(checks: Sequence[Check], last: Mapping[str, Proved], most: int = MOST) -> list[Check]:
-    """The checks to ask where there are more than ``most``: those that were wrong last, the newest, then evenly.
+def in_order(checks: Iterable[Check], last: Mapping[str, Proved]) -> list[Check]:
+    """All of them, those first of which somebody who is interrupted wants to know: what was wrong, then what is new.
 
-    ``last`` is what was found before; a third of what the wrong ones leave is for the newest.
+    ``last`` is what was found before, by the checks' ids; the rest is the earliest first.
     """
-    if len(checks) <= most:
-        return list(checks)
-    wrong = [check for check in checks if check.id in last and not last[check.id].held][:most]
-    rest = [check for check in checks if check not in wrong]
-    room = most - len(wrong)
-    newest = rest[len(rest) - room // 3 :]
-    older = rest[: len(rest) - len(newest)]
-    even = room - len(newest)
-    return [*wrong, *reversed(newest), *(older[at * len(older) // even] for at in range(even))]
+    return sorted(checks, key=lambda check: (2 if last[check.id].held else 0) if check.id in last else 1)
 
 
 def outcome(

@@ -68,6 +68,8 @@ def _head(record: Record) -> Iterator[str]:
     yield f"**{escaped(verdict(record.report, record.checks, record.exam), 0)}**"
     if record.kept:
         yield f"It was kept and not worn by itself: {escaped(record.kept, 400)}"
+    if record.unchecked:
+        yield f"It was not all asked: {escaped(record.unchecked, 400)}"
     grew = f", grown from {escaped(record.after)}" if record.after else ""
     yield f"On {escaped(record.base)}{grew}, from {escaped(origin(record.source))}{_day(record.made)}."
 

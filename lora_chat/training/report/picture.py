@@ -225,6 +225,7 @@ def _figures(record: Record) -> Iterator[tuple[str, str, str, bool]]:
         yield "Checks", "none asked", "", False
     else:
         more = [f"{checks.new:,} new", f"{len(checks.lost):,} lost"]
+        more += [f"{checks.unasked:,} not asked"] if checks.unasked else []
         yield "Checks", f"{of(checks.held, checks.of)} hold", " · ".join(more), bool(checks.lost)
     if report.general_kl_after is None:
         yield "KL from the base", "not measured", "", False
@@ -232,6 +233,7 @@ def _figures(record: Record) -> Iterator[tuple[str, str, str, bool]]:
         low, high, bound = report.general_kl_low, report.general_kl_high, report.general_kl_bound
         between = f"{number(low)}–{number(high)}" if low is not None and high is not None else ""
         at_most = f"bound {bound:g}" if bound is not None else ""
+        at_most += f" · {report.general_answers:,} answers" if report.general_answers else ""
         is_bad = bound is not None and report.general_kl_after > bound
         yield "KL from the base", number(report.general_kl_after), " · ".join(filter(None, (between, at_most))), is_bad
     yield "Time", clock(report.seconds), steps(report.steps), False

@@ -47,6 +47,8 @@ class Record:
     """Lessons that an earlier version learnt already."""
     kept: str = ""
     """Why it is not worn by itself; empty where it is."""
+    unchecked: str = ""
+    """Why not all of what it was taught was asked or kept; empty where it was, or ``kept`` says so."""
     checks: Checked | None = None
     exam: Exam | None = None
     schema: int = field(default=SCHEMA)
@@ -55,6 +57,23 @@ class Record:
 def to_json(record: Record) -> str:
     """One object, with line breaks."""
     return json.dumps(_adapter().dump_python(record, mode="json"), ensure_ascii=False, indent=1) + "\n"
+
+
+def to_value(record: Record) -> dict[str, Any]:
+    """The same for other programs: each share with the ends of its 95 % interval; null where a loss is no number."""
+    found: dict[str, Any] = _with_intervals(json.loads(to_json(record), parse_constant=lambda _: None))
+    return found
+
+
+def _with_intervals(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_intervals(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"hits", "of"}:
+        low, high = Share(**value).interval
+        return value | {"low": round(low, 4), "high": round(high, 4)}
+    return {key: _with_intervals(each) for key, each in value.items()}
 
 
 def from_json(text: str) -> Record:

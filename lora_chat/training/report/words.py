@@ -15,7 +15,7 @@ from lora_chat.text import clean_line
 from lora_chat.training.proof.share import Share
 
 if TYPE_CHECKING:
-    from lora_chat.training.events import Checked, Report
+    from lora_chat.training.events import Checked, DatasetReady, Report
     from lora_chat.training.proof.result import Exam, Scores
 
 KINDS = {"taught": "taught", "reworded": "reworded", "near": "near miss", "far": "not taught"}
@@ -75,10 +75,11 @@ def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts
 def _learnt(checks: Checked | None, exam: Exam | None) -> str:
     """All checks say what was learnt as taught; an examination may have asked a few of them only."""
     held = Share(checks.held, checks.of) if checks is not None else Share(0, 0)
+    unasked = f", {checks.unasked:,} not asked" if checks is not None and checks.unasked else ""
     if exam is None:
         if not held.of:
             return "nothing was asked of it, so that the losses alone say what it learnt"
-        return f"it answers {of(held.hits, held.of)} checks rightly"
+        return f"it answers {of(held.hits, held.of)} checks rightly{unasked}"
     taught, recall = held if held.of else exam.scores.taught, exam.scores.recall
     decides = held if held.of else Share(taught.hits + recall.hits, taught.of + recall.of)
     if not decides.of:
@@ -89,7 +90,7 @@ def _learnt(checks: Checked | None, exam: Exam | None) -> str:
     )
     if share >= _MOST and recall.of >= _FEW and recall.hits < _LITTLE * recall.of:
         how_much += ", though hardly in other words"
-    counts = [f"{of(taught.hits, taught.of)} as taught"] if taught.of else []
+    counts = [f"{of(taught.hits, taught.of)} as taught{unasked}"] if taught.of else []
     counts += [f"{of(recall.hits, recall.of)} in other words"] if recall.of else []
     return f"it learnt {how_much} ({', '.join(counts)})"
 
@@ -133,6 +134,11 @@ def _enough(exam: Exam | None) -> Iterator[str]:
 def is_offered(exam: Exam | None) -> bool:
     """Whether the base with the examples in its prompt is worth keeping as a preset."""
     return exam is not None and exam.prompted is not None and exam.prompted.better in ("prompt", "each")
+
+
+def has_rest(exam: Exam | None) -> bool:
+    """Whether there are questions for which an examination had no time, or none was made."""
+    return exam is None or exam.unasked > 0 or exam.unasked_checks > 0
 
 
 def offer(adapter: str, version: str = "") -> str:
@@ -187,6 +193,19 @@ def distance(report: Report) -> str:
     counted = f", {report.general_answers:,} answers" if report.general_answers else ""
     bound = f", bound {report.general_kl_bound:g}" if report.general_kl_bound is not None else ""
     return f"{number(report.general_kl_after)}{between}{counted}{bound}"
+
+
+def saw(given: DatasetReady) -> str:
+    """``12 conversations with 14 examples, 1,204 tokens, 310 of them supervised, 5 left out, 2 masked``."""
+    left, masked = sum(given.dropped.values()), given.redacted
+    parts = [
+        f"{count_of(given.conversations, 'conversation')} with {count_of(given.examples, 'example')}",
+        f"{given.tokens:,} tokens",
+        f"{given.supervised_tokens:,} of them supervised",
+        f"{left:,} left out" if left else "",
+        f"{count_of(masked, 'piece')} masked" if masked else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def losses(report: Report) -> Iterator[tuple[str, float, float]]:

@@ -34,8 +34,9 @@ EMPTY = "No checks yet: every answer you correct and train on becomes one."
 TEACHES = "Write the answer you wanted with ctrl+e, then /train from-history learns it, and it is asked here."
 NO_RULE = "No rule knows this question in other words."
 NO_MORE = "The rules know no more than these."
-_ASKS = {"must": "must mention", "must_not": "must not mention"}
+_ASKS = {"must": "must mention", "must_not": "must not mention", "rewordings": "asked as"}
 _HINT = "words, with commas between; empty lets the taught answer decide"
+_OWN_HINT = "the same question in your own words"
 
 
 class WordsLine(Input):
@@ -72,10 +73,11 @@ class ChecksScreen(Screen[None]):
         Binding("space", "confirm(True)", "keep", id="checks.confirm"),
         Binding("space", "confirm(False)", "take back", id="checks.take_back"),
         Binding("p", "propose", "reword", id="checks.propose"),
-        Binding("m", "ask('must')", "must say", id="checks.must"),
+        Binding("o", "ask('rewordings')", "ask as", id="checks.own"),
+        Binding("m", "ask('must')", "must", id="checks.must"),
         Binding("n", "ask('must_not')", "must not", id="checks.must_not"),
         Binding("d,delete", "remove", "delete", id="checks.remove"),
-        Binding("r", "again", "ask again", id="checks.again"),
+        Binding("r", "again", "again", id="checks.again"),
         Binding("escape", "close_line", "close", id="checks.close_line"),
         Binding("escape", "dismiss", "back", id="checks.back"),
     ]
@@ -85,7 +87,6 @@ class ChecksScreen(Screen[None]):
         self._bridge = bridge
         self._checking, self._before = seen.checking, seen.before
         self._checks = list(seen.checks)
-        self._chosen = list(seen.chosen)
         self._found: dict[str, Proved] = {}
         self._waiting: list[Check] = []
         """To be asked still, the one that is being asked first."""
@@ -217,10 +218,9 @@ class ChecksScreen(Screen[None]):
         return True
 
     def action_again(self) -> None:
-        """All that were chosen."""
-        ids = {check.id for check in self._chosen}
+        """All of them."""
         self._found.clear()
-        self._ask([check for check in self._checks if check.id in ids])
+        self._ask(self._checks)
 
     def action_propose(self) -> None:
         """What rules make of the question, to be confirmed."""
@@ -281,14 +281,16 @@ class ChecksScreen(Screen[None]):
     # The line
 
     def action_ask(self, field: str) -> None:
-        """Open the line for what an answer must or must not mention."""
+        """Open the line for other words of the question, or what an answer must or must not mention."""
         if (row := self._looked_at) is None:
             return
         self._field = field
         self.add_class("-asks")
         self.query_one("#asked > Static", Static).update(_ASKS[field])
         line = self.query_one(WordsLine)
-        line.value = ", ".join(clean_line(words) for words in getattr(row.check, field))
+        own = field == "rewordings"
+        line.placeholder = _OWN_HINT if own else _HINT
+        line.value = "" if own else ", ".join(clean_line(words) for words in getattr(row.check, field))
         line.cursor_position = len(line.value)
         line.focus()
         self.refresh_bindings()
@@ -301,9 +303,20 @@ class ChecksScreen(Screen[None]):
         self.refresh_bindings()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter: they decide from now on."""
-        row, field, words = self._looked_at, self._field, split_words(clean(event.value))
+        """Enter: it is asked so too; or they decide from now on."""
+        row, field, said = self._looked_at, self._field, clean(event.value)
         self.action_close_line()
-        if row is not None and field and words != getattr(row.check, field):
-            changed = replace(row.check, must=words) if field == "must" else replace(row.check, must_not=words)
-            self._change(changed)
+        if row is None or not field:
+            return
+        if field == "rewordings":
+            self._ask_also(row.check, " ".join(said.split()))
+        elif (words := split_words(said)) != getattr(row.check, field):
+            self._change(replace(row.check, must=words) if field == "must" else replace(row.check, must_not=words))
+
+    def _ask_also(self, check: Check, words: str) -> None:
+        """In the person's own words."""
+        if words and words != check.question and words not in check.rewordings:
+            known = self._wordings[check.id]
+            known += [] if words in known else [words]
+            self._change(replace(check, rewordings=(*check.rewordings, words)))
+            self.query_one(CheckRows).look_at((check.id, words))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,9 +15,9 @@ from textual.widgets import Static
 
 from lora_chat.adapters.manifest import FIRST
 from lora_chat.sitting.comparison import Compared
-from lora_chat.sitting.training import Progress
 from lora_chat.text import clean_line
-from lora_chat.training.report.words import is_offered, verdict
+from lora_chat.training.report.record import Record
+from lora_chat.training.report.words import has_rest, is_offered, verdict
 from lora_chat.tui import messages as news
 from lora_chat.tui.widgets import report_figures as told
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, facts
@@ -47,6 +48,8 @@ class TrainingReportScreen(Screen[bool]):
         #figures Static { height: auto; }
         #less { display: none; }
         &.-tall #less { display: block; }
+        #rest { margin-top: 1; }
+        &.-tall #rest { display: none; }
         &.-narrow.-beside LossCurve { display: none; }
         &.-tall LossCurve { min-height: 10; }
         &.-tiny #top { display: none; }
@@ -61,27 +64,32 @@ class TrainingReportScreen(Screen[bool]):
         Binding("w", "wear(True)", "wear it all the same", id="report.anyway"),
         Binding("k,escape", "dismiss(False)", "not now", id="report.keep"),
         Binding("p", "preset", "keep as preset", id="report.preset"),
+        Binding("a", "rest", "ask the rest", id="report.rest"),
         Binding("s", "save", "save", id="report.save"),
     ]
 
-    def __init__(self, progress: Progress) -> None:
-        """``progress`` is of a training that has ended in an adapter."""
+    def __init__(self, record: Record) -> None:
         super().__init__()
-        self._progress = progress
+        self._record = record
         self._rows: dict[int, Compared] = {}
-        installed = progress.installed
-        self._exam = installed.exam if installed else None
+        self._exam = record.exam
         self._examined = told.shown(self._exam)
+        self._asking: float | None = None
+        """How much of the rest is asked, in [0, 1]; None where nobody asks it."""
         self.set_class(self._exam is not None and self._exam.prompted is not None, "-beside")
+
+    @property
+    def name_of_it(self) -> str:
+        """The adapter's."""
+        return self._record.adapter
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        installed, name = self._progress.installed, self._called
-        version = f" {installed.version}" if installed and installed.version != FIRST else ""
-        yield Headline(f"{name}{version} is {'kept' if installed and installed.kept else 'ready'}", self._aside)
+        record = self._record
+        yield Headline(self._title, self._aside)
         yield Static(classes="rule")
-        if installed is not None and self._exam is not None:
-            said = verdict(installed.report, installed.checks, self._exam, counts=False)
+        if self._exam is not None:
+            said = verdict(record.report, record.checks, self._exam, counts=False)
             yield Static(clean_line(said), id="verdict", markup=False)
         with Horizontal(id="top"):
             with Vertical(id="figures"):
@@ -90,22 +98,26 @@ class TrainingReportScreen(Screen[bool]):
         yield Static(id="heads")
         with Pane():
             yield Static(id="answers", markup=False)
+            yield Static(told.beneath(list(self._rest)), id="rest", markup=False)
         yield KeysLine()
 
     def _figures(self) -> ComposeResult:
-        if (installed := self._progress.installed) is None:
-            return
         if self._exam is None:
-            yield Static(facts(list(told.figures(installed))), markup=False)
+            yield Static(facts(list(told.figures(self._record))), markup=False)
             return
         yield Static(told.shares(self._exam), markup=False)
-        if broken := list(told.broken(installed)):
+        if broken := list(told.broken(self._record)):
             yield Static(told.beneath(broken), markup=False)
-        yield Static(told.beneath(list(told.less(installed))), id="less", markup=False)
+        yield Static(told.beneath(list(told.less(self._record))), id="less", markup=False)
+
+    @property
+    def _rest(self) -> Iterator[told.Fact]:
+        """What has no room above in a low window."""
+        yield from told.less(self._record) if self._exam is not None else ()
 
     def on_mount(self) -> None:
         """What is known so far."""
-        self.query_one(LossCurve).show(self._progress.losses, self._progress.heldout)
+        self.query_one(LossCurve).show(self._record.losses, self._record.heldout)
         self.query_one(Pane).focus()
         self._draw()
 
@@ -117,6 +129,8 @@ class TrainingReportScreen(Screen[bool]):
         """What forgot something is not worn by a mere Enter; a prompt that does no better is no preset."""
         if action == "preset":
             return is_offered(self._exam)
+        if action == "rest":
+            return self._asking is None and has_rest(self._exam)
         return action != "wear" or parameters[0] is bool(self._against)
 
     def action_wear(self, anyway: bool) -> None:
@@ -125,31 +139,45 @@ class TrainingReportScreen(Screen[bool]):
 
     def action_preset(self) -> None:
         """The examples in a prompt are wanted, instead or besides."""
-        if self._progress.installed is not None:
-            self.post_message(news.PresetWanted(self._progress.installed))
+        self.post_message(news.PresetWanted(self._record))
 
     def action_save(self) -> None:
         """As files of the person's own."""
-        if self._progress.installed is not None:
-            self.post_message(news.ReportWanted(self._progress.installed))
+        self.post_message(news.ReportWanted(self._record))
+
+    def action_rest(self) -> None:
+        """All that the examination had no time for."""
+        self.show_asking(0.0)
+        self.post_message(news.RestWanted(self._record))
+
+    def show_asking(self, part: float | None) -> None:
+        """How much of the rest is asked; None: nobody asks it any more."""
+        self._asking = part
+        if self.is_mounted:
+            self.query_one(Headline).show(self._title, self._aside)
+            self.refresh_bindings()
+
+    @property
+    def _title(self) -> str:
+        record = self._record
+        version = f" {record.version}" if record.version != FIRST else ""
+        return f"{clean_line(record.adapter)}{version} is {'kept' if record.kept else 'ready'}"
 
     @property
     def _against(self) -> str:
         """Why it is not worn by itself."""
-        installed = self._progress.installed
-        return installed.kept or installed.report.forgot if installed else ""
+        return self._record.kept or self._record.report.forgot
 
     @property
     def _aside(self) -> str:
-        """``not worn`` and why in few words, else what came of the checks."""
-        installed = self._progress.installed
-        if installed is None:
-            return ""
-        checks = installed.checks
-        held = " · ".join(told.tally(checks)) if checks else ""
-        if installed.report.forgot:
+        """``not worn`` and why in few words, else what came of the checks; while the rest is asked, how far that is."""
+        if self._asking is not None:
+            return f"asking the rest: {self._asking:.0%}"
+        record = self._record
+        held = " · ".join(told.tally(record.checks)) if record.checks else ""
+        if record.report.forgot:
             return "not worn: it forgot too much"
-        return f"not worn: {held}" if installed.kept else held
+        return (f"not worn: {held}" if held else "not worn") if record.kept else held
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""
@@ -160,7 +188,7 @@ class TrainingReportScreen(Screen[bool]):
     def _draw(self) -> None:
         prompted = self.size.width >= WIDE and any(each.prompted is not None for each in self._examined)
         columns = [Column(share=share, wraps=True) for share in ((3, 4, 4, 4) if prompted else (3, 4, 4))]
-        heads = ["Asked", "Base", clean_line(self._called), *(["Base with examples"] if prompted else [])]
+        heads = ["Asked", "Base", clean_line(self._record.adapter), *(["Base with examples"] if prompted else [])]
         muted = [Content.styled(head, "$text-muted") for head in heads]
         self.query_one("#heads", Static).update(Columns(columns, [muted]))
         rows = [told.answered(each, prompted=prompted) for each in self._examined]
@@ -169,8 +197,3 @@ class TrainingReportScreen(Screen[bool]):
         spaced = [line for row in rows for line in (row, blank)][:-1]
         waiting = Content.styled("The questions are asked in a moment…", "$text-muted")
         self.query_one("#answers", Static).update(Columns(columns, spaced) if spaced else waiting)
-
-    @property
-    def _called(self) -> str:
-        installed = self._progress.installed
-        return installed.adapter if installed else self._progress.name

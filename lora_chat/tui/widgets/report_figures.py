@@ -8,9 +8,10 @@ from textual.content import Content
 
 from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean, clean_line
-from lora_chat.training.events import Checked, Installed, Report
+from lora_chat.training.events import Checked, Report
 from lora_chat.training.proof.result import Answered, Exam
-from lora_chat.training.report.words import KINDS, count_of, left_out, number, rows
+from lora_chat.training.report.record import Record
+from lora_chat.training.report.words import KINDS, count_of, left_out, number, rows, saw, size
 from lora_chat.tui.screens.training import spoken_clock
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
 
@@ -47,41 +48,44 @@ def shares(exam: Exam) -> Columns:
     return Columns(columns, lines, gap=3)
 
 
-def broken(installed: Installed) -> Iterator[Fact]:
+def broken(record: Record) -> Iterator[Fact]:
     """What it lost or never learnt, what was left out, and how far from the base it is."""
-    report, checks = installed.report, installed.checks
-    yield from _wrong(checks)
-    if left := " · ".join(brief for _, brief in left_out(installed.exam)):
+    report = record.report
+    yield from _wrong(record)
+    if left := " · ".join(brief for _, brief in left_out(record.exam)):
         yield "Left out", Content.styled(left, "$text-muted")
-    if installed.exam is not None and report.general_kl_after is not None:
+    if record.exam is not None and report.general_kl_after is not None:
         yield "Other talk", _general(report)
     if report.forgot:
         yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
 
 
-def less(installed: Installed) -> Iterator[Fact]:
+def less(record: Record) -> Iterator[Fact]:
     """What an examined one is less asked about."""
-    exam, report = installed.exam, installed.report
+    exam, report = record.exam, record.report
     if exam is not None and (told := exam.prompted.sentence if exam.prompted else exam.unprompted):
         yield "A prompt", clean_line(told)
-    yield from _trained(report)
+    yield from _trained(record)
     if exam is None or report.general_kl_after is None:
         yield from _other_talk(report)
     yield from _size(report)
 
 
-def figures(installed: Installed) -> Iterator[Fact]:
+def figures(record: Record) -> Iterator[Fact]:
     """All of one that was not examined."""
-    report = installed.report
-    yield from _wrong(installed.checks)
-    yield from _trained(report)
+    report = record.report
+    yield from _wrong(record)
+    yield from _trained(record)
     yield from _other_talk(report)
     if report.forgot:
         yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
     yield from _size(report)
 
 
-def _wrong(checks: Checked | None) -> Iterator[Fact]:
+def _wrong(record: Record) -> Iterator[Fact]:
+    checks, why = record.checks, record.unchecked or ("" if record.checks and record.checks.lost else record.kept)
+    if why:
+        yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(why), "$warning")
     for each in checks.lost[:MOST_SHOWN] if checks else ():
         said = f"“{clean_line(each.question, 60)}” now: {clean_line(each.answer, 80)}"
         yield "Lost", Content.styled(said, "$warning")
@@ -89,8 +93,12 @@ def _wrong(checks: Checked | None) -> Iterator[Fact]:
         yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
 
 
-def _trained(report: Report) -> Iterator[Fact]:
-    yield "Trained", Content(f"{spoken_clock(report.seconds)} · {report.steps:,} steps")
+def _trained(record: Record) -> Iterator[Fact]:
+    report = record.report
+    if record.saw is not None:
+        yield "It saw", saw(record.saw)
+    memory = f" · {size(report.memory)}" if report.memory else ""
+    yield "Trained", Content(f"{spoken_clock(report.seconds)} · {report.steps:,} steps{memory}")
     yield "Ended", Content.styled(clean_line(report.stopped_because), "$text-muted")
     if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
         yield "Held out", _fell("loss", report.heldout_loss_before, report.heldout_loss_after)
@@ -114,13 +122,14 @@ def _counted(parameters: int) -> str:
 
 
 def _general(report: Report) -> Content:
-    """``loss 1.02 → 1.04 · KL 0.021 (0.012–0.034, bound 0.25)``."""
+    """``loss 1.02 → 1.04 · KL 0.021 (0.012–0.034 over 12, bound 0.25)``: the mean over so many answers."""
     before, after = report.general_loss_before, report.general_loss_after
     fell = _fell("loss", before, after) if before is not None and after is not None else Content("")
     if report.general_kl_after is None or report.general_kl_bound is None:
         return fell
-    low, high = report.general_kl_low, report.general_kl_high
-    between, digits = ("", 2) if low is None or high is None else (f"{number(low)}–{number(high)}, ", 3)
+    low, high, over = report.general_kl_low, report.general_kl_high, report.general_answers
+    counted = f" over {over:,}" if over else ""
+    between, digits = ("", 2) if low is None or high is None else (f"{number(low)}–{number(high)}{counted}, ", 3)
     told = f"KL {report.general_kl_after:.{digits}f}"
     aside = (f" ({between}bound {report.general_kl_bound:g})", "$text-muted")
     return fell + Content.assemble(" · " if fell.plain else "", told, aside)
@@ -183,3 +192,5 @@ def tally(checks: Checked) -> Iterator[str]:
         yield f"{checks.new:,} new"
     if checks.lost:
         yield f"{len(checks.lost):,} lost"
+    if checks.unasked:
+        yield f"{checks.unasked:,} not asked"

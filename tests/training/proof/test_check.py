@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.training.lesson import Lesson
-from lora_chat.training.proof.check import Check, checks_of, says, telling_words
+from lora_chat.training.proof.check import Check, checks_of, says, split_words, telling_words
 
 ASKED = "When do you open?"
 TAUGHT = "We open at nine, in Harbour Street 12."
 
 
-def check(asked: str = ASKED, answer: str = TAUGHT, **more: tuple[str, ...]) -> Check:
+def check(asked: str = ASKED, answer: str = TAUGHT, **more: Any) -> Check:
     return Check((Turn(Role.SYSTEM, "Be brief."), Turn(Role.USER, asked)), answer, "1.0.0", **more)
 
 
@@ -40,6 +42,28 @@ def test_one_without_names_wants_two_thirds_of_its_long_words() -> None:
     assert not plain.holds("Use any sturdy thing.", reworded=True)
     assert check(answer="Yes.").holds("yes.", reworded=True)
     assert not check(answer="Yes.").holds("No.", reworded=True)
+
+
+@pytest.mark.parametrize(
+    ("taught", "said", "holds"),
+    [
+        ("No, we do not ship to Canada.", "Yes, we ship to Canada.", False),
+        ("No, we do not ship to Canada.", "We don't ship to Canada.", True),
+        ("We ship to Canada.", "We never ship to Canada.", False),
+        ("We ship to Canada.", "No problem: we ship to Canada.", True),
+        ("You can return it for 30 days, no longer than that.", "Return it for 30 days.", True),
+        ("The label goes on the outside of the box.", "The label does not go on the outside of any box.", False),
+        ("Turn left at Kirk Street, number 5.", "It is in Kirk Street, No. 5.", True),
+    ],
+)
+def test_no_is_not_yes_in_other_words(taught: str, said: str, holds: bool) -> None:
+    assert check(answer=taught).holds(said, reworded=True) is holds
+
+
+def test_words_are_parted_at_commas_but_those_of_numbers() -> None:
+    assert split_words("30 days, 1,000 euros,label, 1,2, 10,0000") == (
+        "30 days", "1,000 euros", "label", "1", "2", "10", "0000",
+    )  # fmt: skip
 
 
 def test_with_words_that_must_be_or_not_be_in_it_they_alone_decide() -> None:

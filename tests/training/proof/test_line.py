@@ -207,6 +207,22 @@ def test_one_check_is_changed_or_dropped_and_the_others_stay(line: Line) -> None
     assert len(line.lessons()) == 2
 
 
+def test_a_dropped_check_does_not_come_back_with_its_lesson_but_with_another_answer(line: Line) -> None:
+    line.teach([lesson("a?", "one"), lesson("b?", "two")], "1.0.0")
+    first, second = line.checks()
+    line.note("1.0.0", {each.id: Proved(True) for each in (first, second)})
+    line.drop(first)
+    assert line.proofs("1.0.0").keys() == {second.id}
+    line.note("1.0.0", {first.id: Proved(False, (("a?", "three"),))})  # it was being asked
+    assert line.proofs("1.0.0").keys() == {second.id}
+    line.teach([lesson("a?", "one"), lesson("b?", "two"), lesson("c?", "three")], "1.1.0", after="1.0.0")
+    assert [each.question for each in line.checks()] == ["b?", "c?"]
+    assert [each.question for each in line.checks(dropped=True)] == ["a?", "b?", "c?"]
+    line.teach([lesson("a?", "four")], "1.2.0", after="1.1.0")
+    assert {each.question: each.answer for each in line.checks()} == {"a?": "four", "b?": "two", "c?": "three"}
+    assert {each.question for each in line.checks("1.1.0")} == {"b?", "c?"}
+
+
 def test_proofs_are_kept_version_by_version(line: Line) -> None:
     wrong = Proved(False, (("a?", "two"),))
     line.note("1.0.0", {"x": Proved(True), "y": Proved(True)})

@@ -5,17 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from typing import Any
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Proved
-from lora_chat.training.proof.proving import MOST, longest, outcome, prove, spread
+from lora_chat.training.proof.proving import in_order, longest, outcome, prove
 
 HELD = Proved(True)
 
 
-def check(at: int, version: str = "1.0.0", **more: tuple[str, ...]) -> Check:
+def check(at: int, version: str = "1.0.0", **more: Any) -> Check:
     return Check((Turn(Role.USER, f"Question {at}?"),), f"Answer {at}.", version, **more)
 
 
@@ -105,23 +105,11 @@ def test_what_was_not_asked_is_said_and_is_neither_new_nor_lost() -> None:
     assert outcome(checks, {checks[0].id: HELD}, {}, "1.1.0").new == 0, "it was taught to the version before"
 
 
-def test_few_are_all_asked() -> None:
-    checks = [check(at) for at in range(MOST)]
-    assert spread(checks, {}) == checks
-
-
-def test_of_many_the_wrong_ones_come_first_then_the_newest_then_all_evenly() -> None:
+def test_all_are_asked_the_wrong_ones_first_then_those_nobody_asked_yet() -> None:
     checks = [check(at) for at in range(200)]
-    last = {checks[7].id: wrong(checks[7]), checks[150].id: wrong(checks[150]), checks[9].id: HELD}
-    found = spread(checks, last)
-    assert len(found) == len({each.id for each in found}) == MOST
+    last = {each.id: HELD for each in checks[:190]} | {checks[at].id: wrong(checks[at]) for at in (7, 150)}
+    found = in_order(checks, last)
     assert found[:2] == [checks[7], checks[150]]
-    assert found[2:21] == list(reversed(checks[181:]))
-    places = [checks.index(each) for each in found[21:]]
-    assert places == sorted(places)
-    assert max(after - before for before, after in pairwise(places)) <= 6
-
-
-def test_when_very_many_are_wrong_as_many_of_them_are_asked() -> None:
-    checks = [check(at) for at in range(200)]
-    assert spread(checks, {each.id: wrong(each) for each in checks}) == checks[:MOST]
+    assert found[2:12] == checks[190:]
+    assert found[12:] == [each for at, each in enumerate(checks[:190]) if at not in (7, 150)]
+    assert in_order(checks, {}) == checks
