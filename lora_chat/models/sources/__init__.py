@@ -122,11 +122,13 @@ def _work_folder(stage: Path) -> Path:
 
 def _convert(file: Path, stage: Path, entry: CatalogEntry, progress: Progress) -> None:
     head = read_head(file)
-    require_room(stage.parent, entry.name, 4 * head.elements)
-    require_memory(entry.name, 4 * head.elements, "converted", "choose a smaller model")
     progress("Loading torch", 0, 0)
     from lora_chat.models.convert import convert_gguf
+    from lora_chat.models.convertible import check_convertible
 
+    check_convertible(file, head)
+    require_room(stage.parent, entry.name, 4 * head.elements)
+    require_memory(entry.name, 4 * head.elements, "converted", "choose a smaller model")
     convert_gguf(file, stage, progress, head)
 
 
