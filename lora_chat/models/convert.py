@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from gguf import dequantize
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
@@ -20,6 +21,7 @@ from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.files import is_disk_full
 from lora_chat.models.convertible import check_convertible
 from lora_chat.models.installed import Described
+from lora_chat.models.rope import FACTORS, restore_rope
 from lora_chat.models.sources.gguf import GgufHead, read_head
 from lora_chat.models.sources.staging import Progress
 from lora_chat.text import clean_line
@@ -48,7 +50,7 @@ def convert_gguf(file: Path, into: Path, progress: Progress, head: GgufHead | No
         tokenizer = AutoTokenizer.from_pretrained(alone.parent, **here)
         _split_digits(tokenizer, head.pre_tokenizer)
         progress("Converting the tokenizer", 1, 1)
-        with _each_tensor(progress):
+        with _each_tensor(progress) as dropped:
             model, found = AutoModelForCausalLM.from_pretrained(
                 alone.parent, dtype=torch.float32, output_loading_info=True, **here
             )
@@ -56,6 +58,7 @@ def convert_gguf(file: Path, into: Path, progress: Progress, head: GgufHead | No
             raise RefusedError(f'{file} lacks {len(missing)} of its weights, "{missing[0]}" first: fetch it again.')
         tokenizer.model_max_length = _context_window(model.config) or tokenizer.model_max_length
         _name_ends(model, head)
+        restore_rope(file, model.config, head, dropped.get(FACTORS, ()))
         progress("Saving", 0, 1)
         _save(model, tokenizer, into)
         progress("Saving", 1, 1)
@@ -168,13 +171,20 @@ def _save(model: Any, tokenizer: Any, into: Path) -> None:
 
 
 @contextmanager
-def _each_tensor(progress: Progress) -> Iterator[None]:
-    """Put our progress where transformers' GGUF reader draws a bar of its own, which no setting turns off."""
+def _each_tensor(progress: Progress) -> Iterator[dict[str, list[float]]]:
+    """Put our progress where transformers' GGUF reader draws a bar of its own, which no setting turns off.
+
+    Gives the factors of the rotary embedding, which pass by there and are dropped.
+    """
     from transformers import modeling_gguf_pytorch_utils as reader
+
+    dropped: dict[str, list[float]] = {}
 
     def counted(tensors: Iterable[Any], *_: object, **__: object) -> Iterator[Any]:
         tensors = list(tensors)
         for done, tensor in enumerate(tensors, 1):
+            if tensor.name == FACTORS:
+                dropped[FACTORS] = dequantize(tensor.data, tensor.tensor_type).tolist()
             yield tensor
             progress("Converting the weights", done, len(tensors))
 
@@ -182,7 +192,7 @@ def _each_tensor(progress: Progress) -> Iterator[None]:
     progress("Converting the weights", 0, 0)
     reader.tqdm = counted
     try:
-        yield
+        yield dropped
     finally:
         reader.tqdm = bar
 

@@ -11,6 +11,7 @@ from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURE
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from lora_chat.errors import RefusedError
+from lora_chat.models.rope import check_rope
 from lora_chat.models.sources.gguf import GgufHead
 from lora_chat.text import clean_line
 
@@ -32,7 +33,7 @@ def check_convertible(file: Path, head: GgufHead) -> None:
     """Refuse, by the ``head`` of ``file``, what the installed transformers and gguf cannot convert.
 
     Raises:
-        RefusedError: one part of several, or an architecture or tensor type that is not supported.
+        RefusedError: one part of several, or an architecture, tensor type or rotary embedding that is not supported.
     """
     parts = head.fields.get("split.count", 1)
     if isinstance(parts, int) and parts > 1:
@@ -49,6 +50,8 @@ def check_convertible(file: Path, head: GgufHead) -> None:
                 f"{file} has tensors of the type {_type_name(number)} ({clean_line(tensor, 60)} is one), which cannot "
                 f"be converted: choose a file of {_listed(usual)}."
             )
+    if head.architecture not in _OWN_ARCHITECTURES:
+        check_rope(file, head)
 
 
 def _architectures() -> list[str]:

@@ -115,8 +115,13 @@ def write_gguf(
     store: Store | None = None,
     without: str = "",
     ends: dict[str, int] | None = None,
+    fields: dict[str, str | float] | None = None,
+    more: dict[str, np.ndarray[Any, np.dtype[np.float32]]] | None = None,
 ) -> Path:
-    """``store`` says how each matrix is written, ``without`` names a tensor left out, ``ends`` are more end tokens."""
+    """``store`` says how each matrix is written, ``without`` names a tensor left out, ``ends`` are more end tokens.
+
+    ``fields`` and ``more`` are further fields of its head and tensors.
+    """
     from gguf import GGUFWriter
     from tokenizers.pre_tokenizers import ByteLevel
 
@@ -144,7 +149,11 @@ def write_gguf(
     writer.add_unk_token_id(0)
     for name, token in (ends or {}).items():
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
+    for name, value in (fields or {}).items():
+        writer.add_string(name, value) if isinstance(value, str) else writer.add_float32(name, value)
     writer.add_chat_template(TEMPLATE)
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
     for name, shape in _tensors(len(tokens), hidden, wide).items():
         values = weights(name, shape)
         if name == without:
