@@ -122,7 +122,7 @@ def _alone(file: Path, into: Path) -> Iterator[Path]:
     code from a ``tokenizer_config.json``. A copy is made only where the system allows no link.
     """
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".alone-", dir=into) as folder:
+    with TemporaryDirectory(prefix=".alone-", dir=into, ignore_cleanup_errors=True) as folder:
         alone = Path(folder).resolve() / "model.gguf"
         for bring in (os.symlink, os.link, shutil.copyfile):
             try:
