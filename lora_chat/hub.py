@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from lora_chat.errors import EngineError, LoraChatError, NotFoundError, RefusedError
 from lora_chat.files import is_disk_full
@@ -213,12 +214,13 @@ def _refusal(error: Exception, repo: str, words: Words) -> Exception:
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
     if isinstance(error, GatedRepoError) or status == 403:
         return RefusedError(
-            f"{repo} is gated: accept its licence on the {words.what}'s page, then set HF_TOKEN to a token of yours."
+            f"{repo} is gated: accept its licence at {_page(repo)}, then give a token of that account in HF_TOKEN or "
+            "by `hf auth login`."
         )
     if status == 401:
         return RefusedError(
-            f"The hub does not show {repo} to you: check the name; if it is gated or private, accept its licence on "
-            f"the {words.what}'s page and set HF_TOKEN to a token of yours."
+            f"The hub does not show {repo} to you: check the name; if it is gated or private, accept its licence at "
+            f"{_page(repo)}, then give a token of that account in HF_TOKEN or by `hf auth login`."
         )
     if isinstance(error, (RepositoryNotFoundError, HFValidationError)) or status == 404:
         return NotFoundError(f"The hub has no {words.what} {repo}: check the name, org/name.")
@@ -230,6 +232,14 @@ def _refusal(error: Exception, repo: str, words: Words) -> Exception:
             f"try again{words.again}."
         )
     return error
+
+
+def _page(repo: str) -> str:
+    """Where a person reads of ``repo``; a password in the endpoint is left out."""
+    from huggingface_hub import constants
+
+    endpoint = urlsplit(constants.ENDPOINT)
+    return clean_line(f"{endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}{endpoint.path.rstrip('/')}/{repo}")
 
 
 def _is_ours(error: OSError) -> bool:

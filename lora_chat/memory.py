@@ -6,6 +6,8 @@ import ctypes
 import gc
 import mmap
 import re
+import shutil
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -90,3 +92,24 @@ def _left_in_group() -> int:
     lines = (_GROUP / "memory.stat").read_text().splitlines()
     cached = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
     return max(limit - used_now + cached, 0)
+
+
+def total() -> int:
+    """Bytes that all programs together can ever have: memory and swap, in a container no more than it is allowed.
+
+    Where the system makes swap as it is needed (it is not Linux), the free disk counts as swap.
+    """
+    import psutil
+
+    swap = int(psutil.swap_memory().total)
+    if sys.platform != "linux":
+        swap += shutil.disk_usage(Path(sys.prefix).anchor).free
+    return min(int(psutil.virtual_memory().total), _limit("memory.max")) + min(swap, _limit("memory.swap.max"))
+
+
+def _limit(name: str) -> int:
+    """What a container may have, in bytes; without a container or a limit ("max") a number nothing reaches."""
+    try:
+        return int((_GROUP / name).read_text())
+    except (OSError, ValueError):
+        return sys.maxsize

@@ -35,6 +35,7 @@ HEAVY = {"numba", "torch", "transformers", "peft", "datasets", "accelerate"}
 
 TORCH_MODULES = {
     "models/convert.py",
+    "models/convertible.py",
     "models/base_model.py",
     "models/attach.py",
     "models/tensors.py",

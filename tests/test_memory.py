@@ -1,16 +1,19 @@
-"""What only repeats a file leaves the process and comes back as it was; what does not stays."""
+"""What only repeats a file leaves the process and comes back as it was; what does not stays. All there can be."""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from lora_chat import memory
 from lora_chat.memory import let_go
 
 PAGES = 64
@@ -84,3 +87,33 @@ def test_a_file_that_is_shared_stays_so(tmp_path: Path) -> None:
         shared[0] = 9
         let_go([(address(shared), SIZE)])
         assert shared[0] == 9
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 24),
+        ({"memory.max": "max\n", "memory.swap.max": "max\n"}, 24),
+        ({"memory.max": "5\n", "memory.swap.max": "0\n"}, 5),
+        ({"memory.max": "5\n"}, 13),
+        ({"memory.max": "99\n", "memory.swap.max": "3\n"}, 19),
+    ],
+)
+def test_all_that_can_ever_be_had_is_memory_and_swap_within_a_containers_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=16))
+    monkeypatch.setattr("psutil.swap_memory", lambda: SimpleNamespace(total=8))
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    for name, limit in limits.items():
+        (tmp_path / name).write_text(limit, encoding="ascii")
+    assert memory.total() == expected
+
+
+def test_where_swap_is_made_as_needed_the_free_disk_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=16))
+    monkeypatch.setattr("psutil.swap_memory", lambda: SimpleNamespace(total=8))
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert memory.total() == 124

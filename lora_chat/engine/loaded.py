@@ -29,6 +29,7 @@ from lora_chat.memory import give_back
 from lora_chat.models.base_model import BaseModel, load_base_model, pick_device
 from lora_chat.models.installed import InstalledBase, weights_key
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
+from lora_chat.models.room import check_loads
 from lora_chat.text import clean_line
 
 POSITIONS = 4096
@@ -74,6 +75,7 @@ class Loaded:
         """transformers' form of the base, for trainings and for the general path; loaded at the first call."""
         with self._tree_loading:
             if self._tree is None:
+                check_loads(self.installed, "BF16" if self.device.type == "cuda" else "F32")
                 self._tree = load_base_model(self.installed.name, self.installed.folder, self.device)
             return self._tree
 

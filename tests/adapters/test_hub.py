@@ -154,8 +154,8 @@ def test_a_broken_connection_is_taken_up_again(hub: FakeHub, home: Paths, child:
 @pytest.mark.parametrize(
     ("status", "error_code", "code", "sentence"),
     [
-        (401, "GatedRepo", 4, "accept its licence on the adapter's page, then set HF_TOKEN"),
-        (401, "", 4, "set HF_TOKEN"),
+        (401, "GatedRepo", 4, "accept its licence at {hub}/org/My-Bot, then give a token of that account in HF_TOKEN"),
+        (401, "", 4, "accept its licence at {hub}/org/My-Bot, then give a token of that account in HF_TOKEN or by `hf"),
         (404, "RepoNotFound", 3, "The hub has no adapter org/My-Bot"),
         (404, "RevisionNotFound", 3, "has no such revision"),
         (500, "", 5, "The hub answered 500"),
@@ -167,7 +167,7 @@ def test_each_answer_of_the_hub_is_one_sentence(
     hub.status, hub.error_code = status, error_code
     done = install(child, "org/My-Bot")
     assert done.code == code
-    assert sentence in done.sentence
+    assert sentence.format(hub=hub.address) in done.sentence
     assert_one_sentence(done.sentence)
     assert everything_under(home.adapters) == []
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,8 @@ from lora_chat.paths import Paths, find_paths
 
 HIDDEN, WIDE, HEADS, LAYERS = 16, 32, 4, 2
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+Store = Callable[[str, "np.ndarray[Any, np.dtype[np.float32]]"], "tuple[np.ndarray[Any, Any], Any]"]
+"""From a matrix's name and numbers, (out, in), to the bytes of its rows and gguf's type of them."""
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
 
 
@@ -103,20 +105,36 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def write_gguf(file: Path, *, pre: str = "smollm") -> Path:
+def write_gguf(
+    file: Path,
+    *,
+    pre: str = "smollm",
+    architecture: str = "llama",
+    hidden: int = HIDDEN,
+    wide: int = WIDE,
+    store: Store | None = None,
+    without: str = "",
+    ends: dict[str, int] | None = None,
+    fields: dict[str, str | float] | None = None,
+    more: dict[str, np.ndarray[Any, np.dtype[np.float32]]] | None = None,
+) -> Path:
+    """``store`` says how each matrix is written, ``without`` names a tensor left out, ``ends`` are more end tokens.
+
+    ``fields`` and ``more`` are further fields of its head and tensors.
+    """
     from gguf import GGUFWriter
     from tokenizers.pre_tokenizers import ByteLevel
 
     tokens = [*SPECIALS, *sorted(ByteLevel.alphabet()), "ab", "12"]
-    writer = GGUFWriter(str(file), "llama")
+    writer = GGUFWriter(str(file), architecture)
     writer.add_name("tiny")
     writer.add_context_length(128)
-    writer.add_embedding_length(HIDDEN)
+    writer.add_embedding_length(hidden)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(WIDE)
+    writer.add_feed_forward_length(wide)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(2)
-    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_rope_dimension_count(hidden // HEADS)
     writer.add_rope_freq_base(10_000.0)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))
@@ -129,9 +147,22 @@ def write_gguf(file: Path, *, pre: str = "smollm") -> Path:
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(2)
     writer.add_unk_token_id(0)
+    for name, token in (ends or {}).items():
+        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
+    for name, value in (fields or {}).items():
+        writer.add_string(name, value) if isinstance(value, str) else writer.add_float32(name, value)
     writer.add_chat_template(TEMPLATE)
-    for name, shape in _tensors(len(tokens)).items():
-        writer.add_tensor(name, weights(name, shape))
+    for name, values in (more or {}).items():
+        writer.add_tensor(name, values)
+    for name, shape in _tensors(len(tokens), hidden, wide).items():
+        values = weights(name, shape)
+        if name == without:
+            continue
+        if store and len(shape) == 2:
+            data, kind = store(name, values)
+            writer.add_tensor(name, data, raw_dtype=kind)
+        else:
+            writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -145,14 +176,14 @@ def weights(name: str, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.fl
     return (np.random.default_rng(seed).standard_normal(shape) / 4).astype(np.float32)
 
 
-def _tensors(vocabulary: int) -> dict[str, tuple[int, ...]]:
-    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, HIDDEN), "output_norm.weight": (HIDDEN,)}
+def _tensors(vocabulary: int, hidden: int, wide: int) -> dict[str, tuple[int, ...]]:
+    shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (vocabulary, hidden), "output_norm.weight": (hidden,)}
     for block in (f"blk.{layer}" for layer in range(LAYERS)):
-        shapes |= {f"{block}.{name}.weight": (HIDDEN,) for name in ("attn_norm", "ffn_norm")}
-        shapes |= {f"{block}.{name}.weight": (HIDDEN, HIDDEN) for name in ("attn_q", "attn_output")}
-        shapes |= {f"{block}.{name}.weight": (HIDDEN // 2, HIDDEN) for name in ("attn_k", "attn_v")}
-        shapes |= {f"{block}.{name}.weight": (WIDE, HIDDEN) for name in ("ffn_gate", "ffn_up")}
-        shapes |= {f"{block}.ffn_down.weight": (HIDDEN, WIDE)}
+        shapes |= {f"{block}.{name}.weight": (hidden,) for name in ("attn_norm", "ffn_norm")}
+        shapes |= {f"{block}.{name}.weight": (hidden, hidden) for name in ("attn_q", "attn_output")}
+        shapes |= {f"{block}.{name}.weight": (hidden // 2, hidden) for name in ("attn_k", "attn_v")}
+        shapes |= {f"{block}.{name}.weight": (wide, hidden) for name in ("ffn_gate", "ffn_up")}
+        shapes |= {f"{block}.ffn_down.weight": (hidden, wide)}
     return shapes
 
 

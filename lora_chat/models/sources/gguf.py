@@ -29,6 +29,13 @@ class GgufHead:
     """The scalar ones; lists such as the vocabulary are stepped over."""
     elements: int
     """Weights in all tensors together; four bytes each once converted."""
+    types: Mapping[int, str]
+    """ggml's number of each tensor type that occurs, to the first tensor that has it."""
+
+    @property
+    def architecture(self) -> str:
+        """llama.cpp's name of it, such as ``llama``; "" when the file names none."""
+        return str(self.fields.get("general.architecture", ""))
 
     @property
     def pre_tokenizer(self) -> str:
@@ -66,7 +73,12 @@ def _read(stream: BinaryIO) -> GgufHead:
         value = _value(stream, _unpack(stream, "I")[0])
         if value is not None:
             fields[name] = value
-    return GgufHead(fields, sum(_tensor_elements(stream) for _ in range(tensors)))
+    elements, types = 0, dict[int, str]()
+    for _ in range(tensors):
+        tensor, count, kind = _tensor(stream)
+        elements += count
+        types.setdefault(kind, tensor)
+    return GgufHead(fields, elements, types)
 
 
 def _value(stream: BinaryIO, kind: int) -> str | int | float | bool | None:
@@ -91,14 +103,15 @@ def _skip_items(stream: BinaryIO, kind: int, count: int) -> None:
         stream.seek(struct.calcsize(_format(kind)) * count, 1)
 
 
-def _tensor_elements(stream: BinaryIO) -> int:
-    _text(stream)
+def _tensor(stream: BinaryIO) -> tuple[str, int, int]:
+    """The name, the number of weights and the type of the next tensor."""
+    name = _text(stream)
     (dimensions,) = _unpack(stream, "I")
     if dimensions > 8:
         raise ValueError(f"a tensor of {dimensions} dimensions")
     shape = _unpack(stream, "Q" * dimensions)
-    _unpack(stream, "IQ")  # type and offset
-    return math.prod(shape)
+    kind, _ = _unpack(stream, "IQ")  # type and offset
+    return name, math.prod(shape), kind
 
 
 def _format(kind: int) -> str:

@@ -1,4 +1,4 @@
-"""How a pull touches the disk. Owns its lock, its leftovers, the room it needs and how it is interrupted.
+"""How a pull touches the disk. Owns its lock, its leftovers, the room it needs (in memory too) and its interruption.
 
 Never fetches or converts anything. One pull runs at a time on one ``models/`` folder: the second waits, then finds the
 first one's model. So whatever a killed pull left behind is known to be dead, without asking for process ids.
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, Protocol
 
+from lora_chat import memory
 from lora_chat.errors import EngineError, LoraChatError
 from lora_chat.files import is_disk_full
 
@@ -88,6 +89,19 @@ def require_room(folder: Path, name: str, needed: int) -> None:
     """
     if shutil.disk_usage(folder).free < needed:
         raise no_room(folder, name, needed)
+
+
+def require_memory(what: str, needed: int, done: str, remedy: str) -> None:
+    """Refuse what can never be ``done`` here: ``needed`` bytes at once are more than this machine has, swap included.
+
+    Raises:
+        EngineError: with the bytes needed and there.
+    """
+    if needed > (there := memory.total()):
+        raise EngineError(
+            f"{what} needs at least {size(needed)} of memory to be {done} and this machine has {size(there)}, swap "
+            f"included: {remedy}."
+        )
 
 
 def no_room(folder: Path, name: str, needed: int) -> EngineError:
