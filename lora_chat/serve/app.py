@@ -101,6 +101,7 @@ class Reply:
         self._request = request
         self._entry = entry
         self._watch: asyncio.Task[None] | None = None
+        self._ended = False
 
     def enter(self) -> None:
         """Join the line. Raises as ``Queue.enter``."""
@@ -118,6 +119,7 @@ class Reply:
         if isinstance(got, Exception):
             raise got
         if isinstance(got, Finished):
+            self._ended = True
             self._entry.prompt_tokens, self._entry.generated_tokens = got.prompt_tokens, got.generated_tokens
             if got.reason == "cancelled":
                 raise unavailable("The server is ending: start it again.", "server_ending")
@@ -137,7 +139,7 @@ class Reply:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
         self._queue.leave(self._ticket)
-        self._entry.hung_up = True
+        self._entry.hung_up = not self._ended
         self._events.put_nowait(HungUp())
 
 

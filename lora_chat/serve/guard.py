@@ -44,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
         RefusedError: that port is in use or not allowed, or there is no such address here.
     """
     where = f"port {port} of {clean_line(host, 80)}"
-    address = _addresses(host)[0]
+    address = min(_addresses(host), key=lambda each: ":" in each)  # of localhost's two the one that everybody tries
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         return socket.create_server((address, port), family=family, backlog=128)

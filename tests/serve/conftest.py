@@ -28,19 +28,25 @@ SLOW = """
 import sys, time
 from lora_chat.cli import main
 from lora_chat.engine.echo import EchoEngine
+from lora_chat.errors import EngineError
 from lora_chat.services import Services
 loading, delay = float(sys.argv.pop()), float(sys.argv.pop())
+FAULTS = {"fails": EngineError("The engine failed (Test): try again."), "breaks": ValueError("xylophone")}
 class Slow(EchoEngine):
     def load(self):
-        time.sleep(loading)
-        if loading >= 9:
-            from lora_chat.errors import EngineError
+        if loading < 0:
             raise EngineError("The base cannot be loaded: it is only a test.")
+        time.sleep(loading)
         return super().load()
+    def generate(self, request, cancel=None):
+        for chunk in super().generate(request, cancel):
+            if getattr(chunk, "text", "").strip() in FAULTS:
+                raise FAULTS[chunk.text.strip()]
+            yield chunk
 Services.engine_here = lambda self, base, precision=None: Slow(base, delay=delay)
 main()
 """
-"""The program with the scripted engine, which takes its time to load and for each word."""
+"""The program with the scripted engine, which takes its time to load and for each word, and fails at two words."""
 
 WAIT_S = 60
 

@@ -53,10 +53,8 @@ def test_a_client_that_hangs_up_in_the_middle_of_a_stream_frees_the_engine(start
 def test_a_client_that_gives_up_waiting_frees_the_engine_and_its_place(start: Start) -> None:
     server = start(delay=0.05)
     began = time.monotonic()
-    for stream in (False, True):
-        with pytest.raises(openai.APITimeoutError):
-            ask(server.client(timeout=0.5), WORDS, stream=stream, stop="word0")  # which it says at the end
-            ask(server.client(timeout=0.5), WORDS)
+    with pytest.raises(openai.APITimeoutError):
+        ask(server.client(timeout=0.5), WORDS)
     with ThreadPoolExecutor(1) as other:
         running = other.submit(ask, server.client(), WORDS, max_tokens=40)
         time.sleep(0.3)
@@ -73,9 +71,14 @@ def test_a_client_that_gives_up_waiting_frees_the_engine_and_its_place(start: St
 def test_requests_are_answered_in_the_order_they_came(start: Start) -> None:
     server = start(delay=0.02)
     ended: list[int] = []
+
+    def come(number: int) -> None:
+        ask(server.client(), "a b c d e f g h")
+        ended.append(number)
+
     with ThreadPoolExecutor(6) as clients:
         for number in range(6):
-            clients.submit(lambda number=number: (ask(server.client(), "a b c d e f g h"), ended.append(number)))
+            clients.submit(come, number)
             time.sleep(0.1)
     assert ended == list(range(6))
 
@@ -106,7 +109,7 @@ def test_a_full_line_is_said_to_be_full(start: Start) -> None:
 def test_while_the_base_is_loaded_models_are_listed_and_nothing_is_answered(start: Start) -> None:
     server = start(delay=0.0, loading=4.0, wait=False)
     client = server.client()
-    assert [each.id for each in client.models.list()][0] == "tiny-llama"
+    assert next(iter(client.models.list())).id == "tiny-llama"
     with pytest.raises(openai.InternalServerError) as refused:
         ask(client)
     assert refused.value.status_code == 503
@@ -117,9 +120,28 @@ def test_while_the_base_is_loaded_models_are_listed_and_nothing_is_answered(star
 
 
 def test_a_base_that_cannot_be_loaded_ends_the_server_with_the_reason(start: Start) -> None:
-    server = start(delay=0.0, loading=9.0, wait=False)
+    server = start(delay=0.0, loading=-1.0, wait=False)
     assert server.end() == 5
     assert server.said[-1] == "lora-chat: The base cannot be loaded: it is only a test."
+
+
+def test_an_engine_that_fails_is_an_error_of_its_own_and_the_next_is_answered(start: Start) -> None:
+    server = start()
+    client = server.client()
+    for word, code in (("fails", "engine_failed"), ("breaks", "defect")):
+        for stream in (False, True):
+            with pytest.raises(openai.InternalServerError) as refused:
+                ask(client, word, stream=stream)
+            assert (refused.value.status_code, refused.value.code) == (500, code)
+            assert refused.value.type == "server_error"
+        begun = ask(client, f"First it says this and then it {word} here", stream=True)
+        with pytest.raises(openai.APIError) as broken:
+            list(begun)
+        assert broken.value.code == code
+        assert "xylophone" not in str(broken.value)
+        assert text_of(ask(client)) == "Hello there"
+    assert sum("defects.log" in line for line in server.said) == 3
+    assert not any("Traceback" in line for line in server.said)
 
 
 # What comes and goes
@@ -154,7 +176,7 @@ def test_an_adapter_brings_its_system_prompt_and_temperature_unless_the_request_
         asked: Any = [*messages, {"role": "user", "content": "a b c d e f"}]
         done = client.chat.completions.create(model=model, messages=asked, **more)
         assert done.usage is not None
-        return done.usage.prompt_tokens
+        return int(done.usage.prompt_tokens)
 
     assert tokens("base:told") == tokens("base:shop") + 5
     assert tokens("base:told", {"role": "system", "content": ""}) == tokens("base:shop") + 1
