@@ -50,6 +50,10 @@ class Services:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def abandon(self) -> None:
+        """Leave what is open to the end of the process: closing an engine that loads would wait for it."""
+        self._open.pop_all()
+
     @cached_property
     def store(self) -> Store:
         """The person's conversations."""

@@ -25,11 +25,13 @@ def serve(
     """Answer programs that speak OpenAI's API, at http://127.0.0.1:8642/v1."""
     from lora_chat.cli.console import note
     from lora_chat.cli.model import ensure_base
+    from lora_chat.engine.factory import ctrl_c_waits
     from lora_chat.services import open_services
 
     _check_installed()
-    from lora_chat.serve.guard import Guard, check_key, listen
-    from lora_chat.serve.server import run
+    with ctrl_c_waits():  # raised where fastapi makes its classes, it comes out as another error
+        from lora_chat.serve.guard import Guard, check_key, listen
+        from lora_chat.serve.server import run
 
     check_key(host, api_key)
     with open_services() as services:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -74,6 +75,10 @@ def build_app(shelf: Shelf, queue: Queue, config: Config, report: Callable[[Exce
         if asked.question.stream:
             return await _stream(reply, head, asked.question.include_usage, report)
         return await _whole(reply, head)
+
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(request: Request, error: ClientDisconnect) -> Response:
+        raise error  # to the front: there is nobody to be told
 
     @app.exception_handler(Exception)  # which is raised again, and recorded in front
     @app.exception_handler(ApiError)
@@ -221,7 +226,7 @@ async def _body(request: Request) -> bytes:
     if request.headers.get("content-type", "").partition(";")[0].strip().casefold() != "application/json":
         raise ApiError(415, "The body must be JSON: send Content-Type: application/json.", "unsupported_media_type")
     raw = bytearray()
-    async for piece in request.stream():
+    async for piece in request.stream():  # where the client hangs up meanwhile, ``ClientDisconnect``
         raw += piece
         if len(raw) > LARGEST_BODY:
             raise ApiError(413, f"The body has more than {LARGEST_BODY >> 20} MB: shorten it.", "request_too_large")

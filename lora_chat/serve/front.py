@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -68,6 +68,8 @@ class Front:
             await self._app(scope, receive, noted)
         except ApiError as error:
             await refusal(error)(scope, receive, noted)
+        except ClientDisconnect:
+            entry.hung_up = True
         except Exception as error:
             self._say(record(error))
             if not entry.status:

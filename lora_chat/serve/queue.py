@@ -58,6 +58,11 @@ class Queue:
         """Whether an answer is being made."""
         return self._running is not None
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether the engine has not said yet whether it can be loaded."""
+        return self.info is None and self.failure is None
+
     def check_ready(self) -> BaseInfo:
         """What the engine is.
 
@@ -104,11 +109,12 @@ class Queue:
             ticket.tell(unavailable("The server is ending: start it again.", "server_ending"))
 
     def end(self) -> None:
-        """Close, stop the running answer too, and wait for the engine's thread."""
+        """Close, stop the running answer too, and wait for the engine's thread, but not for a load."""
         self.close()
         if (running := self._running) is not None:
             running.cancel.set()
-        self._thread.join()
+        if not self.is_loading:
+            self._thread.join()
 
     def _work(self) -> None:
         try:

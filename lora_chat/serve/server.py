@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
 from lora_chat.config import Precision
 from lora_chat.defects import record
+from lora_chat.errors import Interrupted
 from lora_chat.models.installed import InstalledBase
 from lora_chat.serve.app import build_app
 from lora_chat.serve.front import Front
@@ -30,7 +33,7 @@ def run(
 
     Raises:
         LoraChatError: the engine cannot be loaded.
-        KeyboardInterrupt: Ctrl+C, once the answer that was being written has ended; the second time at once.
+        Interrupted: Ctrl+C, once the answer that was being written has ended; the second time at once.
     """
     queue = Queue(lambda: services.engine_here(base, precision), base.window, lambda: loaded())
     shelf = Shelf(services, base, say)
@@ -46,8 +49,14 @@ def run(
     queue.start()
     try:
         server.run(sockets=[door])
+    except KeyboardInterrupt:  # uvicorn raises the signals that it took again, where they are not ignored
+        server.interrupted = True
     finally:
+        if queue.is_loading:
+            services.abandon()
         queue.end()
+    if server.interrupted:
+        raise Interrupted("Interrupted.")
     if queue.failure is not None:
         raise queue.failure
 
@@ -64,6 +73,13 @@ class _Server(uvicorn.Server):
         )  # fmt: skip
         self._queue = queue
         self._say = say
+        self.interrupted = False
+        """Whether Ctrl+C ended it."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by the signal."""
+        self.interrupted = self.interrupted or sig == signal.SIGINT
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Tell those who wait, then let the running answer end."""

@@ -266,6 +266,18 @@ def test_a_body_that_is_none_is_refused_in_one_sentence(server: Server, body: by
     assert not any("defect" in line for line in server.said)
 
 
+def test_a_client_that_hangs_up_within_its_own_request_is_no_defect(start: Start) -> None:
+    server = start()
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    for sent in (b"", b"rubbish\r\n\r\n", head, head + b'Content-Length: 99\r\n\r\n{"model"'):
+        with socket.create_connection(("127.0.0.1", server.port)) as line:
+            line.sendall(sent)
+            time.sleep(0.2)
+    server.see(r"^POST /v1/chat/completions - 499 ")
+    assert text_of(ask(server.client())) == "Hello there"
+    assert len(server.said) == 4, server.said
+
+
 def test_no_number_breaks_the_answer(server: Server) -> None:
     body = BODY[:-1] + b', "temperature": NaN}'
     answer = server.raw("POST", "/v1/chat/completions", body, Content_Type="application/json")
@@ -310,14 +322,28 @@ def test_the_second_ctrl_c_ends_it_at_once(start: Start) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-@pytest.mark.parametrize("loading", [0.0, 4.0], ids=["idle", "loading"])
+def test_a_background_job_of_a_script_ends_with_the_same_code(start: Start) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts it
+    try:
+        server = start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    server.interrupt()
+    assert server.end() == 130
+    assert server.said[-1] == "lora-chat: Interrupted."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
+@pytest.mark.parametrize("loading", [0.0, 30.0], ids=["idle", "loading"])
 def test_sigterm_and_ctrl_c_end_a_server_that_answers_nobody(start: Start, loading: float) -> None:
     for number, code in ((signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)):
         server = start(delay=0.0, loading=loading, wait=not loading)
         assert server.port
         server.client().models.list()
+        began = time.monotonic()
         server.interrupt(number)
         assert server.end() == code, server.said
+        assert time.monotonic() - began < 8
         assert not any("Traceback" in line for line in server.said)
 
 
