@@ -6,6 +6,7 @@ Each question looks anew: an adapter that was installed or removed a moment ago 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Shelf:
         self._base = base
         self._say = say
         self._said: set[str] = set()
-        services.index  # noqa: B018  # made once, here, before several threads ask for it
+        self._looking = threading.Lock()
 
     def find(self, model: str) -> Named:
         """What ``model`` means: ``base``, ``base:adapter``, ``base:adapter=0.8``, ``base:a=0.7+b=0.3``.
@@ -50,6 +51,10 @@ class Shelf:
             NotFoundError: no such base or adapter.
             RefusedError: the adapter is broken or does not fit, or that is no scale.
         """
+        with self._looking:
+            return self._find(model)
+
+    def _find(self, model: str) -> Named:
         called, colon, wish = model.partition(":")
         if called not in (self._base.name, ANY_BASE) and not self._base.signature.is_called(called):
             known = [self._base.name, *(f"{self._base.name}:{each.name}" for each in self._fitting())]
@@ -65,7 +70,8 @@ class Shelf:
 
     def models(self) -> list[dict[str, Any]]:
         """The base and each adapter that fits it, in OpenAI's form."""
-        return [self._entry(self._base.name, None), *map(self._worn_entry, self._fitting())]
+        with self._looking:
+            return [self._entry(self._base.name, None), *map(self._worn_entry, self._fitting())]
 
     def model(self, model: str) -> dict[str, Any]:
         """One of them, or one at a scale. Raises as ``find``."""

@@ -7,17 +7,20 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from lora_chat.cli.serve import PACKAGES
 from lora_chat.models.installed import InstalledBase
 from lora_chat.serve.app import LARGEST_BODY
 from lora_chat.serve.question import DONE, IGNORED, NEUTRAL
 from lora_chat.serve.queue import ROOM
 from tests.serve.conftest import Server, Start, write_lora
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "serve.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
 
 
 def examples(server: Server) -> tuple[list[str], str]:
@@ -72,3 +75,9 @@ def test_the_bounds_are_the_codes() -> None:
     assert f"{ROOM} wait at most" in PAGE
     assert f"more than {LARGEST_BODY >> 20} MB" in PAGE
     assert "or up to 16" in PAGE
+
+
+def test_what_the_server_needs_is_installed_for_the_tests() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(extras["serve"]) <= set(extras["test"])
+    assert [re.split(r"[<>=]", each)[0] for each in extras["serve"]] == list(PACKAGES)
