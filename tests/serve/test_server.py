@@ -140,6 +140,8 @@ def test_an_engine_that_fails_is_an_error_of_its_own_and_the_next_is_answered(st
         assert broken.value.code == code
         assert "xylophone" not in str(broken.value)
         assert text_of(ask(client)) == "Hello there"
+    server.process.kill()
+    server.end()
     assert sum("defects.log" in line for line in server.said) == 3
     assert not any("Traceback" in line for line in server.said)
 
@@ -275,6 +277,7 @@ def test_a_client_that_hangs_up_within_its_own_request_is_no_defect(start: Start
             time.sleep(0.2)
     server.see(r"^POST /v1/chat/completions - 499 ")
     assert text_of(ask(server.client())) == "Hello there"
+    server.see(r"^POST /v1/chat/completions tiny-llama 200 ")
     assert len(server.said) == 4, server.said
 
 
