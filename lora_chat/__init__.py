@@ -4,6 +4,7 @@ The layers, each importing only what stands below it::
 
     cli        what people type            commands, one file per noun
     tui        what people see             the only place that imports textual
+    serve      what programs ask           an OpenAI-compatible server, the only place that imports fastapi
     sitting    one sitting at the program  what is open, worn and trained; the command table
     services   the composition root        open_services(config) -> Services
     session    one chat turn               from prompt to saved reply, without any screen

@@ -50,6 +50,10 @@ class Services:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
+    def abandon(self) -> None:
+        """Leave what is open to the end of the process: closing an engine that loads would wait for it."""
+        self._open.pop_all()
+
     @cached_property
     def store(self) -> Store:
         """The person's conversations."""
@@ -103,6 +107,21 @@ class Services:
         catalog = self.adapters()
         parts = tuple((catalog.get(share.name), share.weight) for share in shares)
         return Wearing(max(parts, key=lambda part: abs(part[1]))[0], 1.0 if scale is None else scale, parts)
+
+    def check_fit(self, wearing: Wearing, base: InstalledBase) -> list[str]:
+        """Refuse what does not fit; returns what is to be said of what was made for another base.
+
+        Raises:
+            RefusedError: it does not fit, with the reason.
+        """
+        doubts = []
+        for adapter in wearing.adapters:
+            verdict = self.index.verdict(adapter, base.signature)
+            if not verdict.ok:
+                raise RefusedError(verdict.reason)
+            if verdict.doubt:
+                doubts.append(f"{adapter.name}: {verdict.doubt}")
+        return doubts
 
     def engine_here(self, base: InstalledBase, precision: Precision | None = None) -> Engine:
         """An engine in this process, for one command; by default in the precision that the settings name."""

@@ -1,7 +1,8 @@
 """One chat turn from prompt to saved reply. Owns the order of those steps; never draws, and knows no engine by name.
 
 The person's turn is durable before anything is generated; the reply's row exists from its start and is flushed each
-second, so that whatever happens loses at most one second of it. The chat, ``ask`` and the server all come through here.
+second, so that whatever happens loses at most one second of it. The chat and ``ask`` come through here;
+the server keeps nothing, and asks the engine itself.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ class Session:
                 yield LeftOut(reply, context.left_out)
             request = Request(context.messages, wearing.worn if wearing else None, sampling)
             with closing(self._generated(request, cancel)) as chunks:
-                for chunk in _cleaned(chunks):
+                for chunk in cleaned(chunks):
                     if isinstance(chunk, Finished):
                         finished = chunk
                         break
@@ -272,7 +273,7 @@ class Session:
         context = self._fit(branch, self.store.conversation(question.conversation), wearing, sampling)
         request, text = Request(context.messages, wearing.worn if wearing else None, sampling), ""
         with closing(self._generated(request, cancel)) as chunks:
-            for chunk in _cleaned(chunks):
+            for chunk in cleaned(chunks):
                 if isinstance(chunk, Finished):
                     came = self._made_by(wearing, sampling, context.start) | _figures(sampling, chunk)
                     yield Draft(text.strip(), _status(chunk), came)
@@ -330,7 +331,7 @@ class Session:
         return fit(branch, opening, self.base, self.window, longest, count, preset)
 
 
-def _cleaned(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+def cleaned(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     """The pieces that hold something, then the end.
 
     Cleaned here, where they enter: what is shown, kept and trained on later is the same text.

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "lora_chat"
 LAYERS = [
     "cli",
     "tui",
+    "serve",
     "sitting",
     "services",
     "session",
@@ -162,6 +163,15 @@ def test_the_lists_of_this_file_name_real_modules() -> None:
 def test_textual_is_imported_by_the_tui_alone(path: Path) -> None:
     if not relative(path).startswith("tui/"):
         assert not any(dotted.split(".")[0] == "textual" for dotted in imports(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_what_the_serve_extra_brings_is_imported_by_the_server_alone(path: Path) -> None:
+    brought = {"fastapi", "starlette", "uvicorn"}
+    if not relative(path).startswith("serve/"):
+        assert not brought & {dotted.split(".")[0] for dotted in imports(path)}
+        late = [dotted for dotted in imports(path, top_level_only=True) if dotted.startswith("lora_chat.serve")]
+        assert not late, f"{relative(path)} cannot be imported without the extra"
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)

@@ -90,7 +90,7 @@ def build_app() -> typer.Typer:
     """Put the commands together."""
     import typer
 
-    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, preset, report, train
+    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, preset, report, serve, train
 
     app = typer.Typer(
         name="lora-chat",
@@ -106,6 +106,7 @@ def build_app() -> typer.Typer:
     app.command("train")(train.train)
     app.command("check")(check.check)
     app.command("report")(report.report)
+    app.command("serve")(serve.serve)
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("paths")(doctor.show_paths)

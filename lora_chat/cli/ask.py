@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lora_chat.chat.rows import ConversationFields
     from lora_chat.chat.store import Store
     from lora_chat.engine.protocol import Finished
-    from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
     from lora_chat.session import Session, Wearing
 
@@ -54,6 +53,7 @@ def ask(
     """Answer one question, or one for each line of a file."""
     from lora_chat.chat.preset import chosen, read_preset
     from lora_chat.cli.batch import Flags, answer_batch
+    from lora_chat.cli.console import note
     from lora_chat.cli.model import ensure_base
     from lora_chat.errors import UsageError
     from lora_chat.services import open_services
@@ -80,7 +80,8 @@ def ask(
         wanted = model or (current.model if current else "") or services.config.model
         base = ensure_base(services.paths, wanted, yes=yes)
         if wearing is not None:
-            _check_fit(services, wearing, base)
+            for doubt in services.check_fit(wearing, base):  # as nobody can be asked
+                note(doubt)
         if batch is not None:
             flags = Flags(adapter, system, begun, wishes)
             answer_batch(batch, services, base.name, services.engine_here(base, precision), flags)
@@ -106,19 +107,6 @@ def _question(prompt: str | None) -> str:
     if not text:
         raise UsageError('There is no question: lora-chat ask "How do I return an order?"')
     return text
-
-
-def _check_fit(services: Services, wearing: Wearing, base: InstalledBase) -> None:
-    """Refuse what does not fit; say what was made for another base, as nobody can be asked."""
-    from lora_chat.cli.console import note
-    from lora_chat.errors import RefusedError
-
-    for adapter in wearing.adapters:
-        verdict = services.index.verdict(adapter, base.signature)
-        if not verdict.ok:
-            raise RefusedError(verdict.reason)
-        if verdict.doubt:
-            note(f"{adapter.name}: {verdict.doubt}")
 
 
 def _chosen(services: Services, adapter: str | None, conversation: Conversation | None) -> Wearing | None:

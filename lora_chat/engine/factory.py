@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def open_local(base: InstalledBase, kept: Kept, precision: Precision = "auto") -> LocalEngine:
     """The engine in this process: for one-shot commands, and inside the engine process."""
     _quiet_and_offline()
-    with _ctrl_c_waits():
+    with ctrl_c_waits():
         from lora_chat.engine.local import LocalEngine
 
     return LocalEngine(base, kept, precision)
@@ -39,8 +39,8 @@ def open_process(base: InstalledBase, paths: Paths, precision: Precision = "auto
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Hold a Ctrl-C until torch is imported: raised inside its native parts, the exception aborts the process."""
+def ctrl_c_waits() -> Iterator[None]:
+    """Hold a Ctrl-C until something is imported: raised inside torch's native parts, it aborts the process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

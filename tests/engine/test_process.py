@@ -310,12 +310,12 @@ def test_intel_openmp_is_preloaded_once_where_it_is_there(monkeypatch: pytest.Mo
 
 
 def test_a_ctrl_c_while_torch_is_imported_waits_for_it() -> None:
-    from lora_chat.engine.factory import _ctrl_c_waits
+    from lora_chat.engine.factory import ctrl_c_waits
 
     reached = []
 
     def interrupted() -> None:
-        with _ctrl_c_waits():
+        with ctrl_c_waits():
             signal.raise_signal(signal.SIGINT)
             reached.append("the end")
 

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible server. Owns HTTP and the line before the one engine; never saves what is said."""
