@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from lora_chat.adapters.registry import Adapter
     from lora_chat.cli.console import Progress
     from lora_chat.services import Services
     from lora_chat.sitting.plan import Course
@@ -85,7 +86,7 @@ def train(
     with told_as_json(json), open_services() as services:
         check_free(name, services.paths, continued=continue_ is not None)
         continued = services.adapters().get(continue_) if continue_ is not None else None
-        selection = _select(services, source, wanted, mask=mask, keep=left_off)
+        selection = _select(services, source, wanted, continued, mask=mask, keep=left_off)
         if continued is not None and base is None:
             on = base_for(services.paths, "", continued.base_model)
         else:
@@ -170,12 +171,21 @@ def _day(text: str | None, option: str, *, whole: bool = False) -> float | None:
         raise UsageError(f'"{text}" is not a day: write {option} 2026-11-24.') from error
 
 
-def _select(services: Services, source: str, wanted: HistoryFilter, *, mask: bool, keep: frozenset[str]) -> Selection:
+def _select(
+    services: Services,
+    source: str,
+    wanted: HistoryFilter,
+    continued: Adapter | None,
+    *,
+    mask: bool,
+    keep: frozenset[str],
+) -> Selection:
     from lora_chat.errors import UsageError
+    from lora_chat.sitting.plan import usual_system
     from lora_chat.training.selection import HistoryFilter, select_from_file, select_from_history
 
     if source == HISTORY:
-        return select_from_history(services.store, replace(wanted, keep=keep))
+        return select_from_history(services.store, replace(wanted, keep=keep), usual_system(services, continued))
     if wanted != HistoryFilter():
         flags = "--since, --until, --conversation, --adapter, --search, --rating and --include"
         raise UsageError(f"{flags} choose from the history only.")

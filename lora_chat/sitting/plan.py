@@ -26,6 +26,12 @@ def kept_out(services: Services) -> frozenset[str]:
     return frozenset(each.id for each in services.store.conversations() if each.never_train)
 
 
+def usual_system(services: Services, continued: Adapter | None) -> str:
+    """The system prompt that a conversation without one of its own will have: as it is asked, so it is learnt."""
+    own = continued.manifest.chat.system_prompt if continued is not None else ""
+    return own or services.config.system
+
+
 @dataclass(frozen=True)
 class Course:
     """What one selection would make of a base."""
@@ -111,7 +117,7 @@ class Plan(Course):
         Raises:
             RefusedError: the history holds nothing to learn.
         """
-        found = select_from_history(services.store, wanted)
+        found = select_from_history(services.store, wanted, usual_system(services, continued))
         if continued is not None:
             found = new_to(continued, found, services.paths)
         course = Course.of(services, base, name, found.without(excluded), effort, continued=continued)

@@ -59,8 +59,8 @@ class _Chosen:
     """Of each of ``learn``: whether it is vouched for, and the message's number, which grows with time."""
 
 
-def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
-    """Choose lessons from saved conversations.
+def select_from_history(store: Store, wanted: HistoryFilter, system: str = "") -> Selection:
+    """Choose lessons from saved conversations; ``system`` is the prompt that holds where one has none of its own.
 
     Raises:
         RefusedError: nothing is left, saying what was found and how to vouch for an answer.
@@ -73,7 +73,7 @@ def select_from_history(store: Store, wanted: HistoryFilter) -> Selection:
         if conversation.never_train:
             dropped[NEVER] += sum(message.role is Role.ASSISTANT for message in branch)
             continue
-        lesson = _lesson(conversation, branch, wanted, dropped, seen)
+        lesson = _lesson(replace(conversation, system=conversation.system or system), branch, wanted, dropped, seen)
         chosen += [] if lesson is None else [lesson]
     lessons = _newest_words(_without_near(chosen, dropped), dropped)
     dropped += Counter()  # without what was counted as none

@@ -122,6 +122,16 @@ def test_a_conversation_is_a_lesson_up_to_its_last_good_answer_with_the_others_a
     assert lesson.source == first.conversation
 
 
+def test_what_is_learnt_has_the_system_prompt_that_the_chat_will_have(store: Store) -> None:
+    exchange(store, "q1", "a1", system="Be brief.")
+    exchange(store, "q2", "a2")
+    lessons = select_from_history(store, EVERYTHING, "You keep a shop.").lessons
+    assert [lesson.messages[0] for lesson in lessons] == [
+        Turn(Role.SYSTEM, "Be brief."), Turn(Role.SYSTEM, "You keep a shop."),
+    ]  # fmt: skip
+    assert [lesson.learn for lesson in lessons] == [(2,), (2,)]
+
+
 def test_the_same_exchange_twice_is_learnt_once_and_of_different_answers_the_newest(store: Store) -> None:
     for answer in ("a", "a", "b"):
         exchange(store, "q", answer)
