@@ -251,6 +251,13 @@ class ReportWanted(News):
 
 
 @dataclass
+class ChecksWanted(News):
+    """The person wants the checks of this adapter asked one by one."""
+
+    record: Record
+
+
+@dataclass
 class RestWanted(News):
     """The person wants asked what the examination of this version had no time for."""
 

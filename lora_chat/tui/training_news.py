@@ -61,6 +61,10 @@ class TrainingNews:
         """An earlier one."""
         self.flow.show_again(event.record)
 
+    def on_checks_wanted(self, event: news.ChecksWanted) -> None:
+        """One by one."""
+        self.bridge.take(f"/check {event.record.adapter}")
+
     def on_rest_wanted(self, event: news.RestWanted) -> None:
         """What there was no time for."""
         self.flow.ask_rest(event.record)

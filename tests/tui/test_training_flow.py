@@ -13,6 +13,7 @@ from lora_chat.paths import Paths, make_private
 from lora_chat.training.proof.line import Line
 from lora_chat.training.report.shelf import keep_report, report
 from lora_chat.tui import messages as news
+from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
@@ -182,11 +183,16 @@ def test_the_rest_of_an_examination_is_asked_from_its_report(window: Tell, tiny:
         await w.ready()
         await w.write(f"/report {worn}")
         await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
-        await w.see("a ask the rest")
+        await w.see("a ask more")
         await w.press("a")
         await w.see("Far questions")
         await w.until(lambda: "asking the rest" not in w.text)
-        assert "a ask the rest" not in w.text
+        assert "a ask more" not in w.text
+        await w.press("c")
+        await w.until(lambda: isinstance(w.app.screen, ChecksScreen))
+        await w.see("of 1 check holds")
+        await w.press("escape")
+        await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
 
     window(story, (120, 36))
     kept = report(Line.of(worn, tiny).folder, "1.0.0")
@@ -204,7 +210,7 @@ def test_a_version_that_is_not_worn_is_not_examined(window: Tell, tiny: Paths, w
         await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
         await w.press("a")
         await w.hear(f"{worn} 0.9.0 is not worn, and only what is worn can be asked")
-        await w.see("a ask the rest")
+        await w.see("a ask more")
 
     window(story, (120, 36))
 

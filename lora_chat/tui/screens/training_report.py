@@ -64,7 +64,8 @@ class TrainingReportScreen(Screen[bool]):
         Binding("w", "wear(True)", "wear it all the same", id="report.anyway"),
         Binding("k,escape", "dismiss(False)", "not now", id="report.keep"),
         Binding("p", "preset", "keep as preset", id="report.preset"),
-        Binding("a", "rest", "ask the rest", id="report.rest"),
+        Binding("a", "rest", "ask more", id="report.rest"),
+        Binding("c", "checks", "checks", id="report.checks"),
         Binding("s", "save", "save", id="report.save"),
     ]
 
@@ -129,6 +130,8 @@ class TrainingReportScreen(Screen[bool]):
         """What forgot something is not worn by a mere Enter; a prompt that does no better is no preset."""
         if action == "preset":
             return is_offered(self._exam)
+        if action == "checks":  # which are those of the version that is worn
+            return self._record.checks is not None and not self._record.kept
         if action == "rest":
             return self._asking is None and has_rest(self._exam)
         return action != "wear" or parameters[0] is bool(self._against)
@@ -144,6 +147,10 @@ class TrainingReportScreen(Screen[bool]):
     def action_save(self) -> None:
         """As files of the person's own."""
         self.post_message(news.ReportWanted(self._record))
+
+    def action_checks(self) -> None:
+        """What it was taught, one by one; there other wordings are proposed."""
+        self.post_message(news.ChecksWanted(self._record))
 
     def action_rest(self) -> None:
         """All that the examination had no time for."""
