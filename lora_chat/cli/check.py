@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lora_chat.training.proof.proving import Found, Outcome
 
 SHORT = 6
-"""Digits of a check's id that are shown: any beginning that only one has names it."""
+"""Digits of a check's id that are shown at least: any beginning that only one has names it."""
 WRONG = 4
 """Exit code when a check does not hold."""
 
@@ -66,11 +66,11 @@ def check(
         if export is not None:
             _export(named.name, line, export)
         elif reword:
-            _reword(named.name, line, yes=yes)
+            _reword(named, line, yes=yes)
         elif list_:
-            _list(named.name, line)
+            _list(named, line)
         else:
-            _edit(line, also, must, must_not)
+            _edit(named, line, also, must, must_not)
 
 
 # Asking
@@ -93,7 +93,7 @@ def _ask(services: Services, named: Adapter | None, *, json: bool) -> None:
             outcome = asked(checking, cancel)
             done.append((checking, outcome))
             if not json:
-                tell(outcome)
+                tell(checking, outcome)
                 answer(f"{checking.name} {checking.version}: {outcome.sentence}")
             if cancel.is_set():
                 break
@@ -140,18 +140,25 @@ def asked(checking: Checking, cancel: threading.Event) -> Outcome:
     return checking.outcome()
 
 
-def tell(outcome: Outcome) -> None:
+def tell(checking: Checking, outcome: Outcome) -> None:
     """A table of what does not hold, where anything does not."""
     from lora_chat.cli.console import answer_table
     from lora_chat.text import clean_line
 
+    digits = _digits(checking.checks())
     rows = [
-        [each.id[:SHORT], clean_line(question, 40), clean_line(each.wanted, 40), clean_line(said, 60)]
+        [each.id[:digits], clean_line(question, 40), clean_line(each.wanted, 40), clean_line(said, 60)]
         for each, proved in outcome.wrong
         for question, said in proved.wrong
     ]
     if rows:
         answer_table(["ID", "QUESTION", "TAUGHT", "SAYS"], rows)
+
+
+def _digits(checks: Sequence[Check]) -> int:
+    """How many of an id's digits tell these apart."""
+    ids = {each.id for each in checks}
+    return next((count for count in range(SHORT, 12) if len({id[:count] for id in ids}) == len(ids)), 12)
 
 
 def _facts(checking: Checking, outcome: Outcome) -> dict[str, Any]:
@@ -177,11 +184,12 @@ def _said(found: Found) -> Iterator[dict[str, str]]:
 # The checks themselves
 
 
-def _checks(name: str, line: Line) -> list[Check]:
+def _checks(name: str, line: Line, version: str = "") -> list[Check]:
+    """Those of what that version was taught, or of all versions."""
     from lora_chat.errors import NotFoundError
     from lora_chat.sitting.checking import HOW_THEY_COME
 
-    if not (found := line.checks()):
+    if not (found := line.checks(version)):
         raise NotFoundError(f"{name} has no checks yet: {HOW_THEY_COME}.")
     return found
 
@@ -202,7 +210,7 @@ def _export(name: str, line: Line, path: Path) -> None:
     note(f"{many} of {name} in {path}: your own words, readable by you alone.")
 
 
-def _reword(name: str, line: Line, *, yes: bool) -> None:
+def _reword(adapter: Adapter, line: Line, *, yes: bool) -> None:
     from dataclasses import replace
 
     from lora_chat.cli.console import answer, confirm, note
@@ -210,7 +218,7 @@ def _reword(name: str, line: Line, *, yes: bool) -> None:
     from lora_chat.training.proof.rewording import to_ask
 
     kept = 0
-    for each in _checks(name, line):
+    for each in _checks(adapter.name, line, adapter.version):
         proposed = [words for words in to_ask(each.question) if words not in each.rewordings]
         if not proposed:
             continue
@@ -219,48 +227,57 @@ def _reword(name: str, line: Line, *, yes: bool) -> None:
         kept += len(agreed)
         if agreed:
             line.change(replace(each, rewordings=each.rewordings + agreed))
-    answer(f"{kept:,} wording{' is' if kept == 1 else 's are'} added: `lora-chat check {name}` asks them.")
+    answer(f"{kept:,} wording{' is' if kept == 1 else 's are'} added: `lora-chat check {adapter.name}` asks them.")
 
 
-def _list(name: str, line: Line) -> None:
+def _list(adapter: Adapter, line: Line) -> None:
     from lora_chat.cli.console import answer_table
     from lora_chat.text import clean_line
 
+    checks = _checks(adapter.name, line, adapter.version)
+    digits = _digits(checks)
     rows = [
-        [each.id[:SHORT], clean_line(words, 60), clean_line(each.wanted, 80) if words == each.question else "the same"]
-        for each in _checks(name, line)
+        [each.id[:digits], clean_line(words, 60), clean_line(each.wanted, 80) if words == each.question else "the same"]
+        for each in checks
         for words in (each.question, *each.rewordings)
     ]
     answer_table(["ID", "QUESTION", "WANTED"], rows)
 
 
 def _edit(
-    line: Line, also: tuple[str, str] | None, must: tuple[str, str] | None, must_not: tuple[str, str] | None
+    adapter: Adapter,
+    line: Line,
+    also: tuple[str, str] | None,
+    must: tuple[str, str] | None,
+    must_not: tuple[str, str] | None,
 ) -> None:
     from dataclasses import replace
 
     from lora_chat.cli.console import answer
+    from lora_chat.errors import UsageError
     from lora_chat.text import clean_line
     from lora_chat.training.proof.check import split_words
 
     if also is not None:
-        each, words = _one(line, also[0]), clean_line(also[1])
-        if words and words not in (each.question, *each.rewordings):
+        each, words = _one(adapter, line, also[0]), clean_line(also[1])
+        if not words:
+            raise UsageError("Say in which words it is asked too: --also ID WORDS.")
+        if words not in (each.question, *each.rewordings):
             line.change(replace(each, rewordings=(*each.rewordings, words)))
     if must is not None:
-        each = _one(line, must[0])
+        each = _one(adapter, line, must[0])
         line.change(replace(each, must=split_words(must[1])))
     if must_not is not None:
-        each = _one(line, must_not[0])
+        each = _one(adapter, line, must_not[0])
         line.change(replace(each, must_not=split_words(must_not[1])))
     for id in dict.fromkeys(wanted[0] for wanted in (also, must, must_not) if wanted):
-        each = _one(line, id)
+        each = _one(adapter, line, id)
         ways = f" (asked in {1 + len(each.rewordings):,} ways)" if each.rewordings else ""
         answer(f"{clean_line(each.question, 60)}{ways}: {clean_line(each.wanted, 200)}")
 
 
-def _one(line: Line, id: str) -> Check:
-    """The check that ``id`` begins.
+def _one(adapter: Adapter, line: Line, id: str) -> Check:
+    """The check that ``id`` begins, of what the worn version was taught.
 
     Raises:
         NotFoundError: none, or several.
@@ -268,8 +285,9 @@ def _one(line: Line, id: str) -> Check:
     from lora_chat.errors import NotFoundError
     from lora_chat.text import clean_line
 
-    found = [each for each in line.checks() if id and each.id.startswith(id)]
+    found = [each for each in line.checks(adapter.version) if id and each.id.startswith(id)]
     if len(found) != 1:
         many = f"{len(found):,} checks begin with" if found else "No check begins with"
-        raise NotFoundError(f'{many} "{clean_line(id, 40)}": `lora-chat check NAME --list` lists them all.')
+        listed = f"`lora-chat check {adapter.name} --list` lists them all."
+        raise NotFoundError(f'{many} "{clean_line(id, 40)}": {listed}')
     return found[0]

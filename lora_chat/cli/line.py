@@ -184,10 +184,10 @@ class LineFace:
             return
         with cancelled_by_ctrl_c() as cancel:
             outcome = asked(checking, cancel)
-        tell(outcome)
+        tell(checking, outcome)
         answer(outcome.sentence)
 
-    def show_report(self, record: Record) -> None:
+    def show_report(self, record: Record, *, worn: bool) -> None:
         """See ``Face.show_report``."""
         for line in table(record, beside(record, self.sitting.services.paths)):
             answer(line)
@@ -235,7 +235,7 @@ def told_here(installed: Installed) -> Iterator[str]:
     name, version = installed.adapter, installed.version
     *told, _, _ = summary(installed)  # its last two lines are for a shell
     yield from told
-    yield f"All of it: /report {name}"
+    yield f"All of it: /report {name} {version}"
     yield (
         f"Wear it all the same: /adapter rollback {name} {version}"
         if installed.kept

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lora_chat.adapters.registry import Adapter
+from lora_chat.chat.conversation import Turn
 from lora_chat.engine.asking import ask
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
@@ -16,6 +17,7 @@ from lora_chat.services import Services
 from lora_chat.session import Wearing
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Line, Proved
+from lora_chat.training.proof.notes import noting
 from lora_chat.training.proof.proving import Found, Outcome, in_order, outcome, prove
 
 if TYPE_CHECKING:
@@ -54,18 +56,29 @@ class Checking:
         return in_order(self.checks(), self.line.proofs(self.version))
 
     def ask(self, cancel: threading.Event, checks: Sequence[Check] | None = None) -> Iterator[Found]:
-        """Ask ``checks``, by default all, ``in_order``; what comes of each is kept at once.
+        """Ask ``checks``, by default all, ``in_order``; what comes of them is kept as it comes.
+
+        What does not fit in the window is left out, unless that is all of them.
 
         Raises:
             LoraChatError: as ``Engine.generate`` and ``Line.checks``.
         """
-        worn = Wearing(self.adapter).worn
+        worn, refused = Wearing(self.adapter).worn, list[RefusedError]()
         asked = self.in_order() if checks is None else checks
-        for check, proved in prove(asked, lambda turns, most: ask(self._engine, turns, worn, cancel, most), cancel):
-            with self._lock:
-                self.found[check.id] = proved
-                self.line.note(self.version, {check.id: proved})
-            yield check, proved
+
+        def answer(turns: tuple[Turn, ...], most: int) -> str:
+            return ask(self._engine, turns, worn, cancel, most)
+
+        some = False
+        with noting(self.line, self.version) as notes:
+            for check, proved in prove(asked, answer, cancel, refused.append):
+                some = True
+                with self._lock:
+                    self.found[check.id] = proved
+                    notes.add(check.id, proved)
+                yield check, proved
+        if refused and not some:
+            raise refused[0]
 
     def outcome(self) -> Outcome:
         """What came of all that were asked here. Raises as ``Line.checks``."""

@@ -104,8 +104,8 @@ class Face(Presenter, Protocol):
     def show_checks(self, checking: Checking) -> None:
         """Ask an adapter's checks and show what comes of each."""
 
-    def show_report(self, record: Record) -> None:
-        """Show what a training did."""
+    def show_report(self, record: Record, *, worn: bool) -> None:
+        """Show again what a training did; ``worn``: its version is the one that is worn now."""
 
     def help(self) -> None:
         """Show every command."""

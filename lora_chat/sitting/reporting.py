@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 def report(sitting: Sitting, said: str) -> None:
     """Show a report again: of the adapter and version that ``said`` names, else of the one worn, else the newest."""
     name, _, version = said.partition(" ")
-    worn = sitting.wearing.adapter.name if sitting.wearing and not sitting.wearing.mixture else ""
-    if not name and worn in shelf.reported(sitting.services.paths.lines):
-        name = worn
-    sitting.face.show_report(find_report(name or None, version.strip() or None, sitting.services.paths))
+    wears = sitting.wearing.adapter.name if sitting.wearing and not sitting.wearing.mixture else ""
+    if not name and wears in shelf.reported(sitting.services.paths.lines):
+        name = wears
+    record = find_report(name or None, version.strip() or None, sitting.services.paths)
+    worn = worn_version(record.adapter, sitting.services.paths) == record.version
+    sitting.face.show_report(record, worn=worn)
 
 
 def find_report(name: str | None, version: str | None, paths: Paths) -> Record:

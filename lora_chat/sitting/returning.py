@@ -56,7 +56,8 @@ def _ended(job: Listed) -> str:
         if job.state.reason:
             why = clean_line(job.state.reason, 300)
             told = f"The next version of {name}, trained while you were away, is kept and not worn"
-            return f"{told}: {why} See /report {name}."
+            return f"{told}: {why} See /report {name} {job.state.version}."
         held = f" ({clean_line(job.state.told, 80)})" if job.state.told else ""
-        return f"{name} is ready, it was trained while you were away{held}: /adapter use {name}, /report {name}"
+        ready = f"{name} is ready, it was trained while you were away{held}"
+        return f"{ready}: /adapter use {name}, /report {name} {job.state.version}"
     return f"The training of {job.name}, while you were away, failed: {clean_line(job.state.reason, 300)}"

@@ -139,8 +139,11 @@ def _reason(event: Installed) -> str:
 
 
 def _told(event: Installed) -> str:
-    """What came of its checks, likewise: ``41 of 45 checks hold``."""
-    return event.checks.sentence.partition(";")[0].rstrip(".") if event.checks is not None else ""
+    """What came of its checks, likewise: ``41 of 45 checks hold``, ``2 not asked``."""
+    if (checks := event.checks) is None:
+        return ""
+    said = checks.sentence.partition(";")[0].rstrip(".")
+    return f"{said}, {checks.unasked:,} not asked" if checks.of and checks.unasked else said
 
 
 class _Record:
@@ -165,7 +168,9 @@ class _Record:
             case Stopped():
                 self._end = self._state.now("stopped", step=event.step)
             case Installed():
-                self._end = self._state.now("finished", adapter=event.adapter, reason=_reason(event), told=_told(event))
+                self._end = self._state.now(
+                    "finished", adapter=event.adapter, version=event.version, reason=_reason(event), told=_told(event)
+                )
             case Cancelled():
                 self._end = None
             case Failed():

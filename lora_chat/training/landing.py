@@ -19,7 +19,7 @@ from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.versions import Version, keep_beside, make_current, next_number, versions
 from lora_chat.adapters.weights import read_adapter
 from lora_chat.defects import record
-from lora_chat.errors import LoraChatError, RefusedError
+from lora_chat.errors import LoraChatError, RefusedError, StoreError
 from lora_chat.paths import Paths
 from lora_chat.text import clean_line
 from lora_chat.training.events import Checked, Installed, Preparing, Trained, Wrong
@@ -27,6 +27,7 @@ from lora_chat.training.job import Job, read_job
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.examining import Answers, examined
 from lora_chat.training.proof.line import Line, Proved
+from lora_chat.training.proof.notes import noting
 from lora_chat.training.proof.proving import Outcome, in_order, outcome, prove
 from lora_chat.training.proof.result import Exam
 from lora_chat.training.report.record import Record
@@ -62,17 +63,16 @@ def land(
     adapter, line, found = arrived.adapter, Line.of(arrived.adapter.name, paths), _Found()
     try:
         line.teach(job.train, arrived.number, job.heldout, job.after if arrived.is_next else "")
-        if job.checks_of[0]:
-            line.take_over(_said_of(job, paths))
+        _take_over(line, job, paths)
         found = yield from _found(line, arrived, answers, report.seconds, ended)
     except (OSError, LoraChatError) as error:  # it is trained all the same
-        found = replace(found, why=f"what it was taught cannot be kept with it: {error}")
-    kept = _why_kept(arrived, report.forgot, found, stopped=ended()) if arrived.is_next else ""
+        found = replace(found, why=_sentence(f"what it was taught cannot be kept with it: {error}"))
+    kept = _why_kept(arrived, report.forgot, found, _worn(job.name, paths)) if arrived.is_next else ""
     if arrived.is_next and not kept:
         try:
             adapter = make_current(adapter.name, arrived.number, paths).adapter
         except (OSError, LoraChatError) as error:
-            kept = f"it cannot take the place of the one before: {error}"
+            kept = _sentence(f"it cannot take the place of the one before: {error}")
     installed = Installed(
         adapter.name,
         str(adapter.path),
@@ -98,10 +98,12 @@ class _Found:
     """Why not all was asked, in a sentence that begins small; empty where all was."""
 
 
-def _said_of(job: Job, paths: Paths) -> list[Check]:
-    """The checks of the adapter whose lessons these are, where the job teaches another base."""
+def _take_over(line: Line, job: Job, paths: Paths) -> None:
+    """What was said of the checks of the adapter whose lessons these are, where the job teaches another base."""
     name, version = job.checks_of
-    return Line.of(name, paths).checks(version, dropped=True)
+    if name:
+        with suppress(StoreError):  # a damaged one is that adapter's
+            line.take_over(Line.of(name, paths).checks(version, dropped=True))
 
 
 def _record(event: Trained, job: Job, installed: Installed) -> Record:
@@ -134,8 +136,6 @@ class _Arrived:
     """Its version."""
     is_next: bool = False
     """Whether it is one more version of an adapter that is there."""
-    worn: str = ""
-    """The version that is worn until now."""
     after: str = ""
     """The version that it grew from."""
     before: Adapter | None = None
@@ -159,9 +159,8 @@ def _brought_in(event: Trained, job: Job, signature: BaseSignature, paths: Paths
         kept = keep_beside(candidate, job.name, job.version, paths)
     except RefusedError:  # another training of it has taken the number meanwhile
         kept = keep_beside(candidate, job.name, next_number(job.name, paths), paths)
-    worn = next((each.number for each in there if each.current), "")
     known = before.adapter if before else None
-    return _Arrived(kept.adapter, kept.number, is_next=True, worn=worn, after=job.after, before=known)
+    return _Arrived(kept.adapter, kept.number, is_next=True, after=job.after, before=known)
 
 
 def _called_as(candidate: Candidate, before: Version | None) -> Candidate:
@@ -171,6 +170,11 @@ def _called_as(candidate: Candidate, before: Version | None) -> Candidate:
     old, new = before.adapter.manifest, candidate.manifest
     new = replace(new, description=old.description, license=old.license, authors=old.authors, chat=old.chat)
     return replace(candidate, manifest=new)
+
+
+def _worn(name: str, paths: Paths) -> str:
+    """The version that is worn now; empty where there is none."""
+    return next((each.number for each in _versions(name, paths) if each.current), "")
 
 
 def _versions(name: str, paths: Paths) -> list[Version]:
@@ -200,13 +204,17 @@ def _found(
     if answers is None:
         return _Found(why="nobody was there to ask what it was taught." if known else "")
     held = line.proofs(arrived.after) if arrived.after else {}
-    proofs, failure = yield from _proofs(in_order(known, held), adapter, answers, ended)
-    line.note(version, proofs)
-    why = f"not all that it was taught could be asked: {failure}" if failure else ""
+    what = "its corrections are asked"
+    proofs, why = yield from _proofs(what, in_order(known, held), adapter, line, version, answers, ended)
     if not proofs:
         return _Found(why=why)
-    if arrived.before is not None:
-        held = held | _unknown_before(line, arrived, known, proofs, held, answers, ended)
+    if arrived.before is not None and not why:
+        # Anew, as it may never have been asked, or have been judged otherwise.
+        missed = [check for check in known if check.version != version and check.id in proofs]
+        missed = [check for check in missed if not proofs[check.id].held]
+        what = "what the version before knew is asked"
+        before, why = yield from _proofs(what, missed, arrived.before, line, arrived.after, answers, ended)
+        held = held | before
     least, most = _EXAM_S
     try:
         seconds = min(max(_EXAM_SHARE * trained_s, least), most)
@@ -216,33 +224,11 @@ def _found(
         pass  # `lora-chat report --ask` examines it again
     except Exception as error:  # a defect of the examination is none of the adapter, which is installed
         record(error)
+    # What was changed or deleted while it was asked is not what was asked.
+    as_asked = {check.id: check for check in known}
+    known = line.checks(version)
+    proofs = {check.id: proofs[check.id] for check in known if check.id in proofs and check == as_asked[check.id]}
     return _Found(_told(outcome(known, proofs, held, version)), exam, why)
-
-
-def _unknown_before(
-    line: Line,
-    arrived: _Arrived,
-    known: list[Check],
-    proofs: dict[str, Proved],
-    held: dict[str, Proved],
-    answers: Answers,
-    ended: Callable[[], bool],
-) -> dict[str, Proved]:
-    """What the version before says to what does not hold now, where nobody had asked it: it may have known it."""
-    asked = [
-        check
-        for check in known
-        if check.version != arrived.number and check.id not in held and check.id in proofs and not proofs[check.id].held
-    ]
-    found: dict[str, Proved] = {}
-    with suppress(LoraChatError):
-        for check, proved in prove(asked, lambda messages, longest: answers(arrived.before, messages, longest)):
-            if ended():
-                break
-            found[check.id] = proved
-    if found:
-        line.note(arrived.after, found)
-    return found
 
 
 def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator[Preparing, None, Exam | None]:
@@ -256,18 +242,34 @@ def _told_as(what: str, parts: Generator[float, None, Exam | None]) -> Generator
 
 
 def _proofs(
-    asked: list[Check], adapter: Adapter, answers: Answers, ended: Callable[[], bool]
+    what: str,
+    asked: list[Check],
+    adapter: Adapter,
+    line: Line,
+    version: str,
+    answers: Answers,
+    ended: Callable[[], bool],
 ) -> Generator[Preparing, None, tuple[dict[str, Proved], str]]:
-    """What came of them, and why not of all."""
+    """What ``adapter``, which is ``version``, makes of them, kept as it comes; and why not all were asked.
+
+    What fits in no window is left out and counts as not asked; it is a reason only where nothing could be asked.
+    """
     found: dict[str, Proved] = {}
+    refused: list[RefusedError] = []
     try:
-        for check, proved in prove(asked, lambda messages, longest: answers(adapter, messages, longest)):
-            if ended():
-                break  # an answer that was cut short proves nothing
-            found[check.id] = proved
-            yield Preparing("its corrections are asked", len(found) / len(asked))
+        with noting(line, version) as notes:
+            for check, proved in prove(
+                asked, lambda messages, longest: answers(adapter, messages, longest), refused=refused.append
+            ):
+                if ended():  # an answer that was cut short proves nothing
+                    return found, "it was stopped before all that it knows was asked."
+                found[check.id] = proved
+                notes.add(check.id, proved)
+                yield Preparing(what, len(found) / len(asked))
     except LoraChatError as error:
-        return found, str(error)
+        return found, _sentence(f"not all that it was taught could be asked: {error}")
+    if refused and not found:
+        return found, _sentence(f"nothing that it was taught could be asked: {refused[0]}")
     return found, ""
 
 
@@ -288,7 +290,7 @@ def _wrong(check: Check, proved: Proved) -> Wrong:
     return Wrong(question, check.answer, answer)
 
 
-def _why_kept(arrived: _Arrived, forgot: str, found: _Found, *, stopped: bool) -> str:
+def _why_kept(arrived: _Arrived, forgot: str, found: _Found, worn: str) -> str:
     """Why a next version does not take the place of the one before; empty where nothing speaks against it."""
     checked = found.checked
     if checked is not None and checked.lost:
@@ -298,6 +300,10 @@ def _why_kept(arrived: _Arrived, forgot: str, found: _Found, *, stopped: bool) -
         return f"it lost {lost} the version before held: {named}{more}."
     if forgot:
         return forgot
-    if arrived.worn not in (arrived.after, arrived.number):
-        return f"it grew from {arrived.after}, and {arrived.worn} is worn meanwhile."
-    return "it was stopped before all that it knows was asked." if stopped else found.why
+    if worn not in (arrived.after, arrived.number):
+        return f"it grew from {arrived.after}, and {worn} is worn meanwhile."
+    return found.why
+
+
+def _sentence(why: str) -> str:
+    return why if why.endswith((".", "!", "?")) else f"{why}."

@@ -43,6 +43,8 @@ class JobState:
     """What it became."""
     reason: str = ""
     """Why it failed, did not go on, or is kept and not worn, in one sentence."""
+    version: str = ""
+    """Which one of that."""
     told: str = ""
     """What came of its checks, without their words."""
 

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from lora_chat.adapters.registry import read_installed
+from lora_chat.adapters.versions import versions
 from lora_chat.defects import record
-from lora_chat.errors import EngineError, RefusedError
+from lora_chat.errors import EngineError, NotFoundError
 from lora_chat.session import Wearing
 from lora_chat.sitting.checking import refuse_another_base
 from lora_chat.sitting.columns import Answered, Comparison, ask_columns
@@ -57,23 +58,22 @@ def the_rest(record: Record) -> Asking:
 
 
 def _the_rest(record: Record, sitting: Sitting, put: Put, cancel: threading.Event) -> None:
+    name, version = record.adapter, record.version
     try:
-        adapter = sitting.services.adapters().get(record.adapter)
-        if adapter.version != record.version:
-            raise RefusedError(
-                f"{record.adapter} {record.version} is not worn, and only what is worn can be asked: /adapter rollback "
-                f"{record.adapter} {record.version} wears it."
-            )
+        there = versions(name, sitting.services.paths)
+        adapter = next((each.adapter for each in there if each.number == version), None)
+        if adapter is None:
+            raise NotFoundError(f"{name} {version} is not here any more, so that nothing can be asked of it.")
         refuse_another_base(adapter, sitting.base, sitting.services, "It is examined")
         parts = examine_again(adapter, sitting.engine, sitting.services.paths, cancel)
         while True:
             try:
-                put(RestSeen(next(parts)))
+                put(RestSeen(name, version, next(parts)))
             except StopIteration as end:
-                put(RestSeen(1.0, end.value))
+                put(RestSeen(name, version, 1.0, end.value))
                 return
     finally:
-        put(RestSeen(1.0, ended=True))
+        put(RestSeen(name, version, 1.0, ended=True))
 
 
 def in_columns(comparison: Comparison) -> Asking:

@@ -234,6 +234,8 @@ class ReportSeen(News):
     """A report that is to be shown again."""
 
     record: Record
+    worn: bool
+    """Whether its version is the one that is worn now."""
 
 
 @dataclass
@@ -268,6 +270,8 @@ class RestWanted(News):
 class RestSeen(News):
     """How far that is."""
 
+    adapter: str
+    version: str
     part: float
     """In [0, 1]."""
     record: Record | None = None
@@ -284,11 +288,14 @@ class ChecksSeen(News):
     checks: Sequence[Check]
     before: Mapping[str, Proved]
     """What came of them in the version before."""
+    last: Mapping[str, Proved] = field(default_factory=dict)
+    """What came of them when they were asked last."""
 
     @classmethod
     def of(cls, checking: Checking) -> ChecksSeen:
         """As they are kept now. Raises as ``Checking.checks``."""
-        return cls(checking, checking.checks(), checking.line.before(checking.version))
+        line, version = checking.line, checking.version
+        return cls(checking, checking.checks(), line.before(version), line.proofs(version))
 
 
 @dataclass

@@ -67,9 +67,9 @@ class Teller:
         """See ``Face.show_checks``."""
         self._put(news.ChecksSeen.of(checking))
 
-    def show_report(self, record: Record) -> None:
+    def show_report(self, record: Record, *, worn: bool) -> None:
         """See ``Face.show_report``."""
-        self._put(news.ReportSeen(record))
+        self._put(news.ReportSeen(record, worn))
 
     def help(self) -> None:
         """See ``Face.help``."""

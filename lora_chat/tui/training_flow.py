@@ -140,21 +140,20 @@ class TrainingFlow:
         from lora_chat.sitting.reporting import just_made
         from lora_chat.tui.screens.training import TrainingScreen
 
-        progress = self._unseen.pop(0) if self._unseen else self._progress
+        progress = self._unseen[0] if self._unseen else self._progress
         if progress is None or self._open(TrainingScreen) is not None or self._report is not None:
-            self._unseen = [progress, *self._unseen] if progress is not None and progress.installed else self._unseen
             return
+        self._unseen = self._unseen[1:]
         if progress.installed is None:
             self._app.push_screen(TrainingScreen(progress))
         else:
             self._show(just_made(progress))
             self._compare(progress.name, progress.installed)
 
-    def show_again(self, record: Record) -> None:
+    def show_again(self, seen: news.ReportSeen) -> None:
         """A report that was asked for by a command."""
         if self._report is None:
-            self._compared = ""
-            self._show(record)
+            self._show(seen.record, worn=seen.worn)
 
     @property
     def _report(self) -> TrainingReportScreen | None:
@@ -162,10 +161,12 @@ class TrainingFlow:
 
         return self._open(TrainingReportScreen)
 
-    def _show(self, record: Record) -> None:
+    def _show(self, record: Record, *, worn: bool | None = None, has_rest: bool = True) -> None:
+        """``worn``: of one that is shown again, whether its version is worn now; None of one that was just made."""
         from lora_chat.tui.screens.training_report import TrainingReportScreen
 
-        self._app.push_screen(TrainingReportScreen(record), partial(self._judged, record))
+        screen = TrainingReportScreen(record, worn=worn, has_rest=has_rest)
+        self._app.push_screen(screen, partial(self._judged, record, worn is None))
 
     def save(self, record: Record) -> None:
         """Its report as files, and where they are."""
@@ -197,11 +198,13 @@ class TrainingFlow:
 
     def saw_rest(self, event: news.RestSeen) -> None:
         """How far that is; the whole takes the place of what was shown."""
-        if (screen := self._report) is None:
+        screen = self._report
+        if screen is None or not screen.is_of(event.adapter, event.version):
             return
         if event.record is not None and screen is self._app.screen:
             self._app.pop_screen()
-            self._show(event.record)
+            # What is left after all was asked is what the engine refuses.
+            self._show(event.record, worn=screen.worn, has_rest=False)
         else:
             screen.show_asking(None if event.ended else event.part)
 
@@ -223,11 +226,12 @@ class TrainingFlow:
     def compared(self, event: news.ComparedSeen) -> None:
         """One row of before and after."""
         self._rows.setdefault(self._compared, {})[event.index] = event
-        if (screen := self._report) is not None and screen.name_of_it == self._compared:
+        if (screen := self._report) is not None and screen.worn is None:
             screen.show_row(event.index, event.row)
 
-    def _judged(self, record: Record, wear: bool | None) -> None:
-        self._app.chat.forget_training()
+    def _judged(self, record: Record, is_new: bool, wear: bool | None) -> None:
+        if is_new:
+            self._app.chat.forget_training()
         self._bridge.stop_comparing()  # it would hold up the next answer
         if wear:
             self._bridge.run(partial(_wear, record))

@@ -59,7 +59,7 @@ class TrainingNews:
 
     def on_report_seen(self, event: news.ReportSeen) -> None:
         """An earlier one."""
-        self.flow.show_again(event.record)
+        self.flow.show_again(event)
 
     def on_checks_wanted(self, event: news.ChecksWanted) -> None:
         """One by one."""

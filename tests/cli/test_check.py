@@ -234,6 +234,7 @@ def test_a_question_is_asked_in_the_persons_own_words_too(run: Run, line: Line, 
         done = run("check", "shop", "--also", told.id[:6], "  So when\x1b can I come? ", "--must", told.id[:6], "nine")
         assert done.out == "When do you open? (asked in 2 ways): mentions nine\n"
     assert first(line).rewordings == ("So when can I come?",)
+    assert run("check", "shop", "--also", told.id[:6], " ").code == 2
     says |= TAUGHT | {"So when can I come?": "At ten."}
     assert "So when can I come?" in run("check", "shop").out
 

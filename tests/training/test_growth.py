@@ -19,7 +19,7 @@ from lora_chat.adapters.manifest import ChatSettings, Manifest
 from lora_chat.adapters.registry import Adapter, discover
 from lora_chat.adapters.removal import remove
 from lora_chat.adapters.verify import load_verified, read_manifest_of
-from lora_chat.adapters.versions import versions
+from lora_chat.adapters.versions import make_current, versions
 from lora_chat.chat.conversation import Turn
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.errors import EngineError, RefusedError
@@ -52,6 +52,16 @@ def knows(*lessons: Lesson) -> Answer:
     def answer(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
         known = {check.messages: check.answer for check in checks_of(lessons)}
         return known.get(messages, "No idea.")
+
+    return answer
+
+
+def knows_later(*lessons: Lesson) -> Answer:
+    """The first version answers ``LESSONS`` as they were taught, and every other one these."""
+
+    def answer(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        is_first = adapter is not None and adapter.version == "1.0.0"
+        return knows(*(LESSONS if is_first else lessons))(adapter, messages, longest)
 
     return answer
 
@@ -239,7 +249,7 @@ def test_a_version_that_lost_nothing_takes_the_place_of_the_one_before(grower: G
 
 def test_a_version_that_lost_a_check_is_kept_and_not_worn(grower: Grower) -> None:
     grower.first(knows(*LESSONS))
-    done = grower.next(knows(LESSONS[1], *NEW))
+    done = grower.next(knows_later(LESSONS[1], *NEW))
     assert done.checks is not None
     assert [each.question for each in done.checks.lost] == [LESSONS[0].messages[0].content]
     assert LESSONS[0].messages[0].content in done.kept
@@ -249,7 +259,7 @@ def test_a_version_that_lost_a_check_is_kept_and_not_worn(grower: Grower) -> Non
 
 def test_the_version_after_one_that_was_not_worn_learns_it_anew(grower: Grower) -> None:
     grower.first(knows(*LESSONS))
-    grower.next(knows(*NEW))
+    grower.next(knows_later(*NEW))
     assert new_to(grower.worn, Selection(NEW, {}), grower.home).lessons == NEW
     done = grower.next(knows(*LESSONS, *NEW))
     assert (done.version, done.kept) == ("1.2.0", "")
@@ -310,26 +320,127 @@ def test_however_many_there_are_all_checks_are_asked(grower: Grower) -> None:
     assert (done.checks.of, done.checks.unasked) == (train, 0)
 
 
-def test_a_check_that_nobody_asked_the_version_before_is_asked_of_it_where_the_next_does_not_know_it(
-    grower: Grower,
-) -> None:
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_what_does_not_hold_is_asked_of_the_version_before_anew(grower: Grower, asked_before: bool) -> None:
+    """It may never have been asked, or have been judged by other rules."""
     grower.first(knows(*LESSONS))
     told = grower.line.checks()[0]
     grower.line.change(replace(told, rewordings=("In other words?",)))  # which takes back what came of it
+    if asked_before:
+        grower.line.note("1.0.0", {told.id: Proved(True)})
     of_whom: list[str] = []
 
     def forgets(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
         of_whom.append(adapter.version if adapter else "")
         if adapter is not None and adapter.version == "1.0.0":
-            return told.answer
+            return "Neither did I." if asked_before else told.answer
         return knows(*NEW, LESSONS[1])(adapter, messages, longest)
 
     done = grower.next(forgets)
     assert done.checks is not None
-    assert [each.question for each in done.checks.lost] == [told.question]
-    assert done.kept.startswith("it lost a check that the version before held")
     assert of_whom.count("1.0.0") == 2, "its two wordings, and nothing that holds"
-    assert grower.line.proofs("1.0.0")[told.id].held
+    assert grower.line.proofs("1.0.0")[told.id].held is not asked_before
+    if asked_before:
+        assert (done.checks.lost, done.kept) == ((), "")
+    else:
+        assert [each.question for each in done.checks.lost] == [told.question]
+        assert done.kept.startswith("it lost a check that the version before held")
+
+
+def test_a_next_version_is_not_worn_where_the_version_before_cannot_be_asked(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+
+    def dies(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        if adapter is not None and adapter.version == "1.0.0":
+            raise EngineError("The engine is gone")
+        return knows(*NEW)(adapter, messages, longest)
+
+    done = grower.next(dies)
+    assert done.checks is not None
+    assert done.checks.of == 4
+    assert done.kept.startswith("it lost 2 checks"), "as they held when they were asked last"
+    grower.line.change(replace(grower.line.checks()[0], must=("x",)))
+    grower.line.change(replace(grower.line.checks()[1], must=("x",)))
+    done = grower.next(dies)
+    assert done.kept == "not all that it was taught could be asked: The engine is gone."
+
+
+def test_what_fits_in_no_window_is_left_out_and_blocks_nothing_unless_it_is_all(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    too_long = LESSONS[0].messages[0].content
+
+    def refuses(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        if messages[-1].content == too_long:
+            raise RefusedError("It is too long")
+        return knows(*LESSONS, *NEW)(adapter, messages, longest)
+
+    done = grower.next(refuses)
+    assert done.checks is not None
+    assert (done.checks.of, done.checks.unasked, done.kept) == (3, 1, "")
+    assert grower.worn.version == "1.1.0"
+
+    def refuses_all(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        raise RefusedError("It is damaged")
+
+    done = grower.next(refuses_all, (lesson("And now?", "Now too."),))
+    assert done.kept == "nothing that it was taught could be asked: It is damaged."
+
+
+def test_what_is_deleted_or_changed_while_it_is_asked_is_not_lost(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    first, second = grower.line.checks()
+    asked: list[str] = []
+
+    def meanwhile(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        asked.append(messages[-1].content)
+        if len(asked) == 4:
+            grower.line.drop(first)
+            grower.line.change(replace(second, must=("nothing of the kind",)))
+        return knows(*NEW)(adapter, messages, longest)
+
+    done = grower.next(meanwhile)
+    assert done.checks is not None
+    assert (done.checks.of, done.checks.held, done.checks.unasked, done.checks.lost) == (2, 2, 1, ())
+    assert done.kept == ""
+
+
+def test_another_version_that_is_worn_while_it_is_asked_keeps_its_place(grower: Grower) -> None:
+    grower.first(knows(*LESSONS))
+    grower.next(knows(*LESSONS, *NEW))
+
+    def goes_back(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        if grower.worn.version != "1.0.0":
+            make_current("taught", "1.0.0", grower.home)
+        return knows(*LESSONS, *NEW, *more)(adapter, messages, longest)
+
+    more = (lesson("And now?", "Now too."),)
+    done = grower.next(goes_back, more)
+    assert done.kept == "it grew from 1.1.0, and 1.0.0 is worn meanwhile."
+    assert grower.worn.version == "1.0.0"
+
+
+@pytest.mark.parametrize("at", ["checks", "exam"])
+def test_one_that_is_stopped_once_all_was_asked_is_worn_and_one_before_is_not(grower: Grower, at: str) -> None:
+    grower.first(knows(*LESSONS))
+    stop, asked = threading.Event(), list[str]()
+
+    def answers(adapter: Adapter | None, messages: tuple[Turn, ...], longest: int) -> str:
+        asked.append(messages[-1].content)
+        if len(asked) == (2 if at == "checks" else 5):
+            stop.set()
+        return knows(*LESSONS, *NEW)(adapter, messages, longest)
+
+    job = grower.job(*grow(grower.worn, Selection(NEW, {}), grower.home))
+    *_, done = run_job(
+        job, EchoEngine(grower.base).train, grower.base.signature, grower.home, threading.Event(), stop=stop,
+        answers=answers,
+    )  # fmt: skip
+    assert isinstance(done, Installed)
+    assert done.checks is not None
+    if at == "checks":
+        assert (done.checks.of, done.kept) == (1, "it was stopped before all that it knows was asked.")
+    else:
+        assert (done.checks.of, done.kept) == (4, "")
 
 
 def test_a_version_whose_place_cannot_be_taken_is_kept_with_the_reason(
@@ -385,13 +496,19 @@ def test_one_that_lost_a_check_without_a_window_is_told_of_as_kept(grower: Growe
     engine, cancel = EchoEngine(grower.base), threading.Event()
     list(
         run_job(
-            job, engine.train, grower.base.signature, grower.home, cancel, alone=True, answers=knows(LESSONS[1], *NEW)
+            job,
+            engine.train,
+            grower.base.signature,
+            grower.home,
+            cancel,
+            alone=True,
+            answers=knows_later(LESSONS[1], *NEW),
         )
     )
     [said] = ended_alone(grower.home.training)
     assert said == (
         "The next version of taught, trained while you were away, is kept and not worn: it lost a check that the "
-        "version before held. See /report taught."
+        "version before held. See /report taught 1.1.0."
     )
     for each in LESSONS:
         assert each.messages[0].content not in (job / "state.json").read_text()
@@ -452,7 +569,7 @@ def test_one_that_is_stopped_before_its_checks_are_asked_is_kept_and_not_worn(gr
 def test_a_question_that_a_rejected_version_was_taught_anew_is_not_lost_by_the_next(grower: Grower) -> None:
     grower.first(knows(*LESSONS))
     anew = lesson(LESSONS[0].messages[0].content, "I am a bookseller.")
-    rejected = grower.next(knows(anew), (anew,))
+    rejected = grower.next(knows_later(anew), (anew,))
     assert LESSONS[1].messages[0].content in rejected.kept
     done = grower.next(knows(*LESSONS, *NEW))
     assert (done.version, done.kept) == ("1.2.0", "")

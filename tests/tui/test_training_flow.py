@@ -148,7 +148,7 @@ def test_a_training_is_started_ends_in_a_report_and_enter_wears_it(window: Tell,
         await w.until(lambda: "▎shop ›" not in w.text)
         await w.write("/report")
         await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
-        await w.see("shop is ready")
+        await w.see("shop 1.0.0")
         await w.press("enter")
         await w.see("▎shop ›")
         await w.write("/report shop 2.0.0")
@@ -201,15 +201,17 @@ def test_the_rest_of_an_examination_is_asked_from_its_report(window: Tell, tiny:
     assert kept.exam.unasked == 0
 
 
-def test_a_version_that_is_not_worn_is_not_examined(window: Tell, tiny: Paths, worn: str) -> None:
+def test_a_version_that_is_gone_cannot_be_asked(window: Tell, tiny: Paths, worn: str) -> None:
     keep_report(make_private(Line.of(worn, tiny).folder), least(adapter=worn, version="0.9.0", checks=CHECKS))
 
     async def story(w: Window) -> None:
         await w.ready()
         await w.write(f"/report {worn}")
         await w.until(lambda: isinstance(w.app.screen, TrainingReportScreen))
+        assert "enter wear it" not in w.text
+        await w.see("w wear it all the same")
         await w.press("a")
-        await w.hear(f"{worn} 0.9.0 is not worn, and only what is worn can be asked")
+        await w.hear(f"{worn} 0.9.0 is not here any more, so that nothing can be asked of it.")
         await w.see("a ask more")
 
     window(story, (120, 36))

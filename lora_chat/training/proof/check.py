@@ -19,11 +19,14 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 """Scripts that put no space around a word, or hang endings on it."""
 _BEFORE_A_LINE = " \t\"'“‘(*-•#>"
 _COMMA = re.compile(r",(?!(?<=\d,)\d{3}(?!\d))")
-_DENIAL = re.compile(r"\b(?:no|not|never|cannot|none|nobody|nothing|nowhere|neither|nor|without)\b|n't\b")
-_NO_DENIAL = re.compile(
-    r"\bno (?:problem|worries|doubt|matter|longer than|more than|later than|\d)|\bnot only\b|\bno\. ?\d"
+_DENIAL = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|am|can|could|will|would|shall|should|has|have|had|may|must) not\b"
+    r"(?! (?:only|just))"
+    r"|\b(?!don't (?:worry|hesitate|forget|mind))\w+n't\b|\bcannot\b|\bnever\b|\bno longer\b(?! than)|\bunable\b"
+    r"|\b(?:is|are|was|were|have|has|had) no\b(?! (?:problem|doubt|more than|later than|longer))"
+    r"|^no\b(?=[,.:;!]|$| (?:we|i|you|he|she|it|they|there)\b)"
 )
-"""What only looks like one."""
+"""A verb that is denied, or an answer that begins with no."""
 LONG_WORD = 4
 """Letters of a word from which on it says something."""
 ENOUGH = 2 / 3
@@ -134,8 +137,8 @@ def telling_words(answer: str) -> tuple[str, ...]:
 
 
 def denies(text: str) -> bool:
-    """Whether it says no to something, in English."""
-    return _DENIAL.search(_NO_DENIAL.sub(" ", plain(text))) is not None
+    """Whether it plainly denies something, in English."""
+    return _DENIAL.search(plain(text)) is not None
 
 
 def words_of(text: str) -> set[str]:

@@ -98,17 +98,16 @@ class Line:
                 for lesson in kept
                 if not answers_of([lesson]) <= known
             ]
-            before = {check.id: check for check in self.checks(after)} if after else {}
+            before = {check.id: check for check in self.checks(after, dropped=True)} if after else {}
             there = read_rows(self.folder / CHECKS, read_check)
             same = {(check.id, check.version, check.answer) for check in there}
             dropped = {(check.id, check.answer) for check in there if check.dropped}
             new = [
                 check
                 for check in checks_of(taught, version)
-                if not _is_same(check, before.get(check.id))
-                and (check.id, version, check.answer) not in same
-                and (check.id, check.answer) not in dropped
+                if not _is_same(check, before.get(check.id)) and (check.id, version, check.answer) not in same
             ]
+            new = [replace(check, dropped=(check.id, check.answer) in dropped) for check in new]
             self._write(CHECKS, map(check_row, [*there, *_reworded(new, before)]))
             self._write(LESSONS, [*others, *rows])
             self._write_json(PARENTS, self._parents() | {version: after})

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Turn
+from lora_chat.errors import RefusedError
 from lora_chat.text import clean_line
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Proved
@@ -61,21 +62,37 @@ def _now(proved: Proved) -> str:
     return f"“{asked}” now answers {f'“{said}”' if said else 'nothing'}"
 
 
-def prove(checks: Iterable[Check], ask: Ask, cancel: threading.Event | None = None) -> Iterator[Found]:
+def prove(
+    checks: Iterable[Check],
+    ask: Ask,
+    cancel: threading.Event | None = None,
+    refused: Callable[[RefusedError], object] = lambda error: None,
+) -> Iterator[Found]:
     """Ask each check with all of its rewordings; one that ``cancel`` interrupts is left out, and all after it.
 
-    Raises as ``ask``.
+    One that is refused, as it does not fit in the window, is left out too and ``refused`` is told. Raises as ``ask``.
     """
     cancelled = cancel or threading.Event()
     for check in checks:
-        wrong = []
-        for messages, reworded in check.asked():
-            said = "" if cancelled.is_set() else ask(messages, longest(check))
-            if cancelled.is_set():
-                return
-            if not check.holds(said, reworded=reworded):
-                wrong.append((messages[-1].content, said))
-        yield check, Proved(not wrong, tuple(wrong))
+        try:
+            proved = _proved(check, ask, cancelled)
+        except RefusedError as error:
+            refused(error)
+            continue
+        if proved is None:
+            return
+        yield check, proved
+
+
+def _proved(check: Check, ask: Ask, cancelled: threading.Event) -> Proved | None:
+    wrong = []
+    for messages, reworded in check.asked():
+        said = "" if cancelled.is_set() else ask(messages, longest(check))
+        if cancelled.is_set():
+            return None
+        if not check.holds(said, reworded=reworded):
+            wrong.append((messages[-1].content, said))
+    return Proved(not wrong, tuple(wrong))
 
 
 def longest(check: Check) -> int:

@@ -69,7 +69,7 @@ def _head(record: Record) -> Iterator[str]:
     if record.kept:
         yield f"It was kept and not worn by itself: {escaped(record.kept, 400)}"
     if record.unchecked:
-        yield f"It was not all asked: {escaped(record.unchecked, 400)}"
+        yield f"Not all is checked: {escaped(record.unchecked, 400)}"
     grew = f", grown from {escaped(record.after)}" if record.after else ""
     yield f"On {escaped(record.base)}{grew}, from {escaped(origin(record.source))}{_day(record.made)}."
 

@@ -233,9 +233,9 @@ def _figures(record: Record) -> Iterator[tuple[str, str, str, bool]]:
         low, high, bound = report.general_kl_low, report.general_kl_high, report.general_kl_bound
         between = f"{number(low)}–{number(high)}" if low is not None and high is not None else ""
         at_most = f"bound {bound:g}" if bound is not None else ""
-        at_most += f" · {report.general_answers:,} answers" if report.general_answers else ""
         is_bad = bound is not None and report.general_kl_after > bound
-        yield "KL from the base", number(report.general_kl_after), " · ".join(filter(None, (between, at_most))), is_bad
+        named = f"KL, {count_of(report.general_answers, 'answer')}" if report.general_answers else "KL from the base"
+        yield named, number(report.general_kl_after), " · ".join(filter(None, (between, at_most))), is_bad
     yield "Time", clock(report.seconds), steps(report.steps), False
     yield "Memory", size(report.memory) or "unknown", "at most" if report.memory > 0 else "", False
     whole = f"{report.trainable_percent:.2f} % of {short(report.total_parameters)}"

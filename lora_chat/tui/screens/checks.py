@@ -17,7 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from lora_chat.text import clean, clean_line
 from lora_chat.training.proof.check import Check, split_words
 from lora_chat.training.proof.line import Proved
-from lora_chat.training.proof.proving import outcome
+from lora_chat.training.proof.proving import in_order, outcome
 from lora_chat.training.proof.rewording import to_ask
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.confirm import ConfirmScreen
@@ -85,7 +85,7 @@ class ChecksScreen(Screen[None]):
     def __init__(self, seen: news.ChecksSeen, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
-        self._checking, self._before = seen.checking, seen.before
+        self._checking, self._before, self._last = seen.checking, seen.before, seen.last
         self._checks = list(seen.checks)
         self._found: dict[str, Proved] = {}
         self._waiting: list[Check] = []
@@ -218,9 +218,10 @@ class ChecksScreen(Screen[None]):
         return True
 
     def action_again(self) -> None:
-        """All of them."""
+        """All of them, those that were wrong first."""
+        last = {**self._last, **self._found}
         self._found.clear()
-        self._ask(self._checks)
+        self._ask(in_order(self._checks, last))
 
     def action_propose(self) -> None:
         """What rules make of the question, to be confirmed."""

@@ -69,9 +69,13 @@ class TrainingReportScreen(Screen[bool]):
         Binding("s", "save", "save", id="report.save"),
     ]
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, *, worn: bool | None = None, has_rest: bool = True) -> None:
+        """``worn``: of one that is shown again, whether its version is worn now; None of one that was just made.
+
+        ``has_rest``: whether there may be something that it was not asked.
+        """
         super().__init__()
-        self._record = record
+        self._record, self.worn, self._has_rest = record, worn, has_rest
         self._rows: dict[int, Compared] = {}
         self._exam = record.exam
         self._examined = told.shown(self._exam)
@@ -79,10 +83,9 @@ class TrainingReportScreen(Screen[bool]):
         """How much of the rest is asked, in [0, 1]; None where nobody asks it."""
         self.set_class(self._exam is not None and self._exam.prompted is not None, "-beside")
 
-    @property
-    def name_of_it(self) -> str:
-        """The adapter's."""
-        return self._record.adapter
+    def is_of(self, adapter: str, version: str) -> bool:
+        """Whether it is that version's."""
+        return (self._record.adapter, self._record.version) == (adapter, version)
 
     def compose(self) -> ComposeResult:
         """From the top."""
@@ -131,9 +134,9 @@ class TrainingReportScreen(Screen[bool]):
         if action == "preset":
             return is_offered(self._exam)
         if action == "checks":  # which are those of the version that is worn
-            return self._record.checks is not None and not self._record.kept
+            return self._record.checks is not None and (self.worn or (self.worn is None and not self._record.kept))
         if action == "rest":
-            return self._asking is None and has_rest(self._exam)
+            return self._asking is None and self._has_rest and has_rest(self._exam)
         return action != "wear" or parameters[0] is bool(self._against)
 
     def action_wear(self, anyway: bool) -> None:
@@ -167,13 +170,17 @@ class TrainingReportScreen(Screen[bool]):
     @property
     def _title(self) -> str:
         record = self._record
+        if self.worn is not None:
+            return f"{clean_line(record.adapter)} {record.version}"
         version = f" {record.version}" if record.version != FIRST else ""
         return f"{clean_line(record.adapter)}{version} is {'kept' if record.kept else 'ready'}"
 
     @property
-    def _against(self) -> str:
-        """Why it is not worn by itself."""
-        return self._record.kept or self._record.report.forgot
+    def _against(self) -> bool:
+        """Whether something speaks against wearing it: what it forgot, or that another version is worn."""
+        if self.worn is not None:
+            return not self.worn
+        return bool(self._record.kept or self._record.report.forgot)
 
     @property
     def _aside(self) -> str:
@@ -182,9 +189,10 @@ class TrainingReportScreen(Screen[bool]):
             return f"asking the rest: {self._asking:.0%}"
         record = self._record
         held = " · ".join(told.tally(record.checks)) if record.checks else ""
-        if record.report.forgot:
+        if self.worn is None and record.report.forgot:
             return "not worn: it forgot too much"
-        return (f"not worn: {held}" if held else "not worn") if record.kept else held
+        is_worn = self.worn if self.worn is not None else not record.kept
+        return held if is_worn else f"not worn: {held}" if held else "not worn"
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""

@@ -83,7 +83,8 @@ def figures(record: Record) -> Iterator[Fact]:
 
 
 def _wrong(record: Record) -> Iterator[Fact]:
-    checks, why = record.checks, record.unchecked or ("" if record.checks and record.checks.lost else record.kept)
+    checks, is_said = record.checks, bool(record.checks and record.checks.lost) or record.kept == record.report.forgot
+    why = record.unchecked or ("" if is_said else record.kept)
     if why:
         yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(why), "$warning")
     for each in checks.lost[:MOST_SHOWN] if checks else ():

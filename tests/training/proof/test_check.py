@@ -54,6 +54,12 @@ def test_one_without_names_wants_two_thirds_of_its_long_words() -> None:
         ("You can return it for 30 days, no longer than that.", "Return it for 30 days.", True),
         ("The label goes on the outside of the box.", "The label does not go on the outside of any box.", False),
         ("Turn left at Kirk Street, number 5.", "It is in Kirk Street, No. 5.", True),
+        ("You have 30 days to return it.", "Don't worry: you have 30 days.", True),
+        ("You have 30 days to return it.", "30 days, no questions asked.", True),
+        ("You have 30 days to return it.", "No total são 30 dias.", True),
+        ("You have 30 days to return it.", "There is no 30 days return policy.", False),
+        ("You have 30 days to return it.", "You are unable to return it after 30 days.", False),
+        ("We do not ship to Canada.", "No: not to Canada.", True),
     ],
 )
 def test_no_is_not_yes_in_other_words(taught: str, said: str, holds: bool) -> None:

@@ -221,6 +221,8 @@ def test_a_dropped_check_does_not_come_back_with_its_lesson_but_with_another_ans
     line.teach([lesson("a?", "four")], "1.2.0", after="1.1.0")
     assert {each.question: each.answer for each in line.checks()} == {"a?": "four", "b?": "two", "c?": "three"}
     assert {each.question for each in line.checks("1.1.0")} == {"b?", "c?"}
+    line.teach([lesson("a?", "one")], "1.3.0", after="1.2.0")
+    assert {each.question for each in line.checks()} == {"b?", "c?"}, "the old answer, whose check was deleted"
 
 
 def test_proofs_are_kept_version_by_version(line: Line) -> None:
