@@ -75,7 +75,7 @@ def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts
 def _learnt(checks: Checked | None, exam: Exam | None) -> str:
     """All checks say what was learnt as taught; an examination may have asked a few of them only."""
     held = Share(checks.held, checks.of) if checks is not None else Share(0, 0)
-    unasked = f", {checks.unasked:,} not asked" if checks is not None and checks.unasked else ""
+    unasked = f", {checks.unasked:,} not asked" if checks is not None and held.of and checks.unasked else ""
     if exam is None:
         if not held.of:
             return "nothing was asked of it, so that the losses alone say what it learnt"

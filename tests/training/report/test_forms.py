@@ -51,12 +51,12 @@ def words(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({}, "It learnt a part of what it was taught (4 of 6 as taught, 6 of 8 in other words); it lost 1 check that "
-             "the version before held; it says what was taught on 1 of 10 near misses; a prompt with the same examples "
+        ({}, "It learnt a part of what it was taught (4 of 6 as taught, 1 not asked, 6 of 8 in other words); it lost 1 "
+             "check that the version before held; it says what was taught on 1 of 10 near misses; a prompt with the same examples "
              "does better."),
         ({"exam": ALONE, "checks": None}, "It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); it "
              "says what was taught on 1 of 10 near misses."),
-        ({"exam": None}, "It answers 4 of 6 checks rightly; it lost 1 check that the version before held."),
+        ({"exam": None}, "It answers 4 of 6 checks rightly, 1 not asked; it lost 1 check that the version before held."),
         ({"exam": None, "checks": None}, "Nothing was asked of it, so that the losses alone say what it learnt."),
         ({"exam": replace(ALONE, scores=Scores(Share(0, 3), Share(1, 9), Share(0, 5), Share(0, 5))), "checks": None},
              "It learnt little (0 of 3 as taught, 1 of 9 in other words); it never says what was taught where "
@@ -234,7 +234,7 @@ def test_the_picture_has_the_figures_and_stands_alone() -> None:
     text = to_svg(record())
     said = words(text)
     for each in ("shop 1.1.0", "train", "held out", "Right in other words", "6 of 8 (41–93 %)", "7 of 8 (53–98 %)",
-                 "base with 6 examples", "4 of 6 hold", "2 new · 1 lost", "0.021", "0.012–0.034 · bound 0.25", "2:04",
+                 "base with 6 examples", "4 of 6 hold", "2 new · 1 lost · 1 not asked", "KL, 32 answers", "0.021", "0.012–0.034 · bound 0.25", "2:04",
                  "60 steps", "1.31 GB", "2.44 M", "1.78 % of 137 M"):  # fmt: skip
         assert each in said
     assert "prefers-color-scheme:dark" in text
