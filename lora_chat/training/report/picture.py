@@ -224,8 +224,10 @@ def _figures(record: Record) -> Iterator[tuple[str, str, str, bool]]:
     if checks is None or not checks.of:
         yield "Checks", "none asked", "", False
     else:
-        more = [f"{checks.new:,} new", f"{len(checks.lost):,} lost"]
-        more += [f"{checks.unasked:,} not asked"] if checks.unasked else []
+        unasked, lost = checks.unasked, f"{len(checks.lost):,} lost"
+        more = (
+            [lost, f"{unasked:,} not asked"] if unasked else [f"{checks.new:,} new", lost]
+        )  # there is no room for all
         yield "Checks", f"{of(checks.held, checks.of)} hold", " · ".join(more), bool(checks.lost)
     if report.general_kl_after is None:
         yield "KL from the base", "not measured", "", False

@@ -52,11 +52,12 @@ def words(text: str) -> list[str]:
     ("other", "said"),
     [
         ({}, "It learnt a part of what it was taught (4 of 6 as taught, 1 not asked, 6 of 8 in other words); it lost 1 "
-             "check that the version before held; it says what was taught on 1 of 10 near misses; a prompt with the same examples "
-             "does better."),
+             "check that the version before held; it says what was taught on 1 of 10 near misses; a prompt with the "
+             "same examples does better."),
         ({"exam": ALONE, "checks": None}, "It learnt what it was taught (6 of 6 as taught, 6 of 8 in other words); it "
              "says what was taught on 1 of 10 near misses."),
-        ({"exam": None}, "It answers 4 of 6 checks rightly, 1 not asked; it lost 1 check that the version before held."),
+        ({"exam": None}, "It answers 4 of 6 checks rightly, 1 not asked; it lost 1 check that the version before "
+             "held."),
         ({"exam": None, "checks": None}, "Nothing was asked of it, so that the losses alone say what it learnt."),
         ({"exam": replace(ALONE, scores=Scores(Share(0, 3), Share(1, 9), Share(0, 5), Share(0, 5))), "checks": None},
              "It learnt little (0 of 3 as taught, 1 of 9 in other words); it never says what was taught where "
