@@ -66,7 +66,7 @@ def count(hits: list[bool]) -> dict[str, Any]:
 def always_one(rows: Rows) -> dict[str, Any] | None:
     """The score of always giving the label that is right most often; None where answers are no labels."""
     labels = Counter(row["must"][0] for row in rows)
-    if any(set(row["must"] + row["must_not"]) != set(labels) for row in rows):
+    if len(labels) < 2 or any(set(row["must"] + row["must_not"]) != set(labels) for row in rows):
         return None
     label, most = labels.most_common(1)[0]
     return {"label": label, **count([number < most for number in range(len(rows))])}

@@ -126,7 +126,7 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-ELSEWHERE = {"grow", "shelf", "switch", "train"}
+ELSEWHERE = {"curve", "faq", "grow", "kinds", "shelf", "switch", "teach", "train"}
 """What other pages show."""
 RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
@@ -168,6 +168,49 @@ def test_the_figures_on_growth_are_the_benchmarks() -> None:
         worn, (first, of) = row["worn"], row["worn"]["rounds"][0]
         figures = f"{first} of {of} | {worn['held']} of {worn['of']} | {row['replayed']} | {row['steps']}"
         assert f"| {row['round']} | {figures} | {row['wall_s']:,.0f} s |" in text
+
+
+def learnt_table(name: str) -> dict[str, Any]:
+    """A result of learn.py, whose machine the page on training names."""
+    result: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    assert result["machine"] in (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    return result
+
+
+def percent(found: dict[str, Any]) -> str:
+    """``112 (79 %; 72-85)``."""
+    hits, of = found["hits"], found["of"]
+    return f"{hits} ({hits / of:.0%}; {100 * found['low']:.0f}-{100 * found['high']:.0f})".replace("%;", " %;")
+
+
+def test_the_figures_on_teaching_are_the_benchmarks() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for name in ("teach", "curve"):
+        for row in learnt_table(name)[name]["rows"]:
+            shares = " | ".join(percent(row[key]) for key in ("paraphrases", "near", "far"))
+            kl = "" if row["kl"] is None else f"{row['kl']:.4f}"
+            steps = row.get("steps", "")
+            assert f"| {row['way']} | {shares} | {kl} | {steps} |" in text, row["way"]
+
+
+def test_the_figures_on_a_collection_are_the_benchmarks() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    part = learnt_table("faq")["faq"]
+    for row in part["rows"]:
+        if row["way"].startswith("TRL") and row["loss"] not in part["trl_best"]:
+            continue
+        wall = f"{row['wall_s']:,.0f} s" if "wall_s" in row else ""
+        assert f"| {row['way']} | {row['loss']:.3f} | {wall} | {row.get('steps', '')} |" in text, row["way"]
+
+
+def test_the_figures_on_limits_are_the_benchmarks() -> None:
+    text = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    result = json.loads((ROOT / "benchmarks" / "results" / "kinds.json").read_text(encoding="utf-8"))
+    assert result["machine"] in text
+    for kind, part in result.items():
+        for row in part["rows"] if isinstance(part, dict) and "rows" in part else ():
+            shares = " | ".join(percent(row[key]) for key in ("taught", "asked"))
+            assert f"| {kind} | {row['way']} | {shares} |" in text, (kind, row["way"])
 
 
 def of_adapters(name: str) -> tuple[dict[str, Any], str]:
