@@ -69,7 +69,7 @@ def test_json_lines_are_exactly_the_contract(run: Run, tiny: Paths, examples: Pa
     assert [each["step"] for each in steps] == list(range(1, len(steps) + 1))
     assert {each["event"] for each in events} <= {"dataset", "preparing", "step", "evaluated", "sampled", "finished"}
     last = events[-1]
-    assert set(last) == {"event", "adapter", "path", "report", "version", "checks", "kept", "exam"}
+    assert set(last) == {"event", "adapter", "path", "report", "version", "checks", "kept", "exam", "unchecked"}
     assert (last["event"], last["adapter"], last["path"]) == ("finished", "shop", str(tiny.adapters / "shop"))
     report = last["report"]
     assert set(report) >= REPORT
