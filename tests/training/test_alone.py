@@ -52,9 +52,10 @@ def test_it_has_a_session_of_its_own_stops_when_told_goes_on_and_installs_at_the
     assert [line["job"] for line in lines if line["event"] == "finished"] == [first.name, second.name]
     assert any(line["event"] == "resumed" and line["step"] for line in lines)
     assert "language model" not in log
-    assert list(what_came_of_them(home.training)) == [
-        f"{name} is ready, it was trained while you were away: /adapter use {name}" for name in ("first", "second")
-    ]
+    said = list(what_came_of_them(home.training))
+    for name, each in zip(("first", "second"), said, strict=True):
+        assert each.startswith(f"{name} is ready, it was trained while you were away (")
+        assert each.endswith(f" of 2 checks hold): /adapter use {name}, /report {name} 1.0.0")
     assert not list(what_came_of_them(home.training))
 
 
