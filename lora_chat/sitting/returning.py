@@ -53,11 +53,12 @@ def at(state: JobState) -> str:
 def _ended(job: Listed) -> str:
     if job.state.kind == "finished":
         name = job.state.adapter
+        report = f"/report {name} {job.state.version}".rstrip()  # an older program kept no version
         if job.state.reason:
             why = clean_line(job.state.reason, 300)
             told = f"The next version of {name}, trained while you were away, is kept and not worn"
-            return f"{told}: {why} See /report {name} {job.state.version}."
+            return f"{told}: {why} See {report}."
         held = f" ({clean_line(job.state.told, 80)})" if job.state.told else ""
         ready = f"{name} is ready, it was trained while you were away{held}"
-        return f"{ready}: /adapter use {name}, /report {name} {job.state.version}"
+        return f"{ready}: /adapter use {name}, {report}"
     return f"The training of {job.name}, while you were away, failed: {clean_line(job.state.reason, 300)}"

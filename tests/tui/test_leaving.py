@@ -242,7 +242,7 @@ def test_the_next_start_tells_what_came_of_a_training_without_a_window_once(wind
 
     async def story(w: Window) -> None:
         await w.ready()
-        await w.hear("shop is ready, it was trained while you were away (")
+        await w.hear("shop is ready, it was trained while you were away: /adapter use shop, /report shop")
 
     window(story)
     assert not read_state(job).alone
@@ -259,7 +259,7 @@ def test_what_comes_of_a_training_without_a_window_is_told_when_it_comes(
         await w.ready()
         await w.hear("shop is being trained without this window")
         write_state(job, read_state(job).now("finished", adapter="shop"))
-        await w.hear("shop is ready, it was trained while you were away (")
+        await w.hear("shop is ready, it was trained while you were away: /adapter use shop, /report shop")
 
     with claimed(job):
         window(story)
