@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from lora_chat.text import clean_line
 from lora_chat.training.report import shelf
 from lora_chat.training.report.markdown import to_markdown
 from lora_chat.training.report.picture import to_svg
-from lora_chat.training.report.record import Record
+from lora_chat.training.report.record import Record, made_of
 
 if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
@@ -91,22 +90,8 @@ def just_made(progress: Progress) -> Record:
     """
     if (installed := progress.installed) is None:
         raise ValueError(f"{progress.name} has not ended in an adapter")
-    return Record(
-        adapter=installed.adapter,
-        version=installed.version,
-        base="",
-        made=time.time(),
-        source="",
-        recipe={},
-        report=installed.report,
-        saw=progress.saw,
-        losses=progress.losses,
-        heldout=progress.heldout,
-        kept=installed.kept,
-        unchecked=installed.unchecked,
-        checks=installed.checks,
-        exam=installed.exam,
-    )
+    told = {"saw": progress.saw, "losses": progress.losses, "heldout": progress.heldout}
+    return made_of(installed, base="", source="", recipe={}, **told)
 
 
 def save_report(name: str, version: str, paths: Paths, folder: Path | None = None) -> str:

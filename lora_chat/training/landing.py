@@ -30,7 +30,7 @@ from lora_chat.training.proof.line import Line, Proved
 from lora_chat.training.proof.notes import noting
 from lora_chat.training.proof.proving import Outcome, in_order, outcome, prove
 from lora_chat.training.proof.result import Exam
-from lora_chat.training.report.record import Record
+from lora_chat.training.report.record import Record, made_of
 from lora_chat.training.report.shelf import keep_report
 
 _EXAM_SHARE, _EXAM_S = 1 / 12, (4.0, 45.0)
@@ -107,23 +107,16 @@ def _take_over(line: Line, job: Job, paths: Paths) -> None:
 
 
 def _record(event: Trained, job: Job, installed: Installed) -> Record:
-    return Record(
-        adapter=installed.adapter,
-        version=installed.version,
+    return made_of(
+        installed,
         base=job.base,
-        made=time.time(),
         source=job.source,
         recipe=asdict(job.recipe),
-        report=installed.report,
         saw=event.saw,
         losses=event.losses,
         heldout=event.heldout,
         after=job.after,
         replayed=job.replayed,
-        kept=installed.kept,
-        unchecked=installed.unchecked,
-        checks=installed.checks,
-        exam=installed.exam,
     )
 
 

@@ -6,11 +6,12 @@ It holds the person's own words, as an adapter's line does, and is kept there: `
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from lora_chat.training.events import Checked, DatasetReady, Report
+from lora_chat.training.events import Checked, DatasetReady, Installed, Report
 from lora_chat.training.proof.result import Exam
 from lora_chat.training.proof.share import Share
 
@@ -52,6 +53,12 @@ class Record:
     checks: Checked | None = None
     exam: Exam | None = None
     schema: int = field(default=SCHEMA)
+
+
+def made_of(installed: Installed, **more: Any) -> Record:
+    """The record, made now, of what came of a training; ``more`` is what that does not say."""
+    same = ("adapter", "version", "report", "kept", "unchecked", "checks", "exam")
+    return Record(made=time.time(), **{name: getattr(installed, name) for name in same}, **more)
 
 
 def to_json(record: Record) -> str:
