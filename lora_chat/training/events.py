@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from lora_chat.adapters.manifest import FIRST
 from lora_chat.training.proof.result import Exam
+from lora_chat.training.proof.share import with_intervals
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,6 @@ TrainingEvent = (
 
 
 def as_json(event: TrainingEvent) -> dict[str, Any]:
-    """One flat object whose first key is ``event``."""
-    fields = asdict(event)
+    """One flat object whose first key is ``event``; each share of an examination has the ends of its interval."""
+    fields: dict[str, Any] = with_intervals(asdict(event))
     return {"event": fields.pop("event")} | fields

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _Z = 1.96
 
@@ -29,6 +30,18 @@ class Share:
             return "none asked"
         low, high = (round(100 * edge) for edge in self.interval)
         return f"{self.hits:,} of {self.of:,} ({low}–{high} %)"
+
+
+def with_intervals(value: Any) -> Any:
+    """A value of JSON in which each share, ``{"hits": 7, "of": 8}``, has the ends of its interval too: low, high."""
+    if isinstance(value, list | tuple):
+        return [with_intervals(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"hits", "of"}:
+        low, high = Share(**value).interval
+        return value | {"low": round(low, 4), "high": round(high, 4)}
+    return {key: with_intervals(each) for key, each in value.items()}
 
 
 def wilson(hits: int, of: int, z: float = _Z) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_chat.training.events import Checked, DatasetReady, Installed, Report
 from lora_chat.training.proof.result import Exam
-from lora_chat.training.proof.share import Share
+from lora_chat.training.proof.share import Share, with_intervals
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -68,19 +68,8 @@ def to_json(record: Record) -> str:
 
 def to_value(record: Record) -> dict[str, Any]:
     """The same for other programs: each share with the ends of its 95 % interval; null where a loss is no number."""
-    found: dict[str, Any] = _with_intervals(json.loads(to_json(record), parse_constant=lambda _: None))
+    found: dict[str, Any] = with_intervals(json.loads(to_json(record), parse_constant=lambda _: None))
     return found
-
-
-def _with_intervals(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_intervals(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == {"hits", "of"}:
-        low, high = Share(**value).interval
-        return value | {"low": round(low, 4), "high": round(high, 4)}
-    return {key: _with_intervals(each) for key, each in value.items()}
 
 
 def from_json(text: str) -> Record:
