@@ -128,7 +128,14 @@ class LineFace:
 
     def warn(self, text: str) -> None:
         """See ``Face.warn``: a line stays where it is."""
-        note(text)
+        if text:
+            note(text)
+
+    def check_idle(self) -> None:
+        """See ``Face.check_idle``: a line is read once the answer before it has ended."""
+
+    def base_changed(self, base: InstalledBase) -> None:
+        """See ``Face.base_changed``: the next prompt shows its name, and the next message loads it."""
 
     def show_adapters(self, catalog: Catalog) -> None:
         """See ``Face.show_adapters``."""

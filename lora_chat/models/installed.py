@@ -104,6 +104,11 @@ def list_bases(models: Path) -> tuple[tuple[InstalledBase, ...], tuple[Problem, 
     return tuple(bases), tuple(problems)
 
 
+def base_names(models: Path) -> list[str]:
+    """The names under which something is kept as a base, in order; none of it is read."""
+    return [folder.name for folder in _folders(models) if (folder / RECORD).is_file()]
+
+
 def remove_base(models: Path, name: str) -> Path:
     """Delete ``models/<name>``, whatever is in it; a folder it points to stays. Return what was deleted.
 

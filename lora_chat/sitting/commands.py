@@ -10,11 +10,13 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, presets, reporting, shelf, verbs
+from lora_chat.sitting import bases, checking, presets, reporting, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "shares", "columns", "presets", "conversations", "settings", "ratings", "themes"]
+Completes = Literal[
+    "", "adapters", "shares", "columns", "presets", "bases", "conversations", "settings", "ratings", "themes"
+]
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("preset off", "", "begin them without it", presets.preset_off),
     Command("preset info", "[NAME]", "what one holds", presets.preset_info, "presets"),
     Command("preset save", "NAME", "make one of the answers here that you vouched for", presets.preset_save),
+    Command("model list", "", "the base models on this machine, and what fits each", bases.model_list),
+    Command("model use", "NAME", "have another base answer here", bases.model_use, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
@@ -122,7 +126,7 @@ COMMANDS: tuple[Command, ...] = (
 )
 """The one table."""
 
-_WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list"}
+_WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list", "model": "model list"}
 """What the first word alone means, where it means anything."""
 
 

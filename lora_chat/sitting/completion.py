@@ -37,6 +37,7 @@ class Names:
     adapters: Sequence[tuple[str, str]] = ()
     conversations: Sequence[tuple[str, str]] = ()
     presets: Sequence[tuple[str, str]] = ()
+    bases: Sequence[tuple[str, str]] = ()
 
 
 def complete(line: str, names: Names) -> list[Completion]:
@@ -99,6 +100,8 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
             return names.adapters
         case "presets":
             return names.presets
+        case "bases":
+            return names.bases
         case "conversations":
             return names.conversations
         case "settings":

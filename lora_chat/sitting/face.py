@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
+    from lora_chat.models.installed import InstalledBase
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.plan import Plan
@@ -78,7 +79,20 @@ class Face(Presenter, Protocol):
         """Have one question answered in columns and show them as they come; may return before they have ended."""
 
     def warn(self, text: str) -> None:
-        """Say what became of what was worn; it stays in sight until it is put away or something is worn again."""
+        """Say what became of what was worn, or of the base; it stays in sight until it is put away or out of date.
+
+        Empty is for that.
+        """
+
+    def check_idle(self) -> None:
+        """Refuse what would take the base away from an answer.
+
+        Raises:
+            RefusedError: one is being made.
+        """
+
+    def base_changed(self, base: InstalledBase) -> None:
+        """Another base answers from now on, and is not loaded yet."""
 
     def show_adapters(self, catalog: Catalog) -> None:
         """Show what is installed, and what is broken."""

@@ -5,21 +5,19 @@ Every method changes the store or the state first and tells the face then. One t
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
-from lora_chat.chat.preset import Preset, own_system
-from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
+from lora_chat.sitting.bases import told_of_another
 from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
+from lora_chat.sitting.places import with_places
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
@@ -35,20 +33,23 @@ class Sitting:
 
     def __init__(self, services: Services, base: InstalledBase, face: Face, wearing: Wearing | None = None) -> None:
         self.services = services
-        self.base = base
         self.face = face
-        self.engine: Engine = services.engine_beside(base)
-        self.session = services.session(self.engine, base)
         self.store = services.store
         self.wearing = wearing
         self.conversation: Conversation | None = None
         self.wishes: dict[str, Any] = {}
         """Sampling settings that hold for this sitting."""
         self.trainings = Queue()
-        self.standings = Standings(services.index, base, services.paths)
-        self._agreed: set[str] = set()
-        """Adapters made for another base that the person wears all the same, by their hash."""
+        self._sit_on(base)
         self._ahead = Prefill(face.counted)
+
+    def _sit_on(self, base: InstalledBase) -> None:
+        self.base = base
+        self.engine: Engine = self.services.engine_beside(base)
+        self.session = self.services.session(self.engine, base)
+        self.standings = Standings(self.services.index, base, self.services.paths)
+        self._agreed: set[str] = set()
+        """Adapters made for another base that the person wears on this one all the same, by their hash."""
 
     # Turns
 
@@ -57,7 +58,8 @@ class Sitting:
         current = self._begun()
         self._ahead.stop()
         self.look_after_what_is_worn()
-        wearing, sampling = self.wearing, self._sampling()
+        self._hold_here(current)
+        wearing, sampling = self.wearing, self.sampling()
         self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
 
     def retry(self, answer: Message | None = None) -> None:
@@ -71,15 +73,17 @@ class Sitting:
             raise RefusedError("There is nothing to answer again: write a message first.")
         question = self.store.message(answer.parent) if answer is not None and answer.parent is not None else None
         self.look_after_what_is_worn()
-        wearing, sampling = self.wearing, self._sampling()
+        self._hold_here(current)
+        wearing, sampling = self.wearing, self.sampling()
         self.face.play(lambda cancel: self.session.retry(current, wearing, sampling, cancel, question))
 
     def prefill(self) -> None:
         """Have the engine read in the background what the next prompt begins with, as far as it has not yet."""
-        conversation, wearing, sampling = self.conversation, self.wearing, self._sampling()
+        conversation, wearing, sampling = self.conversation, self.wearing, self.sampling()
         self._ahead.want(lambda cancel, counted: self.session.prefill(conversation, wearing, sampling, cancel, counted))
 
-    def _sampling(self) -> Sampling:
+    def sampling(self) -> Sampling:
+        """How the next answer is drawn: the settings, what is worn, and this sitting's own wishes."""
         return choose_sampling(self.session.config, self.wearing, **self.wishes)
 
     def branch(self) -> list[Message]:
@@ -145,15 +149,46 @@ class Sitting:
         Raises:
             NotFoundError: there is none.
         """
-        found = self.store.conversation(id)
-        try:
-            wearing = self._checked(self.services.wear(found.adapter, found.scale)) if found.adapter else None
-        except LoraChatError as error:
-            wearing = None
-            self.face.warn(f"{error} The base answers.")
-        self.conversation, self.wearing = found, wearing
+        self.conversation = found = self.store.conversation(id)
+        another = told_of_another(self, found.model)
+        said = f"{another} {self._wear_again(found.adapter, found.scale, asked=not another)}".strip()
         self.face.opened()
+        if said:
+            self.face.warn(said)
         self.prefill()
+
+    def _wear_again(self, name: str | None, scale: float, *, asked: bool) -> str:
+        """Wear what was chosen before, or nothing where that cannot be; then what is said of it.
+
+        ``asked``: it was chosen for this base, so that what was made for another one was agreed to.
+        """
+        self.wearing = None
+        try:
+            wearing = self._checked(self.services.wear(name, scale)) if name else None
+            doubts = [] if asked or wearing is None else self.services.check_fit(wearing, self.base)
+        except LoraChatError as error:
+            return f"{error} The base answers."
+        if doubts:
+            return f"{doubts[0]} The base answers; /adapter use {name} asks."
+        self.wearing = wearing
+        return ""
+
+    def change_base(self, base: InstalledBase) -> None:
+        """Have ``base`` answer from now on; the one until now is ended first, with all of its memory.
+
+        What the open conversation chose to wear stays its choice where it does not fit, and nothing is worn meanwhile.
+        """
+        self._ahead.stop()
+        self.engine.close()
+        self._sit_on(base)
+        name, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
+        if (current := self.conversation) is not None:
+            name, scale = current.adapter, current.scale
+            self.conversation = self.store.update_conversation(current.id, model=base.name)
+        said = self._wear_again(name, scale, asked=False)
+        self.face.base_changed(base)
+        self.face.changed()
+        self.face.warn(said)
 
     def is_open(self, id: str) -> bool:
         """Whether that conversation is the open one."""
@@ -190,33 +225,6 @@ class Sitting:
         """The name of the one that the open conversation has; empty where it has none."""
         return self.conversation.preset if self.conversation is not None else ""
 
-    def system_prompts(self) -> list[tuple[str, str]]:
-        """Whose there are, the one that holds first; (whose, its text)."""
-        found = [
-            (f"preset {self.preset}".rstrip(), self.conversation.preset_system if self.conversation else ""),
-            ("conversation", own_system(self.conversation)),
-            ("adapter", self.wearing.system_prompt if self.wearing else ""),
-            ("settings", self.session.config.system),
-        ]
-        return [(whose, text) for whose, text in found if text] or [
-            ("none", "the chat template's own holds, where it has one")
-        ]
-
-    def context_facts(self) -> list[tuple[str, str]]:
-        """What the next prompt begins with, and what is free; (name, fact)."""
-        found, window = self.session.context(self.conversation, self.wearing, self._sampling()), self.session.window
-        read = len(found.messages) - len(self.session.opening(self.conversation, self.wearing))
-        preset, examples = (self.conversation.preset, self.conversation.examples) if self.conversation else ("", ())
-        before = Preset(preset, examples=examples).holds or "no examples"
-        left_out = f"the {found.left_out:,} oldest, which no longer fit" if found.left_out else "nothing"
-        return [
-            ("used", f"{found.tokens:,} of {window:,} tokens, {found.tokens / window:.0%}".replace("%", " %")),
-            *([("preset", f"{preset}, {before} before them")] if preset else []),
-            ("messages", f"{read:,} are read"),
-            ("left out", left_out),
-            ("answer", f"at most {max(0, min(self._sampling().max_tokens, window - found.tokens)):,} tokens"),
-        ]
-
     def refresh(self) -> None:
         """Read the open conversation again, whose head moves with each message; one deleted elsewhere is closed."""
         if self.conversation is None:
@@ -235,6 +243,12 @@ class Sitting:
             adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
             self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
         return self.conversation
+
+    def _hold_here(self, conversation: Conversation) -> None:
+        """Who answers it is its base from now on; where that was another one, it was said."""
+        if conversation.model != self.base.name:
+            self.conversation = self.store.update_conversation(conversation.id, model=self.base.name)
+            self.face.warn("")
 
     # Wearing
 
@@ -361,7 +375,7 @@ class Sitting:
             RefusedError: it is of another base, or what it learns was changed.
         """
         if job.base != self.base.name:
-            raise RefusedError(f"{job.name} is trained on {job.base}: start `lora-chat --model {job.base}` for it.")
+            raise RefusedError(f"{job.name} is trained on {job.base}: /model use {job.base} comes first.")
         check_resumable(job.folder)
         self.trainings.put(Training(job.name, job.folder, self.base, self.services, self.engine, self.face.trains))
 
@@ -377,17 +391,3 @@ class Sitting:
         self._ahead.stop()
         if kept := self.trainings.close():
             self.services.train_alone([training.job for training in kept])
-
-
-def with_places(store: Store, messages: Sequence[Message]) -> list[tuple[Message, int, int]]:
-    """Each message of one conversation with its place among its alternatives, from 1, and their number.
-
-    ``messages`` may have been read a moment ago: one that has been taken back since still has its place.
-    """
-    if not messages:
-        return []
-    alternatives: defaultdict[tuple[int | None, Role], set[int]] = defaultdict(set)
-    for each in [*store.messages(messages[0].conversation), *messages]:
-        alternatives[each.parent, each.role].add(each.id)
-    together = [(message, sorted(alternatives[message.parent, message.role])) for message in messages]
-    return [(message, ids.index(message.id) + 1, len(ids)) for message, ids in together]

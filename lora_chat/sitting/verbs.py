@@ -13,6 +13,7 @@ from lora_chat.errors import RefusedError, UsageError
 from lora_chat.session import Wearing, check_wishes
 from lora_chat.sitting.columns import choose_columns
 from lora_chat.sitting.offer import offer_new, offer_next
+from lora_chat.sitting.opening import context_facts, system_prompts
 from lora_chat.sitting.returning import unfinished
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
@@ -278,7 +279,7 @@ def system(sitting: Sitting, text: str) -> None:
     The newest word holds: what is set, or ``none``, also takes the place of the system prompt of a preset.
     """
     if not text:
-        sitting.face.details("System prompt", sitting.system_prompts())
+        sitting.face.details("System prompt", system_prompts(sitting))
         return
     sitting.refresh()
     replaced = sitting.conversation is not None and bool(sitting.conversation.preset_system)
@@ -293,7 +294,7 @@ def system(sitting: Sitting, text: str) -> None:
 
 def context(sitting: Sitting, rest: str) -> None:
     """How full the context is."""
-    sitting.face.details("Context", sitting.context_facts())
+    sitting.face.details("Context", context_facts(sitting))
 
 
 SETTINGS: dict[str, Callable[[str], Any]] = {

@@ -182,7 +182,6 @@ class Bridge(Teller):
 
     def _sit_down(self, services: Services, base: InstalledBase) -> None:
         from lora_chat.sitting.sitting import Sitting
-        from lora_chat.tui.engine_watch import EngineWatch
         from lora_chat.tui.shelf_watch import ShelfWatch
 
         wearing = None
@@ -193,10 +192,15 @@ class Bridge(Teller):
         sitting = self.sitting = Sitting(services, base, self)
         sitting.begin_with(wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
-        self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
-        self._watch.load()
+        self._load(sitting)
         self._shelf = ShelfWatch(sitting, self._put, self._reader.put, self.run)
         self.changed()
+
+    def _load(self, sitting: Sitting) -> None:
+        from lora_chat.tui.engine_watch import EngineWatch
+
+        self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
+        self._watch.load()
 
     def _fetch(self, name: str) -> None:
         from lora_chat.models.installed import find_base
@@ -251,16 +255,26 @@ class Bridge(Teller):
         Raises:
             RefusedError: an answer is being made.
         """
-        self._check_idle()
+        self.check_idle()
         from lora_chat.tui.reply import Reply
 
         sitting = self._require()
         self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
 
+    def base_changed(self, base: InstalledBase) -> None:
+        """See ``Face.base_changed``; it is loaded at once."""
+        self.stop_comparing()
+        if self._watch is not None:
+            self._watch.leave()
+        self._put(news.BaseChanged(base))
+        self._load(self._require())
+        if self._shelf is not None:
+            self._shelf.start_over()
+
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``; the screen has them asked. Raises as ``play``."""
-        self._check_idle()
+        self.check_idle()
         self._put(news.ColumnsSeen(comparison))
 
     def write_answer(self, message: Message) -> None:
@@ -269,11 +283,12 @@ class Bridge(Teller):
         question = sitting.store.message(message.parent).content if message.parent is not None else ""
         self._put(news.AnswerWanted(message, question))
 
-    # Inside
-
-    def _check_idle(self) -> None:
+    def check_idle(self) -> None:
+        """See ``Face.check_idle``."""
         if self.replying:
             raise RefusedError("An answer is still being written: esc stops it, then write again.")
+
+    # Inside
 
     def _moved(self) -> None:
         """An answer has begun or ended: its conversation's head, title and place in the list are others now."""

@@ -26,6 +26,11 @@ class EngineWatch:
         self._ready = ready
         self._deaths: list[float] = []
         self._loading = False
+        self._left = False
+
+    def leave(self) -> None:
+        """It is put away: what is still to be said of it is nobody's."""
+        self._left = True
 
     def load(self) -> None:
         """Load it on a thread of its own; returns at once."""
@@ -34,7 +39,7 @@ class EngineWatch:
 
     def check(self) -> None:
         """Notice a death; cheap enough for the event loop."""
-        if self._loading or getattr(self._engine, "state", "running") != "died":
+        if self._loading or self._left or getattr(self._engine, "state", "running") != "died":
             return
         now = time.monotonic()
         self._deaths = [at for at in self._deaths if now - at < WHILE_S]
@@ -42,20 +47,25 @@ class EngineWatch:
             return
         self._deaths.append(now)
         if len(self._deaths) < OFTEN:
-            self._put(EngineSeen("died", "The engine process ended; it is being started again."))
+            self._tell(EngineSeen("died", "The engine process ended; it is being started again."))
             self.load()
         else:
-            self._put(EngineSeen("failed", "The engine process ended again and again; your next message starts it."))
+            self._tell(EngineSeen("failed", "The engine process ended again and again; your next message starts it."))
 
     def _load(self) -> None:
-        self._put(EngineSeen("loading"))
+        self._tell(EngineSeen("loading"))
         try:
             info = self._engine.load()
-            self._put(EngineSeen("ready", f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"))
-            self._ready()
+            self._tell(EngineSeen("ready", f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"))
+            if not self._left:
+                self._ready()
         except LoraChatError as error:
-            self._put(EngineSeen("failed", str(error)))
+            self._tell(EngineSeen("failed", str(error)))
         except Exception as error:  # a thread would print its traceback over the window
-            self._put(EngineSeen("failed", record(error)))
+            self._tell(EngineSeen("failed", record(error)))
         finally:
             self._loading = False
+
+    def _tell(self, event: EngineSeen) -> None:
+        if not self._left:
+            self._put(event)

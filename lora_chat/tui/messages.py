@@ -86,6 +86,13 @@ class BaseFound(News):
 
 
 @dataclass
+class BaseChanged(News):
+    """Another one answers; it is being loaded."""
+
+    base: InstalledBase
+
+
+@dataclass
 class EngineSeen(News):
     """What the engine process does."""
 
@@ -106,6 +113,8 @@ class ViewSeen(News):
     """A conversation was opened: the view begins at its end."""
     presets: Sequence[str] = ()
     """What another could begin with."""
+    bases: Sequence[str] = ()
+    """What could answer."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.session import Ended, LeftOut, Started, TurnEvent
 from lora_chat.sitting.face import Turn
-from lora_chat.sitting.sitting import with_places
+from lora_chat.sitting.places import with_places
 from lora_chat.tui.messages import News, ReplyBegan, ReplyEnded, ReplyGrew, Said
 from lora_chat.tui.widgets.message import Shown
 

@@ -53,6 +53,15 @@ class ShelfWatch:
             self._waiting = True
             self._read(self._look)
 
+    def start_over(self) -> None:
+        """Another base answers: how each stands to it is looked at anew."""
+        self._read(self._forget)
+
+    def _forget(self) -> None:
+        self._catalog = None
+        self._standings = {}
+        self.check()
+
     def _look(self) -> None:
         self._waiting = False
         catalog, effects = self._sitting.services.adapters(), self._sitting.standings.effects()
@@ -76,7 +85,8 @@ class ShelfWatch:
     def _judge(self) -> None:
         """How the next few stand."""
         catalog = self._catalog
-        assert catalog is not None
+        if catalog is None:
+            return
         waiting = [each for each in catalog.adapters if each.name not in self._standings]
         for adapter in waiting[:AT_ONCE]:
             self._standings[adapter.name] = self._standing(adapter)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from lora_chat.chat.context import start_of
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.preset import preset_names
+from lora_chat.models.installed import base_names
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.tui.messages import ViewSeen
 from lora_chat.tui.reply import Reply
@@ -19,7 +20,8 @@ def view_of(sitting: Sitting, reply: Reply | None, *, another: bool) -> ViewSeen
     start = start_of([message for message, _, _ in branch], sitting.base.name)
     shown = [Shown(_as_far_as_it_is(each, reply), place, of, each.id == start) for each, place, of in branch]
     worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
-    return ViewSeen(sitting.conversation, shown, worn, scale, another, preset_names(sitting.services.paths))
+    paths = sitting.services.paths
+    return ViewSeen(sitting.conversation, shown, worn, scale, another, preset_names(paths), base_names(paths.models))
 
 
 def _as_far_as_it_is(message: Message, reply: Reply | None) -> Message:

@@ -104,7 +104,7 @@ class Room:
     def ask(self, text: str = ASKED) -> Message:
         """Have it said, and answered by the base."""
         session, conversation = self.sitting.session, self.sitting._begun()
-        list(session.send(conversation, text, None, self.sitting._sampling()))
+        list(session.send(conversation, text, None, self.sitting.sampling()))
         self.sitting.refresh()
         return self.sitting.branch()[-1]
 
@@ -394,6 +394,6 @@ def test_a_conversation_that_was_deleted_meanwhile_is_said(room: Room) -> None:
 
 
 def test_a_column_is_told_by_its_temperature_only_where_that_is_compared(room: Room) -> None:
-    sampling = room.sitting._sampling()
+    sampling = room.sitting.sampling()
     assert Column("tiny", None, sampling).name == "tiny"
     assert Column("tiny", None, sampling, "greedy").name == "tiny, greedy"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lora_chat.chat.conversation import Role
 from lora_chat.chat.store import Store
-from lora_chat.sitting.sitting import with_places
+from lora_chat.sitting.places import with_places
 from tests.chat.conftest import talk
 
 

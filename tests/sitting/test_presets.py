@@ -74,7 +74,7 @@ class Room:
 
     def ask(self, text: str, rating: Rating | None = None) -> None:
         session, conversation = self.sitting.session, self.sitting._begun()
-        list(session.send(conversation, text, None, self.sitting._sampling()))
+        list(session.send(conversation, text, None, self.sitting.sampling()))
         self.sitting.refresh()
         if rating:
             self.sitting.rate(self.sitting.last_answer(), rating)

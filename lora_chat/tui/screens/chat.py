@@ -147,6 +147,10 @@ class ChatScreen(Touring):
         """The base is known."""
         self.tour.know_base(event.base.signature)
         self.talk.set_empty(EMPTY)
+        self.on_base_changed(event)
+
+    def on_base_changed(self, event: news.BaseFound | news.BaseChanged) -> None:
+        """Who answers from now on, and how much it reads."""
         bar = self.query_one(TitleBar)
         bar.base, bar.window = event.base.name, event.base.window
 
@@ -166,6 +170,7 @@ class ChatScreen(Touring):
         bar.never_train = event.conversation is not None and event.conversation.never_train
         bar.preset = event.conversation.preset if event.conversation else ""
         self.asking.presets = [(name, "") for name in event.presets]
+        self.asking.bases = [(name, "") for name in event.bases]
         self._open = event.conversation.id if event.conversation else None
         self.worn = event.worn
         self.asking.wear(self.worn, event.scale)

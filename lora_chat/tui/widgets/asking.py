@@ -40,6 +40,7 @@ class Asking(Vertical):
         self.adapters: Sequence[tuple[str, str]] = ()
         self.conversations: Sequence[tuple[str, str]] = ()
         self.presets: Sequence[tuple[str, str]] = ()
+        self.bases: Sequence[tuple[str, str]] = ()
         """Names and what they are, for completion."""
 
     def compose(self) -> ComposeResult:
@@ -105,7 +106,7 @@ class Asking(Vertical):
             return []
         from lora_chat.sitting.completion import Names, complete
 
-        return complete(text, Names(self.adapters, self.conversations, self.presets))
+        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases))
 
     def _offer(self, found: list[Completion]) -> None:
         self.query_one(Completions).offer(found)
