@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import RefusedError
+from lora_chat.models.roles import Roles
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -156,10 +157,14 @@ class PromptFormat:
         """Write the template out, control tokens inside contents hidden by a ``guard`` character (``""`` if none)."""
         if guard is None:
             guard = self._guard(messages)
-        written = [
-            {"role": turn.role.value, "content": self._hide_controls(turn.content, guard) if guard else turn.content}
-            for turn in messages
-        ]
+        fitted = self._roles.fitted(messages)
+        hidden = (
+            [replace(turn, content=self._hide_controls(turn.content, guard)) for turn in fitted] if guard else fitted
+        )
+        return self._write(hidden, answer_next=answer_next), guard
+
+    def _write(self, messages: Sequence[Turn], *, answer_next: bool = True) -> str:
+        written = [{"role": turn.role.value, "content": turn.content} for turn in messages]
         variables = {
             "messages": written,
             "add_generation_prompt": answer_next,
@@ -168,7 +173,11 @@ class PromptFormat:
             "tools": None,
             "documents": None,
         }
-        return self._compiled(variables), guard
+        return self._compiled(variables)
+
+    @cached_property
+    def _roles(self) -> Roles:
+        return Roles.of(self._write)
 
     @cached_property
     def _compiled(self) -> Render:

@@ -414,8 +414,8 @@ def test_what_honest_templates_use_is_there(chatml: PromptFormat) -> None:
         "{% generation %} {{ strftime_now('%Y') | length }}{% endgeneration %}{{ 3 * 2 }}{{ '-' * 3 }}"
         "{{ (messages | selectattr('role', 'equalto', 'user') | list) | length }}"
     )
-    text = chatml.tokenizer.decode(with_template(chatml, template).encode_prompt(TALK[:2]), skip_special_tokens=False)
-    assert text == '2 of 2 {"role": "user", "content": "Who are you?"} 46---1'
+    text = chatml.tokenizer.decode(with_template(chatml, template).encode_prompt(TALK[1:2]), skip_special_tokens=False)
+    assert text == '1 of 1 {"role": "user", "content": "Who are you?"} 46---1'
 
 
 def test_a_long_conversation_is_no_endless_template(chatml: PromptFormat) -> None:
