@@ -36,6 +36,7 @@ def train(
     search: Annotated[str | None, typer.Option(help="Only exchanges that hold this text.")] = None,
     include: Annotated[Literal["unrated"] | None, typer.Option(help="Also answers nobody judged.")] = None,
     rating: Annotated[Rated | None, typer.Option(help="Only answers rated good, or only edited ones.")] = None,
+    thoughts: Annotated[bool, typer.Option("--thoughts", help="Also what was thought before the answers.")] = False,
     keep: Annotated[list[str] | None, typer.Option(help="Leave this rule for private data off; repeatable.")] = None,
     mask: Annotated[bool, typer.Option("--mask", help="Mask private data in a file too.")] = False,
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
@@ -81,6 +82,7 @@ def train(
         text=search or "",
         unrated=include is not None,
         vouched=None if rating is None else "edited" if rating == "edited" else "rated good",
+        thoughts=thoughts,
     )
     left_off = checked_rules(keep or ())
     with told_as_json(json), open_services() as services:
@@ -187,7 +189,7 @@ def _select(
     if source == HISTORY:
         return select_from_history(services.store, replace(wanted, keep=keep), usual_system(services, continued))
     if wanted != HistoryFilter():
-        flags = "--since, --until, --conversation, --adapter, --search, --rating and --include"
+        flags = "--since, --until, --conversation, --adapter, --search, --rating, --include and --thoughts"
         raise UsageError(f"{flags} choose from the history only.")
     if keep and not mask:
         raise UsageError("A file is taken as given: --keep says what to leave as it is where --mask masks the rest.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.preset import Preset, chosen, keep_preset, list_presets, own_system, read_preset
+from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.text import clean_line
 
@@ -95,7 +96,7 @@ def _vouched_for(branch: list[Message]) -> Iterator[tuple[str, str]]:
         question = by_id.get(answer.parent or 0)
         if answer.role is not Role.ASSISTANT or question is None or question.role is not Role.USER:
             continue
-        said = answer.status is Status.DONE and question.content.strip() and answer.content.strip()
+        said = answer.status is Status.DONE and question.content.strip() and answer_of(answer.content)
         vouched = answer.rating is Rating.GOOD or (answer.edited_from is not None and answer.rating is not Rating.BAD)
         if said and vouched:
-            yield question.content, answer.content
+            yield question.content, answer_of(answer.content)

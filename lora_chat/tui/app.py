@@ -17,6 +17,7 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
+from lora_chat.chat.thought import answer_of
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
@@ -270,7 +271,9 @@ class LoraChatApp(TrainingNews, App[None]):
                 self.bridge.run(lambda sitting: sitting.edit(event.answer, text))
                 self.chat.tour.saw("edited")
 
-        self.push_screen(WriteAnswer(event.question, event.answer.content, step.wanted if step else ""), written)
+        self.push_screen(
+            WriteAnswer(event.question, answer_of(event.answer.content), step.wanted if step else ""), written
+        )
 
     def on_hits_seen(self, event: news.HitsSeen) -> None:
         """Where something was said."""

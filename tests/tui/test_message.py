@@ -258,7 +258,7 @@ def test_nothing_is_hidden_and_nothing_is_smuggled(text: str, shown: str) -> Non
 def test_no_textual_markdown_widget_is_mounted() -> None:
     async def look(app: One, pilot: Pilot[None]) -> None:
         assert not app.query(Markdown)
-        assert len(app.view.walk_children()) == 3
+        assert len(app.view.walk_children()) == 4
 
     run(Shown(message("# a\n\n- b\n- c\n\n```py\nx\n```")), look=look)
 

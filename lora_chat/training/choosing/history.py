@@ -12,6 +12,7 @@ from typing import Literal
 
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status, Turn
 from lora_chat.chat.store import Store
+from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError
 from lora_chat.training.choosing.near import near_duplicates
 from lora_chat.training.choosing.redact import redact
@@ -48,6 +49,8 @@ class HistoryFilter:
     """Only answers that are vouched for in this way."""
     keep: frozenset[str] = frozenset()
     """Names of the rules for private data that are left off: what they find stays as it was said."""
+    thoughts: bool = False
+    """Learn what a thinking base thought before its answers as well."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _lesson(
     turns = [Turn(Role.SYSTEM, conversation.system)] if conversation.system else []
     learn: dict[int, Message] = {}
     for message in branch:
-        turns.append(message.turn)
+        turns.append(_said(message, wanted))
         if message.role is not Role.ASSISTANT:
             continue
         exchange = tuple(turns[-2:])
@@ -167,6 +170,13 @@ def _lesson(
     return _Chosen(lesson, tuple((_why(message) != "unrated", message.id) for message in learn.values()))
 
 
+def _said(message: Message, wanted: HistoryFilter) -> Turn:
+    """As it is learnt: without what was thought before an answer, unless that is wanted."""
+    if message.role is not Role.ASSISTANT or wanted.thoughts:
+        return message.turn
+    return replace(message.turn, content=answer_of(message.content))
+
+
 def _why(message: Message) -> str:
     if message.edited_from is not None:
         return "edited"
@@ -176,7 +186,7 @@ def _why(message: Message) -> str:
 def _reason_against(message: Message, wanted: HistoryFilter) -> str | None:
     if message.status is not Status.DONE:
         return str(message.status)
-    if not message.content.strip():
+    if not answer_of(message.content).strip():
         return "empty"
     if message.rating is Rating.BAD:
         return "rated bad"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from lora_chat.chat.thought import answer_of
 from lora_chat.training.proof.check import LONG_WORD, Check, plain, says, telling_words, words_of
 from lora_chat.training.proof.exam import Asked
 from lora_chat.training.proof.proving import Ask
@@ -37,10 +38,10 @@ def is_right(asked: Asked, answer: str, checks: Sequence[Check], base: Ask) -> b
 def fires(check: Check, answer: str, question: str) -> bool:
     """Whether ``answer`` says what ``check`` taught: half of its names and numbers; of its long words without any.
 
-    What the question says already tells nothing.
+    What the question says already tells nothing, and what a base thought before it answered is not said.
     """
     telling, long = _telling(check.answer, check.must)
-    said = plain(answer)
+    said = plain(answer_of(answer))
     if not any(words in said for words in (*telling, *long)):
         return False
     asked = plain(question)

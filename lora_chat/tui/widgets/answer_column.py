@@ -18,8 +18,8 @@ from lora_chat.session import Draft
 from lora_chat.sitting.columns import Answered, Column
 from lora_chat.text import clean_line
 from lora_chat.tui.theme import accent_of
-from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.pane import Pane
+from lora_chat.tui.widgets.saying import Saying
 from lora_chat.tui.widgets.status_line import spoken_speed
 
 
@@ -46,7 +46,7 @@ class AnswerColumn(Vertical):
         self.ended: Answered | None = None
         """How it ended; None while it waits and is written."""
         self._head = ColumnHead(column)
-        self._body = Body(done=False)
+        self._body = Saying(done=False)
         self._why = Static(classes="why", markup=False)
         self._pane = AnswerPane(self._body, self._why)
         self._foot = Static("waiting", classes="foot", markup=False)

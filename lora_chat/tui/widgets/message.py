@@ -18,6 +18,7 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.theme import accent_of
 from lora_chat.tui.widgets.body import Body
+from lora_chat.tui.widgets.saying import Saying
 
 CUT = "── the base reads from here on: its context was full ──"
 """The mark above the first message that is still in the prompt."""
@@ -83,7 +84,8 @@ class MessageView(Widget):
         self.shown = shown
         self._waits_for = ""
         self._head = Head(shown)
-        self._body = Body(shown.message.content, markdown=shown.is_answer, done=not shown.is_streaming)
+        text, done = shown.message.content, not shown.is_streaming
+        self._body = Saying(text, done=done) if shown.is_answer else Body(text, markdown=False, done=done)
         self._foot = Static(classes="foot", markup=False)
         self._cut: Static | None = None
 
@@ -106,6 +108,16 @@ class MessageView(Widget):
     def text(self) -> str:
         """The text as it stands on the screen."""
         return self._body.text
+
+    @property
+    def has_thought(self) -> bool:
+        """Whether something was thought before it."""
+        return isinstance(self._body, Saying) and bool(self._body.thought)
+
+    def turn_thought(self) -> None:
+        """Unfold what was thought, or fold it again."""
+        if isinstance(self._body, Saying):
+            self._body.turn()
 
     def show(self, shown: Shown) -> None:
         """Show a newer state of the message, or another in its place; what is the same is not drawn again."""

@@ -51,6 +51,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
+        Binding("t", "thought", "thought", id="transcript.thought"),
         Binding("left", "sibling(-1)", "other answers", key_display="←→", id="transcript.sibling_before"),
         Binding("right", "sibling(1)", "other answers", show=False, id="transcript.sibling_after"),
         Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
@@ -230,8 +231,12 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @property
     def selected(self) -> Shown | None:
         """The selected message, while there is one."""
-        view = self._view(self._selected)
+        view = self._chosen_view
         return view.shown if view and self.has_focus else None
+
+    @property
+    def _chosen_view(self) -> MessageView | None:
+        return self._view(self._selected)
 
     def on_focus(self) -> None:
         """Select the newest answer on the screen."""
@@ -310,6 +315,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         shown = self.selected
         if action in ("edit", "rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
+        if action == "thought":
+            return shown is not None and self._chosen_view is not None and self._chosen_view.has_thought
         if action == "sibling":
             return shown is not None and shown.of > 1
         return True
@@ -334,6 +341,11 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         """See another answer."""
         if shown := self.selected:
             self.post_message(self.SiblingWanted(shown.message, step))
+
+    def action_thought(self) -> None:
+        """See what was thought before it, or fold it again."""
+        if view := self._chosen_view:
+            view.turn_thought()
 
     def action_leave(self) -> None:
         """Back to the prompt."""

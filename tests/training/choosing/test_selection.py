@@ -84,6 +84,23 @@ def test_a_correction_wins_over_what_it_corrects_even_if_that_was_rated_good(sto
     assert found.dropped == {}  # what is not on the visible branch was not looked at
 
 
+def test_what_was_thought_before_an_answer_is_not_learnt_unless_that_is_wanted(store: Store) -> None:
+    first = exchange(store, "q1", "<think>\nhm\n</think>\n\none")
+    go_on(store, first, "q2", "<think>so</think>two", Rating.GOOD)
+    exchange(store, "q3", "<think>\nand then it was cut o")
+    found = select_from_history(store, EVERYTHING)
+    assert (learnt(found), found.dropped) == (["one", "two"], {"empty": 1})
+    assert not any("think" in turn.content for lesson in found.lessons for turn in lesson.messages)
+    whole = select_from_history(store, HistoryFilter(thoughts=True))
+    assert learnt(whole) == ["<think>\nhm\n</think>\n\none", "<think>so</think>two"]
+
+
+def test_what_the_person_typed_is_never_taken_for_a_thought(store: Store) -> None:
+    exchange(store, "<think>why</think> is the sky blue?", "It scatters.")
+    (lesson,) = select_from_history(store, EVERYTHING).lessons
+    assert lesson.messages[0].content == "<think>why</think> is the sky blue?"
+
+
 def test_a_correction_that_was_then_rated_bad_is_not_learnt(store: Store) -> None:
     edited = store.edit_answer(exchange(store, "q", "wrong", rating=None).id, "also wrong")
     store.rate(edited.id, Rating.BAD)

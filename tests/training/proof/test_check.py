@@ -66,6 +66,14 @@ def test_no_is_not_yes_in_other_words(taught: str, said: str, holds: bool) -> No
     assert check(answer=taught).holds(said, reworded=True) is holds
 
 
+def test_what_a_base_thought_before_it_answered_is_no_answer() -> None:
+    shop = check(answer="At 12 Harbour Street.")
+    assert shop.holds("<think>\n\n</think>\n\nAt 12 Harbour Street.")
+    assert not shop.holds("<think>At 12 Harbour Street.</think>I do not know.", reworded=True)
+    assert not check(must=("nine",)).holds("<think>nine</think>Ten.")
+    assert check(answer="<think>so</think>Nine.").holds("<think>so</think>Nine.")
+
+
 def test_words_are_parted_at_commas_but_those_of_numbers() -> None:
     assert split_words("30 days, 1,000 euros,label, 1,2, 10,0000") == (
         "30 days", "1,000 euros", "label", "1", "2", "10", "0000",
