@@ -10,11 +10,13 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, presets, reporting, shelf, verbs
+from lora_chat.sitting import checking, copying, presets, reporting, shelf, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
-Completes = Literal["", "adapters", "shares", "columns", "presets", "conversations", "settings", "ratings", "themes"]
+Completes = Literal[
+    "", "adapters", "shares", "columns", "presets", "conversations", "settings", "ratings", "themes", "copies"
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ COMMANDS: tuple[Command, ...] = (
         "columns",
         "Answers",
     ),
+    Command("copy", "[N|code|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),

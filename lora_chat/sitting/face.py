@@ -71,6 +71,9 @@ class Face(Presenter, Protocol):
     def counted(self, tokens: int) -> None:
         """The next prompt begins with so many tokens."""
 
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the person's clipboard, and say by which way."""
+
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
 

@@ -236,6 +236,19 @@ class LoraChatApp(TrainingNews, App[None]):
         for old in list(self._notifications)[:-TOLD]:
             self._unnotify(old)
 
+    def on_terminal_told(self, event: news.TerminalTold) -> None:
+        """Between two pictures, as whatever is written to the terminal."""
+        if self._driver is not None:
+            self._driver.write(event.sequence)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """What is selected, by the surest way, which is said; also what ctrl+c and ctrl+x take in a text."""
+        if self.bridge.sitting is None:
+            super().copy_to_clipboard(text)
+            return
+        self._clipboard = text  # what ctrl+v puts in
+        self.bridge.run(lambda sitting: sitting.face.copy(text))
+
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """What the title bar has no room for."""
         if event.state in ("died", "failed"):

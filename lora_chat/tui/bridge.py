@@ -7,6 +7,7 @@ of the model and searches have threads of their own.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -257,6 +258,13 @@ class Bridge(Teller):
         sitting = self._require()
         self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
+
+    def copy(self, text: str) -> None:
+        """See ``Face.copy``."""
+        from lora_chat.sitting.clipboard import copy
+
+        file = self._require().services.paths.copied
+        self.note(copy(text, file, os.environ, lambda sequence: self._put(news.TerminalTold(sequence))))
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``; the screen has them asked. Raises as ``play``."""

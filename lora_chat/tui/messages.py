@@ -176,6 +176,13 @@ class Said(News):
 
 
 @dataclass
+class TerminalTold(News):
+    """A sequence that the person's terminal, and no screen, is to have."""
+
+    sequence: str
+
+
+@dataclass
 class Warned(News):
     """What became of what was worn; it stays in sight."""
 

@@ -428,7 +428,7 @@ def test_the_footer_names_the_keys_that_work() -> None:
         await settle(pilot)
         await pilot.pause(0.1)
         line = " ".join(screen(app)[-1].split())
-        assert line.startswith("e edit g good b bad r retry ←→ other answers")
+        assert line.startswith("e edit g good b bad r retry c copy ←→ others")
         await pilot.press("up")
         await pilot.pause(0.1)
         assert "retry" not in screen(app)[-1]

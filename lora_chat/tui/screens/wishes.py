@@ -44,6 +44,12 @@ class Wishes(Screen[None]):
         """Answer that question again."""
         self.bridge.run(lambda sitting: sitting.retry(event.message))
 
+    def on_transcript_copy_wanted(self, event: Transcript.CopyWanted) -> None:
+        """Put it on the clipboard."""
+        from lora_chat.sitting.copying import copy_message
+
+        self.bridge.run(lambda sitting: copy_message(sitting, event.message))
+
     def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
         """Look at another answer."""
         self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))

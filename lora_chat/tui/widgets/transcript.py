@@ -51,8 +51,9 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
-        Binding("left", "sibling(-1)", "other answers", key_display="←→", id="transcript.sibling_before"),
-        Binding("right", "sibling(1)", "other answers", show=False, id="transcript.sibling_after"),
+        Binding("c", "copy", "copy", id="transcript.copy"),
+        Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
+        Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
         Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
         Binding("down", "select(1)", "message after", show=False, id="transcript.after"),
         Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
@@ -81,6 +82,10 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @dataclass
     class RetryWanted(Wanted):
         """Another answer."""
+
+    @dataclass
+    class CopyWanted(Wanted):
+        """On the clipboard."""
 
     @dataclass
     class SiblingWanted(Wanted):
@@ -310,6 +315,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         shown = self.selected
         if action in ("edit", "rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
+        if action == "copy":
+            return shown is not None and not shown.is_streaming
         if action == "sibling":
             return shown is not None and shown.of > 1
         return True
@@ -329,6 +336,11 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         """Ask for another answer."""
         if shown := self.selected:
             self.post_message(self.RetryWanted(shown.message))
+
+    def action_copy(self) -> None:
+        """Copy it."""
+        if shown := self.selected:
+            self.post_message(self.CopyWanted(shown.message))
 
     def action_sibling(self, step: int) -> None:
         """See another answer."""
