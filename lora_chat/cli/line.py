@@ -155,6 +155,10 @@ class LineFace:
         """See ``Face.write_answer``; a line has no editor."""
         raise UsageError("Write /edit and the answer you wanted: it takes the last answer's place.")
 
+    def write_question(self, question: Message) -> None:
+        """See ``Face.write_question``; as ``write_answer``."""
+        raise UsageError("Write /branch and the question in other words: it is asked in the last one's place.")
+
     def offer(self, plan: Plan) -> None:
         """See ``Face.offer``: shown whole and asked about; on a pipe the command is the person's word."""
         for lesson in plan.selection.lessons:

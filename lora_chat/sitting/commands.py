@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, presets, reporting, shelf, verbs
+from lora_chat.sitting import checking, copying, presets, reporting, shelf, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -96,6 +96,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command(
+        "branch", "[TEXT]", "ask the last question in other words; the old one is kept", turns.branch, group="Answers"
+    ),
     Command(
         "compare",
         "[base @A @B=0.5]",

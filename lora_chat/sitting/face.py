@@ -95,6 +95,9 @@ class Face(Presenter, Protocol):
     def write_answer(self, message: Message) -> None:
         """Let the person write the answer they wanted in place of ``message``."""
 
+    def write_question(self, question: Message) -> None:
+        """Let the person write ``question`` in other words, which is then asked in its place."""
+
     def offer(self, plan: Plan) -> None:
         """Show what would be trained; the person, or the face for them, then starts it."""
 

@@ -52,13 +52,13 @@ class Sitting:
 
     # Turns
 
-    def say(self, text: str) -> None:
-        """Have ``text`` answered; the first message begins a conversation."""
+    def say(self, text: str, instead_of: Message | None = None) -> None:
+        """Have ``text`` answered, in the place of ``instead_of`` if any; the first message begins a conversation."""
         current = self._begun()
         self._ahead.stop()
         self.look_after_what_is_worn()
         wearing, sampling = self.wearing, self._sampling()
-        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
+        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel, instead_of))
 
     def retry(self, answer: Message | None = None) -> None:
         """Answer the question of ``answer`` again, by default the last one; the old answer stays beside the new one.

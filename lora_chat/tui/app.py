@@ -30,6 +30,7 @@ from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
 from lora_chat.tui.training_news import TrainingNews
 from lora_chat.tui.welcome_flow import WelcomeFlow
+from lora_chat.tui.writing_flow import WritingFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
@@ -93,6 +94,7 @@ class LoraChatApp(TrainingNews, App[None]):
         self.checks = CheckFlow(self, self.bridge)
         self.columns = ColumnFlow(self, self.bridge)
         self.welcome = WelcomeFlow(self)
+        self.writing = WritingFlow(self, self.bridge)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -271,19 +273,12 @@ class LoraChatApp(TrainingNews, App[None]):
         self.push_screen(ConfirmScreen(event.question, loses=event.loses, about=event.about), answered)
 
     def on_answer_wanted(self, event: news.AnswerWanted) -> None:
-        """An editor with the answer in it."""
-        from lora_chat.tui.screens.write_answer import WriteAnswer
+        """An answer is to be written."""
+        self.writing.answer(event)
 
-        if self.has(WriteAnswer):
-            return
-        step = self.chat.tour.step
-
-        def written(text: str | None) -> None:
-            if text is not None:
-                self.bridge.run(lambda sitting: sitting.edit(event.answer, text))
-                self.chat.tour.saw("edited")
-
-        self.push_screen(WriteAnswer(event.question, event.answer.content, step.wanted if step else ""), written)
+    def on_question_wanted(self, event: news.QuestionWanted) -> None:
+        """A question is to be written otherwise."""
+        self.writing.question(event)
 
     def on_hits_seen(self, event: news.HitsSeen) -> None:
         """Where something was said."""

@@ -88,6 +88,19 @@ class Bridge(Teller):
 
         self._desk.put(sent)
 
+    def ask_otherwise(self, question: Message, text: str) -> None:
+        """Have ``text`` answered in the place of ``question``; what is refused at once the person gets back."""
+        from lora_chat.sitting.turns import ask_otherwise
+
+        def ask(sitting: Sitting) -> None:
+            try:
+                ask_otherwise(sitting, question, text)
+            except LoraChatError:
+                self._put(news.NotTaken(text))
+                raise
+
+        self.run(ask)
+
     def take(self, line: str) -> None:
         """Do what a line says: a command, or a message to be answered."""
         from lora_chat.sitting.commands import take

@@ -343,6 +343,13 @@ class AnswerWanted(News):
 
 
 @dataclass
+class QuestionWanted(News):
+    """The person wants to ask this question in other words."""
+
+    question: Message
+
+
+@dataclass
 class Opened(News):
     """One of the screens was asked for by a command."""
 

@@ -18,6 +18,7 @@ from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.write_answer import WriteAnswer
+from lora_chat.tui.screens.write_question import WriteQuestion
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.conversation_list import ConversationList
@@ -62,7 +63,9 @@ TYPED = {
     "edit The answer I wanted": "Kept as the answer you wanted",
     "edit": WriteAnswer,
     "retry": "",
-    "copy": "Copied 5 characters to ",
+    "branch": WriteQuestion,
+    "branch Good day": "",
+    "copy": "Copied 8 characters to ",
     "copy code": "There is no code in this conversation",
     "copy chat": "Copied ",
     "copy 9": "/copy 1 is the last",

@@ -287,6 +287,11 @@ class ChatScreen(Touring):
         if not self.tour.takes(text, self.bridge, self.answer):
             self.bridge.send(text)
 
+    def ask_otherwise(self, question: Message, text: str) -> None:
+        """Have ``text`` answered in the place of ``question``."""
+        self._sent = text
+        self.bridge.ask_otherwise(question, text)
+
     def on_not_taken(self, event: news.NotTaken) -> None:
         """It was refused."""
         self.asking.give_back(event.line)

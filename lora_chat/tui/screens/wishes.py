@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
-from lora_chat.chat.conversation import Message
+from lora_chat.chat.conversation import Message, Role
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.widgets.asking import Asking
@@ -33,8 +33,11 @@ class Wishes(Screen[None]):
         self.bridge.run(lambda sitting: sitting.face.write_answer(answer))
 
     def on_transcript_edit_wanted(self, event: Transcript.EditWanted) -> None:
-        """Write the answer that was wanted."""
-        self.edit(event.message)
+        """Write the answer that was wanted, or the question in other words."""
+        if event.message.role is Role.USER:
+            self.bridge.run(lambda sitting: sitting.face.write_question(event.message))
+        else:
+            self.edit(event.message)
 
     def on_transcript_rating_wanted(self, event: Transcript.RatingWanted) -> None:
         """Good, bad, or neither."""

@@ -311,9 +311,11 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     # What can be wanted of the selected message
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only a finished answer can be edited, rated and retried; only one of several has siblings."""
+        """Only a finished answer can be rated and retried; only one of several has siblings."""
         shown = self.selected
-        if action in ("edit", "rate", "retry"):
+        if action == "edit":
+            return shown is not None and (shown.is_answer or shown.is_question) and not shown.is_streaming
+        if action in ("rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
         if action == "copy":
             return shown is not None and not shown.is_streaming
