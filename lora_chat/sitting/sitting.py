@@ -12,6 +12,7 @@ from typing import Any
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
 from lora_chat.chat.preset import Preset, own_system
+from lora_chat.chat.removal import Removed
 from lora_chat.chat.store import Store
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -46,6 +47,8 @@ class Sitting:
         """Sampling settings that hold for this sitting."""
         self.trainings = Queue()
         self.standings = Standings(services.index, base, services.paths)
+        self.removed: list[Removed] = []
+        """Turns that were deleted in this sitting, which can come back, the last one last."""
         self._agreed: set[str] = set()
         """Adapters made for another base that the person wears all the same, by their hash."""
         self._ahead = Prefill(face.counted)

@@ -7,7 +7,7 @@ KEYS = (
     ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
     ("up, down", "earlier and later prompts"),
     ("esc", "stop the answer; else to the answers"),
-    ("↑ ↓ in the answers", "choose one: e edit, g good, b bad, r retry, c copy, ← → others"),
+    ("↑ ↓ in the answers", "choose one: e edit, g good, b bad, r retry, c copy, d delete, u undo, ← → others"),
     ("ctrl+r", "retry the last answer"),
     ("ctrl+e", "write the answer you wanted"),
     ("ctrl+g", "choose an adapter"),

@@ -1,4 +1,4 @@
-"""Turns taken otherwise: a question in other words beside the old one, and what is refused."""
+"""Turns taken otherwise: a question in other words, a turn deleted and brought back, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 
 from lora_chat.chat.conversation import Message
 from lora_chat.config import Config
-from lora_chat.errors import NotFoundError, RefusedError
+from lora_chat.errors import NotFoundError, RefusedError, UsageError
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting.commands import take
 from lora_chat.sitting.face import Face, Turn
 from lora_chat.sitting.sitting import Sitting
-from lora_chat.sitting.turns import ask_otherwise
+from lora_chat.sitting.turns import ask_otherwise, delete_turn
 from tests.sitting.test_columns import BASE, Engine, Heard
 
 
@@ -130,3 +130,64 @@ def test_what_cannot_be_asked_otherwise_is_refused_and_nothing_changes(room: Roo
     with pytest.raises(NotFoundError):
         ask_otherwise(room.sitting, question, "x")
     assert room.shown == ["Elsewhere", "Elsewhere"]
+
+
+# Deleting
+
+
+def test_a_turn_is_deleted_and_comes_back_the_last_one_first(room: Room) -> None:
+    room.take("One", "Two", "Three", "/delete turn")
+    assert room.heard.notes[-1] == "2 messages are deleted: /undo brings them back, until you leave."
+    assert room.shown == ["One", "One", "Two", "Two"]
+    delete_turn(room.sitting, room.message(1))
+    assert room.heard.notes[-1].startswith("3 messages are deleted")
+    assert room.shown == ["One"]
+    room.take("/undo")
+    assert room.heard.notes[-1] == "3 messages are back."
+    assert room.shown == ["One", "One", "Two", "Two"]
+    room.take("/undo")
+    assert room.shown == ["One", "One", "Two", "Two", "Three", "Three"]
+    with pytest.raises(RefusedError, match="No turn was deleted"):
+        room.take("/undo")
+
+
+def test_what_is_said_after_a_deletion_stands_beside_what_comes_back(room: Room) -> None:
+    room.take("One", "Two", "/delete turn", "Three", "/undo")
+    assert room.shown == ["One", "One", "Two 1/2", "Two"]
+    room.sitting.show_sibling(room.message(2), 1)
+    assert room.shown == ["One", "One", "Three 2/2", "Three"]
+
+
+def test_what_is_deleted_is_no_longer_read(room: Room) -> None:
+    room.take("One", "Two", "/delete turn", "Three")
+    engine = cast(Engine, room.sitting.engine)
+    assert [turn.content for turn in engine.requests[-1].messages] == ["One", "One", "Three"]
+
+
+def test_undo_goes_back_to_the_conversation_it_was_deleted_in(room: Room) -> None:
+    room.take("One", "/delete turn", "/new", "Elsewhere", "/undo")
+    assert room.shown == ["One", "One"]
+    assert room.heard.notes[-1] == "2 messages are back."
+
+
+def test_what_can_no_longer_come_back_stands_in_nobodys_way(room: Room) -> None:
+    room.take("One", "/delete turn", "/new", "Two", "/delete turn")
+    assert room.sitting.conversation is not None
+    room.sitting.delete(room.sitting.conversation.id)
+    with pytest.raises(NotFoundError):
+        room.take("/undo")
+    room.take("/undo")
+    assert room.shown == ["One", "One"]
+
+
+def test_delete_alone_is_still_the_conversation(room: Room) -> None:
+    with pytest.raises(RefusedError, match="No conversation is open"):
+        room.take("/delete")
+    with pytest.raises(RefusedError, match="no question yet"):
+        room.take("/delete turn")
+    room.take("One")
+    with pytest.raises(UsageError, match="/delete turn"):
+        room.take("/delete all")
+    room.take("/delete")
+    assert room.heard.asked == ["Delete “One” with all of its answers?"]
+    assert room.sitting.conversation is None

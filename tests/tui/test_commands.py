@@ -65,6 +65,8 @@ TYPED = {
     "retry": "",
     "branch": WriteQuestion,
     "branch Good day": "",
+    "delete turn": "messages are deleted: /undo brings them back, until you leave.",
+    "undo": "messages are back.",
     "copy": "Copied 8 characters to ",
     "copy code": "There is no code in this conversation",
     "copy chat": "Copied ",
@@ -85,6 +87,7 @@ TYPED = {
     "tour": "",
     "open": ConversationList,
     "delete": "No conversation is open",
+    "delete everything": "Write /delete for this conversation, or /delete turn",
     "new": "",
 }
 """What is typed and what comes of it: a sentence, a screen, or nothing but what the window shows."""

@@ -53,6 +53,16 @@ class Wishes(Screen[None]):
 
         self.bridge.run(lambda sitting: copy_message(sitting, event.message))
 
+    def on_transcript_delete_wanted(self, event: Transcript.DeleteWanted) -> None:
+        """Without asking: it can come back."""
+        from lora_chat.sitting.turns import delete_turn
+
+        self.bridge.run(lambda sitting: delete_turn(sitting, event.message))
+
+    def on_transcript_undo_wanted(self) -> None:
+        """What was deleted last."""
+        self.bridge.take("/undo")
+
     def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
         """Look at another answer."""
         self.bridge.run(lambda sitting: sitting.show_sibling(event.message, event.step))

@@ -54,6 +54,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("c", "copy", "copy", id="transcript.copy"),
         Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
         Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
+        Binding("d", "delete", "delete", id="transcript.delete"),
+        Binding("u", "undo", "undo", show=False, id="transcript.undo"),
         Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
         Binding("down", "select(1)", "message after", show=False, id="transcript.after"),
         Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
@@ -86,6 +88,13 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @dataclass
     class CopyWanted(Wanted):
         """On the clipboard."""
+
+    @dataclass
+    class DeleteWanted(Wanted):
+        """Gone, with what followed it."""
+
+    class UndoWanted(TextualMessage):
+        """What was deleted last back again."""
 
     @dataclass
     class SiblingWanted(Wanted):
@@ -317,7 +326,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
             return shown is not None and (shown.is_answer or shown.is_question) and not shown.is_streaming
         if action in ("rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
-        if action == "copy":
+        if action in ("copy", "delete"):
             return shown is not None and not shown.is_streaming
         if action == "sibling":
             return shown is not None and shown.of > 1
@@ -344,6 +353,15 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         if shown := self.selected:
             self.post_message(self.CopyWanted(shown.message))
 
+    def action_delete(self) -> None:
+        """Delete it."""
+        if shown := self.selected:
+            self.post_message(self.DeleteWanted(shown.message))
+
+    def action_undo(self) -> None:
+        """Bring back what was deleted last."""
+        self.post_message(self.UndoWanted())
+
     def action_sibling(self, step: int) -> None:
         """See another answer."""
         if shown := self.selected:
@@ -355,11 +373,13 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
 
 def _in_place_of(chosen: int | None, before: list[Shown], now: list[Shown]) -> int | None:
-    """The chosen message, or the sibling that took its place, which answers the same message."""
+    """The chosen message, or the sibling that took its place, else the message before it where it was deleted."""
     if chosen is None or any(shown.message.id == chosen for shown in now):
         return chosen
     parents = [shown.message.parent for shown in before if shown.message.id == chosen]
-    return next((shown.message.id for shown in now if shown.message.parent in parents), None)
+    instead = [shown.message.id for shown in now if shown.message.parent in parents]
+    before_it = [shown.message.id for shown in now if shown.message.id in parents]
+    return next(iter([*instead, *before_it]), None)
 
 
 def _until(branch: list[Shown], message_id: int | None) -> list[Shown]:
