@@ -280,6 +280,10 @@ class LoraChatApp(TrainingNews, App[None]):
         """A question is to be written otherwise."""
         self.writing.question(event)
 
+    def action_editor(self) -> None:
+        """Another place to write the prompt in."""
+        self.writing.prompt()
+
     def on_hits_seen(self, event: news.HitsSeen) -> None:
         """Where something was said."""
         from lora_chat.tui.screens.search import SearchScreen

@@ -12,6 +12,7 @@ KEYS = (
     ("ctrl+e", "write the answer you wanted"),
     ("ctrl+g", "choose an adapter"),
     ("f2", "the adapters: Enter wears, i install, v verify, d remove, u undo, / filter"),
+    ("f4", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
     ("ctrl+t", "look at the training"),
     ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
     ("ctrl+n", "new conversation"),

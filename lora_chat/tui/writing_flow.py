@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from textual.app import SuspendNotSupported
+
+from lora_chat.errors import RefusedError
 from lora_chat.tui import messages as news
+from lora_chat.tui.widgets.prompt import LONGEST
 
 if TYPE_CHECKING:
     from lora_chat.tui.app import LoraChatApp
@@ -45,3 +50,25 @@ class WritingFlow:
                 self._app.chat.ask_otherwise(event.question, text)
 
         self._app.push_screen(WriteQuestion("", event.question.content), written)
+
+    def prompt(self) -> None:
+        """The prompt in the person's own editor, which has the terminal meanwhile; the window waits."""
+        from lora_chat.sitting.editor import edit, find_editor
+
+        asking = self._app.chat.asking
+        written, why_not = asking.prompt.text, ""
+        try:
+            command = find_editor(os.environ)
+            with self._app.suspend():  # it must be left without an error, or the window does not come back
+                try:
+                    written = edit(command, written, LONGEST)
+                except RefusedError as error:
+                    why_not = str(error)
+        except RefusedError as error:
+            why_not = str(error)
+        except SuspendNotSupported:
+            why_not = "The window cannot leave this terminal to an editor: write in the prompt."
+        if why_not:
+            self._app.tell(why_not, refused=True)
+        else:
+            asking.fill(written)

@@ -78,6 +78,7 @@ class ChatScreen(Touring):
         Binding("ctrl+f", "search", "search", id="chat.search", show=False),
         Binding("ctrl+g", "pick_adapter", "adapter", id="chat.adapters"),
         Binding("f2", "adapters", "adapters", id="chat.shelf", show=False),
+        Binding("f4", "app.editor", "editor", id="chat.editor", show=False),
         Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
     ]
 
