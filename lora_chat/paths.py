@@ -34,6 +34,8 @@ class Paths:
     """One folder for each adapter that was trained here: what its versions were taught, and the earlier ones."""
     presets: Path
     """One file for each preset: a system prompt and examples that a conversation can begin with."""
+    copied: Path
+    """``copied.md``, what was copied last where there is no clipboard."""
     logs: Path
     """Engine logs; never message text."""
     bundled_adapters: Path
@@ -62,6 +64,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
             training=root / "training",
             lines=root / "lines",
             presets=root / "presets",
+            copied=root / "copied.md",
             logs=root / "logs",
             **shipped,
         )
@@ -78,6 +81,7 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
         training=data / "training",
         lines=data / "lines",
         presets=data / "presets",
+        copied=data / "copied.md",
         logs=dirs.user_log_path,
         **shipped,
     )

@@ -148,8 +148,9 @@ class Session:
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None = None,
+        instead_of: Message | None = None,
     ) -> Iterator[TurnEvent]:
-        """Say ``text`` and make the answer.
+        """Say ``text`` and make the answer; ``instead_of`` is a message in whose place it is said, beside it.
 
         Raises:
             RefusedError: there is nothing to say, it is too long for the context, or the engine refuses: then nothing
@@ -158,7 +159,8 @@ class Session:
         """
         if not text.strip():
             raise RefusedError("There is nothing to answer: write a message.")
-        prompt = self.store.add_message(conversation.id, Role.USER, text, parent=conversation.head)
+        parent = conversation.head if instead_of is None else instead_of.parent
+        prompt = self.store.add_message(conversation.id, Role.USER, text, parent=parent)
         yield from self._answer(conversation, prompt, wearing, sampling, cancel, prompt.id)
 
     def retry(

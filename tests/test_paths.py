@@ -33,6 +33,7 @@ def test_a_home_holds_everything_and_finding_it_makes_nothing(tmp_path: Path) ->
     assert ours == {
         "config": str(root / "config.toml"),
         "database": str(root / "chats.db"),
+        "copied": str(root / "copied.md"),
         **{
             name: str(root / name) for name in ("adapters", "plugins", "models", "training", "lines", "presets", "logs")
         },

@@ -5,6 +5,7 @@ Answers go to stdout, everything else to stderr, so that a pipe carries answers 
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Iterator, Sequence
 
@@ -23,6 +24,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
+from lora_chat.sitting.clipboard import copy
 from lora_chat.sitting.columns import Answered, Began, Comparison, Grew, ask_columns
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import WAYS_OUT, Facts, Turn, leaving
@@ -91,6 +93,10 @@ class LineFace:
     def counted(self, tokens: int) -> None:
         """See ``Face.counted``: a line has no gauge."""
 
+    def copy(self, text: str) -> None:
+        """See ``Face.copy``; what a line writes to is no terminal for sure, so that none is asked."""
+        note(copy(text, self.sitting.services.paths.copied, os.environ, None))
+
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; Ctrl-C keeps what there is."""
         with cancelled_by_ctrl_c() as cancel:
@@ -155,6 +161,10 @@ class LineFace:
     def write_answer(self, message: Message) -> None:
         """See ``Face.write_answer``; a line has no editor."""
         raise UsageError("Write /edit and the answer you wanted: it takes the last answer's place.")
+
+    def write_question(self, question: Message) -> None:
+        """See ``Face.write_question``; as ``write_answer``."""
+        raise UsageError("Write /branch and the question in other words: it is asked in the last one's place.")
 
     def offer(self, plan: Plan) -> None:
         """See ``Face.offer``: shown whole and asked about; on a pipe the command is the person's word."""

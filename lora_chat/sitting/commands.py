@@ -10,12 +10,12 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import bases, checking, presets, reporting, shelf, verbs
+from lora_chat.sitting import bases, checking, copying, presets, reporting, shelf, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
 Completes = Literal[
-    "", "adapters", "shares", "columns", "presets", "bases", "conversations", "settings", "ratings", "themes"
+    "", "adapters", "shares", "columns", "presets", "bases", "conversations", "settings", "ratings", "themes", "copies"
 ]
 
 
@@ -97,6 +97,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
     Command(
+        "branch", "[TEXT]", "ask the last question in other words; the old one is kept", turns.branch, group="Answers"
+    ),
+    Command(
         "compare",
         "[base @A @B=0.5]",
         "the last question side by side; or: @A temperatures",
@@ -104,11 +107,13 @@ COMMANDS: tuple[Command, ...] = (
         "columns",
         "Answers",
     ),
+    Command("copy", "[N|code|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
-    Command("delete", "", "delete this conversation", verbs.delete),
+    Command("delete", "[turn]", "this conversation; turn: only its last question and the answer", turns.delete),
+    Command("undo", "", "bring back the turn that was deleted last", turns.undo),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
     Command("preset list", "", "the system prompts with examples that you keep", presets.preset_list),
     Command("preset use", "NAME", "begin each prompt here with one", presets.preset_use, "presets"),

@@ -9,6 +9,7 @@ from lora_chat.chat.conversation import Rating
 from lora_chat.config import THEMES
 from lora_chat.sitting.columns import BASE, TEMPERATURES
 from lora_chat.sitting.commands import COMMANDS, Command
+from lora_chat.sitting.copying import WISHES
 from lora_chat.sitting.verbs import SETTINGS
 
 MOST = 8
@@ -108,6 +109,8 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
             return [(name, "a number") for name in SETTINGS]
         case "ratings":
             return [(rating.value, "") for rating in Rating]
+        case "copies":
+            return WISHES
         case "themes":
             return [(name, "") for name in THEMES]
         case _:

@@ -72,6 +72,9 @@ class Face(Presenter, Protocol):
     def counted(self, tokens: int) -> None:
         """The next prompt begins with so many tokens."""
 
+    def copy(self, text: str) -> None:
+        """Put ``text`` on the person's clipboard, and say by which way."""
+
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
 
@@ -105,6 +108,9 @@ class Face(Presenter, Protocol):
 
     def write_answer(self, message: Message) -> None:
         """Let the person write the answer they wanted in place of ``message``."""
+
+    def write_question(self, question: Message) -> None:
+        """Let the person write ``question`` in other words, which is then asked in its place."""
 
     def offer(self, plan: Plan) -> None:
         """Show what would be trained; the person, or the face for them, then starts it."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
+from lora_chat.chat.removal import Removed
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.installed import InstalledBase
@@ -40,6 +41,8 @@ class Sitting:
         self.wishes: dict[str, Any] = {}
         """Sampling settings that hold for this sitting."""
         self.trainings = Queue()
+        self.removed: list[Removed] = []
+        """Turns that were deleted in this sitting, which can come back, the last one last."""
         self._sit_on(base)
         self._ahead = Prefill(face.counted)
 
@@ -53,14 +56,14 @@ class Sitting:
 
     # Turns
 
-    def say(self, text: str) -> None:
-        """Have ``text`` answered; the first message begins a conversation."""
+    def say(self, text: str, instead_of: Message | None = None) -> None:
+        """Have ``text`` answered, in the place of ``instead_of`` if any; the first message begins a conversation."""
         current = self._begun()
         self._ahead.stop()
         self.look_after_what_is_worn()
         self._hold_here(current)
         wearing, sampling = self.wearing, self.sampling()
-        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel))
+        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel, instead_of))
 
     def retry(self, answer: Message | None = None) -> None:
         """Answer the question of ``answer`` again, by default the last one; the old answer stays beside the new one.

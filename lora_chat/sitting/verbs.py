@@ -265,14 +265,6 @@ def rename(sitting: Sitting, title: str) -> None:
     sitting.face.note(f"It is called {clean_line(title, 60)} now.")
 
 
-def delete(sitting: Sitting, rest: str) -> None:
-    """Delete the open conversation, after asking."""
-    current = sitting.conversation
-    if current is None:
-        raise RefusedError("No conversation is open: /open one, then /delete.")
-    sitting.ask_to_delete(current.id)
-
-
 def system(sitting: Sitting, text: str) -> None:
     """Show what the open conversation is told before it begins, or set it; ``none`` leaves it to others.
 

@@ -17,7 +17,6 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from lora_chat.chat.thought import answer_of
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
@@ -31,6 +30,7 @@ from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.training_flow import TrainingFlow
 from lora_chat.tui.training_news import TrainingNews
 from lora_chat.tui.welcome_flow import WelcomeFlow
+from lora_chat.tui.writing_flow import WritingFlow
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
@@ -94,6 +94,7 @@ class LoraChatApp(TrainingNews, App[None]):
         self.checks = CheckFlow(self, self.bridge)
         self.columns = ColumnFlow(self, self.bridge)
         self.welcome = WelcomeFlow(self)
+        self.writing = WritingFlow(self, self.bridge)
         self._leaving = False
 
     def get_default_screen(self) -> Screen[object]:
@@ -237,6 +238,19 @@ class LoraChatApp(TrainingNews, App[None]):
         for old in list(self._notifications)[:-TOLD]:
             self._unnotify(old)
 
+    def on_terminal_told(self, event: news.TerminalTold) -> None:
+        """Between two pictures, as whatever is written to the terminal."""
+        if self._driver is not None:
+            self._driver.write(event.sequence)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """What is selected, by the surest way, which is said; also what ctrl+c and ctrl+x take in a text."""
+        if self.bridge.sitting is None:
+            super().copy_to_clipboard(text)
+            return
+        self._clipboard = text  # what ctrl+v puts in
+        self.bridge.run(lambda sitting: sitting.face.copy(text))
+
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """What the title bar has no room for."""
         if event.state in ("died", "failed"):
@@ -259,21 +273,16 @@ class LoraChatApp(TrainingNews, App[None]):
         self.push_screen(ConfirmScreen(event.question, loses=event.loses, about=event.about), answered)
 
     def on_answer_wanted(self, event: news.AnswerWanted) -> None:
-        """An editor with the answer in it."""
-        from lora_chat.tui.screens.write_answer import WriteAnswer
+        """An answer is to be written."""
+        self.writing.answer(event)
 
-        if self.has(WriteAnswer):
-            return
-        step = self.chat.tour.step
+    def on_question_wanted(self, event: news.QuestionWanted) -> None:
+        """A question is to be written otherwise."""
+        self.writing.question(event)
 
-        def written(text: str | None) -> None:
-            if text is not None:
-                self.bridge.run(lambda sitting: sitting.edit(event.answer, text))
-                self.chat.tour.saw("edited")
-
-        self.push_screen(
-            WriteAnswer(event.question, answer_of(event.answer.content), step.wanted if step else ""), written
-        )
+    def action_editor(self) -> None:
+        """Another place to write the prompt in."""
+        self.writing.prompt()
 
     def on_hits_seen(self, event: news.HitsSeen) -> None:
         """Where something was said."""

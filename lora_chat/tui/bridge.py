@@ -7,6 +7,7 @@ of the model and searches have threads of their own.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -86,6 +87,19 @@ class Bridge(Teller):
                 raise
 
         self._desk.put(sent)
+
+    def ask_otherwise(self, question: Message, text: str) -> None:
+        """Have ``text`` answered in the place of ``question``; what is refused at once the person gets back."""
+        from lora_chat.sitting.turns import ask_otherwise
+
+        def ask(sitting: Sitting) -> None:
+            try:
+                ask_otherwise(sitting, question, text)
+            except LoraChatError:
+                self._put(news.NotTaken(text))
+                raise
+
+        self.run(ask)
 
     def take(self, line: str) -> None:
         """Do what a line says: a command, or a message to be answered."""
@@ -271,6 +285,13 @@ class Bridge(Teller):
         self._load(self._require())
         if self._shelf is not None:
             self._shelf.start_over()
+
+    def copy(self, text: str) -> None:
+        """See ``Face.copy``."""
+        from lora_chat.sitting.clipboard import copy
+
+        file = self._require().services.paths.copied
+        self.note(copy(text, file, os.environ, lambda sequence: self._put(news.TerminalTold(sequence))))
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``; the screen has them asked. Raises as ``play``."""

@@ -185,6 +185,13 @@ class Said(News):
 
 
 @dataclass
+class TerminalTold(News):
+    """A sequence that the person's terminal, and no screen, is to have."""
+
+    sequence: str
+
+
+@dataclass
 class Warned(News):
     """What became of what was worn; it stays in sight."""
 
@@ -342,6 +349,13 @@ class AnswerWanted(News):
 
     answer: Message
     question: str
+
+
+@dataclass
+class QuestionWanted(News):
+    """The person wants to ask this question in other words."""
+
+    question: Message
 
 
 @dataclass

@@ -9,6 +9,7 @@ from lora_chat.tui import messages as news
 
 if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
+    from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.plan import Plan
@@ -49,6 +50,10 @@ class Teller:
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
         self._put(news.HitsSeen(text, hits, asked=True))
+
+    def write_question(self, question: Message) -> None:
+        """See ``Face.write_question``."""
+        self._put(news.QuestionWanted(question))
 
     def offer(self, plan: Plan) -> None:
         """See ``Face.offer``."""

@@ -107,7 +107,7 @@ def write_adapter(folder: Path, settings: Any = None, weights: Any = None, toml:
 
 
 def paths_under(root: Path) -> Paths:
-    names = ("config", "database", "adapters", "plugins", "models", "training", "lines", "presets", "logs")
+    names = ("config", "database", "adapters", "plugins", "models", "training", "lines", "presets", "copied", "logs")
     return Paths(
         **{name: root / name for name in names},
         bundled_adapters=root / "bundled" / "adapters",

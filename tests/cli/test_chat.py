@@ -137,6 +137,17 @@ def test_help_lists_every_command_from_the_one_table(chat: Run) -> None:
     assert listed == [[command.usage, command.help] for command in COMMANDS]
 
 
+def test_what_is_copied_on_a_pipe_is_in_the_file_that_is_named(
+    chat: Run, tiny: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.sitting.clipboard.TOOLS", ())
+    done = chat("Hello", "/copy", "/copy 2")
+    assert f"Copied 5 characters to {tiny.copied}" in done.err
+    assert "/copy 1 is the last" in done.err
+    assert "\x1b" not in done.out + done.err
+    assert tiny.copied.read_text("utf-8") == "Hello"
+
+
 def test_quit_ends_it_and_what_follows_is_not_read(chat: Run, kept: Kept) -> None:
     done = chat("/quit", "Hello")
     assert (done.code, done.out) == (0, "")

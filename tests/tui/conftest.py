@@ -162,6 +162,14 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 
 
+@pytest.fixture(autouse=True)
+def own_clipboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests keeps theirs."""
+    monkeypatch.setattr("lora_chat.sitting.clipboard.TOOLS", ())
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("TMUX", raising=False)
+
+
 @pytest.fixture
 def says(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A model that says what the test wants: question -> answer; anything else it says back."""

@@ -18,6 +18,7 @@ from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.write_answer import WriteAnswer
+from lora_chat.tui.screens.write_question import WriteQuestion
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.conversation_list import ConversationList
@@ -62,6 +63,15 @@ TYPED = {
     "edit The answer I wanted": "Kept as the answer you wanted",
     "edit": WriteAnswer,
     "retry": "",
+    "branch": WriteQuestion,
+    "branch Good day": "",
+    "delete turn": "messages are deleted: /undo brings them back, until you leave.",
+    "undo": "messages are back.",
+    "copy": "Copied 8 characters to ",
+    "copy code": "There is no code in this conversation",
+    "copy chat": "Copied ",
+    "copy 9": "/copy 1 is the last",
+    "copy everything": "Write /copy, /copy code, /copy chat, or /copy 2",
     "search hello": SearchScreen,
     "rename Another title": "It is called Another title now.",
     "train never": "Nothing of this conversation is ever trained on",
@@ -81,6 +91,7 @@ TYPED = {
     "tour": "",
     "open": ConversationList,
     "delete": "No conversation is open",
+    "delete everything": "Write /delete for this conversation, or /delete turn",
     "new": "",
 }
 """What is typed and what comes of it: a sentence, a screen, or nothing but what the window shows."""

@@ -21,7 +21,7 @@ from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen, spoken_time
 from lora_chat.tui.screens.training import TrainingScreen
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
-from lora_chat.tui.screens.write_answer import REFUSED, UNCHANGED, UNKEPT, WriteAnswer
+from lora_chat.tui.screens.write_answer import WriteAnswer
 from lora_chat.tui.widgets.shelf_list import matches
 from tests.tui.examples import (
     CATALOG,
@@ -242,9 +242,9 @@ def test_what_is_written_is_kept() -> None:
 def test_what_is_written_is_thrown_away_only_when_that_is_said_twice() -> None:
     async def story(seat: Seat) -> None:
         await seat.press("!", "escape")
-        assert UNKEPT[:40] in seat.text
+        assert WriteAnswer.UNKEPT[:40] in seat.text
         await seat.press("?", "escape")
-        assert UNKEPT[:40] in seat.text
+        assert WriteAnswer.UNKEPT[:40] in seat.text
         await seat.press("escape")
 
     assert show(WriteAnswer("Q", "Old"), story)[0] == [None]
@@ -253,7 +253,7 @@ def test_what_is_written_is_thrown_away_only_when_that_is_said_twice() -> None:
 def test_its_own_answer_is_no_answer_that_was_wanted_but_a_proposed_one_is() -> None:
     async def story(seat: Seat) -> None:
         await seat.press("ctrl+s")
-        assert UNCHANGED[:40] in seat.text
+        assert WriteAnswer.UNCHANGED[:40] in seat.text
         await seat.press("!", "ctrl+s")
 
     assert show(WriteAnswer("Q", "Old"), story)[0] == ["Old!"]
@@ -280,8 +280,8 @@ def test_in_a_tiny_window_title_answers_and_keys_are_seen(screen: str) -> None:
 
 def test_an_empty_answer_is_refused_until_something_is_written() -> None:
     async def story(seat: Seat) -> None:
-        assert REFUSED in await seat.press("space", "ctrl+s")
-        assert REFUSED not in await seat.press("x")
+        assert WriteAnswer.EMPTY in await seat.press("space", "ctrl+s")
+        assert WriteAnswer.EMPTY not in await seat.press("x")
 
     assert show(WriteAnswer("Q", ""), story)[0] == []
 

@@ -418,6 +418,24 @@ async def writing_the_answer(w: Window) -> None:
 
 
 @state
+async def asked_otherwise(w: Window) -> None:
+    await w.answered(HOW)
+    await idle(w)
+    await w.write("/branch And how do I return only one of two things?")
+    await w.see("‹2/2›")
+    await idle(w)
+    await w.press("escape", "up")
+    await w.see("e edit · c copy")
+
+
+@state
+async def asking_otherwise(w: Window) -> None:
+    await w.answered(HOW)
+    await w.press("escape", "up", "e")
+    await w.see("Ask it in other words")
+
+
+@state
 async def searching(w: Window) -> None:
     found = (
         hit("aaaaaaaa", "Return of order 4711", HOW, NOON),

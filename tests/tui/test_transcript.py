@@ -363,20 +363,23 @@ def press(shown: Sequence[Shown], *keys: str) -> list[TextualMessage]:
 def test_keys_want_something_of_an_answer() -> None:
     good = Shown(replace(message(2), rating=Rating.GOOD), 2, 3)
     shown = [Shown(message(1)), good]
-    assert press(shown, "e", "g", "b", "r", "left", "right") == [
+    assert press(shown, "e", "g", "b", "r", "left", "right", "c", "d") == [
         Transcript.EditWanted(good.message),
         Transcript.RatingWanted(good.message, None),
         Transcript.RatingWanted(good.message, Rating.BAD),
         Transcript.RetryWanted(good.message),
         Transcript.SiblingWanted(good.message, -1),
         Transcript.SiblingWanted(good.message, 1),
+        Transcript.CopyWanted(good.message),
+        Transcript.DeleteWanted(good.message),
     ]
 
 
-def test_a_prompt_and_an_unfinished_answer_can_only_be_looked_at() -> None:
-    assert press(branch(2), "up", "e", "g", "b", "r", "left", "right") == []
+def test_a_prompt_is_neither_rated_nor_retried_and_an_unfinished_answer_only_looked_at() -> None:
+    asked = branch(2)
+    assert press(asked, "up", "e", "g", "b", "r", "left", "right") == [Transcript.EditWanted(asked[0].message)]
     unfinished = [Shown(message(1)), Shown(message(2, status=Status.STREAMING))]
-    assert press(unfinished, "e", "g", "b", "r") == []
+    assert press(unfinished, "e", "g", "b", "r", "c", "d") == []
 
 
 @pytest.mark.parametrize("then", ["up", "escape", "left"])
@@ -428,7 +431,7 @@ def test_the_footer_names_the_keys_that_work() -> None:
         await settle(pilot)
         await pilot.pause(0.1)
         line = " ".join(screen(app)[-1].split())
-        assert line.startswith("e edit g good b bad r retry ←→ other answers")
+        assert line.startswith("e edit g good b bad r retry c copy ←→ others")
         await pilot.press("up")
         await pilot.pause(0.1)
         assert "retry" not in screen(app)[-1]

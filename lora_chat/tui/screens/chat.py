@@ -78,6 +78,7 @@ class ChatScreen(Touring):
         Binding("ctrl+f", "search", "search", id="chat.search", show=False),
         Binding("ctrl+g", "pick_adapter", "adapter", id="chat.adapters"),
         Binding("f2", "adapters", "adapters", id="chat.shelf", show=False),
+        Binding("f4", "app.editor", "editor", id="chat.editor", show=False),
         Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
     ]
 
@@ -291,6 +292,11 @@ class ChatScreen(Touring):
         self.talk.scroll_end(animate=False)
         if not self.tour.takes(text, self.bridge, self.answer):
             self.bridge.send(text)
+
+    def ask_otherwise(self, question: Message, text: str) -> None:
+        """Have ``text`` answered in the place of ``question``."""
+        self._sent = text
+        self.bridge.ask_otherwise(question, text)
 
     def on_not_taken(self, event: news.NotTaken) -> None:
         """It was refused."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
-from lora_chat.chat.conversation import Message
+from lora_chat.chat.conversation import Message, Role
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.widgets.asking import Asking
@@ -33,8 +33,11 @@ class Wishes(Screen[None]):
         self.bridge.run(lambda sitting: sitting.face.write_answer(answer))
 
     def on_transcript_edit_wanted(self, event: Transcript.EditWanted) -> None:
-        """Write the answer that was wanted."""
-        self.edit(event.message)
+        """Write the answer that was wanted, or the question in other words."""
+        if event.message.role is Role.USER:
+            self.bridge.run(lambda sitting: sitting.face.write_question(event.message))
+        else:
+            self.edit(event.message)
 
     def on_transcript_rating_wanted(self, event: Transcript.RatingWanted) -> None:
         """Good, bad, or neither."""
@@ -43,6 +46,22 @@ class Wishes(Screen[None]):
     def on_transcript_retry_wanted(self, event: Transcript.RetryWanted) -> None:
         """Answer that question again."""
         self.bridge.run(lambda sitting: sitting.retry(event.message))
+
+    def on_transcript_copy_wanted(self, event: Transcript.CopyWanted) -> None:
+        """Put it on the clipboard."""
+        from lora_chat.sitting.copying import copy_message
+
+        self.bridge.run(lambda sitting: copy_message(sitting, event.message))
+
+    def on_transcript_delete_wanted(self, event: Transcript.DeleteWanted) -> None:
+        """Without asking: it can come back."""
+        from lora_chat.sitting.turns import delete_turn
+
+        self.bridge.run(lambda sitting: delete_turn(sitting, event.message))
+
+    def on_transcript_undo_wanted(self) -> None:
+        """What was deleted last."""
+        self.bridge.take("/undo")
 
     def on_transcript_sibling_wanted(self, event: Transcript.SiblingWanted) -> None:
         """Look at another answer."""

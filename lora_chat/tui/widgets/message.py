@@ -42,6 +42,11 @@ class Shown:
         return self.message.role is Role.ASSISTANT
 
     @property
+    def is_question(self) -> bool:
+        """Whether it can be asked in other words."""
+        return self.message.role is Role.USER
+
+    @property
     def is_streaming(self) -> bool:
         """Whether it is still being written."""
         return self.message.status is Status.STREAMING

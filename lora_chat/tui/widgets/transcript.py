@@ -19,6 +19,7 @@ from textual.timer import Timer
 
 from lora_chat.chat.conversation import Message, Rating
 from lora_chat.tui.widgets.blank import Blank
+from lora_chat.tui.widgets.branch import in_place_of, until
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.follows import Follows
 from lora_chat.tui.widgets.message import MessageView, Shown
@@ -51,9 +52,12 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
+        Binding("c", "copy", "copy", id="transcript.copy"),
         Binding("t", "thought", "thought", id="transcript.thought"),
-        Binding("left", "sibling(-1)", "other answers", key_display="←→", id="transcript.sibling_before"),
-        Binding("right", "sibling(1)", "other answers", show=False, id="transcript.sibling_after"),
+        Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
+        Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
+        Binding("d", "delete", "delete", id="transcript.delete"),
+        Binding("u", "undo", "undo", show=False, id="transcript.undo"),
         Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
         Binding("down", "select(1)", "message after", show=False, id="transcript.after"),
         Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
@@ -82,6 +86,17 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @dataclass
     class RetryWanted(Wanted):
         """Another answer."""
+
+    @dataclass
+    class CopyWanted(Wanted):
+        """On the clipboard."""
+
+    @dataclass
+    class DeleteWanted(Wanted):
+        """Gone, with what followed it."""
+
+    class UndoWanted(TextualMessage):
+        """What was deleted last back again."""
 
     @dataclass
     class SiblingWanted(Wanted):
@@ -148,7 +163,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         before = prompt.message.parent if prompt else reply.message.parent
         begun = [shown for shown in (prompt, reply) if shown]
         fresh = {shown.message.id for shown in begun}
-        kept = [shown for shown in _until(self._branch, before) if shown.message.id not in fresh]
+        kept = [shown for shown in until(self._branch, before) if shown.message.id not in fresh]
         self._most = MOUNTED
         self.follow()
         await self._mount([*kept, *begun])
@@ -183,7 +198,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         async with self.lock:
             if not self.is_attached:
                 return  # the window is being left: nothing can be mounted in it
-            chosen = _in_place_of(self._selected, self._branch, branch)
+            chosen = in_place_of(self._selected, self._branch, branch)
             self._branch = branch
             window = branch[-self._most :]
             self._earlier.show(len(branch) - len(window))
@@ -311,12 +326,16 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     # What can be wanted of the selected message
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only a finished answer can be edited, rated and retried; only one of several has siblings."""
+        """Only a finished answer can be rated and retried; only one of several has siblings."""
         shown = self.selected
-        if action in ("edit", "rate", "retry"):
+        if action == "edit":
+            return shown is not None and (shown.is_answer or shown.is_question) and not shown.is_streaming
+        if action in ("rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
         if action == "thought":
             return shown is not None and self._chosen_view is not None and self._chosen_view.has_thought
+        if action in ("copy", "delete"):
+            return shown is not None and not shown.is_streaming
         if action == "sibling":
             return shown is not None and shown.of > 1
         return True
@@ -337,6 +356,20 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         if shown := self.selected:
             self.post_message(self.RetryWanted(shown.message))
 
+    def action_copy(self) -> None:
+        """Copy it."""
+        if shown := self.selected:
+            self.post_message(self.CopyWanted(shown.message))
+
+    def action_delete(self) -> None:
+        """Delete it."""
+        if shown := self.selected:
+            self.post_message(self.DeleteWanted(shown.message))
+
+    def action_undo(self) -> None:
+        """Bring back what was deleted last."""
+        self.post_message(self.UndoWanted())
+
     def action_sibling(self, step: int) -> None:
         """See another answer."""
         if shown := self.selected:
@@ -350,19 +383,3 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     def action_leave(self) -> None:
         """Back to the prompt."""
         self.post_message(self.Left())
-
-
-def _in_place_of(chosen: int | None, before: list[Shown], now: list[Shown]) -> int | None:
-    """The chosen message, or the sibling that took its place, which answers the same message."""
-    if chosen is None or any(shown.message.id == chosen for shown in now):
-        return chosen
-    parents = [shown.message.parent for shown in before if shown.message.id == chosen]
-    return next((shown.message.id for shown in now if shown.message.parent in parents), None)
-
-
-def _until(branch: list[Shown], message_id: int | None) -> list[Shown]:
-    """``branch`` up to the message, all of it where that is not in it, none of it before the first."""
-    if message_id is None:
-        return []
-    ids = [shown.message.id for shown in branch]
-    return branch[: ids.index(message_id) + 1] if message_id in ids else branch

@@ -1,0 +1,95 @@
+"""A turn that is deleted, and how it comes back. Owns what goes with it and what may not go; never asks.
+
+What is deleted is gone from the file, its words from the search index too. Only whoever holds the ``Removed`` can bring
+it back, as it was: a message's number never names another one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lora_chat.chat.conversation import Message, Status
+from lora_chat.chat.rows import insert
+from lora_chat.chat.store import Store
+from lora_chat.errors import RefusedError
+
+_BELOW = """
+    WITH RECURSIVE below (id) AS (
+        SELECT :message
+        UNION ALL
+        SELECT m.id FROM below JOIN messages m ON m.conversation = :conversation AND m.parent = below.id
+    )
+    SELECT messages.* FROM below JOIN messages ON messages.id = below.id ORDER BY messages.id
+"""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A message and all that followed it, on every branch."""
+
+    conversation: str
+    head: int | None
+    """The end of the branch that was in sight."""
+    rows: tuple[Mapping[str, Any], ...]
+    """As they lay in the table, oldest first."""
+
+    def __len__(self) -> int:
+        """Messages."""
+        return len(self.rows)
+
+
+def remove(store: Store, message_id: int) -> Removed:
+    """Delete a message with all that followed it; in sight comes the answer beside it, else what stood before it.
+
+    Raises:
+        NotFoundError: there is no such message.
+        RefusedError: an answer of the conversation is being written, or one that the person wrote stands in the place
+            of this one and would be left without it.
+    """
+    with store.database.writing() as connection:
+        message = store.message(message_id)
+        if any(each.status is Status.STREAMING for each in store.messages(message.conversation)):
+            raise RefusedError("An answer is still being written here: wait for it or stop it, then delete.")
+        values = {"message": message_id, "conversation": message.conversation}
+        rows = tuple(dict(row) for row in store.database.rows(_BELOW, values))
+        ids = {row["id"] for row in rows}
+        beside = [each for each in store.siblings(message_id) if each.id != message_id]
+        if any(each.edited_from in ids for each in beside):
+            raise RefusedError("You wrote an answer in this one's place, and it is learnt from: delete yours first.")
+        head = store.conversation(message.conversation).head
+        if head in ids:
+            _show(connection, message.conversation, _instead(store, message, beside))
+        connection.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in sorted(ids, reverse=True)])
+        connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")  # as delete_conversation does
+    return Removed(message.conversation, head, rows)
+
+
+def restore(store: Store, removed: Removed) -> None:
+    """Bring it back, and into sight where it was; what was said since stands beside it.
+
+    Raises:
+        NotFoundError: its conversation, or what it followed, was deleted since.
+    """
+    with store.database.writing() as connection:
+        store.conversation(removed.conversation)
+        parent = removed.rows[0]["parent"]
+        if parent is not None:
+            store.message(parent)
+        for row in removed.rows:
+            insert(connection, "messages", row)
+        _show(connection, removed.conversation, removed.head)
+
+
+def _instead(store: Store, message: Message, beside: list[Message]) -> int | None:
+    """The end of the branch that is shown next: of the newest one before it, else after it, else of none."""
+    older = [each.id for each in beside if each.id < message.id]
+    newer = [each.id for each in beside if each.id > message.id]
+    near = older[-1] if older else newer[0] if newer else None
+    return message.parent if near is None else store.newest_leaf(near)
+
+
+def _show(connection: sqlite3.Connection, conversation: str, head: int | None) -> None:
+    connection.execute("UPDATE conversations SET head = ? WHERE id = ?", (head, conversation))

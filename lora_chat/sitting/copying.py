@@ -1,0 +1,82 @@
+"""What of a conversation is copied. Owns how that is asked for and found; where it goes is ``clipboard``'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markdown_it import MarkdownIt
+
+from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.thought import answer_of
+from lora_chat.chat.transcript import Format, export_conversations
+from lora_chat.errors import RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
+
+WISHES = (
+    ("code", "the last block of code"),
+    ("chat", "the whole conversation, as Markdown"),
+)
+"""What can be copied instead of the last answer."""
+
+
+def copy(sitting: Sitting, wish: str) -> None:
+    """The last answer, the last code, all of it, or the so-many-th answer from the end."""
+    sitting.face.copy(_found(sitting, wish.lower()))
+
+
+def copy_message(sitting: Sitting, message: Message) -> None:
+    """One message as it was said, without what was thought before it.
+
+    Raises:
+        RefusedError: there is nothing in it.
+    """
+    sitting.face.copy(_required(_said(sitting.store.message(message.id))))
+
+
+def last_code(text: str) -> str | None:
+    """What stands in the last block of code; None where there is none. One that was cut off ends with the text.
+
+    Its last line has no end: a shell that it is pasted into does not run it at once.
+    """
+    tokens = MarkdownIt().parse(text)
+    blocks = [each.content.removesuffix("\n") for each in tokens if each.type in ("fence", "code_block")]
+    return blocks[-1] if blocks else None
+
+
+def _found(sitting: Sitting, wish: str) -> str:
+    sitting.refresh()
+    if not wish:
+        return _required(_said(sitting.last_answer()))
+    if wish in ("chat", "all"):
+        chosen = [sitting.conversation.id] if sitting.conversation is not None else []
+        return _required("".join(export_conversations(sitting.store, chosen, Format.MARKDOWN)).strip())
+    answers = [_said(message) for message in reversed(sitting.branch()) if message.role is Role.ASSISTANT]
+    if wish == "code":
+        code = next((block for each in answers if (block := last_code(each)) is not None), None)
+        if code is None:
+            raise RefusedError("There is no code in this conversation: /copy takes the last answer.")
+        return _required(code)
+    return _required(_from_the_end(answers, wish))
+
+
+def _said(message: Message) -> str:
+    return answer_of(message.content) if message.role is Role.ASSISTANT else message.content
+
+
+def _from_the_end(answers: list[str], wish: str) -> str:
+    """The last answer is 1, the one before it 2."""
+    number = int(wish) if wish.isdecimal() and len(wish) < 10 else 0
+    if not number:
+        raise UsageError("Write /copy, /copy code, /copy chat, or /copy 2 for the answer before the last.")
+    if number > len(answers):
+        there = f"{len(answers)} answer{'' if len(answers) == 1 else 's'}"
+        raise RefusedError(f"This conversation has {there}: /copy 1 is the last.")
+    return answers[number - 1]
+
+
+def _required(text: str) -> str:
+    if not text:
+        raise RefusedError("There is nothing to copy there: choose a message with words in it.")
+    return text

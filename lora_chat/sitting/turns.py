@@ -1,0 +1,101 @@
+"""Turns that are taken otherwise. Owns what may be done with a question or a turn that stands in the open conversation;
+never draws.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.removal import remove, restore
+from lora_chat.errors import NotFoundError, RefusedError, UsageError
+from lora_chat.text import clean
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
+
+
+def branch(sitting: Sitting, text: str) -> None:
+    """Ask the last question in other words."""
+    question = _last_question(sitting)
+    if text:
+        ask_otherwise(sitting, question, text)
+    else:
+        sitting.face.write_question(question)
+
+
+def ask_otherwise(sitting: Sitting, question: Message, text: str) -> None:
+    """Have ``text`` answered in the place of ``question``, which is kept beside it with all that followed.
+
+    Raises:
+        NotFoundError: the question was deleted meanwhile.
+        RefusedError: it is no question, is not of the open conversation, or there is nothing to answer.
+    """
+    sitting.refresh()
+    asked = sitting.store.message(question.id)
+    if asked.role is not Role.USER:
+        raise RefusedError("That is not a question: /edit writes the answer you wanted.")
+    if not sitting.is_open(asked.conversation):
+        raise RefusedError("Another conversation is open now: /open the one with that question, then ask it there.")
+    if not clean(text).strip():
+        raise RefusedError("There is nothing to answer: write the question in other words.")
+    sitting.say(text, asked)
+
+
+def delete(sitting: Sitting, what: str) -> None:
+    """Delete the open conversation, after asking; or its last question with what followed, which can come back."""
+    if what == "turn":
+        delete_turn(sitting, _last_question(sitting))
+    elif what:
+        raise UsageError("Write /delete for this conversation, or /delete turn for its last question and the answer.")
+    elif sitting.conversation is None:
+        raise RefusedError("No conversation is open: /open one, then /delete.")
+    else:
+        sitting.ask_to_delete(sitting.conversation.id)
+
+
+def delete_turn(sitting: Sitting, message: Message) -> None:
+    """Delete ``message`` with all that followed it. Raises as ``remove``."""
+    removed = remove(sitting.store, message.id)
+    sitting.removed.append(removed)
+    _look_again(sitting)
+    them, they = ("messages are", "them") if len(removed) > 1 else ("message is", "it")
+    sitting.face.note(f"{len(removed):,} {them} deleted: /undo brings {they} back, until you leave.")
+
+
+def undo(sitting: Sitting, rest: str) -> None:
+    """Bring back what was deleted last, and show it.
+
+    Raises:
+        RefusedError: nothing was deleted in this sitting.
+        NotFoundError: what it belongs to was deleted since.
+    """
+    if not sitting.removed:
+        raise RefusedError("No turn was deleted since you came: /delete turn, or d among the answers, deletes one.")
+    removed = sitting.removed[-1]
+    try:
+        restore(sitting.store, removed)
+    except NotFoundError:
+        sitting.removed.pop()  # else nothing before it could ever come back
+        raise
+    sitting.removed.pop()
+    if sitting.is_open(removed.conversation):
+        _look_again(sitting)
+    else:
+        sitting.open(removed.conversation)
+    them = "messages are" if len(removed) > 1 else "message is"
+    sitting.face.note(f"{len(removed):,} {them} back.")
+
+
+def _look_again(sitting: Sitting) -> None:
+    sitting.refresh()
+    sitting.face.changed()
+    sitting.prefill()
+
+
+def _last_question(sitting: Sitting) -> Message:
+    sitting.refresh()
+    questions = [message for message in sitting.branch() if message.role is Role.USER]
+    if not questions:
+        raise RefusedError("There is no question yet: write a message first.")
+    return questions[-1]

@@ -1,0 +1,23 @@
+"""A question in other words. Owns the words of the place where it is written; asking it is others' work."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from lora_chat.tui.screens.writing import Writing
+
+
+class WriteQuestion(Writing):
+    """An editor with the question as it was asked."""
+
+    HEADING = "Ask it in other words"
+    FOLLOWS = "It is answered in the old one's place, which is kept beside it with all that followed: ← → go there."
+    EMPTY = "There is nothing to answer: write a question, or go back."
+    UNCHANGED = "That is what you asked: write it otherwise, or go back, where ctrl+r has it answered again."
+    UNKEPT = "What you wrote is not asked yet: ctrl+s asks it, esc again throws it away."
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s,ctrl+enter", "keep", "ask", id="write.ask", priority=True),
+    ]

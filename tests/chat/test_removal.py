@@ -1,0 +1,136 @@
+"""A deleted turn is gone from the disk, and comes back as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora_chat.chat.conversation import Message, Rating, Role, Status
+from lora_chat.chat.removal import remove, restore
+from lora_chat.chat.search import search
+from lora_chat.chat.store import Store
+from lora_chat.errors import NotFoundError, RefusedError
+from tests.chat.conftest import contents, talk
+
+SECRET = "swordfish"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chats.db"
+
+
+def shown(store: Store, like: Message) -> list[str]:
+    return contents(store.branch(like.conversation))
+
+
+def test_what_followed_goes_too_on_every_branch_and_all_of_it_comes_back(path: Path) -> None:
+    with Store.open(path) as store:
+        first = talk(store, "One", "1", "Two", "2", "Three", "3")
+        store.add_message(first[0].conversation, Role.ASSISTANT, "2b", parent=first[2].id)
+        store.rate(first[5].id, Rating.GOOD)
+        before, head = store.messages(first[0].conversation), store.conversation(first[0].conversation).head
+        removed = remove(store, first[2].id)
+        assert len(removed) == 5
+        assert shown(store, first[0]) == ["One", "1"]
+        assert store.messages(first[0].conversation) == before[:2]
+        restore(store, removed)
+        assert store.messages(first[0].conversation) == before
+        assert store.conversation(first[0].conversation).head == head
+        assert store.check() == []
+
+
+def test_it_is_gone_from_the_search_and_from_the_file_and_found_again_after(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1", f"My word is {SECRET}", f"{SECRET} it is")
+        removed = remove(store, said[2].id)
+        assert search(store, SECRET) == []
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in path.parent.glob("chats.db*"))
+    with Store.open(path) as store:
+        restore(store, removed)
+        assert len(search(store, SECRET)) == 2
+        assert store.check() == []
+
+
+def test_the_first_message_leaves_an_empty_conversation_that_goes_on(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1")
+        removed = remove(store, said[0].id)
+        assert store.conversation(said[0].conversation).head is None
+        assert shown(store, said[0]) == []
+        again = store.add_message(said[0].conversation, Role.USER, "Anew", parent=None)
+        assert again.id > said[1].id, "a number never names another message"
+        restore(store, removed)
+        assert shown(store, said[0]) == ["One", "1"]
+        assert [each.id for each in store.siblings(again.id)] == [said[0].id, again.id]
+
+
+@pytest.mark.parametrize(("deleted", "comes"), [(0, "two"), (1, "one"), (2, "two")])
+def test_one_of_several_answers_goes_and_another_comes_into_sight(path: Path, deleted: int, comes: str) -> None:
+    with Store.open(path) as store:
+        question, one = talk(store, "Which?", "one")
+        two = store.add_message(question.conversation, Role.ASSISTANT, "two", parent=question.id)
+        three = store.add_message(question.conversation, Role.ASSISTANT, "three", parent=question.id)
+        chosen = [one, two, three][deleted]
+        store.update_conversation(question.conversation, head=chosen.id)
+        removed = remove(store, chosen.id)
+        assert shown(store, question) == ["Which?", comes]
+        restore(store, removed)
+        assert shown(store, question) == ["Which?", chosen.content]
+        store.update_conversation(question.conversation, head=chosen.id)
+        other = next(each for each in (one, two, three) if each is not chosen)
+        remove(store, other.id)
+        assert shown(store, question) == ["Which?", chosen.content], "what is in sight stays"
+
+
+def test_the_answer_that_a_correction_stands_in_place_of_stays_as_long_as_that(path: Path) -> None:
+    with Store.open(path) as store:
+        question, given = talk(store, "Where?", "No idea.")
+        wanted = store.edit_answer(given.id, "At 12 Harbour Street.")
+        with pytest.raises(RefusedError, match="delete yours first"):
+            remove(store, given.id)
+        assert len(store.siblings(given.id)) == 2
+        with_it = remove(store, question.id)
+        restore(store, with_it)
+        assert store.message(wanted.id) == wanted
+        remove(store, wanted.id)
+        remove(store, given.id)
+        assert shown(store, question) == ["Where?"]
+
+
+def test_nothing_goes_while_an_answer_is_written(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1", "Two")
+        store.add_message(said[0].conversation, Role.ASSISTANT, "", parent=said[2].id, status=Status.STREAMING)
+        before = store.messages(said[0].conversation)
+        with pytest.raises(RefusedError, match="still being written"):
+            remove(store, said[0].id)
+        assert store.messages(said[0].conversation) == before
+
+
+def test_what_it_belonged_to_may_be_gone_meanwhile(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1", "Two", "2")
+        later = remove(store, said[2].id)
+        sooner = remove(store, said[1].id)
+        with pytest.raises(NotFoundError):
+            restore(store, later)
+        restore(store, sooner)
+        restore(store, later)
+        assert shown(store, said[0]) == ["One", "1", "Two", "2"]
+        removed = remove(store, said[0].id)
+        store.delete_conversation(said[0].conversation)
+        with pytest.raises(NotFoundError):
+            restore(store, removed)
+        with pytest.raises(NotFoundError):
+            remove(store, said[0].id)
+        assert store.check() == []
+
+
+def test_other_conversations_are_not_touched(path: Path) -> None:
+    with Store.open(path) as store:
+        ours, theirs = talk(store, "One", "1"), talk(store, "Two", "2")
+        restore(store, remove(store, ours[0].id))
+        remove(store, ours[0].id)
+        assert store.messages(theirs[0].conversation) == theirs

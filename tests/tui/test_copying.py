@@ -1,0 +1,94 @@
+"""Copying in the window: a key, a command, a selection; what the terminal is told, and what the person is."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from lora_chat.paths import Paths
+from lora_chat.tui.widgets.transcript import Transcript
+from tests.tui.conftest import Tell, Window
+
+CODE = "Run `it`:\n\n```sh\nls -l\n```"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a terminal that knows OSC 52 is told beside the pictures."""
+    from textual.drivers.headless_driver import HeadlessDriver
+
+    told: list[str] = []
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("STY", raising=False)
+    monkeypatch.delenv("TERM_PROGRAM", raising=False)
+    monkeypatch.setattr(HeadlessDriver, "write", lambda self, data: told.append(data))
+    return told
+
+
+def copied(terminal: list[str]) -> list[str]:
+    """What was put on the clipboard."""
+    begin, end = "\x1b]52;c;", "\x07"
+    told = [each for each in terminal if each.startswith(begin)]
+    return [base64.b64decode(each.removeprefix(begin).removesuffix(end)).decode() for each in told]
+
+
+def test_c_copies_the_chosen_message_and_says_how(window: Tell, terminal: list[str]) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("How?")
+        await w.write(f"/edit {CODE}")
+        await w.see("‹2/2›")
+        await w.press("escape")
+        await w.until(lambda: isinstance(w.app.focused, Transcript))
+        await w.press("c")
+        await w.hear(f"Copied {len(CODE)} characters through the terminal (OSC 52).")
+        await w.press("up", "c")
+        await w.hear("Copied 4 characters through the terminal (OSC 52).")
+
+    window(story)
+    assert copied(terminal) == [CODE, "How?"]
+
+
+def test_the_command_copies_the_answer_its_code_or_all(window: Tell, terminal: list[str]) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/copy")
+        await w.hear("There is no answer yet")
+        await w.answered("How?")
+        await w.write(f"/edit {CODE}")
+        await w.see("‹2/2›")
+        for words in ("/copy", "/copy code", "/copy chat"):
+            before = len(copied(terminal))
+            await w.write(words)
+            await w.until(lambda before=before: len(copied(terminal)) > before)  # type: ignore[misc]
+
+    window(story)
+    answer, code, chat = copied(terminal)
+    assert (answer, code) == (CODE, "ls -l")
+    assert chat == f"# How?\n\n## User\n\nHow?\n\n## Assistant\n\n{CODE}"
+
+
+def test_what_is_selected_goes_the_same_way(window: Tell, terminal: list[str]) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        w.prompt.write("some words")
+        w.prompt.select_all()
+        await w.press("ctrl+c")
+        await w.hear("Copied 10 characters through the terminal (OSC 52).")
+        assert w.prompt.text == "some words"
+        assert w.app.clipboard == "some words"
+
+    window(story)
+    assert copied(terminal) == ["some words"]
+
+
+def test_without_a_clipboard_it_is_in_a_file_that_is_named(window: Tell, tiny: Paths) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello")
+        await w.write("/copy")
+        await w.hear(f"Copied 5 characters to {tiny.copied}: no clipboard takes them here.")
+
+    window(story)
+    assert tiny.copied.read_text("utf-8") == "Hello"
