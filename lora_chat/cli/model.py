@@ -131,15 +131,15 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
     """
     from lora_chat.cli.console import confirm, is_interactive
     from lora_chat.errors import NotFoundError
-    from lora_chat.models.catalog import resolve
     from lora_chat.models.installed import find_base
+    from lora_chat.models.own import find_entry
 
     try:
         return find_base(paths.models, name)
     except NotFoundError as missing:
         if _has_folder(paths, name):  # it is here, and the folder it points to is gone
             raise
-        entry = resolve(name)
+        entry = find_entry(name, paths.config)
         there = _installed(paths, entry)
         if there is not None:
             return there
@@ -181,10 +181,11 @@ def _pull_named(
 ) -> InstalledBase | None:
     """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined."""
     from lora_chat.cli.console import confirm
-    from lora_chat.models.catalog import renamed, resolve
+    from lora_chat.models.catalog import renamed
+    from lora_chat.models.own import find_entry
 
     paths, _ = _places()
-    entry = renamed(resolve(name), called or None)
+    entry = renamed(find_entry(name, paths.config), called or None)
     there = _installed(paths, entry)
     if there is not None:
         return there
