@@ -60,26 +60,41 @@ def _on_hub(
 
 
 def _smollm2(name: str, repo: str, sizes: Sizes, parameters: int, description: str) -> CatalogEntry:
-    facts = {"licence": "Apache-2.0", "languages": _ENGLISH, "context_window": 8192, "template": "ChatML"}
+    facts: dict[str, Any] = {
+        "licence": "Apache-2.0",
+        "languages": _ENGLISH,
+        "context_window": 8192,
+        "template": "ChatML",
+    }
     return _on_hub(name, repo, sizes, parameters, description, thinking=False, **facts)
 
 
 def _qwen3(name: str, sizes: Sizes, parameters: int, description: str, download_bytes: int = 0) -> CatalogEntry:
     # Its configuration has 40,960 positions: 32,768 and 8,192 of the prompt, says its page.
-    facts = {"licence": "Apache-2.0", "languages": ("100+ languages",), "context_window": 32_768, "template": "ChatML"}
+    facts: dict[str, Any] = {
+        "licence": "Apache-2.0",
+        "languages": ("100+ languages",),
+        "context_window": 32_768,
+        "template": "ChatML",
+    }
     repo = f"Qwen/Qwen3-{name.removeprefix('qwen3-').upper()}"
     return _on_hub(name, repo, sizes, parameters, description, download_bytes, thinking=True, **facts)
 
 
 def _llama(name: str, repo: str, sizes: Sizes, parameters: int, description: str) -> CatalogEntry:
-    facts = {"licence": "Llama 3.2 Community", "languages": _LLAMA_SPEAKS, "context_window": 131_072}
+    facts: dict[str, Any] = {"licence": "Llama 3.2 Community", "languages": _LLAMA_SPEAKS, "context_window": 131_072}
     return _on_hub(name, repo, sizes, parameters, description, thinking=False, gated=True, template="Llama 3", **facts)
 
 
 def _gemma(
     name: str, sizes: Sizes, parameters: int, description: str, context_window: int, languages: tuple[str, ...]
 ) -> CatalogEntry:
-    facts = {"licence": "Gemma terms", "languages": languages, "context_window": context_window, "template": "Gemma"}
+    facts: dict[str, Any] = {
+        "licence": "Gemma terms",
+        "languages": languages,
+        "context_window": context_window,
+        "template": "Gemma",
+    }
     return _on_hub(name, f"google/{name}-it", sizes, parameters, description, thinking=False, gated=True, **facts)
 
 
@@ -182,7 +197,7 @@ SHIPPED: tuple[CatalogEntry, ...] = (
         Sizes("opt", 12, 768, 3072, 12, 12, 64, 50_272),
         125_239_296,
         "The article's base: it continues text and was never taught to chat.",
-        licence="OPT-175B, research only",
+        licence="OPT-175B (research)",
         languages=_ENGLISH,
         context_window=2048,
         thinking=False,
