@@ -128,7 +128,7 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         NotFoundError: it is not on this machine and was declined, or nobody is at a terminal to ask.
         LoraChatError: as ``find_base`` and ``pull``.
     """
-    from lora_chat.cli.console import confirm, is_interactive
+    from lora_chat.cli.console import confirm, is_interactive, note
     from lora_chat.errors import NotFoundError
     from lora_chat.models.installed import find_base
     from lora_chat.models.own import find_entry
@@ -145,6 +145,9 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         doubts = _weigh(entry, paths, anyway=False)
         if not yes and not (is_interactive() and confirm(_question(entry, doubts), yes=False)):
             raise missing from None
+        if yes:
+            for doubt in doubts:
+                note(doubt)
     return _pull(entry, paths)
 
 
@@ -180,7 +183,7 @@ def _pull_named(
     name: str, called: str, *, yes: bool, anyway: bool, progress: AbstractContextManager[Progress] | None = None
 ) -> InstalledBase | None:
     """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined."""
-    from lora_chat.cli.console import confirm
+    from lora_chat.cli.console import answer_json, confirm, note
     from lora_chat.models.catalog import renamed
     from lora_chat.models.own import find_entry
 
@@ -190,6 +193,9 @@ def _pull_named(
     if there is not None:
         return there
     doubts = _weigh(entry, paths, anyway=anyway)
+    if yes:  # there is no question that says them
+        for doubt in doubts:
+            note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
     return _pull(entry, paths, progress) if confirm(_question(entry, doubts), yes=yes) else None
 
 
@@ -255,14 +261,17 @@ def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
     from lora_chat.sitting.bases import Room, describe
 
     if entry.obstacle and not anyway:
-        raise RefusedError(f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same: --anyway.")
+        raise RefusedError(
+            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by "
+            f"`lora-chat model pull {entry.name} --anyway`."
+        )
     room = Room.here()
     choice = describe(Services(paths, load_config(paths.config)), None, entry, room)
     if choice.chat == "no" and not anyway:
         raise RefusedError(
             f"{entry.name} needs about {size(choice.chat_bytes)} of memory to chat and this machine has "
-            f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist with "
-            "--anyway."
+            f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
+            f"`lora-chat model pull {entry.name} --anyway`."
         )
     said = list(doubts(choice, room))
     return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said

@@ -21,7 +21,7 @@ _LONGEST = 200
 """Characters of a text."""
 _MOST = 10**13
 """Parameters and bytes: far above any model, far below what overflows."""
-_KINDS: dict[str, tuple[type, str]] = {
+KEYS: dict[str, tuple[type, str]] = {
     "source": (str, "a text in quotes"),
     "revision": (str, "a text in quotes"),
     "description": (str, "a text in quotes"),
@@ -89,7 +89,7 @@ def _entry(name: str, found: Any, what: str) -> CatalogEntry:
     if not isinstance(found, dict):
         raise RefusedError(f"{what} is no table: write [{BASES}.{name}] and its source below.")
     for key, value in found.items():
-        if isinstance(value, dict) and key not in _KINDS:
+        if isinstance(value, dict) and key not in KEYS:
             whole = f"{name}.{clean_line(key, 80)}"
             raise RefusedError(f'{what} has a table inside: a name with a dot stands in quotes, [{BASES}."{whole}"].')
         _check(key, value, what)
@@ -105,11 +105,11 @@ def _refuse_taken(name: str, what: str) -> None:
 
 
 def _check(key: str, value: Any, what: str) -> None:
-    if key not in _KINDS:
+    if key not in KEYS:
         raise RefusedError(
-            f'{what} has an unknown "{clean_line(key, 80)}"{did_you_mean(key, _KINDS) or ": remove that line."}'
+            f'{what} has an unknown "{clean_line(key, 80)}"{did_you_mean(key, KEYS) or ": remove that line."}'
         )
-    kind, called = _KINDS[key]
+    kind, called = KEYS[key]
     texts = value if isinstance(value, list) else [value] if isinstance(value, str) else []
     if type(value) is not kind or not all(isinstance(each, str) for each in texts):
         raise RefusedError(f'The "{key}" of {_inside(what)} must be {called}, not {clean_line(spelt(value), 80)}.')

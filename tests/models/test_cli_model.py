@@ -282,6 +282,24 @@ def test_what_cannot_be_trained_or_fits_only_just_is_part_of_the_question(
     assert "To train on it needs about 3.7 GB of memory: this machine has 2.0 GB, swap included." in asked
 
 
+def test_who_agreed_beforehand_is_warned_all_the_same(
+    paths: Paths, memory_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(0.5, 2.0)
+
+    def pull(entry: CatalogEntry, *_: object) -> Any:
+        return SimpleNamespace(name=entry.name, folder=paths.models / entry.name, bytes=1)
+
+    monkeypatch.setattr(sources, "pull", pull)
+    run("pull", "qwen3-0.6b", "--yes")
+    assert "To train on it needs about 3.7 GB" in capsys.readouterr().err
+    run("pull", "qwen3-0.6b", "--json")
+    *warned, last = events(capsys.readouterr().out)
+    assert [each["event"] for each in warned] == ["warning", "warning"]
+    assert "To train on it needs about 3.7 GB" in warned[1]["text"]
+    assert last["event"] == "pulled"
+
+
 def test_a_gated_base_says_what_to_accept_where_before_the_download(
     paths: Paths, memory_of: Any, at_a_terminal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
