@@ -41,6 +41,8 @@ class Config:
     """Colours of the terminal UI: dark or light."""
 
 
+BASES = "bases"
+"""The one table among the settings: the person's own base models, which ``models.own`` reads."""
 THEMES = ("dark", "light")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS}
@@ -61,16 +63,23 @@ def load_config(path: Path) -> Config:
     Raises:
         RefusedError: not TOML, an unknown setting (the nearest one is named), or a value of the wrong kind.
     """
-    try:
-        with path.open("rb") as file:
-            found = tomllib.load(file)
-    except FileNotFoundError:
-        return Config()
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise RefusedError(f"{path} is not valid TOML ({error}): correct it or move it away.") from error
-    except OSError as error:
-        raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its permissions.") from error
+    found = _read(path)
+    found.pop(BASES, None)
     return Config(**{name: _checked(name, value, path) for name, value in found.items()})
+
+
+def load_own_bases(path: Path) -> dict[str, Any]:
+    """What ``path`` says of the person's own base models, by name, as it stands there.
+
+    Raises:
+        RefusedError: not TOML, or no table of tables.
+    """
+    found = _read(path).get(BASES, {})
+    if not isinstance(found, dict):
+        raise RefusedError(
+            f"{BASES} in {path} must be a table with one entry for each base model: begin each by [{BASES}.NAME]."
+        )
+    return found
 
 
 def save_settings(path: Path, **changes: object) -> Config:
@@ -79,12 +88,24 @@ def save_settings(path: Path, **changes: object) -> Config:
 
     from lora_chat.files import write_durably
 
-    current, default = load_config(path), Config()
+    current, default, own = load_config(path), Config(), load_own_bases(path)
     names = [each.name for each in fields(Config)]
     settings = {name: getattr(current, name) for name in names if getattr(current, name) != getattr(default, name)}
     settings |= {name: _checked(name, value, path) for name, value in changes.items()}
-    write_durably(path, tomli_w.dumps(settings).encode())
+    write_durably(path, tomli_w.dumps(settings | ({BASES: own} if own else {})).encode())
     return load_config(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise RefusedError(f"{path} is not valid TOML ({error}): correct it or move it away.") from error
+    except OSError as error:
+        raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its permissions.") from error
 
 
 def _spoken(number: float) -> str:
@@ -102,7 +123,9 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     default = Config()
     kinds: dict[str, type] = {field.name: type(getattr(default, field.name)) for field in fields(Config)}
     if name not in kinds:
-        raise RefusedError(f'Unknown setting "{name}" in {path}{did_you_mean(name, kinds) or ": remove that line."}')
+        raise RefusedError(
+            f'Unknown setting "{name}" in {path}{did_you_mean(name, (*kinds, BASES)) or ": remove that line."}'
+        )
     kind = kinds[name]
     fits = type(value) is kind or (kind is float and type(value) is int)
     if not fits:

@@ -214,13 +214,13 @@ def _refusal(error: Exception, repo: str, words: Words) -> Exception:
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
     if isinstance(error, GatedRepoError) or status == 403:
         return RefusedError(
-            f"{repo} is gated: accept its licence at {_page(repo)}, then give a token of that account in HF_TOKEN or "
+            f"{repo} is gated: accept its licence at {page(repo)}, then give a token of that account in HF_TOKEN or "
             "by `hf auth login`."
         )
     if status == 401:
         return RefusedError(
             f"The hub does not show {repo} to you: check the name; if it is gated or private, accept its licence at "
-            f"{_page(repo)}, then give a token of that account in HF_TOKEN or by `hf auth login`."
+            f"{page(repo)}, then give a token of that account in HF_TOKEN or by `hf auth login`."
         )
     if isinstance(error, (RepositoryNotFoundError, HFValidationError)) or status == 404:
         return NotFoundError(f"The hub has no {words.what} {repo}: check the name, org/name.")
@@ -234,7 +234,7 @@ def _refusal(error: Exception, repo: str, words: Words) -> Exception:
     return error
 
 
-def _page(repo: str) -> str:
+def page(repo: str) -> str:
     """Where a person reads of ``repo``; a password in the endpoint is left out."""
     from huggingface_hub import constants
 

@@ -32,7 +32,7 @@ from lora_chat.session import Session, Wearing
 from lora_chat.text import clean_line
 from lora_chat.training.estimate import Estimate, estimate
 from lora_chat.training.events import DatasetReady
-from lora_chat.training.pace import PACE, read_pace
+from lora_chat.training.pace import read_pace
 from lora_chat.training.recipe import Recipe
 
 
@@ -135,7 +135,7 @@ class Services:
     def estimate(self, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> Estimate:
         """What that training would cost here."""
         kept = kept_for(base, self.paths)
-        measured = read_pace(kept.folder / PACE, base.signature.weights)
+        measured = read_pace(kept.pace, base.signature.weights)
         prepared = kept.general_answers.is_file()
         return estimate(counted, recipe, base, self.adapters().adapters, prepared=prepared, measured=measured)
 

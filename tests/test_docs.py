@@ -76,6 +76,48 @@ def test_the_fallback_template_is_documented_as_it_is() -> None:
     assert documented[1] == FALLBACK_TEMPLATE.replace("\n", "\\n")
 
 
+BASES = (ROOT / "docs" / "bases.md").read_text(encoding="utf-8")
+
+
+def test_the_catalog_is_documented_as_it_is() -> None:
+    from lora_chat.models.catalog import CATALOG
+    from lora_chat.models.sources.staging import size
+
+    rows = re.findall(r"^\| `(.*)` \| (.*) \|$", BASES.split("## The catalog")[1].split("\n## ")[0], re.MULTILINE)
+    assert len(rows) == len(CATALOG)
+    for entry in CATALOG:
+        known = [entry.lineage, f"{entry.parameters:,}", size(entry.download_bytes), entry.licence]
+        known += ["yes" if entry.gated else "no", entry.spoken_languages, f"{entry.context_window:,}"]
+        known += ["yes" if entry.thinking else "no", entry.template]
+        assert (entry.name, " | ".join(known)) in rows
+
+
+def test_the_example_of_an_own_base_is_read(tmp_path: Path) -> None:
+    from lora_chat.models.own import KEYS, read_own
+
+    example = re.search(r"```toml\n(.*?)```", BASES, re.DOTALL)
+    assert example is not None
+    (tmp_path / "config.toml").write_text(example[1], encoding="utf-8")
+    own = read_own(tmp_path / "config.toml")
+    assert own.problems == ()
+    (entry,) = own.entries
+    assert (entry.name, entry.lineage) == ("basque", "someone/Basque-1B-Instruct")
+    assert (entry.parameters, entry.languages) == (1_100_000_000, ("Basque", "Spanish"))
+    keys = re.findall(r"^(\w+) = ", example[1], re.MULTILINE)
+    assert sorted(keys) == sorted(KEYS), "the example shows every key"
+
+
+def test_the_page_on_bases_says_when_a_base_is_recommended() -> None:
+    from lora_chat.sitting.advice import FLUENT, PATIENT_S
+    from lora_chat.training.needs import EXAMPLES, TOKENS
+
+    text = " ".join(BASES.split())
+    assert f"answers with {FLUENT:g} tokens a second or more" in text
+    assert PATIENT_S == 3600
+    assert "in an hour or less" in text
+    assert f"a training with {EXAMPLES} examples of {TOKENS} tokens each" in text
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):

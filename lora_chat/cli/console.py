@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -54,14 +54,18 @@ def told_as_json(json: bool) -> Iterator[None]:
         raise
 
 
-def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print aligned columns; foreign text is cleaned. Wide characters count as the two cells they take."""
+def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Print aligned columns, those of ``right`` at their right end; foreign text is cleaned.
+
+    Wide characters count as the two cells they take.
+    """
     from rich.cells import cell_len
 
     cells = [[clean_line(cell) for cell in row] for row in rows]
     widths = [max(cell_len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
     for row in [list(head), *cells]:
-        padded = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+        room = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        padded = (room[i] + cell if i in right else cell + room[i] for i, cell in enumerate(row))
         answer("  ".join(padded).rstrip())
 
 

@@ -68,6 +68,7 @@ def _checks() -> Iterator[Check]:
     from lora_chat import __version__
     from lora_chat.config import Config, load_config
     from lora_chat.errors import LoraChatError
+    from lora_chat.models.own import read_own
     from lora_chat.paths import find_paths
 
     yield Check("lora-chat", "ok", f"{__version__}, Python {platform.python_version()}, {platform.platform()}")
@@ -78,7 +79,10 @@ def _checks() -> Iterator[Check]:
     config = Config()
     try:
         config = load_config(paths.config)
+        own = read_own(paths.config)
         yield Check("settings", "ok", str(paths.config) if paths.config.exists() else "all defaults")
+        for wrong in own.problems:
+            yield Check("settings", "problem", wrong.reason)
     except LoraChatError as error:
         yield Check("settings", "problem", str(error))
     yield _home(paths)

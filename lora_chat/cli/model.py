@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,47 +27,44 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @app.command("list")
 def list_models(json: Json = False) -> None:
-    """List the base models of this machine and of the catalog."""
-    from lora_chat.cli.console import answer_json, answer_table, note
-    from lora_chat.models.catalog import CATALOG
-    from lora_chat.models.installed import list_bases
+    """List the base models of this machine and of the catalog, what each needs, and which one to take."""
+    from lora_chat.cli.bases import list_as_json, show_table
+    from lora_chat.cli.console import answer_json, note
+    from lora_chat.services import open_services
+    from lora_chat.sitting.bases import list_choices
 
-    paths, default = _places()
-    bases, problems = list_bases(paths.models)
-    rows = [_installed_row(base, default) for base in bases]
-    names = {row["name"] for row in rows}
-    rows += [_catalog_row(entry, default) for entry in CATALOG if entry.name not in names]
+    with open_services() as services:
+        choices = list_choices(services)
     if json:
-        broken = [{"path": str(problem.path), "reason": problem.reason} for problem in problems]
-        answer_json({"models": rows, "problems": broken})
+        answer_json(list_as_json(choices) | {"problems": [asdict(problem) for problem in choices.problems]})
         return
-    answer_table(["NAME", "SOURCE", "SIZE", "HERE", ""], [_cells(row) for row in rows])
-    for problem in problems:
+    show_table(choices)
+    for problem in choices.problems:
         note(problem.reason)
 
 
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json: Json = False) -> None:
-    """Say what is known of one base model."""
-    from lora_chat.cli.console import answer, answer_json
+    """Say what is known of one base model, and what it needs and gives on this machine."""
+    from lora_chat.cli.bases import page_as_json, show_page
+    from lora_chat.cli.console import answer_json
     from lora_chat.errors import NotFoundError
-    from lora_chat.models.catalog import resolve
     from lora_chat.models.installed import find_base
-    from lora_chat.text import clean_line
+    from lora_chat.models.own import find_entry
+    from lora_chat.services import open_services
+    from lora_chat.sitting.bases import Room, describe
 
-    paths, default = _places()
-    try:
-        facts = _installed_facts(find_base(paths.models, name), default)
-    except NotFoundError:
-        if _has_folder(paths, name):
-            raise
-        facts = _catalog_facts(resolve(name), default)
+    with open_services() as services:
+        try:
+            choice = describe(services, find_base(services.paths.models, name), None)
+        except NotFoundError:
+            if _has_folder(services.paths, name):
+                raise
+            choice = describe(services, None, find_entry(name, services.paths.config))
     if json:
-        answer_json(facts)
+        answer_json(page_as_json(choice))
         return
-    for key, value in facts.items():
-        if value not in (None, ""):
-            answer(f"{key.replace('_', ' ')}: {clean_line(str(value))}")
+    show_page(choice, Room.here())
 
 
 @app.command()
@@ -75,6 +73,7 @@ def pull(
     called: Annotated[str, typer.Option("--name", help="Keep it under this name.")] = "",
     json: JsonLines = False,
     yes: Yes = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Also what this machine has no memory for.")] = False,
 ) -> None:
     """Bring a base model onto this machine."""
     from lora_chat.cli.console import answer, answer_json, note, told_as_json
@@ -82,11 +81,11 @@ def pull(
 
     if json:
         with told_as_json(json):
-            there = _pull_named(name, called, yes=True, progress=_json_progress())
+            there = _pull_named(name, called, yes=True, anyway=anyway, progress=_json_progress())
         assert there is not None
         answer_json({"event": "pulled", "name": there.name, "path": str(there.folder), "bytes": there.bytes})
         return
-    there = _pull_named(name, called, yes=yes)
+    there = _pull_named(name, called, yes=yes, anyway=anyway)
     if there is None:
         note("Nothing was pulled.")
         return
@@ -129,22 +128,26 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         NotFoundError: it is not on this machine and was declined, or nobody is at a terminal to ask.
         LoraChatError: as ``find_base`` and ``pull``.
     """
-    from lora_chat.cli.console import confirm, is_interactive
+    from lora_chat.cli.console import confirm, is_interactive, note
     from lora_chat.errors import NotFoundError
-    from lora_chat.models.catalog import resolve
     from lora_chat.models.installed import find_base
+    from lora_chat.models.own import find_entry
 
     try:
         return find_base(paths.models, name)
     except NotFoundError as missing:
         if _has_folder(paths, name):  # it is here, and the folder it points to is gone
             raise
-        entry = resolve(name)
+        entry = find_entry(name, paths.config)
         there = _installed(paths, entry)
         if there is not None:
             return there
-        if not yes and not (is_interactive() and confirm(_question(entry), yes=False)):
+        doubts = _weigh(entry, paths, anyway=False)
+        if not yes and not (is_interactive() and confirm(_question(entry, doubts), yes=False)):
             raise missing from None
+        if yes:
+            for doubt in doubts:
+                note(doubt)
     return _pull(entry, paths)
 
 
@@ -177,18 +180,23 @@ def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:
 
 
 def _pull_named(
-    name: str, called: str, *, yes: bool, progress: AbstractContextManager[Progress] | None = None
+    name: str, called: str, *, yes: bool, anyway: bool, progress: AbstractContextManager[Progress] | None = None
 ) -> InstalledBase | None:
     """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined."""
-    from lora_chat.cli.console import confirm
-    from lora_chat.models.catalog import renamed, resolve
+    from lora_chat.cli.console import answer_json, confirm, note
+    from lora_chat.models.catalog import renamed
+    from lora_chat.models.own import find_entry
 
     paths, _ = _places()
-    entry = renamed(resolve(name), called or None)
+    entry = renamed(find_entry(name, paths.config), called or None)
     there = _installed(paths, entry)
     if there is not None:
         return there
-    return _pull(entry, paths, progress) if confirm(_question(entry), yes=yes) else None
+    doubts = _weigh(entry, paths, anyway=anyway)
+    if yes:  # there is no question that says them
+        for doubt in doubts:
+            note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
+    return _pull(entry, paths, progress) if confirm(_question(entry, doubts), yes=yes) else None
 
 
 def _pull(entry: CatalogEntry, paths: Paths, progress: AbstractContextManager[Progress] | None = None) -> InstalledBase:
@@ -239,8 +247,38 @@ class _ProgressLines:
             self._held, self._told_at = None, time.monotonic()
 
 
-def _question(entry: CatalogEntry) -> str:
-    """What would be pulled, how big, under which licence, and what it is good for."""
+def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
+    """What is to be said before a download; refuses one that would be for nothing, unless ``anyway``.
+
+    Raises:
+        RefusedError: its page has nothing that is loaded, or this machine can never hold it, with the figures.
+    """
+    from lora_chat.cli.bases import doubts, gate
+    from lora_chat.config import load_config
+    from lora_chat.errors import RefusedError
+    from lora_chat.models.sources.staging import size
+    from lora_chat.services import Services
+    from lora_chat.sitting.bases import Room, describe
+
+    if entry.obstacle and not anyway:
+        raise RefusedError(
+            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by "
+            f"`lora-chat model pull {entry.name} --anyway`."
+        )
+    room = Room.here()
+    choice = describe(Services(paths, load_config(paths.config)), None, entry, room)
+    if choice.chat == "no" and not anyway:
+        raise RefusedError(
+            f"{entry.name} needs about {size(choice.chat_bytes)} of memory to chat and this machine has "
+            f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
+            f"`lora-chat model pull {entry.name} --anyway`."
+        )
+    said = list(doubts(choice, room))
+    return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said
+
+
+def _question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
+    """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
     from lora_chat.models.sources.staging import size
     from lora_chat.text import clean_line
 
@@ -251,59 +289,8 @@ def _question(entry: CatalogEntry) -> str:
     on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
     what = f" {entry.description}" if entry.description else ""
+    said = "".join(f" {doubt}" for doubt in doubts)
     return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}.{what} Go on?"
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
+        f"{what}{said} Go on?"
     )
-
-
-def _installed_row(base: InstalledBase, default: str) -> dict[str, Any]:
-    return {
-        "name": base.name,
-        "source": base.source,
-        "path": str(base.folder),
-        "bytes": base.bytes,
-        "installed": True,
-        "default": base.name == default,
-    }
-
-
-def _catalog_row(entry: CatalogEntry, default: str) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "source": entry.source_kind,
-        "path": None,
-        "bytes": entry.installed_bytes,
-        "installed": False,
-        "default": entry.name == default,
-    }
-
-
-def _cells(row: dict[str, Any]) -> list[str]:
-    from lora_chat.models.sources.staging import size
-
-    here = "yes" if row["installed"] else "no"
-    return [row["name"], row["source"], size(row["bytes"]), here, "default" if row["default"] else ""]
-
-
-def _installed_facts(base: InstalledBase, default: str) -> dict[str, Any]:
-    signature = base.signature
-    return _installed_row(base, default) | {
-        "base_model": signature.lineage,
-        "architecture": signature.architecture,
-        "parameters": base.parameters,
-        "context_window": base.context_window,
-        "linear_modules": len(signature.modules),
-        "fingerprint": signature.fingerprint,
-        "weights": signature.weights,
-        "chat_template": signature.chat_template,
-    }
-
-
-def _catalog_facts(entry: CatalogEntry, default: str) -> dict[str, Any]:
-    return _catalog_row(entry, default) | {
-        "base_model": entry.lineage,
-        "parameters": entry.parameters or None,
-        "download_bytes": entry.download_bytes or None,
-        "licence": entry.licence,
-        "description": entry.description,
-    }

@@ -18,6 +18,11 @@ _KNOWN = {"llama": False, "mistral": False, "qwen2": True, "qwen3": False}
 """Model types, and whether their query, key and value have a bias that the configuration does not mention."""
 
 
+def is_known(model_type: str) -> bool:
+    """Whether bases of this type are decoded here; a base of it can still be unusual."""
+    return model_type in _KNOWN
+
+
 class UnknownShape(Exception):
     """The fast path does not know this base; the text says why, as the end of a sentence."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_chat.engine.speed import SPEED
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
+from lora_chat.training.pace import PACE
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,16 @@ class Kept:
     def general_answers(self) -> Path:
         """The base's own answers to general questions, which trainings rehearse."""
         return self.folder / "general-answers.safetensors"
+
+    @property
+    def speed(self) -> Path:
+        """How fast its replies were: see ``speed.read_speed``."""
+        return self.folder / SPEED
+
+    @property
+    def pace(self) -> Path:
+        """How fast it was trained: see ``pace.read_pace``."""
+        return self.folder / PACE
 
     @property
     def effects(self) -> Path:

@@ -36,6 +36,7 @@ from lora_chat.engine.protocol import (
     check_sampling,
 )
 from lora_chat.engine.reply_text import ReplyText
+from lora_chat.engine.speed import Speed
 from lora_chat.errors import EngineError, LoraChatError, TrainingError
 from lora_chat.models.base_model import check_length
 from lora_chat.models.installed import InstalledBase
@@ -68,6 +69,7 @@ class LocalEngine:
         self._floor = Floor()
         self._training = threading.Lock()
         self._closed = threading.Event()
+        self._measured: Speed | None = None
 
     @property
     def is_running(self) -> bool:
@@ -105,6 +107,8 @@ class LocalEngine:
             raise
         except Exception as error:
             raise _failure(error) from error
+        if not self._training.locked():
+            self._speed(loaded).reply(reply.generated, reply.tokens_per_second)
         yield from reply.finish()
 
     def prepare(
@@ -208,6 +212,11 @@ class LocalEngine:
                 self._loaded = Loaded(self._installed, self._kept, self._precision, self._device)
             return self._loaded
 
+    def _speed(self, loaded: Loaded) -> Speed:
+        if self._measured is None:
+            self._measured = Speed(self._kept.speed, self._installed.signature.weights, loaded.decoder.path)
+        return self._measured
+
     def _check_reply(self) -> None:
         if self._closed.is_set():
             raise StopAsked
@@ -242,6 +251,18 @@ class _Reply:
         self._last_at = began
         self.reason: FinishReason = "length"
 
+    @property
+    def generated(self) -> int:
+        """Tokens so far."""
+        return self._generated
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """From the first token on; None before the second."""
+        if self._first_at is None or self._generated < 2:
+            return None
+        return (self._generated - 1) / max(self._last_at - self._first_at, 1e-9)
+
     def make(self) -> Iterator[Chunk]:
         """Read the prompt as far as it is new and generate, yielding text; ``reason`` then says why it ended.
 
@@ -263,7 +284,7 @@ class _Reply:
             cached_tokens=self._cached,
             generated_tokens=count,
             first_token_ms=None if first is None else (first - self._began) * 1000,
-            tokens_per_second=None if first is None or count < 2 else (count - 1) / max(self._last_at - first, 1e-9),
+            tokens_per_second=self.tokens_per_second,
             seed=self._seed,
         )
 

@@ -1,84 +1,269 @@
-"""What the commands for base models do: which there are, and another one for the chat. Owns their words.
+"""The bases that a person can choose from. Owns what each is, needs and gives on this machine; never fetches one.
 
-A base is changed by ending the engine process that holds it and starting another: all of its memory is free before the
-next one is loaded, so that two need never fit beside each other.
+Speeds are figures that were measured here, or follow from those of the base nearest in size; where nothing was
+measured there is no figure.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
 
-from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.models.installed import InstalledBase, find_base, list_bases
-from lora_chat.text import clean_line
+from lora_chat import memory
+from lora_chat.adapters.registry import Adapter
+from lora_chat.decoder.shape import UnknownShape, is_known, read_shape
+from lora_chat.engine.kept import Kept, kept_for
+from lora_chat.engine.speed import Measured, read_speed
+from lora_chat.errors import LoraChatError
+from lora_chat.models import catalog
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.installed import InstalledBase, Problem, list_bases
+from lora_chat.models.own import read_own
+from lora_chat.models.shipped import SHIPPED
+from lora_chat.models.sizes import Sizes
+from lora_chat.services import Services
+from lora_chat.training.estimate import trained_paces
+from lora_chat.training.needs import Build
+from lora_chat.training.pace import read_pace
 
-if TYPE_CHECKING:
-    from lora_chat.sitting.sitting import Sitting
-
-SHOWN = 6
-"""Names of adapters in one row; how many more fit is said."""
+Fit = Literal["fits", "tight", "no", ""]
+"""In memory: now, only when other programs are closed, never; "" is unknown."""
+Bound = Literal["", "under", "over"]
 
 
-def model_list(sitting: Sitting, rest: str) -> None:
-    """Show the bases on this machine with what fits each, and what cannot be used."""
-    found, problems = list_bases(sitting.services.paths.models)
-    rows = [(each.name, _facts(sitting, each)) for each in found]
-    rows += [(clean_line(problem.path.name, 60), clean_line(problem.reason, 300)) for problem in problems]
-    sitting.face.details("Base models on this machine", rows)
+@dataclass(frozen=True)
+class Room:
+    """Memory of this machine, in bytes."""
+
+    free: int
+    """What can be had now."""
+    total: int
+    """What all programs together can have, swap included."""
+
+    @classmethod
+    def here(cls) -> Room:
+        """As it is now."""
+        return cls(memory.free(), memory.total())
+
+    def fit(self, needed: int) -> Fit:
+        """Whether that much fits; 0 is unknown."""
+        if not needed:
+            return ""
+        return "no" if needed > self.total else "tight" if needed > self.free else "fits"
 
 
-def model_use(sitting: Sitting, name: str) -> None:
-    """Have another base answer in this conversation, from the next answer on.
+@dataclass(frozen=True)
+class Figure:
+    """A speed or a time."""
+
+    value: float
+    of: str
+    """The base that it was measured with."""
+    measured: bool
+    """Whether that is this base itself; else it follows by parameters."""
+    bound: Bound = ""
+    """``under`` and ``over`` where the one base takes the fast path and the other does not."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One base that a person can choose."""
+
+    name: str
+    lineage: str
+    source: str
+    entry: CatalogEntry | None
+    """What the catalog says of it."""
+    base: InstalledBase | None
+    """What is on this machine."""
+    default: bool
+    parameters: int
+    """0 is unknown."""
+    fast: bool | None
+    """Whether the fast path decodes it; None is unknown."""
+    chat_bytes: int
+    """Memory to chat; 0 is unknown."""
+    train_bytes: int
+    """Memory to train, chatting included; 0 is unknown."""
+    chat: Fit
+    train: Fit
+    speed: Figure | None
+    """Tokens a second."""
+    seconds: Figure | None
+    """Of a training with 100 short examples."""
+    adapters: tuple[str, ...]
+    """Installed ones that fit, or that say they were made for it."""
+
+    @property
+    def download_bytes(self) -> int:
+        """What is still to be fetched; 0 when it is here, or not known."""
+        return self.entry.download_bytes if self.base is None and self.entry is not None else 0
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All of them."""
+
+    bases: tuple[Choice, ...]
+    """Those on this machine first, each group by size."""
+    problems: tuple[Problem, ...]
+    """Folders that are no base model, and entries of the settings that are none, with their reasons."""
+    room: Room
+
+
+def list_choices(services: Services, room: Room | None = None) -> Choices:
+    """Every base of this machine, of the catalog and of the person's own entries.
 
     Raises:
-        NotFoundError: it is not on this machine.
-        RefusedError: an answer is being made or an adapter trained with the one that would be put away.
+        RefusedError: the settings cannot be used.
     """
-    found = find_base(sitting.services.paths.models, name)
-    if found.name == sitting.base.name:
-        sitting.face.note(f"{found.name} answers already.")
-        return
-    if sitting.is_training:
-        training = sitting.training
-        what = training.name if training is not None else "an adapter"
-        raise RefusedError(f"{what} is trained on {sitting.base.name}: wait for its end, or /train cancel, first.")
-    sitting.face.check_idle()
-    before = sitting.base.name
-    sitting.change_base(found)
-    sitting.face.note(f"{found.name} answers from the next answer on; {before} is put away. {_fitting(sitting, found)}")
+    room = room or Room.here()
+    bases, broken = list_bases(services.paths.models)
+    own = read_own(services.paths.config)
+    known = (*catalog.CATALOG, *own.entries)
+    here = {base.name for base in bases}
+    bench = _Bench(services, bases, room)
+    chosen = [bench.choice(base, _entry_of(base, known)) for base in bases]
+    chosen += [bench.choice(None, entry) for entry in known if entry.name not in here]
+    chosen.sort(key=lambda each: (each.base is None, each.parameters or math.inf, each.name))
+    wrong = tuple(Problem(services.paths.config, each.reason) for each in own.problems)
+    return Choices(tuple(chosen), broken + wrong, room)
 
 
-def told_of_another(sitting: Sitting, held: str) -> str:
-    """What is said of a conversation that was ``held`` with another base than the one that answers; else nothing."""
-    base = sitting.base
-    if not held or held == base.name:
-        return ""
+def describe(
+    services: Services, base: InstalledBase | None, entry: CatalogEntry | None, room: Room | None = None
+) -> Choice:
+    """The same of one base: installed, or as the catalog knows it."""
+    bases, _ = list_bases(services.paths.models)
+    if base is not None and entry is None:
+        entry = _entry_of(base, (*catalog.CATALOG, *read_own(services.paths.config).entries))
+    return _Bench(services, bases, room or Room.here()).choice(base, entry)
+
+
+def _entry_of(base: InstalledBase, known: Iterable[CatalogEntry]) -> CatalogEntry | None:
+    """What the catalog says of an installed base: of the same model, whatever it is called here."""
+    lineage = base.signature.lineage.casefold()
+    return next((entry for entry in known if entry.lineage.casefold() == lineage), None)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An installed base and what was measured with it."""
+
+    base: InstalledBase
+    kept: Kept
+    speed: Measured | None
+    pace: float | None
+
+
+class _Bench:
+    """This machine: its memory, its measured bases, its adapters."""
+
+    def __init__(self, services: Services, bases: Iterable[InstalledBase], room: Room) -> None:
+        self._services, self._room = services, room
+        self._adapters = services.adapters().adapters
+        self._seen = {base.name: self._look(base) for base in bases}
+
+    def choice(self, base: InstalledBase | None, entry: CatalogEntry | None) -> Choice:
+        """What one base is here; one of the two is given at least."""
+        build = _build(base, entry)
+        chat, train = (build.chat_bytes, build.train_bytes) if build is not None else (0, 0)
+        parameters = base.parameters if base is not None else entry.parameters if entry is not None else 0
+        fast = build.fast if build is not None else None
+        name = base.name if base is not None else entry.name if entry is not None else ""
+        return Choice(
+            name=name,
+            lineage=base.signature.lineage if base is not None else entry.lineage if entry is not None else "",
+            source=base.source if base is not None else entry.source_kind if entry is not None else "",
+            entry=entry,
+            base=base,
+            default=name == self._services.config.model,
+            parameters=parameters,
+            fast=fast,
+            chat_bytes=chat,
+            train_bytes=train,
+            chat=self._room.fit(chat),
+            train=self._room.fit(train),
+            speed=self._speed(name if base is not None else "", parameters, fast),
+            seconds=None if build is None else self._seconds(base, build),
+            adapters=self._fitting(base, entry),
+        )
+
+    def _look(self, base: InstalledBase) -> _Seen:
+        kept, weights = kept_for(base, self._services.paths), base.signature.weights
+        pace = read_pace(kept.pace, weights)
+        if pace is None and (trained := trained_paces(base, self._adapters)):
+            pace = median(trained)
+        return _Seen(base, kept, read_speed(kept.speed, weights), pace)
+
+    def _speed(self, name: str, parameters: int, fast: bool | None) -> Figure | None:
+        own = self._seen.get(name)
+        if own is not None and own.speed is not None:
+            return Figure(own.speed.tokens_per_second, name, measured=True)
+        measured = [(seen, seen.speed) for seen in self._seen.values() if seen.speed is not None]
+        if not measured or not parameters or fast is None:
+            return None
+        # One that is decoded in the same way says more than one of nearly the same size.
+        seen, speed = min(measured, key=lambda each: (each[1].is_fast != fast, _apart(each[0].base, parameters)))
+        bound: Bound = "" if speed.is_fast == fast else "under" if speed.is_fast else "over"
+        scaled = speed.tokens_per_second * seen.base.parameters / parameters
+        return Figure(scaled, seen.base.name, measured=False, bound=bound)
+
+    def _seconds(self, base: InstalledBase | None, build: Build) -> Figure | None:
+        own = self._seen.get(base.name) if base is not None else None
+        tokens = build.training_tokens(prepared=own is not None and own.kept.general_answers.is_file())
+        if own is not None and own.pace is not None:
+            return Figure(tokens / own.pace, own.base.name, measured=True)
+        measured = [(seen, seen.pace) for seen in self._seen.values() if seen.pace is not None]
+        if not measured:
+            return None
+        seen, pace = min(measured, key=lambda each: _apart(each[0].base, build.parameters))
+        return Figure(tokens / pace * build.parameters / seen.base.parameters, seen.base.name, measured=False)
+
+    def _fitting(self, base: InstalledBase | None, entry: CatalogEntry | None) -> tuple[str, ...]:
+        if base is not None:
+            return tuple(each.name for each in self._adapters if self._fits(each, base))
+        names = {entry.lineage.casefold(), entry.name, *entry.aliases} if entry is not None else set()
+        return tuple(each.name for each in self._adapters if each.base_model.casefold() in names)
+
+    def _fits(self, adapter: Adapter, base: InstalledBase) -> bool:
+        try:
+            return self._services.index.verdict(adapter, base.signature).ok
+        except LoraChatError:  # it is gone since it was listed
+            return False
+
+
+def _apart(base: InstalledBase, parameters: int) -> float:
+    """How unlike in size, as a factor's logarithm."""
+    return abs(math.log(base.parameters / parameters)) if base.parameters and parameters else math.inf
+
+
+def _build(base: InstalledBase | None, entry: CatalogEntry | None) -> Build | None:
+    """What decides its needs; None where not even its parameters are known."""
+    if base is not None:
+        wide = base.bytes > 3 * base.parameters
+        return Build(base.parameters, base.signature.modules, _is_fast(base), wide) if base.parameters else None
+    if entry is None or not entry.parameters:
+        return None
+    sizes = entry.sizes or _nearest(entry.parameters)
+    # An own entry's family is not known: what most of the small bases are is taken, the fast path's.
+    fast = is_known(sizes.family)
+    wide = isinstance(entry.source, GgufSource) or not isinstance(entry.source, (HubSource, FolderSource))
+    return Build(entry.parameters, sizes.modules(), fast, wide)
+
+
+def _is_fast(base: InstalledBase) -> bool:
     try:
-        there = find_base(sitting.services.paths.models, held)
-    except NotFoundError:
-        if base.signature.is_called(held):  # it was installed under another name then
-            return ""
-        return f"This was held with {clean_line(held, 60)}, which is not on this machine: {base.name} answers."
-    except LoraChatError as error:
-        return f"This was held with {clean_line(held, 60)}: {base.name} answers. {error}"
-    if there.name == base.name:
-        return ""
-    return f"This was held with {there.name}: {base.name} answers, and /model use {there.name} goes back."
+        read_shape(base.folder)
+    except UnknownShape:
+        return False
+    return True
 
 
-def _facts(sitting: Sitting, base: InstalledBase) -> str:
-    window = f"context {base.window:,}"
-    size = f"{base.parameters / 1e6:,.0f} M parameters, {base.bytes / 1e9:.2f} GB"
-    answers = "answers here. " if base.name == sitting.base.name else ""
-    return f"{answers}{size}, {window}. {_fitting(sitting, base)}"
-
-
-def _fitting(sitting: Sitting, base: InstalledBase) -> str:
-    """Which of the installed adapters can be worn on it: as their headers say, without reading a weight."""
-    index = sitting.services.index
-    verdicts = [(each.name, index.verdict(each, base.signature)) for each in sitting.services.adapters().adapters]
-    fit = [name for name, verdict in verdicts if verdict.ok and not verdict.doubt]
-    if not fit:
-        return "No adapter here was made for it." if verdicts else "There are no adapters yet."
-    more = f" and {len(fit) - SHOWN:,} more" if len(fit) > SHOWN else ""
-    return f"{', '.join(fit[:SHOWN])}{more} fit{'s' if len(fit) == 1 else ''}."
+def _nearest(parameters: int) -> Sizes:
+    """The sizes of the shipped base that is nearest by parameters, of those that the fast path knows."""
+    sizes = [entry.sizes for entry in SHIPPED if entry.sizes is not None and is_known(entry.sizes.family)]
+    return min(sizes, key=lambda each: abs(math.log(each.parameters() / parameters)))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import bases, checking, copying, presets, reporting, shelf, turns, verbs
+from lora_chat.sitting import checking, copying, presets, reporting, shelf, swapping, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -120,8 +120,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("preset off", "", "begin them without it", presets.preset_off),
     Command("preset info", "[NAME]", "what one holds", presets.preset_info, "presets"),
     Command("preset save", "NAME", "make one of the answers here that you vouched for", presets.preset_save),
-    Command("model list", "", "the base models on this machine, and what fits each", bases.model_list),
-    Command("model use", "NAME", "have another base answer here", bases.model_use, "bases"),
+    Command("model list", "", "the base models on this machine, and what fits each", swapping.model_list),
+    Command("model use", "NAME", "have another base answer here", swapping.model_use, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),

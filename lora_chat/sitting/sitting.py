@@ -15,7 +15,6 @@ from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageEr
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Wearing, choose_sampling
-from lora_chat.sitting.bases import told_of_another
 from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
 from lora_chat.sitting.places import with_places
@@ -23,6 +22,7 @@ from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
 from lora_chat.sitting.standing import Standing, Standings
+from lora_chat.sitting.swapping import told_of_another
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free, check_resumable

@@ -31,11 +31,11 @@ _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
 _ANSWERS_TOKENS = 31_800
 """What the base's 181 general answers cost: 106 s, and twice as long at half the pace."""
-_PROCESS = 680_000_000
+PROCESS = 680_000_000
 """Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
-_PACKED = 0.6
+PACKED = 0.6
 """Bytes of each parameter of the base as it is packed for replies."""
-_FLOAT = 4
+FLOAT = 4
 """Of each that a training reads, which are the layers that are adapted, or those below, and what is no layer."""
 _BYTES_PER_FEATURE = 4
 """Of activations, for each token and each feature that goes into or out of a linear module of an adapted layer. With
@@ -82,9 +82,14 @@ def estimate(
     pace, basis = _pace(base, adapters) if measured is None else (measured, "measured on this machine")
     if not counted.examples:
         return Estimate(0.0, 0, basis)
-    tokens = _steps(counted, recipe) * sum(_tokens_a_step(counted, recipe)) + _MEASURING_TOKENS
-    tokens += 0 if prepared else _ANSWERS_TOKENS
+    tokens = tokens_in_all(counted, recipe, prepared=prepared)
     return Estimate(tokens / pace, peak_bytes(counted, recipe, base.parameters, base.signature), basis)
+
+
+def tokens_in_all(counted: DatasetReady, recipe: Recipe, *, prepared: bool) -> float:
+    """Tokens that a training goes through, what comes before and after its steps told in tokens too."""
+    steps = _steps(counted, recipe) * sum(_tokens_a_step(counted, recipe))
+    return steps + _MEASURING_TOKENS + (0 if prepared else _ANSWERS_TOKENS)
 
 
 def check_fits(needed: int, free: int) -> None:
@@ -117,14 +122,18 @@ def spoken(seconds: float) -> str:
 
 def _pace(base: InstalledBase, adapters: Iterable[Adapter]) -> tuple[float, str]:
     """Tokens a second, and what that rests on."""
-    trained = [adapter for adapter in adapters if _trained_here(adapter, base)]
-    newest = sorted(trained, key=_age, reverse=True)[:_NEWEST]
-    if newest:
-        pace = median(float(adapter.manifest.training["tokens_per_second"]) for adapter in newest)
-        return pace, f"measured in {len(newest)} earlier training" + ("" if len(newest) == 1 else "s")
+    if trained := trained_paces(base, adapters):
+        return median(trained), f"measured in {len(trained)} earlier training" + ("" if len(trained) == 1 else "s")
     # More cores help less and less: what they share is the memory.
     cores = ((os.cpu_count() or _CORES) / _CORES) ** 0.7
     return _PACE * cores * _PARAMETERS / max(base.parameters, 1), "a guess: this base was never trained on here yet"
+
+
+def trained_paces(base: InstalledBase, adapters: Iterable[Adapter]) -> list[float]:
+    """Tokens a second of the newest trainings that were made here on these very weights."""
+    trained = [adapter for adapter in adapters if _trained_here(adapter, base)]
+    newest = sorted(trained, key=_age, reverse=True)[:_NEWEST]
+    return [float(adapter.manifest.training["tokens_per_second"]) for adapter in newest]
 
 
 def _trained_here(adapter: Adapter, base: InstalledBase) -> bool:
@@ -181,7 +190,7 @@ def peak_bytes(counted: DatasetReady, recipe: Recipe, parameters: int, signature
     """Of the engine process at its peak: itself, a base of so many ``parameters``, and what training adds."""
     layers = sum(out * into for out, into in signature.modules.values())
     read = parameters - layers + layers * max(recipe.upper, 1 - recipe.upper)
-    return round(_PROCESS + parameters * _PACKED + read * _FLOAT) + added_bytes(counted, recipe, signature)
+    return round(PROCESS + parameters * PACKED + read * FLOAT) + added_bytes(counted, recipe, signature)
 
 
 def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature) -> int:

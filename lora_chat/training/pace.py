@@ -39,7 +39,7 @@ class Pace:
             self._write(median(self._paces))
 
     def _write(self, pace: float) -> None:
-        found = _key(self._weights) | {"tokens_per_second": pace}
+        found = machine_key(self._weights) | {"tokens_per_second": pace}
         with suppress(OSError, LoraChatError):  # without room for it, the next estimate is a guess
             write_durably(self._kept, json.dumps(found).encode())
 
@@ -48,12 +48,13 @@ def read_pace(kept: Path, weights: str) -> float | None:
     """Tokens a second of the newest training of these very weights on this machine; None before there was one."""
     try:
         found = json.loads(kept.read_bytes())
-        known = all(found[key] == value for key, value in _key(weights).items())
+        known = all(found[key] == value for key, value in machine_key(weights).items())
         pace = float(found["tokens_per_second"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a cache: whatever is wrong with it, it is measured again
     return pace if known and _SANE[0] <= pace <= _SANE[1] else None
 
 
-def _key(weights: str) -> dict[str, str | int | None]:
+def machine_key(weights: str) -> dict[str, str | int | None]:
+    """What a measured figure holds for: these weights on this machine."""
     return {"weights": weights, "machine": f"{platform.node()} {platform.machine()}", "cores": os.cpu_count()}

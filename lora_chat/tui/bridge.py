@@ -179,8 +179,8 @@ class Bridge(Teller):
     # Opening
 
     def _open(self) -> None:
-        from lora_chat.models.catalog import resolve
         from lora_chat.models.installed import find_base
+        from lora_chat.models.own import find_entry
         from lora_chat.services import open_services
 
         services = self._services = open_services()
@@ -190,7 +190,7 @@ class Bridge(Teller):
         try:
             base = find_base(services.paths.models, name)
         except NotFoundError:
-            self._put(news.BaseMissing(resolve(name)))
+            self._put(news.BaseMissing(find_entry(name, services.paths.config)))
             return
         self._sit_down(services, base)
 

@@ -156,6 +156,13 @@ def test_doctor_names_every_problem_and_exits_4(run: Run, worn: str, tiny: Paths
     assert "3 of" in done.sentence
 
 
+def test_doctor_names_a_wrong_base_of_the_person_s_own(run: Run, worn: str, tiny: Paths) -> None:
+    tiny.config.write_text('model = "tiny-llama"\n[bases.mine]\nsource = 1\n', encoding="utf-8")
+    facts = json.loads(run("doctor", "--json").out)
+    (wrong,) = [check["says"] for check in facts["checks"] if check["verdict"] == "problem"]
+    assert f'The "source" of the base model "mine" in {tiny.config} must be a text in quotes' in wrong
+
+
 # Settings, models, homes
 
 

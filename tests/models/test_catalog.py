@@ -11,6 +11,7 @@ from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.models.catalog import (
     CATALOG,
     EMBEDDED,
+    CatalogEntry,
     FolderSource,
     GgufSource,
     HubSource,
@@ -19,6 +20,7 @@ from lora_chat.models.catalog import (
     renamed,
     resolve,
 )
+from lora_chat.models.sizes import Sizes
 
 
 def test_the_default_setting_is_the_embedded_model() -> None:
@@ -41,8 +43,52 @@ def test_every_entry_can_be_shown_and_named() -> None:
         assert entry.description.endswith(".")
         assert entry.parameters < entry.download_bytes * 2
         assert entry.source_kind in ("pypi", "hub")
+        assert entry.languages
+        assert entry.context_window
+        assert entry.template
+        assert entry.thinking is not None
     names = [name.casefold() for entry in CATALOG for name in (entry.name, entry.lineage, *entry.aliases)]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
+def test_the_parameters_of_an_entry_are_what_its_sizes_make(entry: CatalogEntry) -> None:
+    assert entry.sizes is not None
+    assert entry.sizes.parameters() == entry.parameters
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3_text", "phi3", "opt"])
+def test_sizes_name_the_modules_that_transformers_makes(family: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = Sizes(family, 2, 64, 96, 4, 4 if family == "opt" else 2, 16, 128)
+    names = {"intermediate_size": 96, "ffn_dim": 96, "num_key_value_heads": 2, "head_dim": 16, "pad_token_id": 0}
+    config = AutoConfig.for_model(
+        family,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        vocab_size=128,
+        word_embed_proj_dim=64,
+        tie_word_embeddings=True,
+        **names,
+    )
+    made = AutoModelForCausalLM.from_config(config)
+    linear = {
+        name: (module.out_features, module.in_features)
+        for name, module in made.named_modules()
+        if hasattr(module, "out_features") and name != "lm_head"
+    }
+    assert sizes.modules() == linear
+    assert sizes.parameters() == sum(each.numel() for each in made.parameters())
+
+
+def test_the_article_s_base_is_there_and_says_why_it_is_not_pulled_as_it_is() -> None:
+    assert "safetensors" in resolve("facebook/opt-125m").obstacle
+
+
+def test_the_gated_ones_are_meta_s_and_google_s() -> None:
+    assert {entry.lineage.split("/")[0] for entry in CATALOG if entry.gated} == {"meta-llama", "google"}
 
 
 def test_the_wheel_is_pinned_by_version_and_both_hashes() -> None:

@@ -7,10 +7,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lora_chat import memory
 from lora_chat.cli import console, model
 from lora_chat.config import load_config
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
@@ -55,13 +57,25 @@ def embedded_is_tiny(tiny_wheel: CatalogEntry, monkeypatch: pytest.MonkeyPatch) 
     return entry
 
 
+@pytest.fixture
+def memory_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Say what memory this machine has, in GB: free and in all."""
+
+    def has(free: float, total: float) -> None:
+        monkeypatch.setattr(memory, "free", lambda: int(free * 1e9))
+        monkeypatch.setattr(memory, "total", lambda: int(total * 1e9))
+
+    return has
+
+
 def test_list_as_json_has_the_promised_shape(here: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     run("list", "--json")
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     models = {each["name"]: each for each in json.loads(out)["models"]}
     tiny, embedded = models["tiny"], models["smollm2-135m"]
-    assert tiny.keys() == embedded.keys() == {"name", "source", "path", "bytes", "installed", "default"}
+    promised = {"name", "source", "path", "bytes", "installed", "default"}
+    assert tiny.keys() == embedded.keys() > promised
     assert (tiny["installed"], tiny["default"], tiny["source"]) == (True, False, "gguf")
     assert (embedded["installed"], embedded["default"], embedded["path"]) == (False, True, None)
     from transformers import AutoModelForCausalLM
@@ -73,7 +87,7 @@ def test_list_shows_a_table_and_names_what_is_broken(here: Paths, capsys: pytest
     (here.models / "broken").mkdir()
     run("list")
     shown = capsys.readouterr()
-    assert [line.split()[0] for line in shown.out.splitlines()][:2] == ["NAME", "tiny"]
+    assert [line.split()[0] for line in shown.out.splitlines()[:2]] == ["NAME", "tiny"]
     assert "broken has no base.json" in shown.err
     run("list", "--json")
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
@@ -82,7 +96,7 @@ def test_list_shows_a_table_and_names_what_is_broken(here: Paths, capsys: pytest
 
 def test_info_of_a_model_here_and_of_one_in_the_catalog(here: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     run("info", "tiny")
-    assert "architecture: LlamaForCausalLM" in capsys.readouterr().out
+    assert "LlamaForCausalLM" in capsys.readouterr().out
     run("info", "smollm2-135m", "--json")
     facts = json.loads(capsys.readouterr().out)
     assert (facts["installed"], facts["licence"]) == (False, "Apache-2.0")
@@ -228,6 +242,139 @@ def test_a_broken_model_can_be_removed_by_its_name(here: Paths) -> None:
     (here.models / "tiny" / "base.json").write_text("{", encoding="utf-8")
     run("remove", "tiny", "--yes")
     assert not (here.models / "tiny").exists()
+
+
+# What does not fit is said before the download
+
+
+def test_a_base_that_can_never_be_held_is_refused_with_the_figures_and_how_to_insist(
+    paths: Paths, memory_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(3.0, 4.0)
+    asked: list[str] = []
+
+    def pull(entry: CatalogEntry, *_: object) -> Any:
+        asked.append(entry.name)
+        return SimpleNamespace(name=entry.name, folder=paths.models / entry.name, bytes=1)
+
+    monkeypatch.setattr(sources, "pull", pull)
+    for words in (("pull", "qwen3-8b", "--yes"), ("pull", "qwen3-8b", "--json"), ("pull", "qwen3-8b")):
+        with pytest.raises(
+            RefusedError, match=r"needs about 5\.6 GB .* has 4\.0 GB, swap included.*--anyway"
+        ) as refused:
+            run(*words)
+        assert refused.value.exit_code == 4
+    with pytest.raises(RefusedError, match="--anyway"):
+        model.ensure_base(paths, "qwen3-8b", yes=True)
+    assert not asked
+    run("pull", "qwen3-8b", "--yes", "--anyway")
+    assert asked == ["qwen3-8b"]
+
+
+def test_what_cannot_be_trained_or_fits_only_just_is_part_of_the_question(
+    paths: Paths, memory_of: Any, at_a_terminal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(0.5, 2.0)
+    at_a_terminal("n\n")
+    run("pull", "qwen3-0.6b")
+    asked = capsys.readouterr().err
+    assert "To chat it needs about 1.0 GB of memory: 500 MB can be had now, so close other programs first." in asked
+    assert "To train on it needs about 3.7 GB of memory: this machine has 2.0 GB, swap included." in asked
+
+
+def test_who_agreed_beforehand_is_warned_all_the_same(
+    paths: Paths, memory_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(0.5, 2.0)
+
+    def pull(entry: CatalogEntry, *_: object) -> Any:
+        return SimpleNamespace(name=entry.name, folder=paths.models / entry.name, bytes=1)
+
+    monkeypatch.setattr(sources, "pull", pull)
+    run("pull", "qwen3-0.6b", "--yes")
+    assert "To train on it needs about 3.7 GB" in capsys.readouterr().err
+    run("pull", "qwen3-0.6b", "--json")
+    *warned, last = events(capsys.readouterr().out)
+    assert [each["event"] for each in warned] == ["warning", "warning"]
+    assert "To train on it needs about 3.7 GB" in warned[1]["text"]
+    assert last["event"] == "pulled"
+
+
+def test_a_gated_base_says_what_to_accept_where_before_the_download(
+    paths: Paths, memory_of: Any, at_a_terminal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(64, 64)
+    at_a_terminal("n\n")
+    run("pull", "llama-3.2-1b")
+    asked = capsys.readouterr().err
+    assert "It is gated: accept its licence at " in asked
+    assert "/meta-llama/Llama-3.2-1B-Instruct, then give a token of that account in HF_TOKEN" in asked
+    assert "memory" not in asked
+
+
+def test_a_base_with_pickles_alone_is_refused_with_what_to_do(paths: Paths) -> None:
+    with pytest.raises(RefusedError, match=r"pickles are never loaded: save it once as safetensors.*--anyway"):
+        run("pull", "opt-125m", "--yes")
+
+
+def test_an_own_base_is_listed_told_and_pulled_by_its_name(
+    paths: Paths, tiny_gguf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.config.parent.mkdir(parents=True)
+    paths.config.write_text(
+        f'[bases.mine]\nsource = "{tiny_gguf}"\nlanguages = ["Basque"]\n[bases.wrong]\nsource = 1\n', encoding="utf-8"
+    )
+    run("list", "--json")
+    told = json.loads(capsys.readouterr().out)
+    (mine,) = [each for each in told["models"] if each["own"]]
+    assert (mine["name"], mine["languages"], mine["installed"], mine["source"]) == ("mine", ["Basque"], False, "gguf")
+    (problem,) = told["problems"]
+    assert problem["path"] == str(paths.config)
+    assert '"wrong"' in problem["reason"]
+    run("info", "mine")
+    assert "an entry of your config.toml" in capsys.readouterr().out
+    run("pull", "mine", "--yes")
+    assert find_base(paths.models, "mine").source == "gguf"
+    capsys.readouterr()
+    run("list", "--json")
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert [each["installed"] for each in models if each["name"] == "mine"] == [True]
+    with pytest.raises(RefusedError, match=r'"source".*must be a text in quotes'):
+        run("pull", "wrong", "--yes")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_and_a_page_keep_to_the_terminal(
+    here: Paths, memory_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    memory_of(8, 16)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run("list")
+    run("info", "gemma-3-4b")
+    run("info", "opt-125m")
+    run("info", "tiny")
+    lines = [line for line in capsys.readouterr().out.splitlines() if str(here.models) not in line]
+    assert max(map(len, lines)) <= columns, max(lines, key=len)
+    assert ("LICENCE" in lines[0]) is (columns == 120)
+
+
+def test_without_a_measurement_no_figure_is_made_up(
+    here: Paths, memory_of: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory_of(8, 16)
+    run("list", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert {each["tokens_per_second"] for each in told["models"]} == {None}
+    assert {each["train_100_seconds"] for each in told["models"]} == {None}
+    assert "nothing was measured" in told["recommended"]["why"]
+    run("list")
+    shown = capsys.readouterr().out
+    assert "No speed was measured on this machine yet" in shown
+    assert "~" not in shown
+    run("info", "qwen3-0.6b")
+    shown = capsys.readouterr().out
+    assert "speed         not measured: chat with any base" in shown
+    assert "tokens/s" not in shown
 
 
 # Before ask, train and chat

@@ -1,217 +1,206 @@
-"""Another base answers: what is worn, what is said of it, and that the one before is gone from memory. Real engines."""
+"""The bases to choose from: figures that follow from what was measured, and the one that is recommended."""
 
 from __future__ import annotations
 
 import json
-import os
-import threading
 from collections.abc import Iterator
-from typing import Any, cast
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from lora_chat.chat.conversation import Role
-from lora_chat.config import Config
-from lora_chat.engine.echo import EchoEngine
-from lora_chat.errors import NotFoundError, RefusedError
-from lora_chat.models.installed import InstalledBase, find_base, remove_base
+from lora_chat.engine.kept import kept_for
+from lora_chat.engine.speed import Speed
+from lora_chat.models import catalog
+from lora_chat.models.catalog import resolve
+from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
-from lora_chat.services import Services
-from lora_chat.sitting.commands import take
-from lora_chat.sitting.face import Face, Turn
-from lora_chat.sitting.sitting import Sitting
-from tests.cli.conftest import tiny, tiny_home, trained, worn  # noqa: F401
+from lora_chat.services import Services, open_services
+from lora_chat.sitting.advice import FLUENT, recommend
+from lora_chat.sitting.bases import Choice, Choices, Figure, Room, describe, list_choices
+from lora_chat.training.pace import Pace
 from tests.conftest import place
 
-
-class Heard:
-    """A face that keeps what it is told, and has answers made at once."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.banner = ""
-        self.rows: dict[str, str] = {}
-        self.bases: list[str] = []
-        self.asked: list[str] = []
-        self.busy = False
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.banner = text
-
-    def details(self, title: str, rows: list[tuple[str, str]]) -> None:
-        self.rows = dict(rows)
-
-    def check_idle(self) -> None:
-        if self.busy:
-            raise RefusedError("An answer is still being written.")
-
-    def base_changed(self, base: InstalledBase) -> None:
-        self.bases.append(base.name)
-
-    def confirm(self, question: str, **_: object) -> bool:
-        self.asked.append(question)
-        return True
-
-    def play(self, turn: Turn) -> None:
-        list(turn(threading.Event()))
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
-class Room:
-    """A sitting on the tiny Llama, beside which the tiny OPT and the same Llama under another name are installed."""
-
-    def __init__(self, services: Services) -> None:
-        self.heard = Heard()
-        self.services = services
-        base = find_base(services.paths.models, "tiny-llama")
-        self.sitting = Sitting(services, base, cast(Face, self.heard))
-
-    def take(self, line: str) -> str:
-        take(self.sitting, line)
-        self.sitting.refresh()
-        return self.heard.notes[-1] if self.heard.notes else ""
-
-    @property
-    def by(self) -> list[tuple[str | None, str | None]]:
-        """The base and the adapter of each answer of the open conversation."""
-        return [(each.base, each.adapter) for each in self.sitting.branch() if each.role is Role.ASSISTANT]
+BIG = Room(64 * 10**9, 64 * 10**9)
 
 
 @pytest.fixture
-def room(tiny: Paths, worn: str, tiny_llama: InstalledBase, tiny_opt: InstalledBase) -> Iterator[Room]:  # noqa: F811
-    tiny.models.unlink()  # the one that all tests share
-    place(tiny_llama, tiny)
-    place(tiny_opt, tiny)
-    with Services(tiny, Config(model="tiny-llama", max_tokens=4)) as services:
-        room = Room(services)
-        yield room
-        room.sitting.close()
+def base(tiny_llama: InstalledBase, home: Paths) -> InstalledBase:
+    return place(tiny_llama, home)
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process and no model: what is said and kept is what matters."""
-    monkeypatch.setattr(Services, "engine_beside", lambda self, base: EchoEngine(base))
+def services(base: InstalledBase) -> Iterator[Services]:
+    with open_services() as opened:
+        yield opened
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def of(choices: Choices, name: str) -> Choice:
+    return next(each for each in choices.bases if each.name == name)
 
 
-def test_another_base_answers_and_the_one_before_is_out_of_memory(room: Room) -> None:
-    sitting = room.sitting
-    room.take("/adapter use shop")
-    room.take("Where is your shop?")
-    before = sitting.engine.pid  # type: ignore[attr-defined]
-    assert is_alive(before)
-    assert "tiny-opt answers from the next answer on; tiny-llama is put away." in room.take("/model use tiny-opt")
-    assert not is_alive(before)
-    assert room.heard.bases == ["tiny-opt"]
-    assert "shop" in room.heard.banner
-    assert "The base answers." in room.heard.banner
-    assert (sitting.worn, sitting.conversation.adapter) == ("", "shop")  # type: ignore[union-attr]
-    room.take("Where is your shop?")
-    assert room.by == [("tiny-llama", "shop"), ("tiny-opt", None)]
-    room.take("/model use tiny-llama")
-    assert (sitting.worn, room.heard.banner) == ("shop", "")
-    room.take("Where is your shop?")
-    assert room.by[-1] == ("tiny-llama", "shop")
+def measure(services: Services, base: InstalledBase, *, speed: float = 0, pace: float = 0, path: str = "fast") -> None:
+    kept = kept_for(base, services.paths)
+    if speed:
+        Speed(kept.speed, base.signature.weights, f"{path} path, int4").reply(50, speed)
+    if pace:
+        steps = Pace(kept.pace, base.signature.weights)
+        for _ in range(3):
+            steps.step(int(pace), 1.0)
 
 
-@pytest.mark.usefixtures("quick")
-def test_a_saved_conversation_of_another_base_is_not_answered_without_a_word(room: Room) -> None:
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
-    room.take("/new")
-    room.take("/model use tiny-opt")
-    room.take(f"/open {old.id}")
-    said = "This was held with tiny-llama: tiny-opt answers, and /model use tiny-llama goes back."
-    assert room.heard.banner == said
-    assert room.sitting.store.conversation(old.id).model == "tiny-llama"  # looking changes nothing
-    room.take("And now?")
-    assert (room.heard.banner, room.sitting.store.conversation(old.id).model) == ("", "tiny-opt")
-    assert [base for base, _ in room.by] == ["tiny-llama", "tiny-opt"]
-    room.take("/new")
-    room.take(f"/open {old.id}")
-    assert room.heard.banner == ""
+def test_what_is_here_comes_first_and_the_rest_by_size(services: Services, base: InstalledBase) -> None:
+    choices = list_choices(services, BIG)
+    assert choices.bases[0].base == base
+    rest = [each.parameters for each in choices.bases[1:]]
+    assert rest == sorted(rest)
+    assert {each.name for each in choices.bases[1:]} == {entry.name for entry in catalog.CATALOG}
 
 
-@pytest.mark.usefixtures("quick")
-def test_one_whose_base_is_gone_says_so(room: Room) -> None:
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
-    room.take("/model use tiny-opt")
-    room.take("/new")
-    room.sitting.store.update_conversation(old.id, model="tiny-llama")
-    remove_base(room.services.paths.models, "tiny-llama")
-    room.take(f"/open {old.id}")
-    assert room.heard.banner == "This was held with tiny-llama, which is not on this machine: tiny-opt answers."
+def test_nothing_measured_means_no_figure(services: Services) -> None:
+    choices = list_choices(services, BIG)
+    assert all(each.speed is None and each.seconds is None for each in choices.bases)
+    best, why = recommend(choices)
+    assert best is not None
+    assert best.name == choices.bases[0].name
+    assert "nothing was measured" in why
 
 
-@pytest.mark.usefixtures("quick")
-def test_what_is_worn_without_a_conversation_is_worn_on_the_other_base_only_if_it_fits(room: Room) -> None:
-    room.take("/adapter use shop")
-    room.take("/model use tiny-opt")
-    assert (room.sitting.worn, "The base answers." in room.heard.banner) == ("", True)
-    assert room.sitting.conversation is None
+def test_a_measured_speed_is_its_own_and_the_others_follow_by_size(services: Services, base: InstalledBase) -> None:
+    measure(services, base, speed=40.0)
+    choices = list_choices(services, BIG)
+    assert choices.bases[0].speed == Figure(40.0, base.name, measured=True)
+    qwen = of(choices, "qwen3-0.6b")
+    assert qwen.speed is not None
+    assert qwen.speed == Figure(40.0 * base.parameters / qwen.parameters, base.name, measured=False)
+    gemma = of(choices, "gemma-3-270m")
+    assert gemma.speed is not None
+    assert gemma.speed.bound == "under"
 
 
-@pytest.mark.usefixtures("quick")
-def test_what_was_agreed_to_on_one_base_is_asked_about_on_another(room: Room) -> None:
-    record = room.services.paths.models / "tiny-opt" / "base.json"  # another one of the same shape
-    twin = json.loads((room.services.paths.models / "tiny-llama" / "base.json").read_text(encoding="utf-8"))
-    signature = twin["signature"] | {"lineage": "somebody/twin", "aliases": [], "fingerprint": "1" * 64}
-    record.write_text(json.dumps(twin | {"signature": signature | {"weights": "0" * 64}}), encoding="utf-8")
-    room.take("/adapter use shop")
-    assert room.heard.asked == []
-    room.take("/model use tiny-opt")
-    assert room.sitting.worn == ""
-    assert room.heard.banner.endswith("The base answers; /adapter use shop asks.")
-    room.take("/adapter use shop")
-    assert ["Wear it all the same?" in each for each in room.heard.asked] == [True]
-    assert room.sitting.worn == "shop"
+def test_a_speed_of_the_general_path_is_a_lower_bound_for_the_fast_one(services: Services, base: InstalledBase) -> None:
+    measure(services, base, speed=40.0, path="general")
+    qwen = of(list_choices(services, BIG), "qwen3-0.6b")
+    assert qwen.speed is not None
+    assert qwen.speed.bound == "over"
 
 
-@pytest.mark.usefixtures("quick")
-def test_it_is_refused_while_the_base_is_needed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = room.sitting.engine
-    room.heard.busy = True
-    with pytest.raises(RefusedError, match="still being written"):
-        room.take("/model use tiny-opt")
-    room.heard.busy = False
-    monkeypatch.setattr(type(room.sitting), "is_training", True)
-    with pytest.raises(RefusedError, match=r"is trained on tiny-llama: wait for its end, or /train cancel, first\."):
-        room.take("/model use tiny-opt")
-    assert (room.sitting.engine, room.sitting.base.name) == (engine, "tiny-llama")
+def test_the_nearest_in_size_of_those_that_decode_alike_is_asked(
+    services: Services, base: InstalledBase, home: Paths
+) -> None:
+    other = home.models / "larger"
+    (home.models / base.name).rename(other)
+    record = json.loads((other / "base.json").read_text(encoding="utf-8"))
+    place(base, home)
+    record |= {"parameters": 500_000_000}
+    (other / "base.json").write_text(json.dumps(record), encoding="utf-8")
+    larger = replace(base, name="larger", parameters=500_000_000)
+    measure(services, base, speed=40.0)
+    measure(services, larger, speed=10.0)
+    qwen = of(list_choices(services, BIG), "qwen3-0.6b")
+    assert qwen.speed is not None
+    assert (qwen.speed.of, round(qwen.speed.value, 1)) == ("larger", round(10.0 * 500_000_000 / qwen.parameters, 1))
 
 
-@pytest.mark.usefixtures("quick")
-def test_one_that_is_not_here_is_named_with_the_way_to_it(room: Room) -> None:
-    with pytest.raises(NotFoundError, match=r"tiny-optt is not on this machine.*did you mean tiny-opt.*model pull"):
-        room.take("/model use tiny-optt")
-    assert room.take("/model use tiny-llama") == "tiny-llama answers already."
+def test_minutes_follow_from_the_pace_of_a_training_here(services: Services, base: InstalledBase) -> None:
+    measure(services, base, pace=200.0)
+    choices = list_choices(services, BIG)
+    here, qwen = choices.bases[0].seconds, of(choices, "qwen3-0.6b").seconds
+    assert here is not None
+    assert qwen is not None
+    assert (here.measured, qwen.measured, qwen.of) == (True, False, base.name)
+    assert qwen.value == pytest.approx(here.value * 596_049_920 / base.parameters, rel=0.01)
+    kept = kept_for(base, services.paths)
+    kept.general_answers.touch()
+    shorter = list_choices(services, BIG).bases[0].seconds
+    assert shorter is not None
+    assert shorter.value < here.value
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_list_says_what_fits_each_and_what_is_broken(room: Room) -> None:
-    broken = room.services.paths.models / "broken"
-    broken.mkdir()
-    (broken / "base.json").write_text("{", encoding="utf-8")
-    room.take("/model list")
-    rows = room.heard.rows
-    assert set(rows) == {"tiny-llama", "tiny-opt", "broken"}
-    assert rows["tiny-llama"].startswith("answers here. ")
-    assert rows["tiny-llama"].endswith("shop fits.")
-    assert rows["tiny-opt"].endswith("No adapter here was made for it.")
-    assert "base.json" in rows["broken"]
+def test_another_machine_s_figures_are_none(
+    services: Services, base: InstalledBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure(services, base, speed=40.0, pace=200.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 1000)
+    assert all(each.speed is None and each.seconds is None for each in list_choices(services, BIG).bases)
+
+
+@pytest.mark.parametrize(("needed", "fit"), [(0, ""), (5, "fits"), (6, "tight"), (10, "tight"), (11, "no")])
+def test_what_fits(needed: int, fit: str) -> None:
+    assert Room(5, 10).fit(needed) == fit
+
+
+def choice(name: str, speed: float, *, bound: str = "", seconds: float = 600.0) -> Choice:
+    """A catalog base that fits, of that speed."""
+    entry = resolve(name)
+    return Choice(
+        name=name,
+        lineage=entry.lineage,
+        source="hub",
+        entry=entry,
+        base=None,
+        default=False,
+        parameters=entry.parameters,
+        fast=True,
+        chat_bytes=10**9,
+        train_bytes=2 * 10**9,
+        chat="fits",
+        train="fits",
+        speed=Figure(speed, "smollm2-135m", False, bound) if speed else None,  # type: ignore[arg-type]
+        seconds=Figure(seconds, "smollm2-135m", False),
+        adapters=(),
+    )
+
+
+def best(*choices: Choice) -> tuple[str, str]:
+    found, why = recommend(Choices(choices, (), BIG))
+    return found.name if found is not None else "", why
+
+
+def test_the_largest_quick_one_is_recommended() -> None:
+    small, middle, large = choice("smollm2-135m", 48), choice("qwen3-0.6b", FLUENT), choice("qwen3-4b", FLUENT - 1)
+    name, why = best(small, middle, large)
+    assert name == "qwen3-0.6b"
+    assert "about 8 tokens/s" in why
+    assert "2.0 GB of 64.0 GB" in why
+    assert "\n" not in why
+
+
+def test_what_takes_hours_to_train_or_does_not_fit_is_not() -> None:
+    small = choice("smollm2-135m", 48)
+    assert best(small, choice("qwen3-4b", 20, seconds=4000))[0] == "smollm2-135m"
+    assert best(small, replace(choice("qwen3-4b", 20), train="tight"))[0] == "smollm2-135m"
+    assert best(small, replace(choice("qwen3-4b", 20), chat="no"))[0] == "smollm2-135m"
+    assert best(small, choice("qwen3-4b", 20, bound="under"))[0] == "smollm2-135m"
+
+
+def test_what_needs_an_account_or_a_conversion_by_hand_is_not() -> None:
+    small = choice("smollm2-135m", 48)
+    assert best(small, choice("llama-3.2-1b", 20), choice("opt-125m", 40))[0] == "smollm2-135m"
+
+
+def test_a_slow_machine_gets_the_smallest_and_a_small_one_none() -> None:
+    name, why = best(choice("smollm2-360m", 1), choice("smollm2-135m", 2))
+    assert (name, "as none is known to answer" in why) == ("smollm2-135m", True)
+    name, why = best(replace(choice("smollm2-135m", 48), train="no"))
+    assert (name, "No base can be recommended" in why) == ("", True)
+
+
+def test_adapters_that_fit_are_named(services: Services, base: InstalledBase, tmp_path: Path) -> None:
+    shipped = {each.name for each in services.adapters().adapters}
+    assert shipped
+    assert set(describe(services, None, resolve("smollm2-135m")).adapters) == shipped
+    assert describe(services, None, resolve("qwen3-0.6b")).adapters == ()
+    assert describe(services, base, None).adapters == ()
+
+
+def test_an_own_entry_without_parameters_has_no_figures(services: Services, base: InstalledBase) -> None:
+    measure(services, base, speed=40.0, pace=200.0)
+    services.paths.config.write_text(
+        '[bases.mine]\nsource = "a/b"\n[bases.told]\nsource = "a/c"\nparameters = 1_000_000_000\n'
+    )
+    choices = list_choices(services, BIG)
+    mine, told = of(choices, "mine"), of(choices, "told")
+    assert (mine.chat_bytes, mine.train_bytes, mine.chat, mine.speed, mine.seconds) == (0, 0, "", None, None)
+    assert told.train_bytes > told.chat_bytes > 10**9
+    assert told.speed is not None

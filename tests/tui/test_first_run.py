@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lora_chat.models import catalog
+from lora_chat.models import catalog, own
 from lora_chat.paths import Paths
 from lora_chat.tui import fetching
 from lora_chat.tui.screens.training_plan import TrainingPlanScreen
@@ -57,7 +57,7 @@ class Fetched:
 def bare(tiny: Paths, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny home without its models, which are where this path says; the catalogue has them."""
     entry = replace(catalog.resolve("smollm2-135m"), name="tiny-llama")
-    monkeypatch.setattr(catalog, "resolve", lambda name: entry)
+    monkeypatch.setattr(own, "find_entry", lambda name, config: entry)
     models = tiny.models.resolve()
     tiny.models.unlink()
     return models

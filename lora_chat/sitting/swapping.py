@@ -1,0 +1,84 @@
+"""What the commands for base models do: which there are, and another one for the chat. Owns their words.
+
+A base is changed by ending the engine process that holds it and starting another: all of its memory is free before the
+next one is loaded, so that two need never fit beside each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.models.installed import InstalledBase, find_base, list_bases
+from lora_chat.text import clean_line
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
+
+SHOWN = 6
+"""Names of adapters in one row; how many more fit is said."""
+
+
+def model_list(sitting: Sitting, rest: str) -> None:
+    """Show the bases on this machine with what fits each, and what cannot be used."""
+    found, problems = list_bases(sitting.services.paths.models)
+    rows = [(each.name, _facts(sitting, each)) for each in found]
+    rows += [(clean_line(problem.path.name, 60), clean_line(problem.reason, 300)) for problem in problems]
+    sitting.face.details("Base models on this machine", rows)
+
+
+def model_use(sitting: Sitting, name: str) -> None:
+    """Have another base answer in this conversation, from the next answer on.
+
+    Raises:
+        NotFoundError: it is not on this machine.
+        RefusedError: an answer is being made or an adapter trained with the one that would be put away.
+    """
+    found = find_base(sitting.services.paths.models, name)
+    if found.name == sitting.base.name:
+        sitting.face.note(f"{found.name} answers already.")
+        return
+    if sitting.is_training:
+        training = sitting.training
+        what = training.name if training is not None else "an adapter"
+        raise RefusedError(f"{what} is trained on {sitting.base.name}: wait for its end, or /train cancel, first.")
+    sitting.face.check_idle()
+    before = sitting.base.name
+    sitting.change_base(found)
+    sitting.face.note(f"{found.name} answers from the next answer on; {before} is put away. {_fitting(sitting, found)}")
+
+
+def told_of_another(sitting: Sitting, held: str) -> str:
+    """What is said of a conversation that was ``held`` with another base than the one that answers; else nothing."""
+    base = sitting.base
+    if not held or held == base.name:
+        return ""
+    try:
+        there = find_base(sitting.services.paths.models, held)
+    except NotFoundError:
+        if base.signature.is_called(held):  # it was installed under another name then
+            return ""
+        return f"This was held with {clean_line(held, 60)}, which is not on this machine: {base.name} answers."
+    except LoraChatError as error:
+        return f"This was held with {clean_line(held, 60)}: {base.name} answers. {error}"
+    if there.name == base.name:
+        return ""
+    return f"This was held with {there.name}: {base.name} answers, and /model use {there.name} goes back."
+
+
+def _facts(sitting: Sitting, base: InstalledBase) -> str:
+    window = f"context {base.window:,}"
+    size = f"{base.parameters / 1e6:,.0f} M parameters, {base.bytes / 1e9:.2f} GB"
+    answers = "answers here. " if base.name == sitting.base.name else ""
+    return f"{answers}{size}, {window}. {_fitting(sitting, base)}"
+
+
+def _fitting(sitting: Sitting, base: InstalledBase) -> str:
+    """Which of the installed adapters can be worn on it: as their headers say, without reading a weight."""
+    index = sitting.services.index
+    verdicts = [(each.name, index.verdict(each, base.signature)) for each in sitting.services.adapters().adapters]
+    fit = [name for name, verdict in verdicts if verdict.ok and not verdict.doubt]
+    if not fit:
+        return "No adapter here was made for it." if verdicts else "There are no adapters yet."
+    more = f" and {len(fit) - SHOWN:,} more" if len(fit) > SHOWN else ""
+    return f"{', '.join(fit[:SHOWN])}{more} fit{'s' if len(fit) == 1 else ''}."

@@ -1,0 +1,217 @@
+"""Another base answers: what is worn, what is said of it, and that the one before is gone from memory. Real engines."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from lora_chat.chat.conversation import Role
+from lora_chat.config import Config
+from lora_chat.engine.echo import EchoEngine
+from lora_chat.errors import NotFoundError, RefusedError
+from lora_chat.models.installed import InstalledBase, find_base, remove_base
+from lora_chat.paths import Paths
+from lora_chat.services import Services
+from lora_chat.sitting.commands import take
+from lora_chat.sitting.face import Face, Turn
+from lora_chat.sitting.sitting import Sitting
+from tests.cli.conftest import tiny, tiny_home, trained, worn  # noqa: F401
+from tests.conftest import place
+
+
+class Heard:
+    """A face that keeps what it is told, and has answers made at once."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.banner = ""
+        self.rows: dict[str, str] = {}
+        self.bases: list[str] = []
+        self.asked: list[str] = []
+        self.busy = False
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.banner = text
+
+    def details(self, title: str, rows: list[tuple[str, str]]) -> None:
+        self.rows = dict(rows)
+
+    def check_idle(self) -> None:
+        if self.busy:
+            raise RefusedError("An answer is still being written.")
+
+    def base_changed(self, base: InstalledBase) -> None:
+        self.bases.append(base.name)
+
+    def confirm(self, question: str, **_: object) -> bool:
+        self.asked.append(question)
+        return True
+
+    def play(self, turn: Turn) -> None:
+        list(turn(threading.Event()))
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class Room:
+    """A sitting on the tiny Llama, beside which the tiny OPT and the same Llama under another name are installed."""
+
+    def __init__(self, services: Services) -> None:
+        self.heard = Heard()
+        self.services = services
+        base = find_base(services.paths.models, "tiny-llama")
+        self.sitting = Sitting(services, base, cast(Face, self.heard))
+
+    def take(self, line: str) -> str:
+        take(self.sitting, line)
+        self.sitting.refresh()
+        return self.heard.notes[-1] if self.heard.notes else ""
+
+    @property
+    def by(self) -> list[tuple[str | None, str | None]]:
+        """The base and the adapter of each answer of the open conversation."""
+        return [(each.base, each.adapter) for each in self.sitting.branch() if each.role is Role.ASSISTANT]
+
+
+@pytest.fixture
+def room(tiny: Paths, worn: str, tiny_llama: InstalledBase, tiny_opt: InstalledBase) -> Iterator[Room]:  # noqa: F811
+    tiny.models.unlink()  # the one that all tests share
+    place(tiny_llama, tiny)
+    place(tiny_opt, tiny)
+    with Services(tiny, Config(model="tiny-llama", max_tokens=4)) as services:
+        room = Room(services)
+        yield room
+        room.sitting.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process and no model: what is said and kept is what matters."""
+    monkeypatch.setattr(Services, "engine_beside", lambda self, base: EchoEngine(base))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_another_base_answers_and_the_one_before_is_out_of_memory(room: Room) -> None:
+    sitting = room.sitting
+    room.take("/adapter use shop")
+    room.take("Where is your shop?")
+    before = sitting.engine.pid  # type: ignore[attr-defined]
+    assert is_alive(before)
+    assert "tiny-opt answers from the next answer on; tiny-llama is put away." in room.take("/model use tiny-opt")
+    assert not is_alive(before)
+    assert room.heard.bases == ["tiny-opt"]
+    assert "shop" in room.heard.banner
+    assert "The base answers." in room.heard.banner
+    assert (sitting.worn, sitting.conversation.adapter) == ("", "shop")  # type: ignore[union-attr]
+    room.take("Where is your shop?")
+    assert room.by == [("tiny-llama", "shop"), ("tiny-opt", None)]
+    room.take("/model use tiny-llama")
+    assert (sitting.worn, room.heard.banner) == ("shop", "")
+    room.take("Where is your shop?")
+    assert room.by[-1] == ("tiny-llama", "shop")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_saved_conversation_of_another_base_is_not_answered_without_a_word(room: Room) -> None:
+    room.take("Hello")
+    old = room.sitting.conversation
+    assert old is not None
+    room.take("/new")
+    room.take("/model use tiny-opt")
+    room.take(f"/open {old.id}")
+    said = "This was held with tiny-llama: tiny-opt answers, and /model use tiny-llama goes back."
+    assert room.heard.banner == said
+    assert room.sitting.store.conversation(old.id).model == "tiny-llama"  # looking changes nothing
+    room.take("And now?")
+    assert (room.heard.banner, room.sitting.store.conversation(old.id).model) == ("", "tiny-opt")
+    assert [base for base, _ in room.by] == ["tiny-llama", "tiny-opt"]
+    room.take("/new")
+    room.take(f"/open {old.id}")
+    assert room.heard.banner == ""
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_whose_base_is_gone_says_so(room: Room) -> None:
+    room.take("Hello")
+    old = room.sitting.conversation
+    assert old is not None
+    room.take("/model use tiny-opt")
+    room.take("/new")
+    room.sitting.store.update_conversation(old.id, model="tiny-llama")
+    remove_base(room.services.paths.models, "tiny-llama")
+    room.take(f"/open {old.id}")
+    assert room.heard.banner == "This was held with tiny-llama, which is not on this machine: tiny-opt answers."
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_worn_without_a_conversation_is_worn_on_the_other_base_only_if_it_fits(room: Room) -> None:
+    room.take("/adapter use shop")
+    room.take("/model use tiny-opt")
+    assert (room.sitting.worn, "The base answers." in room.heard.banner) == ("", True)
+    assert room.sitting.conversation is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_was_agreed_to_on_one_base_is_asked_about_on_another(room: Room) -> None:
+    record = room.services.paths.models / "tiny-opt" / "base.json"  # another one of the same shape
+    twin = json.loads((room.services.paths.models / "tiny-llama" / "base.json").read_text(encoding="utf-8"))
+    signature = twin["signature"] | {"lineage": "somebody/twin", "aliases": [], "fingerprint": "1" * 64}
+    record.write_text(json.dumps(twin | {"signature": signature | {"weights": "0" * 64}}), encoding="utf-8")
+    room.take("/adapter use shop")
+    assert room.heard.asked == []
+    room.take("/model use tiny-opt")
+    assert room.sitting.worn == ""
+    assert room.heard.banner.endswith("The base answers; /adapter use shop asks.")
+    room.take("/adapter use shop")
+    assert ["Wear it all the same?" in each for each in room.heard.asked] == [True]
+    assert room.sitting.worn == "shop"
+
+
+@pytest.mark.usefixtures("quick")
+def test_it_is_refused_while_the_base_is_needed(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = room.sitting.engine
+    room.heard.busy = True
+    with pytest.raises(RefusedError, match="still being written"):
+        room.take("/model use tiny-opt")
+    room.heard.busy = False
+    monkeypatch.setattr(type(room.sitting), "is_training", True)
+    with pytest.raises(RefusedError, match=r"is trained on tiny-llama: wait for its end, or /train cancel, first\."):
+        room.take("/model use tiny-opt")
+    assert (room.sitting.engine, room.sitting.base.name) == (engine, "tiny-llama")
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_that_is_not_here_is_named_with_the_way_to_it(room: Room) -> None:
+    with pytest.raises(NotFoundError, match=r"tiny-optt is not on this machine.*did you mean tiny-opt.*model pull"):
+        room.take("/model use tiny-optt")
+    assert room.take("/model use tiny-llama") == "tiny-llama answers already."
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_list_says_what_fits_each_and_what_is_broken(room: Room) -> None:
+    broken = room.services.paths.models / "broken"
+    broken.mkdir()
+    (broken / "base.json").write_text("{", encoding="utf-8")
+    room.take("/model list")
+    rows = room.heard.rows
+    assert set(rows) == {"tiny-llama", "tiny-opt", "broken"}
+    assert rows["tiny-llama"].startswith("answers here. ")
+    assert rows["tiny-llama"].endswith("shop fits.")
+    assert rows["tiny-opt"].endswith("No adapter here was made for it.")
+    assert "base.json" in rows["broken"]
