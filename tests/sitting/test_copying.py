@@ -55,7 +55,7 @@ class Room:
 @pytest.fixture
 def room(home: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: Engine(base))
-    with Services(home, Config()) as services:
+    with Services(home, Config(temperature=0.0)) as services:
         yield Room(services)
 
 
