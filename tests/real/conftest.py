@@ -47,12 +47,12 @@ def loop_home(real_home: Paths, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def lora(loop_home: Paths) -> Lora:
-    """Type a command; a traceback fails the test."""
+    """Type a command, in another ``home`` where one is named; a traceback fails the test."""
 
-    def typed(*words: str | Path) -> Done:
+    def typed(*words: str | Path, home: Path | None = None) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "lora_chat", *map(str, words)],
-            env=os.environ | {"LORA_CHAT_HOME": str(loop_home.config.parent), "PYTHONUTF8": "1"},
+            env=os.environ | {"LORA_CHAT_HOME": str(home or loop_home.config.parent), "PYTHONUTF8": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
