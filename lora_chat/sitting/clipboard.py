@@ -125,11 +125,11 @@ def _through(tool: Tool, text: str) -> Way:
 
 
 def _terminal(text: str, environ: Mapping[str, str], tell_terminal: Callable[[str], object] | None) -> Iterator[Way]:
-    if tell_terminal is None or _base64_length(text) > LONGEST_OSC:
+    if _base64_length(text) > LONGEST_OSC:
         return
     if TMUX.serves(environ):
         yield _through(TMUX, text)
-    elif not _can_osc52(environ):
+    if tell_terminal is None or not (environ.get("TMUX") or _can_osc52(environ)):
         return
     said = "through tmux (OSC 52)" if environ.get("TMUX") else "through the terminal (OSC 52)"
 

@@ -96,9 +96,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
-    Command(
-        "branch", "[TEXT]", "ask the last question in other words; the old one is kept", turns.branch, group="Answers"
-    ),
+    Command("branch", "[TEXT]", "ask the last question otherwise; the old one is kept", turns.branch, group="Answers"),
     Command(
         "compare",
         "[base @A @B=0.5]",
@@ -112,7 +110,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
-    Command("delete", "[turn]", "this conversation; turn: only its last question and the answer", turns.delete),
+    Command("delete", "[turn]", "this conversation; turn: its last question and answer", turns.delete),
     Command("undo", "", "bring back the turn that was deleted last", turns.undo),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
     Command("preset list", "", "the system prompts with examples that you keep", presets.preset_list),

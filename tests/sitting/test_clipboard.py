@@ -144,6 +144,7 @@ def test_tmux_is_asked_by_its_own_command(place: Place, program: Program) -> Non
     assert took.read_bytes() == TEXT.encode()
     assert Path(f"{took}.how").read_text("utf-8").strip() == "load-buffer -w -"
     assert place.told == []
+    assert place.copy(HERE | {"TMUX": "/tmp/x,1,0"}, terminal=False) == f"{SAID} with tmux."
 
 
 def test_a_tmux_that_cannot_is_told_as_a_terminal_and_passes_it_on(place: Place, program: Program) -> None:

@@ -73,13 +73,13 @@ def room(home: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
 
 def test_a_question_in_other_words_stands_beside_the_old_one_which_keeps_what_followed(room: Room) -> None:
     room.take("One", "Two", "Three")
-    ask_otherwise(room.sitting, room.message(2), "Two, please")
-    assert room.shown == ["One", "One", "Two, please 2/2", "Two, please"]
+    ask_otherwise(room.sitting, room.message(2), "Twice")
+    assert room.shown == ["One", "One", "Twice 2/2", "Twice"]
     room.sitting.show_sibling(room.message(2), -1)
     assert room.shown == ["One", "One", "Two 1/2", "Two", "Three", "Three"]
     room.sitting.show_sibling(room.message(2), 1)
     room.take("Four")
-    assert room.shown == ["One", "One", "Two, please 2/2", "Two, please", "Four", "Four"]
+    assert room.shown == ["One", "One", "Twice 2/2", "Twice", "Four", "Four"]
 
 
 def test_the_first_question_too_and_the_title_stays(room: Room) -> None:
