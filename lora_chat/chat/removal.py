@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lora_chat.chat.conversation import Message, Status
+from lora_chat.chat.conversation import Message, Rating, Status
 from lora_chat.chat.rows import insert
 from lora_chat.chat.store import Store
 from lora_chat.errors import RefusedError
@@ -35,6 +35,11 @@ class Removed:
     """The end of the branch that was in sight."""
     rows: tuple[Mapping[str, Any], ...]
     """As they lay in the table, oldest first."""
+
+    @property
+    def vouched(self) -> int:
+        """Answers that the person wrote or rated good."""
+        return sum(row["edited_from"] is not None or row["rating"] == Rating.GOOD for row in self.rows)
 
     def __len__(self) -> int:
         """Messages."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.conversation import Message, Rating, Role
 from lora_chat.chat.removal import remove, restore
 from lora_chat.errors import NotFoundError, RefusedError, UsageError
 from lora_chat.text import clean
@@ -39,7 +39,13 @@ def ask_otherwise(sitting: Sitting, question: Message, text: str) -> None:
         raise RefusedError("Another conversation is open now: /open the one with that question, then ask it there.")
     if not clean(text).strip():
         raise RefusedError("There is nothing to answer: write the question in other words.")
+    old = [each for each in sitting.branch() if each.id > asked.id]
     sitting.say(text, asked)
+    if vouched := sum(each.edited_from is not None or each.rating is Rating.GOOD for each in old):
+        stay = "stays" if vouched == 1 else "stay"
+        sitting.face.note(
+            f"{_answers(vouched)} {stay} with the old question: a training learns from what is shown, ← shows it again."
+        )
 
 
 def delete(sitting: Sitting, what: str) -> None:
@@ -60,7 +66,8 @@ def delete_turn(sitting: Sitting, message: Message) -> None:
     sitting.removed.append(removed)
     _look_again(sitting)
     them, they = ("messages are", "them") if len(removed) > 1 else ("message is", "it")
-    sitting.face.note(f"{len(removed):,} {them} deleted: /undo brings {they} back, until you leave.")
+    among = f", {_answers(removed.vouched)} among them" if removed.vouched else ""
+    sitting.face.note(f"{len(removed):,} {them} deleted{among}: /undo brings {they} back, until you leave.")
 
 
 def undo(sitting: Sitting, rest: str) -> None:
@@ -85,6 +92,10 @@ def undo(sitting: Sitting, rest: str) -> None:
         sitting.open(removed.conversation)
     them = "messages are" if len(removed) > 1 else "message is"
     sitting.face.note(f"{len(removed):,} {them} back.")
+
+
+def _answers(vouched: int) -> str:
+    return f"{vouched:,} answer{'' if vouched == 1 else 's'} that you vouched for"
 
 
 def _look_again(sitting: Sitting) -> None:

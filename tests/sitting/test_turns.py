@@ -73,13 +73,13 @@ def room(home: Paths, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
 
 def test_a_question_in_other_words_stands_beside_the_old_one_which_keeps_what_followed(room: Room) -> None:
     room.take("One", "Two", "Three")
-    ask_otherwise(room.sitting, room.message(2), "Two, please")
-    assert room.shown == ["One", "One", "Two, please 2/2", "Two, please"]
+    ask_otherwise(room.sitting, room.message(2), "Twice")
+    assert room.shown == ["One", "One", "Twice 2/2", "Twice"]
     room.sitting.show_sibling(room.message(2), -1)
     assert room.shown == ["One", "One", "Two 1/2", "Two", "Three", "Three"]
     room.sitting.show_sibling(room.message(2), 1)
     room.take("Four")
-    assert room.shown == ["One", "One", "Two, please 2/2", "Two, please", "Four", "Four"]
+    assert room.shown == ["One", "One", "Twice 2/2", "Twice", "Four", "Four"]
 
 
 def test_the_first_question_too_and_the_title_stays(room: Room) -> None:
@@ -130,6 +130,16 @@ def test_what_cannot_be_asked_otherwise_is_refused_and_nothing_changes(room: Roo
     with pytest.raises(NotFoundError):
         ask_otherwise(room.sitting, question, "x")
     assert room.shown == ["Elsewhere", "Elsewhere"]
+
+
+def test_corrections_that_go_out_of_sight_are_told(room: Room) -> None:
+    room.take("One", "Two", "/rate good", "Three", "/edit Third", "Four", "/rate bad")
+    ask_otherwise(room.sitting, room.message(2), "Twice")
+    said = "2 answers that you vouched for stay with the old question: a training learns from what is shown, "
+    assert room.heard.notes[-1] == said + "← shows it again."
+    before = len(room.heard.notes)
+    ask_otherwise(room.sitting, room.message(2), "Thrice")
+    assert len(room.heard.notes) == before, "there is nothing to tell"
 
 
 # Deleting
@@ -191,3 +201,10 @@ def test_delete_alone_is_still_the_conversation(room: Room) -> None:
     room.take("/delete")
     assert room.heard.asked == ["Delete “One” with all of its answers?"]
     assert room.sitting.conversation is None
+
+
+def test_corrections_that_go_with_a_turn_are_told(room: Room) -> None:
+    room.take("One", "/edit First", "Two", "/rate good")
+    delete_turn(room.sitting, room.message(1))
+    said = "3 messages are deleted, 2 answers that you vouched for among them: /undo brings them back, until you leave."
+    assert room.heard.notes[-1] == said

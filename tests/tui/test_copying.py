@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import os
 
 import pytest
 
 from lora_chat.paths import Paths
 from lora_chat.tui.widgets.transcript import Transcript
+from tests.cli.conftest import command, environment
 from tests.tui.conftest import Tell, Window
 
+ELSEWHERE = {"DISPLAY", "WAYLAND_DISPLAY", "TMUX", "STY", "SSH_CONNECTION", "SSH_TTY", "TERM_PROGRAM"}
+"""What would lead to another clipboard."""
 CODE = "Run `it`:\n\n```sh\nls -l\n```"
 
 
@@ -92,3 +96,25 @@ def test_without_a_clipboard_it_is_in_a_file_that_is_named(window: Tell, tiny: P
 
     window(story)
     assert tiny.copied.read_text("utf-8") == "Hello"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
+def test_a_real_terminal_is_told_between_two_pictures(tiny: Paths) -> None:
+    from tests.terminal import Window as Terminal
+
+    mine = {name: value for name, value in environment(tiny).items() if name not in ELSEWHERE} | {"PATH": ""}
+    terminal = Terminal(command(), mine)
+    try:
+        terminal.see("teach me")
+        terminal.type("\r")
+        terminal.see("sends;")
+        terminal.type("some words")
+        terminal.see("› some words")
+        terminal.type("\x1b[18~\x03")  # f7, all of it, and ctrl+c
+        terminal.see("Copied 10 characters through the terminal (OSC 52).")
+        assert terminal.screen.count("\x1b]52;c;c29tZSB3b3Jkcw==\x07") == 1
+        terminal.see("› some words")
+        terminal.type("\x11")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
