@@ -132,7 +132,8 @@ def _cells(choice: Choice) -> list[str]:
     from lora_chat.models.sources.staging import size
 
     many = choice.entry.spoken_languages.removesuffix(" languages") if choice.entry is not None else ""
-    download = size(choice.download_bytes) if choice.download_bytes else "?"
+    elsewhere = "local" if choice.source in ("folder", "gguf") else "?"
+    download = size(choice.download_bytes) if choice.download_bytes else elsewhere
     return [
         f"{choice.name} *" if choice.default else choice.name,
         "on disk" if choice.base is not None else download,
@@ -209,7 +210,9 @@ def _page(choice: Choice, room: Room) -> Iterator[tuple[str, str]]:
     if base is not None:
         yield "on disk", f"{size(base.bytes)} in {base.folder}{', the default' if choice.default else ''}"
     else:
-        about = f"about {size(choice.download_bytes)} to download" if choice.download_bytes else "of unknown size"
+        local = {"folder": "a folder of this machine", "gguf": "a .gguf file of this machine"}
+        unknown = local.get(choice.source, "of unknown size")
+        about = f"about {size(choice.download_bytes)} to download" if choice.download_bytes else unknown
         origin = "an entry of your config.toml, " if entry is not None and entry.own else ""
         yield "not here", f"{origin}{about}: `lora-chat model pull {choice.name}`"
     if entry is not None and base is None and entry.obstacle:

@@ -332,7 +332,11 @@ def test_an_own_base_is_listed_told_and_pulled_by_its_name(
     assert problem["path"] == str(paths.config)
     assert '"wrong"' in problem["reason"]
     run("info", "mine")
-    assert "an entry of your config.toml" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "an entry of your config.toml, a .gguf file of this machine: `lora-chat model pull mine`" in shown
+    run("list")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mine ")]
+    assert line.split() == ["mine", "local", "?", "?", "?", "?", "Basque"]
     run("pull", "mine", "--yes")
     assert find_base(paths.models, "mine").source == "gguf"
     capsys.readouterr()
@@ -366,7 +370,7 @@ def test_without_a_measurement_no_figure_is_made_up(
     told = json.loads(capsys.readouterr().out)
     assert {each["tokens_per_second"] for each in told["models"]} == {None}
     assert {each["train_100_seconds"] for each in told["models"]} == {None}
-    assert "nothing was measured" in told["recommended"]["why"]
+    assert "no answer was timed" in told["recommended"]["why"]
     run("list")
     shown = capsys.readouterr().out
     assert "No speed was measured on this machine yet" in shown
