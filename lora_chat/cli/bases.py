@@ -20,7 +20,7 @@ _NARROW, _WIDE = 24, 100
 """Columns that running text takes at least and at most."""
 _LABEL = 14
 """Where the second column of a page begins."""
-_MARKS = {"tight": " !", "no": " !!"}
+_MARKS = {"tight": "! ", "no": "!! "}
 
 
 def show_table(choices: Choices) -> None:
@@ -157,7 +157,7 @@ def _more_cells(choice: Choice) -> dict[str, str]:
 def _memory(needed: int, fit: Fit) -> str:
     from lora_chat.models.sources.staging import size
 
-    return f"{size(needed)}{_MARKS.get(fit, '')}" if needed else "?"
+    return f"{_MARKS.get(fit, '')}{size(needed)}" if needed else "?"
 
 
 def _speed(figure: Figure | None) -> str:
@@ -272,9 +272,9 @@ def _fit(fit: Fit, room: Room) -> str:
     from lora_chat.models.sources.staging import size
 
     if fit == "no":
-        return f"this machine has {size(room.total)}, swap included"
+        return f"does not fit, this machine has {size(room.total)}, swap included"
     if fit == "tight":
-        return f"{size(room.free)} can be had now, so close other programs first"
+        return f"fits once other programs are closed, {size(room.free)} can be had now"
     return f"fits, {size(room.free)} can be had"
 
 
