@@ -20,7 +20,7 @@ _NARROW, _WIDE = 24, 100
 """Columns that running text takes at least and at most."""
 _LABEL = 14
 """Where the second column of a page begins."""
-_MARKS = {"tight": " !", "no": " !!"}
+_MARKS = {"tight": "! ", "no": "!! "}
 
 
 def show_table(choices: Choices) -> None:
@@ -132,7 +132,8 @@ def _cells(choice: Choice) -> list[str]:
     from lora_chat.models.sources.staging import size
 
     many = choice.entry.spoken_languages.removesuffix(" languages") if choice.entry is not None else ""
-    download = size(choice.download_bytes) if choice.download_bytes else "?"
+    elsewhere = "local" if choice.source in ("folder", "gguf") else "?"
+    download = size(choice.download_bytes) if choice.download_bytes else elsewhere
     return [
         f"{choice.name} *" if choice.default else choice.name,
         "on disk" if choice.base is not None else download,
@@ -156,7 +157,7 @@ def _more_cells(choice: Choice) -> dict[str, str]:
 def _memory(needed: int, fit: Fit) -> str:
     from lora_chat.models.sources.staging import size
 
-    return f"{size(needed)}{_MARKS.get(fit, '')}" if needed else "?"
+    return f"{_MARKS.get(fit, '')}{size(needed)}" if needed else "?"
 
 
 def _speed(figure: Figure | None) -> str:
@@ -209,7 +210,9 @@ def _page(choice: Choice, room: Room) -> Iterator[tuple[str, str]]:
     if base is not None:
         yield "on disk", f"{size(base.bytes)} in {base.folder}{', the default' if choice.default else ''}"
     else:
-        about = f"about {size(choice.download_bytes)} to download" if choice.download_bytes else "of unknown size"
+        local = {"folder": "a folder of this machine", "gguf": "a .gguf file of this machine"}
+        unknown = local.get(choice.source, "of unknown size")
+        about = f"about {size(choice.download_bytes)} to download" if choice.download_bytes else unknown
         origin = "an entry of your config.toml, " if entry is not None and entry.own else ""
         yield "not here", f"{origin}{about}: `lora-chat model pull {choice.name}`"
     if entry is not None and base is None and entry.obstacle:
@@ -269,9 +272,9 @@ def _fit(fit: Fit, room: Room) -> str:
     from lora_chat.models.sources.staging import size
 
     if fit == "no":
-        return f"this machine has {size(room.total)}, swap included"
+        return f"does not fit, this machine has {size(room.total)}, swap included"
     if fit == "tight":
-        return f"{size(room.free)} can be had now, so close other programs first"
+        return f"fits once other programs are closed, {size(room.free)} can be had now"
     return f"fits, {size(room.free)} can be had"
 
 

@@ -63,6 +63,11 @@ class InstalledBase:
         """Tokens that a conversation and its answer may take together."""
         return self.context_window or UNNAMED_WINDOW
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether its weights are kept in four bytes, so that what loads them in float32 maps them as they lie."""
+        return self.bytes > 3 * self.parameters
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -24,7 +24,7 @@ def recommend(choices: Choices) -> tuple[Choice | None, str]:
         return None, f"No base can be recommended: none is known to be trained within the {had} of memory to be had."
     smallest = min(fitting, key=lambda each: each.parameters)
     if not any(each.speed for each in fitting):
-        return smallest, "the smallest, as nothing was measured on this machine yet: chat once, then look here again."
+        return smallest, "the smallest, as no answer was timed on this machine yet: chat once, then look here again."
     quick = [each for each in fitting if _is_quick(each)]
     if not quick:
         return smallest, "the smallest, as none is known to answer as fast as one reads."

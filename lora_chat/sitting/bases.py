@@ -244,8 +244,9 @@ def _apart(base: InstalledBase, parameters: int) -> float:
 def _build(base: InstalledBase | None, entry: CatalogEntry | None) -> Build | None:
     """What decides its needs; None where not even its parameters are known."""
     if base is not None:
-        wide = base.bytes > 3 * base.parameters
-        return Build(base.parameters, base.signature.modules, _is_fast(base), wide) if base.parameters else None
+        if not base.parameters:
+            return None
+        return Build(base.parameters, base.signature.modules, _is_fast(base), base.is_wide)
     if entry is None or not entry.parameters:
         return None
     sizes = entry.sizes or _nearest(entry.parameters)

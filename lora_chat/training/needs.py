@@ -43,11 +43,9 @@ class Build:
     def train_bytes(self) -> int:
         """Of the engine process at a training's peak, the chat included."""
         recipe = choose_recipe(EXAMPLES, self.parameters)
-        signature = self._signature
-        if self.wide and self.fast:
-            return peak_bytes(_COUNTED, recipe, self.parameters, signature)
-        whole = self.parameters * (FLOAT + (PACKED if self.fast else 0))
-        return round(PROCESS + whole) + added_bytes(_COUNTED, recipe, signature)
+        if not self.fast:  # the weights that chat with it are those that are trained on
+            return round(PROCESS + self.parameters * FLOAT) + added_bytes(_COUNTED, recipe, self._signature)
+        return peak_bytes(_COUNTED, recipe, self.parameters, self._signature, widened=not self.wide)
 
     def training_tokens(self, *, prepared: bool) -> float:
         """Tokens of a training with ``EXAMPLES`` conversations; ``prepared`` as in ``estimate``."""

@@ -278,8 +278,10 @@ def test_what_cannot_be_trained_or_fits_only_just_is_part_of_the_question(
     at_a_terminal("n\n")
     run("pull", "qwen3-0.6b")
     asked = capsys.readouterr().err
-    assert "To chat it needs about 1.0 GB of memory: 500 MB can be had now, so close other programs first." in asked
-    assert "To train on it needs about 3.7 GB of memory: this machine has 2.0 GB, swap included." in asked
+    assert (
+        "To chat it needs about 1.0 GB of memory: fits once other programs are closed, 500 MB can be had now." in asked
+    )
+    assert "To train on it needs about 3.7 GB of memory: does not fit, this machine has 2.0 GB, swap included." in asked
 
 
 def test_who_agreed_beforehand_is_warned_all_the_same(
@@ -332,7 +334,11 @@ def test_an_own_base_is_listed_told_and_pulled_by_its_name(
     assert problem["path"] == str(paths.config)
     assert '"wrong"' in problem["reason"]
     run("info", "mine")
-    assert "an entry of your config.toml" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "an entry of your config.toml, a .gguf file of this machine: `lora-chat model pull mine`" in shown
+    run("list")
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("mine ")]
+    assert line.split() == ["mine", "local", "?", "?", "?", "?", "Basque"]
     run("pull", "mine", "--yes")
     assert find_base(paths.models, "mine").source == "gguf"
     capsys.readouterr()
@@ -356,6 +362,10 @@ def test_the_table_and_a_page_keep_to_the_terminal(
     lines = [line for line in capsys.readouterr().out.splitlines() if str(here.models) not in line]
     assert max(map(len, lines)) <= columns, max(lines, key=len)
     assert ("LICENCE" in lines[0]) is (columns == 120)
+    (gemma,) = [line for line in lines if line.startswith("gemma-3-4b ") and "8.6 GB" in line]
+    assert "!! 17.9 GB  !! 18.8 GB" in gemma
+    rows, end = lines[1 : lines.index("")], lines[0].index("TRAIN") + len("TRAIN")
+    assert all(line[:end].endswith("B") for line in rows), "memory stands below memory"
 
 
 def test_without_a_measurement_no_figure_is_made_up(
@@ -366,7 +376,7 @@ def test_without_a_measurement_no_figure_is_made_up(
     told = json.loads(capsys.readouterr().out)
     assert {each["tokens_per_second"] for each in told["models"]} == {None}
     assert {each["train_100_seconds"] for each in told["models"]} == {None}
-    assert "nothing was measured" in told["recommended"]["why"]
+    assert "no answer was timed" in told["recommended"]["why"]
     run("list")
     shown = capsys.readouterr().out
     assert "No speed was measured on this machine yet" in shown

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lora_chat.config import Config, load_config, save_settings
 from lora_chat.errors import NotFoundError, RefusedError
+from lora_chat.models import own as own_module
 from lora_chat.models.catalog import EMBEDDED
 from lora_chat.models.entry import FolderSource, GgufSource, HubSource
-from lora_chat.models.own import find_entry, read_own
+from lora_chat.models.own import KEYS, find_entry, read_own
+from lora_chat.text import clean_line
 
 
 @pytest.fixture
@@ -144,6 +149,29 @@ def test_foreign_text_is_cleaned(config: Path) -> None:
     written(config, '[bases."\\u001b[31m"]\nsource = "a/b"')
     (problem,) = read_own(config).problems
     assert "\x1b" not in problem.reason
+
+
+LEAVES = st.one_of(st.text(max_size=30), st.integers(-(10**20), 10**20), st.booleans(), st.floats(), st.none())
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner))
+ENTRIES = st.dictionaries(st.sampled_from([*KEYS, "other", "a.b"]) | st.text(max_size=8), VALUES, max_size=6)
+
+
+@given(st.dictionaries(st.text(max_size=10), ENTRIES | VALUES, max_size=4))
+def test_whatever_stands_there_each_entry_is_used_or_told(found: dict[str, Any]) -> None:
+    path = Path("/home/x/config.toml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_module, "load_own_bases", lambda config: found)
+        own = read_own(path)
+    assert len(own.entries) + len(own.problems) == len(found)
+    for problem in own.problems:
+        assert str(path) in problem.reason
+        assert clean_line(problem.reason) == problem.reason
+    for entry in own.entries:
+        assert entry.own
+        assert (
+            clean_line(entry.description + entry.licence + entry.template).strip()
+            == (entry.description + entry.licence + entry.template).strip()
+        )
 
 
 def test_the_nearest_name_may_be_an_own_one(config: Path) -> None:

@@ -250,3 +250,13 @@ def test_what_is_said_is_within_a_quarter_of_what_is_meant(seconds: float) -> No
     words = spoken(seconds).removeprefix("about ").split()
     meant = sum(int(number) * units[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
     assert abs(meant - seconds) <= max(2.5, seconds / 4)
+
+
+def test_weights_kept_in_two_bytes_lie_in_memory_whole_while_they_are_trained_on() -> None:
+    narrow = replace(SMOL, bytes=269_000_000)
+    needs = [
+        estimate(counted(100, 6400), recipe(100), base, (), prepared=True, measured=100.0).bytes
+        for base in (SMOL, narrow)
+    ]
+    assert needs[1] - needs[0] > 150_000_000
+    assert 1.3e9 < needs[1] < 1.53e9  # 1,527 MB with the pages of its file, which are given back when they are wanted
