@@ -9,9 +9,10 @@ prompt began is kept with it (``context_start``), so the cut stands where it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lora_chat.chat.conversation import Message, Role, Turn
+from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError
 
 KEPT = 0.6
@@ -66,13 +67,13 @@ def fit(
     Raises:
         RefusedError: the last message is to be answered and too long behind ``opening``, with the numbers.
     """
-    said = [message for message in branch if message.content]
+    said = [message for message in branch if _read(message, base).content]
     ids = [message.id for message in said]
     start = start_of(branch, base)
     at = ids.index(start) if start in ids else 0
 
     def from_(place: int) -> Context:
-        messages = (*opening, *(message.turn for message in said[place:]))
+        messages = (*opening, *(_read(message, base) for message in said[place:]))
         return Context(messages, count(messages), ids[place] if place else None, place)
 
     if not said:
@@ -94,6 +95,13 @@ def fit(
             f"shorten it."
         )
     return found
+
+
+def _read(message: Message, base: str) -> Turn:
+    """As ``base`` reads it: its own template knows what to do with its own thoughts, not with those of another base."""
+    if message.role is not Role.ASSISTANT or message.base in (None, base):
+        return message.turn
+    return replace(message.turn, content=answer_of(message.content))
 
 
 def _first(places: Sequence[int], fits: Callable[[int], bool]) -> int | None:

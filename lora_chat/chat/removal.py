@@ -7,14 +7,15 @@ it back, as it was: a message's number never names another one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lora_chat.chat.conversation import Message, Rating, Status
+from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.rows import insert
-from lora_chat.chat.store import Store
+from lora_chat.chat.store import TITLE_LENGTH, Store
 from lora_chat.errors import RefusedError
+from lora_chat.text import clean_line
 
 _BELOW = """
     WITH RECURSIVE below (id) AS (
@@ -35,6 +36,8 @@ class Removed:
     """The end of the branch that was in sight."""
     rows: tuple[Mapping[str, Any], ...]
     """As they lay in the table, oldest first."""
+    title: str | None = None
+    """The conversation's, where that was made of what is gone."""
 
     @property
     def vouched(self) -> int:
@@ -64,28 +67,44 @@ def remove(store: Store, message_id: int) -> Removed:
         beside = [each for each in store.siblings(message_id) if each.id != message_id]
         if any(each.edited_from in ids for each in beside):
             raise RefusedError("You wrote an answer in this one's place, and it is learnt from: delete yours first.")
-        head = store.conversation(message.conversation).head
+        conversation = store.conversation(message.conversation)
+        head, title = conversation.head, conversation.title if _is_made_of(conversation.title, rows) else None
         if head in ids:
             _show(connection, message.conversation, _instead(store, message, beside))
         connection.executemany("DELETE FROM messages WHERE id = ?", [(id,) for id in sorted(ids, reverse=True)])
         connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")  # as delete_conversation does
-    return Removed(message.conversation, head, rows)
+        if title is not None:  # its words are to be gone from there too
+            left = (each.content for each in store.messages(message.conversation) if each.role is Role.USER)
+            store.update_conversation(message.conversation, title=clean_line(next(left, ""), TITLE_LENGTH))
+    return Removed(message.conversation, head, rows, title)
 
 
 def restore(store: Store, removed: Removed) -> None:
     """Bring it back, and into sight where it was; what was said since stands beside it.
 
     Raises:
-        NotFoundError: its conversation, or what it followed, was deleted since.
+        NotFoundError: its conversation, what it followed or what it was written in the place of was deleted since.
+        RefusedError: an answer of the conversation is being written.
     """
     with store.database.writing() as connection:
         store.conversation(removed.conversation)
-        parent = removed.rows[0]["parent"]
-        if parent is not None:
-            store.message(parent)
+        there = {each.id: each for each in store.messages(removed.conversation)}
+        if any(each.status is Status.STREAMING for each in there.values()):
+            raise RefusedError("An answer is still being written here: wait for it or stop it, then bring it back.")
+        for before in (removed.rows[0]["parent"], removed.rows[0]["edited_from"]):
+            if before is not None:
+                store.message(before)
         for row in removed.rows:
             insert(connection, "messages", row)
-        _show(connection, removed.conversation, removed.head)
+        ids = [row["id"] for row in removed.rows]
+        _show(connection, removed.conversation, removed.head if removed.head in (*ids, *there) else ids[-1])
+        if removed.title is not None:
+            store.update_conversation(removed.conversation, title=removed.title)
+
+
+def _is_made_of(title: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+    said = [row["content"] for row in rows if row["role"] == Role.USER]
+    return bool(title) and any(clean_line(each, TITLE_LENGTH) == title for each in said)
 
 
 def _instead(store: Store, message: Message, beside: list[Message]) -> int | None:

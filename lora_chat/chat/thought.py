@@ -29,11 +29,11 @@ def parted(text: str) -> Parted:
     said = text.lstrip()
     if said.startswith(OPENS):
         thought, closed, answer = said.removeprefix(OPENS).partition(CLOSES)
-        return Parted(thought.strip(), answer.strip(), is_open=not closed)
+        return Parted(thought.strip(), answer.lstrip(), is_open=not closed)
     end = _CLOSED.search(said)
     if end is None or OPENS in said[: end.start()]:
         return Parted("", text)
-    return Parted(said[: end.start()].strip(), said[end.end() :].strip())
+    return Parted(said[: end.start()].strip(), said[end.end() :].lstrip())
 
 
 def answer_of(text: str) -> str:

@@ -279,10 +279,10 @@ def _fit(fit: Fit, room: Room) -> str:
 
 
 def _context(choice: Choice) -> int:
-    """In tokens: what its page says, else its configuration."""
-    if choice.entry is not None and choice.entry.context_window:
-        return choice.entry.context_window
-    return choice.base.context_window if choice.base is not None else 0
+    """In tokens: what it reads where it is here, else what its page says; 0 is unknown."""
+    if choice.base is not None:
+        return choice.base.window
+    return choice.entry.context_window if choice.entry is not None else 0
 
 
 def _figure_json(figure: Figure | None) -> dict[str, Any] | None:

@@ -140,6 +140,9 @@ class LineFace:
     def check_idle(self) -> None:
         """See ``Face.check_idle``: a line is read once the answer before it has ended."""
 
+    def base_leaves(self) -> None:
+        """See ``Face.base_leaves``: nothing is asked beside a line."""
+
     def base_changed(self, base: InstalledBase) -> None:
         """See ``Face.base_changed``: the next prompt shows its name, and the next message loads it."""
 

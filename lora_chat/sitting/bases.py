@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
 from lora_chat import memory
-from lora_chat.adapters.registry import Adapter
 from lora_chat.decoder.shape import UnknownShape, is_known, read_shape
 from lora_chat.engine.kept import Kept, kept_for
 from lora_chat.engine.speed import Measured, read_speed
@@ -143,6 +143,17 @@ def describe(
     return _Bench(services, bases, room or Room.here()).choice(base, entry)
 
 
+def fitting(services: Services, base: InstalledBase) -> tuple[str, ...]:
+    """The installed adapters that were made for ``base`` and fit it, as their headers say."""
+    found = []
+    for adapter in services.adapters().adapters:
+        with suppress(LoraChatError):  # it is gone or broken since it was listed
+            verdict = services.index.verdict(adapter, base.signature)
+            if verdict.ok and not verdict.doubt:
+                found.append(adapter.name)
+    return tuple(found)
+
+
 def _entry_of(base: InstalledBase, known: Iterable[CatalogEntry]) -> CatalogEntry | None:
     """What the catalog says of an installed base: of the same model, whatever it is called here."""
     lineage = base.signature.lineage.casefold()
@@ -225,15 +236,9 @@ class _Bench:
 
     def _fitting(self, base: InstalledBase | None, entry: CatalogEntry | None) -> tuple[str, ...]:
         if base is not None:
-            return tuple(each.name for each in self._adapters if self._fits(each, base))
+            return fitting(self._services, base)
         names = {entry.lineage.casefold(), entry.name, *entry.aliases} if entry is not None else set()
         return tuple(each.name for each in self._adapters if each.base_model.casefold() in names)
-
-    def _fits(self, adapter: Adapter, base: InstalledBase) -> bool:
-        try:
-            return self._services.index.verdict(adapter, base.signature).ok
-        except LoraChatError:  # it is gone since it was listed
-            return False
 
 
 def _apart(base: InstalledBase, parameters: int) -> float:

@@ -94,6 +94,9 @@ class Face(Presenter, Protocol):
             RefusedError: one is being made.
         """
 
+    def base_leaves(self) -> None:
+        """The base is put away in a moment: what is asked of it ends, and what it still says is nobody's."""
+
     def base_changed(self, base: InstalledBase) -> None:
         """Another base answers from now on, and is not loaded yet."""
 

@@ -22,7 +22,7 @@ from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
 from lora_chat.sitting.standing import Standing, Standings
-from lora_chat.sitting.swapping import told_of_another
+from lora_chat.sitting.swapping import held_here, told_of_another
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free, check_resumable
@@ -61,9 +61,11 @@ class Sitting:
         current = self._begun()
         self._ahead.stop()
         self.look_after_what_is_worn()
-        self._hold_here(current)
         wearing, sampling = self.wearing, self.sampling()
-        self.face.play(lambda cancel: self.session.send(current, text, wearing, sampling, cancel, instead_of))
+        send = self.session.send
+        self.face.play(
+            held_here(self, current, lambda cancel: send(current, text, wearing, sampling, cancel, instead_of))
+        )
 
     def retry(self, answer: Message | None = None) -> None:
         """Answer the question of ``answer`` again, by default the last one; the old answer stays beside the new one.
@@ -76,9 +78,9 @@ class Sitting:
             raise RefusedError("There is nothing to answer again: write a message first.")
         question = self.store.message(answer.parent) if answer is not None and answer.parent is not None else None
         self.look_after_what_is_worn()
-        self._hold_here(current)
         wearing, sampling = self.wearing, self.sampling()
-        self.face.play(lambda cancel: self.session.retry(current, wearing, sampling, cancel, question))
+        retry = self.session.retry
+        self.face.play(held_here(self, current, lambda cancel: retry(current, wearing, sampling, cancel, question)))
 
     def prefill(self) -> None:
         """Have the engine read in the background what the next prompt begins with, as far as it has not yet."""
@@ -153,22 +155,21 @@ class Sitting:
             NotFoundError: there is none.
         """
         self.conversation = found = self.store.conversation(id)
-        another = told_of_another(self, found.model)
-        said = f"{another} {self._wear_again(found.adapter, found.scale, asked=not another)}".strip()
+        said = f"{told_of_another(self, found.model)} {self._wear_again(found.adapter, found.scale)}".strip()
         self.face.opened()
         if said:
             self.face.warn(said)
         self.prefill()
 
-    def _wear_again(self, name: str | None, scale: float, *, asked: bool) -> str:
+    def _wear_again(self, name: str | None, scale: float) -> str:
         """Wear what was chosen before, or nothing where that cannot be; then what is said of it.
 
-        ``asked``: it was chosen for this base, so that what was made for another one was agreed to.
+        One that was made for another base was agreed to where it is in this sitting, or answered here on this base.
         """
         self.wearing = None
         try:
             wearing = self._checked(self.services.wear(name, scale)) if name else None
-            doubts = [] if asked or wearing is None else self.services.check_fit(wearing, self.base)
+            doubts = [] if wearing is None or self._wore(wearing) else self.services.check_fit(wearing, self.base)
         except LoraChatError as error:
             return f"{error} The base answers."
         if doubts:
@@ -176,20 +177,28 @@ class Sitting:
         self.wearing = wearing
         return ""
 
+    def _wore(self, wearing: Wearing) -> bool:
+        """Whether it was agreed to on this base, or has answered in the open conversation on it."""
+        said = self.store.messages(self.conversation.id) if self.conversation is not None else []
+        answered = any((each.base, each.adapter) == (self.base.name, wearing.name) for each in said)
+        return answered or all(adapter.sha256 in self._agreed for adapter in wearing.adapters)
+
     def change_base(self, base: InstalledBase) -> None:
         """Have ``base`` answer from now on; the one until now is ended first, with all of its memory.
 
         What the open conversation chose to wear stays its choice where it does not fit, and nothing is worn meanwhile.
         """
+        self.refresh()
         self._ahead.stop()
+        self.face.base_leaves()
         self.engine.close()
         self._sit_on(base)
+        self.face.base_changed(base)
         name, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
         if (current := self.conversation) is not None:
             name, scale = current.adapter, current.scale
             self.conversation = self.store.update_conversation(current.id, model=base.name)
-        said = self._wear_again(name, scale, asked=False)
-        self.face.base_changed(base)
+        said = self._wear_again(name, scale)
         self.face.changed()
         self.face.warn(said)
 
@@ -246,12 +255,6 @@ class Sitting:
             adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
             self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
         return self.conversation
-
-    def _hold_here(self, conversation: Conversation) -> None:
-        """Who answers it is its base from now on; where that was another one, it was said."""
-        if conversation.model != self.base.name:
-            self.conversation = self.store.update_conversation(conversation.id, model=self.base.name)
-            self.face.warn("")
 
     # Wearing
 
@@ -364,8 +367,11 @@ class Sitting:
         """Begin what ``plan`` says, beside the chat, once those before it have ended.
 
         Raises:
-            RefusedError: the name is taken meanwhile, the plan teaches nothing, or the disk has no room for it.
+            RefusedError: the name is taken meanwhile, the plan teaches nothing or is of another base than the one that
+                answers by now, or the disk has no room for it.
         """
+        if plan.base.name != self.base.name:
+            raise RefusedError(f"{plan.name} was planned on {plan.base.name}, which is put away: plan it anew.")
         check_free(plan.name, self.services.paths, continued=plan.continued is not None)
         training = Training.of(plan, self.services, self.engine, self.face.trains)
         if not self.trainings.put(training):

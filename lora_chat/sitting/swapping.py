@@ -6,13 +6,20 @@ next one is loaded, so that two need never fit beside each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase, find_base, list_bases
+from lora_chat.session import Ended, TurnEvent
+from lora_chat.sitting.bases import fitting
+from lora_chat.sitting.face import Turn
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
+    from lora_chat.chat.conversation import Conversation
     from lora_chat.sitting.sitting import Sitting
 
 SHOWN = 6
@@ -48,6 +55,23 @@ def model_use(sitting: Sitting, name: str) -> None:
     sitting.face.note(f"{found.name} answers from the next answer on; {before} is put away. {_fitting(sitting, found)}")
 
 
+def held_here(sitting: Sitting, conversation: Conversation, turn: Turn) -> Turn:
+    """``turn``, once it has made an answer, makes the base that made it the conversation's; nothing less does."""
+    here, store, face = sitting.base.name, sitting.store, sitting.face
+    if conversation.model == here:
+        return turn
+
+    def held(cancel: threading.Event) -> Iterator[TurnEvent]:
+        with closing(cast("Generator[TurnEvent]", turn(cancel))) as events:
+            for event in events:
+                if isinstance(event, Ended):
+                    store.update_conversation(conversation.id, model=here)
+                    face.warn("")
+                yield event
+
+    return held
+
+
 def told_of_another(sitting: Sitting, held: str) -> str:
     """What is said of a conversation that was ``held`` with another base than the one that answers; else nothing."""
     base = sitting.base
@@ -75,10 +99,8 @@ def _facts(sitting: Sitting, base: InstalledBase) -> str:
 
 def _fitting(sitting: Sitting, base: InstalledBase) -> str:
     """Which of the installed adapters can be worn on it: as their headers say, without reading a weight."""
-    index = sitting.services.index
-    verdicts = [(each.name, index.verdict(each, base.signature)) for each in sitting.services.adapters().adapters]
-    fit = [name for name, verdict in verdicts if verdict.ok and not verdict.doubt]
+    fit = fitting(sitting.services, base)
     if not fit:
-        return "No adapter here was made for it." if verdicts else "There are no adapters yet."
+        return "No adapter here was made for it."
     more = f" and {len(fit) - SHOWN:,} more" if len(fit) > SHOWN else ""
     return f"{', '.join(fit[:SHOWN])}{more} fit{'s' if len(fit) == 1 else ''}."

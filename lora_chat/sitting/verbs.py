@@ -141,10 +141,13 @@ def train_resume(sitting: Sitting, rest: str) -> None:
     found = _stopped(sitting)
     if not found:
         raise RefusedError(_NONE)
-    for job in found:
+    here = [job for job in found if job.base == sitting.base.name]
+    for job in here or found[:1]:
         sitting.go_on_with(job)
-    names = ", ".join(job.name for job in found)
-    sitting.face.note(f"Going on with the training of {names}: /train status.")
+    names = ", ".join(job.name for job in here)
+    others = [f"{job.name} of {job.base}" for job in found if job not in here]
+    waits = f" {', '.join(others)} waits until /model use names that base." if others else ""
+    sitting.face.note(f"Going on with the training of {names}: /train status.{waits}")
 
 
 def train_cancel(sitting: Sitting, name: str) -> None:

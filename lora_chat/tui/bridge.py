@@ -276,11 +276,14 @@ class Bridge(Teller):
         self._reply = Reply(turn, sitting.store, self._put, self._moved, sitting.is_open)
         self._reply.start()
 
-    def base_changed(self, base: InstalledBase) -> None:
-        """See ``Face.base_changed``; it is loaded at once."""
+    def base_leaves(self) -> None:
+        """See ``Face.base_leaves``."""
         self.stop_comparing()
         if self._watch is not None:
             self._watch.leave()
+
+    def base_changed(self, base: InstalledBase) -> None:
+        """See ``Face.base_changed``; it is loaded at once."""
         self._put(news.BaseChanged(base))
         self._load(self._require())
         if self._shelf is not None:

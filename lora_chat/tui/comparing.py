@@ -47,7 +47,9 @@ def _before_and_after(
     asked = questions(plan.selection if plan else None, more)
     for index, question in enumerate(asked):
         put(ComparedSeen(index, Compared(question)))
-    worn = Wearing(read_installed(Path(trained.path))).worn  # which may be a version that is kept and not worn
+    adapter = read_installed(Path(trained.path))  # which may be a version that is kept and not worn
+    refuse_another_base(adapter, sitting.base, sitting.services, "It is compared")
+    worn = Wearing(adapter).worn
     for row in compare(sitting.engine, asked, worn, cancel):
         put(ComparedSeen(asked.index(row.question), row))
 

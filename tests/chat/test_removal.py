@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,48 @@ def test_other_conversations_are_not_touched(path: Path) -> None:
         restore(store, remove(store, ours[0].id))
         remove(store, ours[0].id)
         assert store.messages(theirs[0].conversation) == theirs
+
+
+def test_a_title_that_was_made_of_it_goes_too_and_comes_back(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, f"{SECRET} is my word", "1")
+        conversation = said[0].conversation
+        assert SECRET in store.conversation(conversation).title
+        removed = remove(store, said[0].id)
+        assert store.conversation(conversation).title == ""
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in path.parent.glob("chats.db*"))
+    with Store.open(path) as store:
+        restore(store, removed)
+        assert SECRET in store.conversation(conversation).title
+        store.update_conversation(conversation, title="Mine")
+        remove(store, said[0].id)
+        assert store.conversation(conversation).title == "Mine"
+
+
+def test_nothing_comes_back_under_an_answer_that_is_being_written(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1", "Two", "2")
+        removed = remove(store, said[2].id)
+        asked = store.add_message(said[0].conversation, Role.USER, "Three", parent=said[1].id)
+        reply = store.add_message(said[0].conversation, Role.ASSISTANT, "", parent=asked.id, status=Status.STREAMING)
+        with pytest.raises(RefusedError, match="still being written here"):
+            restore(store, removed)
+        assert store.conversation(said[0].conversation).head == reply.id
+        store.update_message(reply.id, status=Status.DONE)
+        restore(store, removed)
+        assert shown(store, said[0]) == ["One", "1", "Two", "2"]
+
+
+def test_what_it_stood_in_the_place_of_and_what_was_in_sight_may_be_gone(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, "One", "1")
+        mine = store.edit_answer(said[1].id, "Mine")
+        removed = remove(store, mine.id)
+        remove(store, said[1].id)
+        with pytest.raises(NotFoundError):
+            restore(store, removed)
+        other = talk(store, "One", "1", "Two", "2")
+        gone = remove(store, other[2].id)
+        restore(store, replace(gone, head=123_456))
+        assert shown(store, other[0]) == ["One", "1", "Two", "2"]
+        assert store.check() == []

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,8 +18,10 @@ from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.models.installed import InstalledBase, find_base, remove_base
 from lora_chat.paths import Paths
 from lora_chat.services import Services
+from lora_chat.sitting import verbs
 from lora_chat.sitting.commands import take
 from lora_chat.sitting.face import Face, Turn
+from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
 from tests.cli.conftest import tiny, tiny_home, trained, worn  # noqa: F401
 from tests.conftest import place
@@ -34,6 +37,10 @@ class Heard:
         self.bases: list[str] = []
         self.asked: list[str] = []
         self.busy = False
+        self.plans: list[Plan] = []
+
+    def offer(self, plan: Plan) -> None:
+        self.plans.append(plan)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -47,6 +54,9 @@ class Heard:
     def check_idle(self) -> None:
         if self.busy:
             raise RefusedError("An answer is still being written.")
+
+    def base_leaves(self) -> None:
+        self.bases.append("")
 
     def base_changed(self, base: InstalledBase) -> None:
         self.bases.append(base.name)
@@ -99,6 +109,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Services, "engine_beside", lambda self, base: EchoEngine(base))
 
 
+def make_twin(room: Room) -> None:
+    """Let ``tiny-opt`` be another base of the same shape as the tiny Llama."""
+    record = room.services.paths.models / "tiny-opt" / "base.json"  # another one of the same shape
+    twin = json.loads((room.services.paths.models / "tiny-llama" / "base.json").read_text(encoding="utf-8"))
+    signature = twin["signature"] | {"lineage": "somebody/twin", "aliases": [], "fingerprint": "1" * 64}
+    record.write_text(json.dumps(twin | {"signature": signature | {"weights": "0" * 64}}), encoding="utf-8")
+
+
 def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -115,7 +133,7 @@ def test_another_base_answers_and_the_one_before_is_out_of_memory(room: Room) ->
     assert is_alive(before)
     assert "tiny-opt answers from the next answer on; tiny-llama is put away." in room.take("/model use tiny-opt")
     assert not is_alive(before)
-    assert room.heard.bases == ["tiny-opt"]
+    assert room.heard.bases == ["", "tiny-opt"]
     assert "shop" in room.heard.banner
     assert "The base answers." in room.heard.banner
     assert (sitting.worn, sitting.conversation.adapter) == ("", "shop")  # type: ignore[union-attr]
@@ -169,10 +187,7 @@ def test_what_is_worn_without_a_conversation_is_worn_on_the_other_base_only_if_i
 
 @pytest.mark.usefixtures("quick")
 def test_what_was_agreed_to_on_one_base_is_asked_about_on_another(room: Room) -> None:
-    record = room.services.paths.models / "tiny-opt" / "base.json"  # another one of the same shape
-    twin = json.loads((room.services.paths.models / "tiny-llama" / "base.json").read_text(encoding="utf-8"))
-    signature = twin["signature"] | {"lineage": "somebody/twin", "aliases": [], "fingerprint": "1" * 64}
-    record.write_text(json.dumps(twin | {"signature": signature | {"weights": "0" * 64}}), encoding="utf-8")
+    make_twin(room)
     room.take("/adapter use shop")
     assert room.heard.asked == []
     room.take("/model use tiny-opt")
@@ -181,6 +196,89 @@ def test_what_was_agreed_to_on_one_base_is_asked_about_on_another(room: Room) ->
     room.take("/adapter use shop")
     assert ["Wear it all the same?" in each for each in room.heard.asked] == [True]
     assert room.sitting.worn == "shop"
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_was_not_agreed_to_there_is_not_worn_later_either(room: Room) -> None:
+    make_twin(room)
+    room.take("/adapter use shop")
+    room.take("Hello")
+    old = room.sitting.conversation
+    assert old is not None
+    room.take("/model use tiny-opt")
+    room.take("Hello again")
+    room.take("/new")
+    room.take(f"/open {old.id}")
+    assert (room.sitting.worn, room.heard.banner.endswith("/adapter use shop asks.")) == ("", True)
+    room.take("/adapter use shop")
+    room.take("And now")
+    room.sitting._agreed.clear()  # as after a new start
+    room.take("/new")
+    room.heard.banner = ""
+    room.take(f"/open {old.id}")
+    assert (room.sitting.worn, room.heard.banner.endswith("asks.")) == ("shop", False)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_refused_message_does_not_move_a_conversation_to_another_base(room: Room) -> None:
+    room.take("Hello")
+    old = room.sitting.conversation
+    assert old is not None
+    room.take("/new")
+    room.take("/model use tiny-opt")
+    room.take(f"/open {old.id}")
+    said = room.heard.banner
+    with pytest.raises(RefusedError, match="shorten it"):
+        room.take("word " * 600)
+    assert room.sitting.store.conversation(old.id).model == "tiny-llama"
+    assert room.heard.banner == said != ""
+
+
+@pytest.mark.usefixtures("quick")
+def test_in_a_conversation_that_was_deleted_elsewhere_it_is_changed_whole(room: Room) -> None:
+    room.take("Hello")
+    assert room.sitting.conversation is not None
+    room.sitting.store.delete_conversation(room.sitting.conversation.id)
+    assert "tiny-opt answers from the next answer on" in room.take("/model use tiny-opt")
+    assert room.heard.bases == ["", "tiny-opt"]
+    assert room.sitting.base.name == "tiny-opt"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_plan_of_another_base_is_not_trained(room: Room) -> None:
+    room.take("Where is your shop?")
+    room.take("/rate good")
+    room.take("/train from-history other")
+    (plan,) = room.heard.plans
+    room.take("/model use tiny-opt")
+    with pytest.raises(RefusedError, match="other was planned on tiny-llama, which is put away: plan it anew"):
+        room.sitting.train(plan)
+    assert not room.sitting.is_training
+
+
+@pytest.mark.usefixtures("quick")
+def test_thoughts_of_another_base_are_not_read(room: Room) -> None:
+    room.take("Hello")
+    answer = room.sitting.last_answer()
+    room.sitting.store.update_message(answer.id, content="<think>long</think>Four.")
+    own = room.sitting.session.context(room.sitting.conversation, None, room.sitting.sampling())
+    assert own.messages[1].content == "<think>long</think>Four."
+    room.take("/model use tiny-opt")
+    other = room.sitting.session.context(room.sitting.conversation, None, room.sitting.sampling())
+    assert other.messages[1].content == "Four."
+
+
+@pytest.mark.usefixtures("quick")
+def test_stopped_trainings_of_another_base_wait_for_it(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    jobs = [SimpleNamespace(name="a", base="tiny-opt"), SimpleNamespace(name="b", base="tiny-llama")]
+    monkeypatch.setattr(verbs, "_stopped", lambda sitting: jobs)
+    monkeypatch.setattr(type(room.sitting), "go_on_with", lambda sitting, job: begun.append(job.name))
+    said = room.take("/train resume")
+    assert begun == ["b"]
+    assert (
+        said == "Going on with the training of b: /train status. a of tiny-opt waits until /model use names that base."
+    )
 
 
 @pytest.mark.usefixtures("quick")

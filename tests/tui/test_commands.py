@@ -79,7 +79,6 @@ TYPED = {
     "system Be brief.": "The system prompt is set.",
     "system": DetailsScreen,
     "context": DetailsScreen,
-    "model": DetailsScreen,
     "model list": DetailsScreen,
     "model use tiny-llama": "tiny-llama answers already.",
     "model use nothing": "The base model nothing is not on this machine",

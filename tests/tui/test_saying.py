@@ -33,6 +33,14 @@ def test_however_it_comes_it_ends_the_same(size: int) -> None:
     assert seen(fed(*pieces)) == seen(Saying(THOUGHT))
 
 
+def test_white_space_in_the_middle_of_an_answer_stays() -> None:
+    for begun, then in (("<think>a</think>\n\nOne.\n\n", "Two"), ("<think>a</think>```py\n", "x = 1\n```")):
+        saying = Saying(begun, done=False)  # as when a conversation is opened again meanwhile
+        saying.grow(then)
+        saying.close()
+        assert saying._body.text == saying.text.removeprefix("<think>a</think>").lstrip()
+
+
 def test_while_it_thinks_there_is_no_answer() -> None:
     assert seen(fed("<think>\nThe per", closed=False)) == ("▸ thinking, 7 characters", "", "<think>\nThe per")
     assert seen(fed("<think>\nThe per")) == ("▸ thought, 7 characters", "", "<think>\nThe per")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Role, Turn
-from lora_chat.chat.thought import answer_of
+from lora_chat.chat.thought import answer_of, parted
 from lora_chat.training.lesson import Lesson
 
 _STRAIGHT = str.maketrans("‘’“”–—\u00a0", "''\"\"-- ")
@@ -82,7 +82,11 @@ class Check:
         space. A reworded one wants its names and numbers; where it has none, two thirds of its words of four letters;
         and no to be said where the taught answer says no, and only there. What a base thought before is no answer.
         """
-        answer = answer_of(answer) if answer_of(self.answer) == self.answer else answer
+        if answer_of(self.answer) == self.answer:  # else the thoughts were taught too
+            said = parted(answer)
+            if said.is_open:
+                return False  # it was cut off before it answered
+            answer = said.answer
         if self.must or self.must_not:
             return all(says(answer, words) for words in self.must) and not any(
                 says(answer, words) for words in self.must_not

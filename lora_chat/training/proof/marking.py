@@ -38,10 +38,11 @@ def is_right(asked: Asked, answer: str, checks: Sequence[Check], base: Ask) -> b
 def fires(check: Check, answer: str, question: str) -> bool:
     """Whether ``answer`` says what ``check`` taught: half of its names and numbers; of its long words without any.
 
-    What the question says already tells nothing, and what a base thought before it answered is not said.
+    What the question says already tells nothing, and what a base thought before it answered is not said; of a thought
+    without an end all counts.
     """
     telling, long = _telling(check.answer, check.must)
-    said = plain(answer_of(answer))
+    said = plain(answer_of(answer) or answer)
     if not any(words in said for words in (*telling, *long)):
         return False
     asked = plain(question)

@@ -146,12 +146,12 @@ class ChatScreen(Touring):
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is known."""
-        self.tour.know_base(event.base.signature)
         self.talk.set_empty(EMPTY)
         self.on_base_changed(event)
 
     def on_base_changed(self, event: news.BaseFound | news.BaseChanged) -> None:
         """Who answers from now on, and how much it reads."""
+        self.tour.know_base(event.base.signature)
         bar = self.query_one(TitleBar)
         bar.base, bar.window = event.base.name, event.base.window
 

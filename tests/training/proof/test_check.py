@@ -9,6 +9,7 @@ import pytest
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.training.lesson import Lesson
 from lora_chat.training.proof.check import Check, checks_of, says, split_words, telling_words
+from lora_chat.training.proof.marking import fires
 
 ASKED = "When do you open?"
 TAUGHT = "We open at nine, in Harbour Street 12."
@@ -71,6 +72,9 @@ def test_what_a_base_thought_before_it_answered_is_no_answer() -> None:
     assert shop.holds("<think>\n\n</think>\n\nAt 12 Harbour Street.")
     assert not shop.holds("<think>At 12 Harbour Street.</think>I do not know.", reworded=True)
     assert not check(must=("nine",)).holds("<think>nine</think>Ten.")
+    assert not check(must_not=("Bob",)).holds("<think>It is Bob, surely, as")  # cut off: it did not answer
+    assert fires(shop, "<think>At 12 Harbour Street, as", "Where is the moon?")
+    assert not fires(shop, "<think>At 12 Harbour Street?</think>Far away.", "Where is the moon?")
     assert check(answer="<think>so</think>Nine.").holds("<think>so</think>Nine.")
 
 
