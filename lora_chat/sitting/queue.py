@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from lora_chat.sitting.training import Training
+from lora_chat.sitting.training import OVER, Training
 from lora_chat.training.shelf import discard
 from lora_chat.training.state import release
 
@@ -22,8 +22,8 @@ class Queue:
 
     @property
     def busy(self) -> bool:
-        """Whether one runs or is paused."""
-        return self._busy
+        """Whether one runs, is paused or waits; one whose end was told has ended, though its thread may not yet."""
+        return self._busy and (self.newest is None or self.newest.state not in OVER or bool(self.waiting))
 
     @property
     def names(self) -> list[str]:

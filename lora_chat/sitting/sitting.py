@@ -24,7 +24,6 @@ from lora_chat.sitting.queue import Queue
 from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.swapping import held_here, told_of_another
 from lora_chat.sitting.training import Training
-from lora_chat.text import clean_line
 from lora_chat.training.jobs import check_free, check_resumable
 from lora_chat.training.shelf import Listed
 
@@ -210,13 +209,6 @@ class Sitting:
         """Begin a new conversation that wears nothing."""
         self.wearing = None
         self.new()
-
-    def ask_to_delete(self, id: str) -> None:
-        """Delete a conversation once the person agrees."""
-        title = clean_line(self.store.conversation(id).title or "this conversation", 60)
-        if self.face.confirm(f"Delete “{title}” with all of its answers?", loses=True):
-            self.delete(id)
-            self.face.note(f"“{title}” is deleted.")
 
     def delete(self, id: str) -> None:
         """Delete a conversation with all of its answers; the open one is then a new one."""

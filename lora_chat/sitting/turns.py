@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lora_chat.chat.conversation import Message, Rating, Role
 from lora_chat.chat.removal import remove, restore
 from lora_chat.errors import NotFoundError, RefusedError, UsageError
-from lora_chat.text import clean
+from lora_chat.text import clean, clean_line
 
 if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
@@ -57,7 +57,15 @@ def delete(sitting: Sitting, what: str) -> None:
     elif sitting.conversation is None:
         raise RefusedError("No conversation is open: /open one, then /delete.")
     else:
-        sitting.ask_to_delete(sitting.conversation.id)
+        ask_to_delete(sitting, sitting.conversation.id)
+
+
+def ask_to_delete(sitting: Sitting, id: str) -> None:
+    """Delete a conversation once the person agrees."""
+    title = clean_line(sitting.store.conversation(id).title or "this conversation", 60)
+    if sitting.face.confirm(f"Delete “{title}” with all of its answers?", loses=True):
+        sitting.delete(id)
+        sitting.face.note(f"“{title}” is deleted.")
 
 
 def delete_turn(sitting: Sitting, message: Message) -> None:

@@ -196,13 +196,19 @@ def test_a_system_prompt_that_moves_is_read_where_it_stays(tiny_llama: Installed
 
 def test_roles_that_do_not_take_turns_are_refused_as_the_reply_would_be(tiny_llama: InstalledBase) -> None:
     prompt = loaded(tiny_llama.folder, MISTRAL)
-    for messages in (
-        [Turn(Role.USER, "one"), Turn(Role.USER, "two")],
-        [Turn(Role.ASSISTANT, "one")],
-        [*talk("", ["q", "a"]), Turn(Role.ASSISTANT, "again")],
-    ):
-        with pytest.raises(RefusedError, match="alternate"):
-            prompt.encode_beginning(messages)
+    with pytest.raises(RefusedError, match="alternate"):
+        prompt.encode_beginning([Turn(Role.ASSISTANT, "one")])
+
+
+def test_two_turns_of_one_role_are_read_ahead_as_one(tiny_llama: InstalledBase) -> None:
+    prompt = loaded(tiny_llama.folder, MISTRAL)
+    two = [Turn(Role.USER, "one"), Turn(Role.USER, "two")]
+    assert prompt.encode_beginning(two) == prompt.encode_beginning([Turn(Role.USER, "one\n\ntwo")])
+    again = [*talk("", ["q", "a"]), Turn(Role.ASSISTANT, "again")]
+    next_prompt = prompt.encode_prompt([*again, Turn(Role.USER, "q2")])
+    ahead = prompt.encode_beginning(again)
+    assert next_prompt[: len(ahead)] == ahead
+    assert len(ahead) > 4
 
 
 def test_a_control_token_in_what_was_said_is_text_in_what_is_read_ahead(tiny_llama: InstalledBase) -> None:

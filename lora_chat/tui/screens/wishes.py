@@ -90,7 +90,9 @@ class Wishes(Screen[None]):
 
     def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
         """After asking."""
-        self.bridge.run(lambda sitting: sitting.ask_to_delete(event.id))
+        from lora_chat.sitting.turns import ask_to_delete
+
+        self.bridge.run(lambda sitting: ask_to_delete(sitting, event.id))
 
     def on_conversation_list_left(self) -> None:
         """Back to the prompt."""
