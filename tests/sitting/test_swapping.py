@@ -7,11 +7,11 @@ import os
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from lora_chat.chat.conversation import Role
+from lora_chat.chat.conversation import Conversation, Role
 from lora_chat.config import Config
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.errors import NotFoundError, RefusedError
@@ -25,25 +25,22 @@ from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.sitting import Sitting
 from tests.cli.conftest import tiny, tiny_home, trained, worn  # noqa: F401
 from tests.conftest import place
+from tests.sitting.test_columns import Heard
 
 
-class Heard:
-    """A face that keeps what it is told, and has answers made at once."""
+class Listener(Heard):
+    """A face that has answers made at once, and keeps what it is told of bases."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        super().__init__()
         self.banner = ""
         self.rows: dict[str, str] = {}
         self.bases: list[str] = []
-        self.asked: list[str] = []
         self.busy = False
         self.plans: list[Plan] = []
 
     def offer(self, plan: Plan) -> None:
         self.plans.append(plan)
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
     def warn(self, text: str) -> None:
         self.banner = text
@@ -61,22 +58,15 @@ class Heard:
     def base_changed(self, base: InstalledBase) -> None:
         self.bases.append(base.name)
 
-    def confirm(self, question: str, **_: object) -> bool:
-        self.asked.append(question)
-        return True
-
     def play(self, turn: Turn) -> None:
         list(turn(threading.Event()))
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
 
 
 class Room:
     """A sitting on the tiny Llama, beside which the tiny OPT and the same Llama under another name are installed."""
 
     def __init__(self, services: Services) -> None:
-        self.heard = Heard()
+        self.heard = Listener()
         self.services = services
         base = find_base(services.paths.models, "tiny-llama")
         self.sitting = Sitting(services, base, cast(Face, self.heard))
@@ -85,6 +75,12 @@ class Room:
         take(self.sitting, line)
         self.sitting.refresh()
         return self.heard.notes[-1] if self.heard.notes else ""
+
+    def begun(self, said: str = "Hello") -> Conversation:
+        """A conversation that has been answered once."""
+        self.take(said)
+        assert self.sitting.conversation is not None
+        return self.sitting.conversation
 
     @property
     def by(self) -> list[tuple[str | None, str | None]]:
@@ -147,9 +143,7 @@ def test_another_base_answers_and_the_one_before_is_out_of_memory(room: Room) ->
 
 @pytest.mark.usefixtures("quick")
 def test_a_saved_conversation_of_another_base_is_not_answered_without_a_word(room: Room) -> None:
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
+    old = room.begun()
     room.take("/new")
     room.take("/model use tiny-opt")
     room.take(f"/open {old.id}")
@@ -166,9 +160,7 @@ def test_a_saved_conversation_of_another_base_is_not_answered_without_a_word(roo
 
 @pytest.mark.usefixtures("quick")
 def test_one_whose_base_is_gone_says_so(room: Room) -> None:
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
+    old = room.begun()
     room.take("/model use tiny-opt")
     room.take("/new")
     room.sitting.store.update_conversation(old.id, model="tiny-llama")
@@ -202,9 +194,7 @@ def test_what_was_agreed_to_on_one_base_is_asked_about_on_another(room: Room) ->
 def test_what_was_not_agreed_to_there_is_not_worn_later_either(room: Room) -> None:
     make_twin(room)
     room.take("/adapter use shop")
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
+    old = room.begun()
     room.take("/model use tiny-opt")
     room.take("Hello again")
     room.take("/new")
@@ -221,9 +211,7 @@ def test_what_was_not_agreed_to_there_is_not_worn_later_either(room: Room) -> No
 
 @pytest.mark.usefixtures("quick")
 def test_a_refused_message_does_not_move_a_conversation_to_another_base(room: Room) -> None:
-    room.take("Hello")
-    old = room.sitting.conversation
-    assert old is not None
+    old = room.begun()
     room.take("/new")
     room.take("/model use tiny-opt")
     room.take(f"/open {old.id}")
