@@ -253,11 +253,11 @@ def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
     Raises:
         RefusedError: its page has nothing that is loaded, or this machine can never hold it, with the figures.
     """
-    from lora_chat.cli.bases import doubts, gate
     from lora_chat.config import load_config
     from lora_chat.errors import RefusedError
     from lora_chat.models.sources.staging import size
     from lora_chat.services import Services
+    from lora_chat.sitting.base_words import doubts, gate
     from lora_chat.sitting.bases import Room, describe
 
     if entry.obstacle and not anyway:
