@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -132,6 +132,7 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
     from lora_chat.errors import NotFoundError
     from lora_chat.models.installed import find_base
     from lora_chat.models.own import find_entry
+    from lora_chat.sitting.base_offer import question
 
     try:
         return find_base(paths.models, name)
@@ -143,7 +144,7 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         if there is not None:
             return there
         doubts = _weigh(entry, paths, anyway=False)
-        if not yes and not (is_interactive() and confirm(_question(entry, doubts), yes=False)):
+        if not yes and not (is_interactive() and confirm(question(entry, doubts), yes=False)):
             raise missing from None
         if yes:
             for doubt in doubts:
@@ -186,6 +187,7 @@ def _pull_named(
     from lora_chat.cli.console import answer_json, confirm, note
     from lora_chat.models.catalog import renamed
     from lora_chat.models.own import find_entry
+    from lora_chat.sitting.base_offer import question
 
     paths, _ = _places()
     entry = renamed(find_entry(name, paths.config), called or None)
@@ -196,7 +198,7 @@ def _pull_named(
     if yes:  # there is no question that says them
         for doubt in doubts:
             note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
-    return _pull(entry, paths, progress) if confirm(_question(entry, doubts), yes=yes) else None
+    return _pull(entry, paths, progress) if confirm(question(entry, doubts), yes=yes) else None
 
 
 def _pull(entry: CatalogEntry, paths: Paths, progress: AbstractContextManager[Progress] | None = None) -> InstalledBase:
@@ -248,49 +250,9 @@ class _ProgressLines:
 
 
 def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
-    """What is to be said before a download; refuses one that would be for nothing, unless ``anyway``.
-
-    Raises:
-        RefusedError: its page has nothing that is loaded, or this machine can never hold it, with the figures.
-    """
+    """See ``base_offer.weigh``."""
     from lora_chat.config import load_config
-    from lora_chat.errors import RefusedError
-    from lora_chat.models.sources.staging import size
     from lora_chat.services import Services
-    from lora_chat.sitting.base_words import doubts, gate
-    from lora_chat.sitting.bases import Room, describe
+    from lora_chat.sitting.base_offer import weigh
 
-    if entry.obstacle and not anyway:
-        raise RefusedError(
-            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by "
-            f"`lora-chat model pull {entry.name} --anyway`."
-        )
-    room = Room.here()
-    choice = describe(Services(paths, load_config(paths.config)), None, entry, room)
-    if choice.chat == "no" and not anyway:
-        raise RefusedError(
-            f"{entry.name} needs about {size(choice.chat_bytes)} of memory to chat and this machine has "
-            f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
-            f"`lora-chat model pull {entry.name} --anyway`."
-        )
-    said = list(doubts(choice, room))
-    return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said
-
-
-def _question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
-    """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
-    from lora_chat.models.sources.staging import size
-    from lora_chat.text import clean_line
-
-    if entry.source_kind in ("folder", "gguf"):
-        how = "is used where it lies" if entry.source_kind == "folder" else "is converted to safetensors"
-        return f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It {how}."
-    about = f"about {size(entry.download_bytes)} to download" if entry.download_bytes else "size not known beforehand"
-    on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
-    licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
-    what = f" {entry.description}" if entry.description else ""
-    said = "".join(f" {doubt}" for doubt in doubts)
-    return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
-        f"{what}{said} Go on?"
-    )
+    return weigh(Services(paths, load_config(paths.config)), entry, anyway=anyway)

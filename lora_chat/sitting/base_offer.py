@@ -1,0 +1,52 @@
+"""What is said before a base comes onto this machine. Owns the question and what stands against it; never fetches one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lora_chat.errors import RefusedError
+from lora_chat.models.entry import CatalogEntry
+from lora_chat.models.sources.staging import size
+from lora_chat.services import Services
+from lora_chat.sitting.base_words import doubts, gate
+from lora_chat.sitting.bases import Room, describe
+from lora_chat.text import clean_line
+
+
+def weigh(services: Services, entry: CatalogEntry, *, anyway: bool = False) -> list[str]:
+    """What is to be said before a download; refuses one that would be for nothing, unless ``anyway``.
+
+    Raises:
+        RefusedError: its page has nothing that is loaded, or this machine can never hold it, with the figures.
+    """
+    if entry.obstacle and not anyway:
+        raise RefusedError(
+            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by "
+            f"`lora-chat model pull {entry.name} --anyway`."
+        )
+    room = Room.here()
+    choice = describe(services, None, entry, room)
+    if choice.chat == "no" and not anyway:
+        raise RefusedError(
+            f"{entry.name} needs about {size(choice.chat_bytes)} of memory to chat and this machine has "
+            f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
+            f"`lora-chat model pull {entry.name} --anyway`."
+        )
+    said = list(doubts(choice, room))
+    return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said
+
+
+def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
+    """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
+    if entry.source_kind in ("folder", "gguf"):
+        how = "is used where it lies" if entry.source_kind == "folder" else "is converted to safetensors"
+        return f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It {how}."
+    about = f"about {size(entry.download_bytes)} to download" if entry.download_bytes else "size not known beforehand"
+    on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
+    licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
+    what = f" {entry.description}" if entry.description else ""
+    said = "".join(f" {doubt}" for doubt in doubts)
+    return (
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
+        f"{what}{said} Go on?"
+    )
