@@ -1,4 +1,4 @@
-"""What is said before a base comes onto this machine. Owns the question and what stands against it; never fetches one."""
+"""What is said before a base comes onto this machine. Owns the question and what speaks against; never fetches."""
 
 from __future__ import annotations
 
