@@ -39,6 +39,8 @@ class Config:
     """What the base decodes in: fp32, int8, int4, or auto: the smallest that is measured to be as good on this base."""
     theme: str = "dark"
     """Colours of the terminal UI: dark or light."""
+    model_folders: tuple[str, ...] = ()
+    """Folders of the person's own in which base models are looked for: full paths, ``~`` is home."""
 
 
 BASES = "bases"
@@ -127,6 +129,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
             f'Unknown setting "{name}" in {path}{did_you_mean(name, (*kinds, BASES)) or ": remove that line."}'
         )
     kind = kinds[name]
+    if kind is tuple:
+        return _folders(name, value, path)
     fits = type(value) is kind or (kind is float and type(value) is int)
     if not fits:
         raise RefusedError(f'The setting "{name}" in {path} must be {_KINDS[kind]}, not {_told(value)}.')
@@ -138,3 +142,17 @@ def _checked(name: str, value: Any, path: Path) -> Any:
             f'The setting "{name}" in {path} must lie between {_spoken(low)} and {_spoken(high)}, not {_spoken(value)}.'
         )
     return kind(value)
+
+
+def _folders(name: str, value: Any, path: Path) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise RefusedError(
+            f'The setting "{name}" in {path} must be a list of texts in quotes, such as ["~/models"], '
+            f"not {_told(value)}."
+        )
+    for each in value:
+        if "\0" in each or not (each.startswith("~/") or Path(each).is_absolute()):
+            raise RefusedError(
+                f'The setting "{name}" in {path} must list full paths, such as "~/models", not {_told(each)}.'
+            )
+    return tuple(value)

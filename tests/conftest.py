@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+HOME = Path(tempfile.mkdtemp(prefix="lora-chat-tests-"))
+"""The tests' own, so that none looks at the models that other programs keep on the machine it runs on."""
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+if (_pip := Path("~/.config/pip/pip.conf").expanduser()).is_file():  # the tests that ask an index ask the person's
+    os.environ.setdefault("PIP_CONFIG_FILE", str(_pip))
+for _variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+    os.environ.pop(_variable, None)
+os.environ |= {"HOME": str(HOME), "USERPROFILE": str(HOME), "OLLAMA_MODELS": str(HOME / "no-ollama")}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C and so do its children; the tests that press it need it to arrive.

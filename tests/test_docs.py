@@ -59,6 +59,7 @@ def test_the_settings_table_is_the_codes() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", README, re.MULTILINE))
     default = Config()
     expected = {field.name: getattr(default, field.name) for field in fields(Config)}
+    expected = {name: list(value) if isinstance(value, tuple) else value for name, value in expected.items()}
     assert rows == {name: f'"{value}"' if isinstance(value, str) else str(value) for name, value in expected.items()}
 
 

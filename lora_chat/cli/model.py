@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from lora_chat.cli.console import Progress
     from lora_chat.models.catalog import CatalogEntry
@@ -74,6 +75,7 @@ def pull(
     json: JsonLines = False,
     yes: Yes = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Also what this machine has no memory for.")] = False,
+    download: Annotated[bool, typer.Option("--download", help="Fetch it even where it lies here already.")] = False,
 ) -> None:
     """Bring a base model onto this machine."""
     from lora_chat.cli.console import answer, answer_json, note, told_as_json
@@ -81,11 +83,11 @@ def pull(
 
     if json:
         with told_as_json(json):
-            there = _pull_named(name, called, yes=True, anyway=anyway, progress=_json_progress())
+            there = _pull_named(name, called, yes=True, anyway=anyway, fetch=download, progress=_json_progress())
         assert there is not None
         answer_json({"event": "pulled", "name": there.name, "path": str(there.folder), "bytes": there.bytes})
         return
-    there = _pull_named(name, called, yes=yes, anyway=anyway)
+    there = _pull_named(name, called, yes=yes, anyway=anyway, fetch=download)
     if there is None:
         note("Nothing was pulled.")
         return
@@ -117,8 +119,10 @@ def remove(name: Annotated[str, typer.Argument(help="A base model of this machin
     if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes, loses=True):
         note("Nothing was removed.")
         return
+    kept = _used_in_place(paths, folder.name)
     remove_base(paths.models, folder.name)
-    answer(f"{folder.name} is removed; `lora-chat model pull {folder.name}` brings a catalog model back.")
+    stays = f" The files in {kept} stay." if kept is not None else ""
+    answer(f"{folder.name} is removed; `lora-chat model pull {folder.name}` brings a catalog model back.{stays}")
 
 
 def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
@@ -170,6 +174,18 @@ def _has_folder(paths: Paths, name: str) -> bool:
     return is_name(name) and (paths.models / name).is_dir()
 
 
+def _used_in_place(paths: Paths, name: str) -> Path | None:
+    """The folder outside ``models/`` that this base is loaded from; None where there is none, or it is broken."""
+    from lora_chat.errors import LoraChatError
+    from lora_chat.models.installed import find_base
+
+    try:
+        folder = find_base(paths.models, name).folder
+    except LoraChatError:
+        return None
+    return None if folder == paths.models / name else folder
+
+
 def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:
     """The model that pulling ``entry`` would give, if it is there."""
     from lora_chat.models.installed import find_base
@@ -181,16 +197,25 @@ def _installed(paths: Paths, entry: CatalogEntry) -> InstalledBase | None:
 
 
 def _pull_named(
-    name: str, called: str, *, yes: bool, anyway: bool, progress: AbstractContextManager[Progress] | None = None
+    name: str,
+    called: str,
+    *,
+    yes: bool,
+    anyway: bool,
+    fetch: bool = False,
+    progress: AbstractContextManager[Progress] | None = None,
 ) -> InstalledBase | None:
-    """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined."""
+    """The base model ``name``, pulled unless it is there, as ``called``; None where the person declined.
+
+    Where it lies in another program's folder it is taken from there, unless ``fetch``.
+    """
     from lora_chat.cli.console import answer_json, confirm, note
     from lora_chat.models.catalog import renamed
     from lora_chat.models.own import find_entry
     from lora_chat.sitting.base_offer import question
 
     paths, _ = _places()
-    entry = renamed(find_entry(name, paths.config), called or None)
+    entry = renamed(find_entry(name, paths.config, around=not fetch), called or None)
     there = _installed(paths, entry)
     if there is not None:
         return there

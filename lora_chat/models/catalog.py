@@ -22,11 +22,13 @@ __all__ = [
     "HubSource",
     "Source",
     "WheelSource",
+    "as_name",
     "checked_name",
     "is_name",
     "local_entry",
     "renamed",
     "resolve",
+    "with_found",
 ]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -35,16 +37,32 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 CATALOG: tuple[CatalogEntry, ...] = SHIPPED
 
 
-def resolve(text: str, own: Iterable[CatalogEntry] = ()) -> CatalogEntry:
-    """Say what ``text`` means: a catalog name, a folder, a ``.gguf`` file, or a hub id ``org/name``, in this order.
+def resolve(text: str, own: Iterable[CatalogEntry] = (), found: Iterable[CatalogEntry] = ()) -> CatalogEntry:
+    """Say what ``text`` means: a catalog name, a folder, a ``.gguf`` file, a base that was found on this machine, or a
+    hub id ``org/name``, in this order.
 
-    ``own`` are the person's entries, which stand behind the shipped ones.
+    ``own`` are the person's entries, which stand behind the shipped ones. A ``found`` one that has the name of one of
+    these is that one, and is given in its place.
 
     Raises:
         NotFoundError: none of these, naming the nearest catalog name.
     """
-    known = (*CATALOG, *own)
-    return _in_catalog(text, known) or _on_disk(text) or _hub_id(text) or _nothing(text, known)
+    known, others = with_found((*CATALOG, *own), found)
+    return (
+        _in_catalog(text, known)
+        or _on_disk(text)
+        or _in_catalog(text, others)
+        or _hub_id(text)
+        or _nothing(text, (*known, *others))
+    )
+
+
+def with_found(
+    known: Iterable[CatalogEntry], found: Iterable[CatalogEntry]
+) -> tuple[tuple[CatalogEntry, ...], tuple[CatalogEntry, ...]]:
+    """The ``known`` entries, each as it was ``found`` if it was, and the other found ones."""
+    by_name = {entry.name: entry for entry in found}
+    return tuple(by_name.pop(entry.name, entry) for entry in known), tuple(by_name.values())
 
 
 def checked_name(name: str) -> str:
@@ -95,16 +113,17 @@ def local_entry(path: Path, source: FolderSource | GgufSource) -> CatalogEntry:
             break
     else:
         lineage = path.resolve().name
-    return CatalogEntry(name=_as_name(lineage), lineage=lineage, source=source)
+    return CatalogEntry(name=as_name(lineage), lineage=lineage, source=source)
 
 
 def _hub_id(text: str) -> CatalogEntry | None:
     if not is_hub_id(text):
         return None
-    return CatalogEntry(name=_as_name(text), lineage=text, source=HubSource(text))
+    return CatalogEntry(name=as_name(text), lineage=text, source=HubSource(text))
 
 
-def _as_name(lineage: str) -> str:
+def as_name(lineage: str) -> str:
+    """A base model's name made of ``lineage``'s last part."""
     name = re.sub(r"[^a-z0-9._-]+", "-", lineage.rsplit("/", 1)[-1].casefold()).strip("._-")
     return name[:64] or "model"
 

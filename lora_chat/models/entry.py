@@ -77,6 +77,12 @@ class CatalogEntry:
     """Why it cannot be pulled as it is, and what to do, in a sentence."""
     own: bool = False
     """Whether it is the person's, from ``config.toml``."""
+    ollama: tuple[str, ...] = ()
+    """What Ollama's library calls this very model, such as ``qwen3:0.6b``, without its quantisation."""
+    place: str = ""
+    """Where it was found on this machine, such as ``Ollama``; "" is nowhere."""
+    quantisation: str = ""
+    """llama.cpp's name of how a GGUF's weights are kept, such as ``Q4_K_M``."""
 
     @property
     def source_kind(self) -> str:

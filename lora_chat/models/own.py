@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_chat.config import BASES, load_own_bases
+from lora_chat.config import BASES, load_config, load_own_bases
 from lora_chat.errors import RefusedError, did_you_mean
 from lora_chat.hub import is_hub_id
+from lora_chat.models import catalog
 from lora_chat.models.catalog import CATALOG, is_name, local_entry, resolve
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.nearby import Nearby, Surroundings, look_around
 from lora_chat.text import clean_line, spelt
 
 _LONGEST = 200
@@ -68,8 +70,10 @@ def read_own(config: Path) -> Own:
     return Own(tuple(entries), tuple(problems))
 
 
-def find_entry(text: str, config: Path) -> CatalogEntry:
-    """What ``text`` means, the person's own entries included. Raises as ``catalog.resolve`` and ``read_own``.
+def find_entry(text: str, config: Path, *, around: bool = True) -> CatalogEntry:
+    """What ``text`` means, the person's own entries included, and what lies on this machine unless not ``around``.
+
+    Raises as ``catalog.resolve`` and ``read_own``.
 
     Raises:
         RefusedError: it names an own entry that is wrong, saying how.
@@ -79,7 +83,17 @@ def find_entry(text: str, config: Path) -> CatalogEntry:
         for problem in own.problems:
             if problem.name == text:
                 raise RefusedError(problem.reason)
-    return resolve(text, own.entries)
+    return resolve(text, own.entries, found_here(config, own).entries if around else ())
+
+
+def found_here(config: Path, own: Own) -> Nearby:
+    """The bases that lie on this machine and are not lora-chat's yet, the person's folders included.
+
+    Raises:
+        RefusedError: the settings cannot be used.
+    """
+    around = Surroundings.here(load_config(config).model_folders)
+    return look_around(around, (*catalog.CATALOG, *own.entries))
 
 
 def _entry(name: str, found: Any, what: str) -> CatalogEntry:

@@ -30,6 +30,7 @@ EMBEDDED = CatalogEntry(
         file_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     ),
     aliases=("smollm2", "smollm2-135m-instruct"),
+    ollama=("smollm2:135m", "smollm2:135m-instruct"),
     parameters=134_515_008,
     licence="Apache-2.0",
     download_bytes=92_871_040,
@@ -41,6 +42,11 @@ EMBEDDED = CatalogEntry(
     template="ChatML",
     sizes=Sizes("llama", 30, 576, 1536, 9, 3, 64, 49_152),
 )
+
+
+def _tags(tag: str, taught: str, latest: str) -> tuple[str, ...]:
+    """Ollama's names of one model: with its size, with its kind said too, and without either where it is the usual."""
+    return tuple(dict.fromkeys((tag, f"{tag}{taught}", *((f"{latest}:latest",) if latest else ()))))
 
 
 def _on_hub(
@@ -65,6 +71,7 @@ def _smollm2(name: str, repo: str, sizes: Sizes, parameters: int, description: s
         "languages": _ENGLISH,
         "context_window": 8192,
         "template": "ChatML",
+        "ollama": _tags(f"smollm2:{name.removeprefix('smollm2-')}", "-instruct", "smollm2" if "1.7b" in name else ""),
     }
     return _on_hub(name, repo, sizes, parameters, description, thinking=False, **facts)
 
@@ -76,6 +83,7 @@ def _qwen3(name: str, sizes: Sizes, parameters: int, description: str, download_
         "languages": ("100+ languages",),
         "context_window": 32_768,
         "template": "ChatML",
+        "ollama": _tags(f"qwen3:{name.removeprefix('qwen3-')}", "", "qwen3" if name == "qwen3-8b" else ""),
     }
     repo = f"Qwen/Qwen3-{name.removeprefix('qwen3-').upper()}"
     return _on_hub(name, repo, sizes, parameters, description, download_bytes, thinking=True, **facts)
@@ -83,6 +91,8 @@ def _qwen3(name: str, sizes: Sizes, parameters: int, description: str, download_
 
 def _llama(name: str, repo: str, sizes: Sizes, parameters: int, description: str) -> CatalogEntry:
     facts: dict[str, Any] = {"licence": "Llama 3.2 Community", "languages": _LLAMA_SPEAKS, "context_window": 131_072}
+    tag = name.removeprefix("llama-3.2-")
+    facts["ollama"] = _tags(f"llama3.2:{tag}", "-instruct", "llama3.2" if tag == "3b" else "")
     return _on_hub(name, repo, sizes, parameters, description, thinking=False, gated=True, template="Llama 3", **facts)
 
 
@@ -94,6 +104,7 @@ def _gemma(
         "languages": languages,
         "context_window": context_window,
         "template": "Gemma",
+        "ollama": _tags(f"gemma3:{name.removeprefix('gemma-3-')}", "-it", "gemma3" if name == "gemma-3-4b" else ""),
     }
     return _on_hub(name, f"google/{name}-it", sizes, parameters, description, thinking=False, gated=True, **facts)
 
@@ -190,6 +201,7 @@ SHIPPED: tuple[CatalogEntry, ...] = (
         thinking=False,
         template="Phi",
         aliases=("phi-4-mini-instruct",),
+        ollama=_tags("phi4-mini:3.8b", "-instruct", "phi4-mini"),
     ),
     _on_hub(
         "opt-125m",

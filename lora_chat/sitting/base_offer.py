@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from lora_chat.errors import RefusedError
-from lora_chat.models.entry import CatalogEntry
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource
+from lora_chat.models.own import found_here, read_own
 from lora_chat.models.sources.staging import size
 from lora_chat.services import Services
 from lora_chat.sitting.base_words import doubts, gate
@@ -32,12 +33,35 @@ def weigh(services: Services, entry: CatalogEntry, *, anyway: bool = False) -> l
             f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
             f"`lora-chat model pull {entry.name} --anyway`."
         )
-    said = list(doubts(choice, room))
+    said = [*doubts(choice, room), *_copies(services, entry)]
     return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said
+
+
+def _copies(services: Services, entry: CatalogEntry) -> Iterator[str]:
+    """What lies on this machine already of a base that would be downloaded."""
+    if not entry.download_bytes:
+        return
+    config = services.paths.config
+    for each in found_here(config, read_own(config)).entries:
+        if each.lineage == entry.lineage and each.name != entry.name and not each.obstacle:
+            yield (
+                f"In {each.place} it lies already, in {each.quantisation or 'another form'}: "
+                f"`lora-chat model pull {each.name}` takes that, and nothing is downloaded."
+            )
 
 
 def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
+    said = "".join(f" {doubt}" for doubt in doubts)
+    if entry.place and isinstance(entry.source, FolderSource | GgufSource):
+        where = f"{entry.place}, {clean_line(str(entry.source.path))}"
+        kept = f" from {entry.quantisation}" if entry.quantisation else ""
+        how = "used where it lies" if entry.source_kind == "folder" else f"converted{kept} to safetensors once"
+        what = f" {entry.description}" if entry.description else ""
+        return (
+            f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It was found in {where}. It is "
+            f"{how} ({size(entry.installed_bytes)}), and nothing is downloaded.{what}{said} Go on?"
+        )
     if entry.source_kind in ("folder", "gguf"):
         how = "is used where it lies" if entry.source_kind == "folder" else "is converted to safetensors"
         return f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It {how}."
@@ -45,7 +69,6 @@ def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
     what = f" {entry.description}" if entry.description else ""
-    said = "".join(f" {doubt}" for doubt in doubts)
     return (
         f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
         f"{what}{said} Go on?"

@@ -25,7 +25,7 @@ def cells(choice: Choice) -> list[str]:
     download = size(choice.download_bytes) if choice.download_bytes else elsewhere
     return [
         f"{choice.name} *" if choice.default else choice.name,
-        "on disk" if choice.base is not None else download,
+        "on disk" if choice.base is not None else "found" if choice.found_in else download,
         _memory(choice.chat_bytes, choice.chat),
         _memory(choice.train_bytes, choice.train),
         _speed(choice.speed),
@@ -82,6 +82,8 @@ def legend(choices: Choices, more: str) -> Iterator[str]:
         yield "No speed was measured on this machine yet: chat with one base, and estimates for all appear here."
     if not any(choice.seconds for choice in bases):
         yield "No training was measured on this machine yet: train once, and estimates for all appear here."
+    if any(choice.found_in for choice in bases):
+        yield "found means that it lies in another program's folder or your own: taking it downloads nothing."
     fits = {fit for choice in bases for fit in (choice.chat, choice.train)}
     if "tight" in fits:
         yield f"! is more than the {size(room.free)} of memory that can be had now: close other programs first."
@@ -94,6 +96,8 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
     entry, base = choice.entry, choice.base
     if base is not None:
         yield "on disk", f"{size(base.bytes)} in {base.folder}{', the default' if choice.default else ''}"
+    elif choice.found_in:
+        yield "found", f"in {where_found(choice)}{': ' if pull else ''}{pull}"
     else:
         local = {"folder": "a folder of this machine", "gguf": "a .gguf file of this machine"}
         unknown = local.get(choice.source, "of unknown size")
@@ -121,6 +125,16 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
         yield "adapters", ", ".join(choice.adapters) or "none of those installed fits"
     else:
         yield "adapters", ", ".join(choice.adapters) or "none of those installed was made for it"
+
+
+def where_found(choice: Choice) -> str:
+    """Where one lies that was found, and what taking it means."""
+    assert choice.entry is not None
+    where = f"{choice.found_in}, {choice.found_at}"
+    if choice.source == "folder":
+        return f"{where}; {size(choice.entry.installed_bytes)}, used where it lies, nothing is downloaded"
+    kept = f", in {choice.entry.quantisation}" if choice.entry.quantisation else ""
+    return f"{where}{kept}; converted once to {size(choice.entry.installed_bytes)}, nothing is downloaded"
 
 
 def _said(choice: Choice) -> Iterator[tuple[str, str]]:

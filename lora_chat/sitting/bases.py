@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
@@ -21,7 +22,7 @@ from lora_chat.errors import LoraChatError
 from lora_chat.models import catalog
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
 from lora_chat.models.installed import InstalledBase, Problem, list_bases
-from lora_chat.models.own import read_own
+from lora_chat.models.own import found_here, read_own
 from lora_chat.models.shipped import SHIPPED
 from lora_chat.models.sizes import Sizes
 from lora_chat.services import Services
@@ -102,20 +103,30 @@ class Choice:
         """What is still to be fetched; 0 when it is here, or not known."""
         return self.entry.download_bytes if self.base is None and self.entry is not None else 0
 
+    @property
+    def found_in(self) -> str:
+        """Where on this machine it lies without being a base yet, such as ``Ollama``; "" is nowhere."""
+        return self.entry.place if self.base is None and self.entry is not None else ""
+
+    @property
+    def found_at(self) -> Path | None:
+        """The folder or file there; it is used where it lies, or converted from there."""
+        return _place(self.entry) if self.entry is not None and self.found_in else None
+
 
 @dataclass(frozen=True)
 class Choices:
     """All of them."""
 
     bases: tuple[Choice, ...]
-    """Those on this machine first, each group by size."""
+    """Those on this machine first, then those found on it in other programs' folders, each group by size."""
     problems: tuple[Problem, ...]
-    """Folders that are no base model, and entries of the settings that are none, with their reasons."""
+    """Folders that are no base model, entries of the settings that are none, what was found broken; with reasons."""
     room: Room
 
 
 def list_choices(services: Services, room: Room | None = None) -> Choices:
-    """Every base of this machine, of the catalog and of the person's own entries.
+    """Every base of this machine, found on it, of the catalog and of the person's own entries.
 
     Raises:
         RefusedError: the settings cannot be used.
@@ -124,13 +135,17 @@ def list_choices(services: Services, room: Room | None = None) -> Choices:
     bases, broken = list_bases(services.paths.models)
     own = read_own(services.paths.config)
     known = (*catalog.CATALOG, *own.entries)
-    here = {base.name for base in bases}
+    around = found_here(services.paths.config, own)
+    offered, others = catalog.with_found(known, around.entries)
+    here, used = {base.name for base in bases}, {base.folder for base in bases}
     bench = _Bench(services, bases, room)
     chosen = [bench.choice(base, _entry_of(base, known)) for base in bases]
-    chosen += [bench.choice(None, entry) for entry in known if entry.name not in here]
-    chosen.sort(key=lambda each: (each.base is None, each.parameters or math.inf, each.name))
+    chosen += [bench.choice(None, entry) for entry in offered if entry.name not in here]
+    free = [entry for entry in others if entry.name not in here and _place(entry) not in used]
+    chosen += [bench.choice(None, entry) for entry in free]
+    chosen.sort(key=lambda each: (_distance(each), each.parameters or math.inf, each.name))
     wrong = tuple(Problem(services.paths.config, each.reason) for each in own.problems)
-    return Choices(tuple(chosen), broken + wrong, room)
+    return Choices(tuple(chosen), broken + wrong + around.problems, room)
 
 
 def describe(
@@ -152,6 +167,15 @@ def fitting(services: Services, base: InstalledBase) -> tuple[str, ...]:
             if verdict.ok and not verdict.doubt:
                 found.append(adapter.name)
     return tuple(found)
+
+
+def _distance(choice: Choice) -> int:
+    """0 is a base of this machine, 1 lies on it, 2 has to be fetched."""
+    return 0 if choice.base is not None else 1 if choice.found_in else 2
+
+
+def _place(entry: CatalogEntry) -> Path | None:
+    return entry.source.path if isinstance(entry.source, FolderSource | GgufSource) else None
 
 
 def _entry_of(base: InstalledBase, known: Iterable[CatalogEntry]) -> CatalogEntry | None:
@@ -258,6 +282,7 @@ def _build(base: InstalledBase | None, entry: CatalogEntry | None) -> Build | No
     # An own entry's family is not known: what most of the small bases are is taken, the fast path's.
     fast = is_known(sizes.family)
     wide = isinstance(entry.source, GgufSource) or not isinstance(entry.source, (HubSource, FolderSource))
+    wide = wide or (bool(entry.place) and entry.installed_bytes > 3 * entry.parameters)
     return Build(entry.parameters, sizes.modules(), fast, wide)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +19,10 @@ _MAGIC = b"GGUF"
 _STRING, _ARRAY = 8, 9
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _MOST_KEYS, _MOST_TENSORS, _LONGEST_STRING, _MOST_ITEMS = 10_000, 100_000, 1 << 24, 1 << 24
+_LONGEST_HEAD = 1 << 28
+"""Bytes; the largest vocabularies take some ten million."""
+_LENGTH = struct.Struct("<Q")
+_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class GgufHead:
     """Weights in all tensors together; four bytes each once converted."""
     types: Mapping[int, str]
     """ggml's number of each tensor type that occurs, to the first tensor that has it."""
+    shares: Mapping[int, int] = field(default_factory=dict)
+    """The same, to how many of the weights are of it."""
+    last_begins: int = 0
+    """The byte of the file at which its last tensor begins: a file that ends there or before is cut short."""
 
     @property
     def architecture(self) -> str:
@@ -73,12 +81,21 @@ def _read(stream: BinaryIO) -> GgufHead:
         value = _value(stream, _unpack(stream, "I")[0])
         if value is not None:
             fields[name] = value
-    elements, types = 0, dict[int, str]()
+        if stream.tell() > _LONGEST_HEAD:
+            raise ValueError(f"a head of more than {_LONGEST_HEAD} bytes")
+    types, shares, last = dict[int, str](), dict[int, int](), 0
     for _ in range(tensors):
-        tensor, count, kind = _tensor(stream)
-        elements += count
+        tensor, count, kind, offset = _tensor(stream)
         types.setdefault(kind, tensor)
-    return GgufHead(fields, elements, types)
+        shares[kind] = shares.get(kind, 0) + count
+        last = max(last, offset)
+    return GgufHead(fields, sum(shares.values()), types, shares, _begin_of_weights(stream.tell(), fields) + last)
+
+
+def _begin_of_weights(head: int, fields: Mapping[str, str | int | float | bool]) -> int:
+    named = fields.get("general.alignment", 32)
+    alignment = named if isinstance(named, int) and named > 0 else 32
+    return -(-head // alignment) * alignment
 
 
 def _value(stream: BinaryIO, kind: int) -> str | int | float | bool | None:
@@ -97,21 +114,38 @@ def _skip_items(stream: BinaryIO, kind: int, count: int) -> None:
     if count > _MOST_ITEMS:
         raise ValueError(f"a list of {count} items")
     if kind == _STRING:
-        for _ in range(count):
-            _text(stream)
+        _skip_texts(stream, count)
     else:  # lists of lists do not occur
         stream.seek(struct.calcsize(_format(kind)) * count, 1)
 
 
-def _tensor(stream: BinaryIO) -> tuple[str, int, int]:
-    """The name, the number of weights and the type of the next tensor."""
+def _skip_texts(stream: BinaryIO, count: int) -> None:
+    """Step over ``count`` texts, of which a vocabulary has some hundred thousand: by pieces, not one by one."""
+    data, at = b"", 0
+    for _ in range(count):
+        if len(data) - at < _LENGTH.size:
+            data, at = data[at:] + stream.read(_PIECE), 0
+            if len(data) < _LENGTH.size:
+                raise ValueError("it ends early")
+        (length,) = _LENGTH.unpack_from(data, at)
+        if length > _LONGEST_STRING:
+            raise ValueError(f"a text of {length} bytes")
+        at += _LENGTH.size + length
+        if at > len(data):
+            stream.seek(at - len(data), 1)
+            data, at = b"", 0
+    stream.seek(at - len(data), 1)
+
+
+def _tensor(stream: BinaryIO) -> tuple[str, int, int, int]:
+    """The name, the number of weights, the type and the offset of the next tensor."""
     name = _text(stream)
     (dimensions,) = _unpack(stream, "I")
     if dimensions > 8:
         raise ValueError(f"a tensor of {dimensions} dimensions")
     shape = _unpack(stream, "Q" * dimensions)
-    kind, _ = _unpack(stream, "IQ")  # type and offset
-    return name, math.prod(shape), kind
+    kind, offset = _unpack(stream, "IQ")
+    return name, math.prod(shape), kind, offset
 
 
 def _format(kind: int) -> str:
