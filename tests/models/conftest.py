@@ -115,7 +115,7 @@ def write_gguf(
     store: Store | None = None,
     without: str = "",
     ends: dict[str, int] | None = None,
-    fields: dict[str, str | float] | None = None,
+    fields: dict[str, str | float | int] | None = None,
     more: dict[str, np.ndarray[Any, np.dtype[np.float32]]] | None = None,
 ) -> Path:
     """``store`` says how each matrix is written, ``without`` names a tensor left out, ``ends`` are more end tokens.
@@ -150,7 +150,8 @@ def write_gguf(
     for name, token in (ends or {}).items():
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     for name, value in (fields or {}).items():
-        writer.add_string(name, value) if isinstance(value, str) else writer.add_float32(name, value)
+        adds = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}
+        adds[type(value)](name, value)  # type: ignore[operator]
     writer.add_chat_template(TEMPLATE)
     for name, values in (more or {}).items():
         writer.add_tensor(name, values)

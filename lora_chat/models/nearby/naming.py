@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lora_chat.models.catalog import as_name
-from lora_chat.models.entry import CatalogEntry, FolderSource, HubSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
 from lora_chat.models.nearby.find import Find
 from lora_chat.text import clean_line
 
@@ -72,7 +72,7 @@ def _entry(find: Find, known: Sequence[CatalogEntry], names: _Names) -> CatalogE
     if entry is None:
         return CatalogEntry(
             name=names.free(_own_names(find)),
-            lineage=_lineage(find),
+            lineage=_lineage(find, known),
             aliases=tags,
             parameters=facts.parameters,
             licence=facts.licence,
@@ -120,14 +120,20 @@ def _is_same(find: Find, entry: CatalogEntry) -> bool:
     return shape == (ours.family, ours.layers, ours.hidden, ours.wide, ours.heads, ours.kv_heads)
 
 
-def _lineage(find: Find) -> str:
-    """What adapters made for it would name: the page it says it comes from where its name agrees, else its own name."""
+def _lineage(find: Find, known: Sequence[CatalogEntry]) -> str:
+    """What adapters made for it would name: the page it says it comes from where its name agrees, else its own name.
+
+    Never the name of a ``known`` page, of which it is no copy: its adapters would be taken for fitting.
+    """
     calls = {bare(title).casefold() for title in find.titles} | {_spelt(find.facts.title)}
     for origin in find.facts.origins:
         if origin.rsplit("/", 1)[-1].casefold() in calls:
             return origin
-    called = find.tags[0].removesuffix(":latest") if find.tags else find.lineage
-    return clean_line(bare(called), 120) or "model"
+    called = clean_line(bare(find.tags[0].removesuffix(":latest") if find.tags else find.lineage), 120) or "model"
+    pages = {entry.lineage.rsplit("/", 1)[-1].casefold() for entry in known}
+    if isinstance(find.source, GgufSource) and called.rsplit("/", 1)[-1].casefold() in pages:
+        return f"{called}-{find.facts.quantisation or 'gguf'}"
+    return called
 
 
 def _own_names(find: Find) -> list[str]:

@@ -31,8 +31,10 @@ class Within:
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
         self._left = MOST
+        self._listed: dict[Path, list[os.DirEntry[str]]] = {}
         self._unreadable: list[str] = []
-        self._odd = self._outward = 0
+        self._odd: set[str] = set()
+        self._outward: set[str] = set()
 
     def is_there(self) -> bool:
         """Whether the root is a folder; one that cannot even be asked for is told as unreadable."""
@@ -52,7 +54,7 @@ class Within:
                 if entry.is_dir(follow_symlinks=False):
                     found.append(folder / entry.name)
                 elif entry.is_symlink() and entry.is_dir() and not self._is_inside(entry.path):
-                    self._outward += 1
+                    self._outward.add(entry.path)
             except OSError:  # links in a circle
                 continue
         return found
@@ -97,16 +99,21 @@ class Within:
             yield f"{clean_line(place)} cannot be read, so no base is found there: correct its permissions."
         where = clean_line(str(self.root))
         if self._odd:
-            yield f"{_counted(self._odd, 'name')} in {where} cannot be shown on a screen: rename what has them."
-        if self._outward:
+            yield f"{_counted(len(self._odd), 'name')} in {where} cannot be shown on a screen: rename what has them."
+        if count := len(self._outward):
             yield (
-                f"{_counted(self._outward, 'link')} in {where} lead{'s' if self._outward == 1 else ''} out of it and "
+                f"{_counted(count, 'link')} in {where} lead{'s' if count == 1 else ''} out of it and "
                 f"cannot be followed: name the other folder in model_folders of config.toml."
             )
         if self._left < 0:
             yield f"{where} holds more than {MOST:,} files, so not all were looked at: name a smaller folder."
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        if folder not in self._listed:
+            self._listed[folder] = self._list(folder)
+        return self._listed[folder]
+
+    def _list(self, folder: Path) -> list[os.DirEntry[str]]:
         found: list[os.DirEntry[str]] = []
         try:
             with os.scandir(folder) as entries:
@@ -117,7 +124,7 @@ class Within:
                     if entry.name.startswith("."):
                         continue
                     if clean(entry.name) != entry.name or set("\n\t") & set(entry.name):
-                        self._odd += 1
+                        self._odd.add(entry.path)
                         continue
                     found.append(entry)
         except OSError as error:
@@ -131,7 +138,7 @@ class Within:
         except OSError:  # links in a circle
             return False
         if entry.is_symlink() and not self._is_inside(entry.path):
-            self._outward += 1
+            self._outward.add(entry.path)
             return False
         return True
 
