@@ -44,7 +44,7 @@ def recommend(choices: Choices) -> tuple[Choice | None, str]:
 
 
 def _needs_work(entry: CatalogEntry) -> bool:
-    is_strange = bool(entry.place) and entry.lineage not in {each.lineage for each in SHIPPED}
+    is_strange = bool(entry.place) and not entry.own and entry.lineage not in {each.lineage for each in SHIPPED}
     return entry.gated or bool(entry.obstacle) or is_strange or entry.quantisation.startswith(_COARSE)
 
 

@@ -117,7 +117,7 @@ def test_a_base_in_the_hub_cache_is_loaded_from_there(
     assert (last["event"], last["name"], last["path"]) == ("pulled", "tiny-0.6b", str(cached))
     loaded = load_base_model("tiny-0.6b", find_base(paths.models, "tiny-0.6b").folder)
     with torch.inference_mode():
-        assert loaded.model(torch.tensor([[3, 4, 5]])).logits.shape[:2] == (1, 3)
+        assert loaded.tree(torch.tensor([[3, 4, 5]])).logits.shape[:2] == (1, 3)
 
 
 def test_a_base_in_ollama_is_converted_from_its_blob_and_loaded(

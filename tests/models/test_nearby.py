@@ -14,13 +14,14 @@ import pytest
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.models import catalog
-from lora_chat.models.catalog import CATALOG, resolve
+from lora_chat.models.catalog import CATALOG, EMBEDDED, resolve
 from lora_chat.models.entry import FolderSource, GgufSource, HubSource
 from lora_chat.models.nearby import Surroundings
 from lora_chat.models.nearby.hub_cache import hub_cache
 from lora_chat.models.nearby.lm_studio import lm_studio_folders
 from lora_chat.models.nearby.naming import bare
 from lora_chat.models.nearby.ollama import stores
+from lora_chat.models.sources import gguf
 from lora_chat.models.sources.gguf import read_head
 from tests.conftest import HOME
 from tests.models.conftest import write_gguf
@@ -444,6 +445,25 @@ def test_every_shipped_base_but_one_has_names_in_ollama_s_library_and_no_two_the
         "gemma3:1b": "gemma-3-1b",
         "phi4-mini:3.8b": "phi-4-mini",
     }
+
+
+def test_the_embedded_base_stays_that_of_its_wheel(tmp_path: Path, converted: Path) -> None:
+    cache(hub(tmp_path), converted, EMBEDDED.lineage)
+    (entry,) = look(tmp_path, known=CATALOG).entries
+    assert (entry.name, entry.lineage) == ("smollm2-135m-whole", EMBEDDED.lineage)
+    assert resolve("smollm2-135m", found=[entry]) is EMBEDDED
+    assert resolve("smollm2-135m-whole", found=[entry]) is entry
+
+
+@pytest.mark.parametrize("piece", [8, 9, 100])
+def test_a_vocabulary_is_stepped_over_in_pieces_of_any_size(
+    tiny_gguf: Path, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_head(tiny_gguf)
+    monkeypatch.setattr(gguf, "_PIECE", piece)
+    assert read_head(tiny_gguf) == whole
+    assert whole.last_begins < tiny_gguf.stat().st_size
+    assert sum(whole.shares.values()) == whole.elements
 
 
 def test_an_own_entry_that_wants_another_revision_is_not_taken_from_the_cache(tmp_path: Path, converted: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_chat.models.nearby import within
+from lora_chat.models.nearby import Nearby, Surroundings, look_around, within
 from lora_chat.models.nearby.within import Within
 from lora_chat.text import clean_line
 from tests.models.trees import IMAGE, cache, look, manifest, store
@@ -218,6 +218,19 @@ def test_a_folder_that_the_system_refuses_is_told_and_the_others_are_searched(
     assert [entry.place for entry in found.entries] == ["Ollama"]
     (problem,) = found.problems
     assert f"{folder} (Permission denied) cannot be read" in problem.reason
+
+
+def test_a_place_that_cannot_even_be_asked_for_is_told(tmp_path: Path) -> None:
+    (problem,) = look(tmp_path, HF_HUB_CACHE="/" + "x" * 300).problems
+    assert "cannot be read, so no base is found there" in problem.reason
+
+
+def test_who_has_no_home_has_nothing_nearby(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert look_around(Surroundings.here(), ()) == Nearby()
 
 
 def test_a_search_has_an_end_and_says_so(tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from lora_chat.engine.kept import kept_for
 from lora_chat.engine.speed import Speed
 from lora_chat.models import catalog
 from lora_chat.models.catalog import resolve
+from lora_chat.models.entry import FolderSource, GgufSource
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.services import Services, open_services
@@ -152,6 +153,15 @@ def choice(name: str, speed: float, *, bound: str = "", seconds: float = 600.0) 
     )
 
 
+def found(choice: Choice, quantisation: str = "") -> Choice:
+    """The same, lying in another program's folder."""
+    assert choice.entry is not None
+    source = GgufSource(Path("/it")) if quantisation else FolderSource(Path("/it"))
+    place = "Ollama" if quantisation else "Hugging Face's cache"
+    entry = replace(choice.entry, source=source, place=place, quantisation=quantisation, download_bytes=0)
+    return replace(choice, entry=entry)
+
+
 def best(*choices: Choice) -> tuple[str, str]:
     found, why = recommend(Choices(choices, (), BIG))
     return found.name if found is not None else "", why
@@ -177,6 +187,38 @@ def test_what_takes_hours_to_train_or_does_not_fit_is_not() -> None:
 def test_what_needs_an_account_or_a_conversion_by_hand_is_not() -> None:
     small = choice("smollm2-135m", 48)
     assert best(small, choice("llama-3.2-1b", 20), choice("opt-125m", 40))[0] == "smollm2-135m"
+
+
+def test_of_two_of_one_size_the_one_that_lies_here_is_recommended_and_it_is_said() -> None:
+    small = choice("smollm2-135m", 48)
+    near, far = found(choice("qwen3-0.6b", 20)), choice("qwen3-0.6b", 20)
+    for order in ((small, near, far), (far, near, small)):
+        chosen, why = recommend(Choices(order, (), BIG))
+        assert chosen is near
+        assert why.endswith(" It lies in Hugging Face's cache: nothing is downloaded.")
+    gguf = found(choice("qwen3-0.6b", 20), "Q4_K_M")
+    assert recommend(Choices((gguf, near), (), BIG))[0] is near
+    assert recommend(Choices((far, gguf), (), BIG))[0] is gguf
+    here = replace(far, base=object())  # type: ignore[arg-type]
+    assert recommend(Choices((near, here), (), BIG))[0] is here
+
+
+def test_what_lies_here_but_is_strange_or_coarse_is_not_recommended() -> None:
+    small = choice("smollm2-135m", 48)
+    assert best(small, found(choice("qwen3-0.6b", 20), "IQ2_XXS"))[0] == "smollm2-135m"
+    strange = found(choice("qwen3-0.6b", 20))
+    assert strange.entry is not None
+    strange = replace(strange, entry=replace(strange.entry, lineage="somebody/finetune"))
+    assert best(small, strange)[0] == "smollm2-135m"
+
+
+def test_a_gated_base_that_lies_here_needs_no_account() -> None:
+    gated = choice("llama-3.2-1b", 20)
+    assert best(choice("smollm2-135m", 48), gated)[0] == "smollm2-135m"
+    near = found(gated)
+    assert near.entry is not None
+    near = replace(near, entry=replace(near.entry, gated=False))
+    assert best(choice("smollm2-135m", 48), near)[0] == "llama-3.2-1b"
 
 
 def test_a_slow_machine_gets_the_smallest_and_a_small_one_none() -> None:

