@@ -12,6 +12,8 @@ from lora_chat.training.estimate import spoken
 
 HEAD = ("NAME", "SIZE", "CHAT", "TRAIN", "TOKENS/S", "100 EX.", "LANGUAGES")
 """Of the columns that ``cells`` fills."""
+MORE = ("NOTES", "LICENCE", "CONTEXT")
+"""Of those that ``more_cells`` fills."""
 NUMBERS = (1, 2, 3, 4, 5)
 """Those of them that stand at the right."""
 _MARKS = {"tight": "! ", "no": "!! "}
@@ -104,12 +106,6 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
         yield "by hand", f"{entry.obstacle}."
     if entry is not None and base is None and entry.gated:
         yield "gated", f"{gate(entry)}."
-    if choice.parameters:
-        kind = f", {base.signature.architecture}" if base is not None else ""
-        yield "parameters", f"{choice.parameters:,}{kind}"
-    yield from _said(choice)
-    if window := context_window(choice):
-        yield "context", f"{window:,} tokens"
     if choice.chat_bytes:
         yield "to chat", f"about {size(choice.chat_bytes)} of memory: {_fit(choice.chat, room)}"
         yield "to train", f"about {size(choice.train_bytes)} of memory: {_fit(choice.train, room)}"
@@ -121,6 +117,12 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
         yield "adapters", ", ".join(choice.adapters) or "none of those installed fits"
     else:
         yield "adapters", ", ".join(choice.adapters) or "none of those installed was made for it"
+    if choice.parameters:
+        kind = f", {base.signature.architecture}" if base is not None else ""
+        yield "parameters", f"{choice.parameters:,}{kind}"
+    yield from _said(choice)
+    if window := context_window(choice):
+        yield "context", f"{window:,} tokens"
 
 
 def _said(choice: Choice) -> Iterator[tuple[str, str]]:
