@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lora_chat.sitting.bases import Choice, Choices, Figure, Room
 
-_MORE = ((88, "NOTES"), (110, "LICENCE"), (120, "CONTEXT"))
-"""Columns that need a terminal so wide."""
+_MORE = (88, 110, 120)
+"""How wide a terminal must be for each of the further columns."""
 _NARROW, _WIDE = 24, 100
 """Columns that running text takes at least and at most."""
 _LABEL = 14
@@ -22,10 +22,10 @@ def show_table(choices: Choices) -> None:
     """All of them for a person, what the marks mean, and which one to take."""
     from lora_chat.cli.console import answer, answer_table
     from lora_chat.sitting.advice import recommend
-    from lora_chat.sitting.base_words import HEAD, NUMBERS, cells, legend, more_cells
+    from lora_chat.sitting.base_words import HEAD, MORE, NUMBERS, cells, legend, more_cells
 
     width = shutil.get_terminal_size().columns
-    more = [name for least, name in _MORE if width >= least]
+    more = [name for name, least in zip(MORE, _MORE, strict=True) if width >= least]
     rows = [[*cells(choice), *(more_cells(choice)[name] for name in more)] for choice in choices.bases]
     answer_table([*HEAD, *more], rows, right=NUMBERS)
     answer()

@@ -13,16 +13,29 @@ from lora_chat.adapters.registry import Catalog
 from lora_chat.chat.conversation import Message, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
+from lora_chat.cli.bases import show_table
 from lora_chat.cli.check import asked, tell
-from lora_chat.cli.console import answer, answer_table, choose, confirm, folded, is_interactive, note, stream
+from lora_chat.cli.console import (
+    answer,
+    answer_table,
+    choose,
+    confirm,
+    folded,
+    is_interactive,
+    note,
+    progress_bar,
+    stream,
+)
 from lora_chat.cli.plan import INDENT, describe
 from lora_chat.cli.report import beside, table
 from lora_chat.cli.train import summary
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
+from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Wearing
+from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
 from lora_chat.sitting.columns import Answered, Began, Comparison, Grew, ask_columns
@@ -151,6 +164,23 @@ class LineFace:
         answer_table(["NAME", "RANK", "DESCRIPTION"], [[a.name, str(a.rank), a.description] for a in catalog.adapters])
         for problem in catalog.problems:
             note(problem.reason)
+
+    def show_bases(self, choices: Choices) -> None:
+        """See ``Face.show_bases``."""
+        show_table(choices)
+        for problem in choices.problems:
+            note(problem.reason)
+
+    def pull(self, wish: str, entry: CatalogEntry) -> None:
+        """See ``Face.pull``: waited for; Ctrl-C ends it, and what a hub has sent is kept."""
+        from lora_chat.models.sources import pull
+
+        with progress_bar() as tell:
+            there = pull(entry, self.sitting.services.paths, tell)
+        note(f"{there.name} is on this machine: /model use {there.name} has it answer.")
+
+    def bases_changed(self) -> None:
+        """See ``Face.bases_changed``: a line shows none."""
 
     def choose_conversation(self) -> None:
         """See ``Face.choose_conversation``."""

@@ -71,10 +71,12 @@ class InstalledBase:
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder under ``models/`` that is not a usable base model, and why."""
+    """A folder under ``models/``, or what was found elsewhere, that is not a usable base model, and why."""
 
     path: Path
     reason: str
+    foreign: bool = False
+    """Whether it is another program's or the person's own, and so not ours to remove."""
 
 
 def find_base(models: Path, name: str) -> InstalledBase:

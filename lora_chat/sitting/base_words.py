@@ -12,6 +12,8 @@ from lora_chat.training.estimate import spoken
 
 HEAD = ("NAME", "SIZE", "CHAT", "TRAIN", "TOKENS/S", "100 EX.", "LANGUAGES")
 """Of the columns that ``cells`` fills."""
+MORE = ("NOTES", "LICENCE", "CONTEXT")
+"""Of those that ``more_cells`` fills."""
 NUMBERS = (1, 2, 3, 4, 5)
 """Those of them that stand at the right."""
 _MARKS = {"tight": "! ", "no": "!! "}
@@ -97,7 +99,8 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
     if base is not None:
         yield "on disk", f"{size(base.bytes)} in {base.folder}{', the default' if choice.default else ''}"
     elif choice.found_in:
-        yield "found", f"in {where_found(choice)}{': ' if pull else ''}{pull}"
+        yield "found", f"in {_found(choice)}{': ' if pull else ''}{pull}"
+        yield "lies in", str(choice.found_at)
     else:
         local = {"folder": "a folder of this machine", "gguf": "a .gguf file of this machine"}
         unknown = local.get(choice.source, "of unknown size")
@@ -108,12 +111,6 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
         yield "by hand", f"{entry.obstacle}."
     if entry is not None and base is None and entry.gated:
         yield "gated", f"{gate(entry)}."
-    if choice.parameters:
-        kind = f", {base.signature.architecture}" if base is not None else ""
-        yield "parameters", f"{choice.parameters:,}{kind}"
-    yield from _said(choice)
-    if window := context_window(choice):
-        yield "context", f"{window:,} tokens"
     if choice.chat_bytes:
         yield "to chat", f"about {size(choice.chat_bytes)} of memory: {_fit(choice.chat, room)}"
         yield "to train", f"about {size(choice.train_bytes)} of memory: {_fit(choice.train, room)}"
@@ -125,16 +122,22 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
         yield "adapters", ", ".join(choice.adapters) or "none of those installed fits"
     else:
         yield "adapters", ", ".join(choice.adapters) or "none of those installed was made for it"
+    if choice.parameters:
+        kind = f", {base.signature.architecture}" if base is not None else ""
+        yield "parameters", f"{choice.parameters:,}{kind}"
+    yield from _said(choice)
+    if window := context_window(choice):
+        yield "context", f"{window:,} tokens"
 
 
-def where_found(choice: Choice) -> str:
-    """Where one lies that was found, and what taking it means."""
+def _found(choice: Choice) -> str:
+    """Whose folder one lies in that was found, and what taking it means."""
     assert choice.entry is not None
-    where = f"{choice.found_in}, {choice.found_at}"
+    taken = size(choice.entry.installed_bytes)
     if choice.source == "folder":
-        return f"{where}; {size(choice.entry.installed_bytes)}, used where it lies, nothing is downloaded"
-    kept = f", in {choice.entry.quantisation}" if choice.entry.quantisation else ""
-    return f"{where}{kept}; converted once to {size(choice.entry.installed_bytes)}, nothing is downloaded"
+        return f"{choice.found_in}, {taken}, used where it lies, nothing is downloaded"
+    kept = f" as {choice.entry.quantisation}" if choice.entry.quantisation else ""
+    return f"{choice.found_in}{kept}, converted once to {taken}, nothing is downloaded"
 
 
 def _said(choice: Choice) -> Iterator[tuple[str, str]]:

@@ -10,12 +10,23 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, presets, reporting, shelf, swapping, turns, verbs
+from lora_chat.sitting import base_shelf, checking, copying, presets, reporting, shelf, swapping, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
 Completes = Literal[
-    "", "adapters", "shares", "columns", "presets", "bases", "conversations", "settings", "ratings", "themes", "copies"
+    "",
+    "adapters",
+    "shares",
+    "columns",
+    "presets",
+    "bases",
+    "models",
+    "conversations",
+    "settings",
+    "ratings",
+    "themes",
+    "copies",
 ]
 
 
@@ -118,8 +129,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("preset off", "", "begin them without it", presets.preset_off),
     Command("preset info", "[NAME]", "what one holds", presets.preset_info, "presets"),
     Command("preset save", "NAME", "make one of the answers here that you vouched for", presets.preset_save),
-    Command("model list", "", "the base models on this machine, and what fits each", swapping.model_list),
+    Command("model list", "", "the base models: here, to be had, and what each needs", base_shelf.model_list),
     Command("model use", "NAME", "have another base answer here", swapping.model_use, "bases"),
+    Command("model info", "[NAME]", "what is known of one, and what it needs here", base_shelf.model_info, "models"),
+    Command("model pull", "NAME", "bring one onto this machine while you chat", base_shelf.model_pull, "models"),
+    Command("model default", "NAME", "begin with this one from the next start on", base_shelf.model_default, "bases"),
+    Command("model remove", "NAME", "take one off this machine", base_shelf.model_remove, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),

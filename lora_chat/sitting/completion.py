@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lora_chat.chat.conversation import Rating
 from lora_chat.config import THEMES
+from lora_chat.models.catalog import CATALOG
 from lora_chat.sitting.columns import BASE, TEMPERATURES
 from lora_chat.sitting.commands import COMMANDS, Command
 from lora_chat.sitting.copying import WISHES
@@ -103,6 +104,9 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
             return names.presets
         case "bases":
             return names.bases
+        case "models":
+            here = {name for name, _ in names.bases}
+            return [*names.bases, *((each.name, each.description) for each in CATALOG if each.name not in here)]
         case "conversations":
             return names.conversations
         case "settings":

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
+    from lora_chat.models.entry import CatalogEntry
     from lora_chat.models.installed import InstalledBase
+    from lora_chat.sitting.bases import Choices
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.plan import Plan
@@ -102,6 +104,20 @@ class Face(Presenter, Protocol):
 
     def show_adapters(self, catalog: Catalog) -> None:
         """Show what is installed, and what is broken."""
+
+    def show_bases(self, choices: Choices) -> None:
+        """Show the bases of this machine and of the catalog."""
+
+    def pull(self, wish: str, entry: CatalogEntry) -> None:
+        """Bring onto this machine what ``wish`` means, which is ``entry``; may return before it has ended.
+
+        Raises:
+            RefusedError: another one comes.
+            LoraChatError: where it is waited for, whatever keeps it from coming.
+        """
+
+    def bases_changed(self) -> None:
+        """Another base is here, or one is not any more: what shows them looks again."""
 
     def choose_conversation(self) -> None:
         """Show the saved conversations."""

@@ -1,4 +1,4 @@
-"""What the commands for base models do: which there are, and another one for the chat. Owns their words.
+"""Another base for the chat: what ``/model use`` does, and what a chat of another base is told. Owns their words.
 
 A base is changed by ending the engine process that holds it and starting another: all of its memory is free before the
 next one is loaded, so that two need never fit beside each other.
@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
-from lora_chat.models.installed import InstalledBase, find_base, list_bases
+from lora_chat.models.installed import InstalledBase, find_base
 from lora_chat.session import Ended, TurnEvent
 from lora_chat.sitting.bases import fitting
 from lora_chat.sitting.face import Turn
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 """Names of adapters in one row; how many more fit is said."""
-
-
-def model_list(sitting: Sitting, rest: str) -> None:
-    """Show the bases on this machine with what fits each, and what cannot be used."""
-    found, problems = list_bases(sitting.services.paths.models)
-    rows = [(each.name, _facts(sitting, each)) for each in found]
-    rows += [(clean_line(problem.path.name, 60), clean_line(problem.reason, 300)) for problem in problems]
-    sitting.face.details("Base models on this machine", rows)
 
 
 def model_use(sitting: Sitting, name: str) -> None:
@@ -88,13 +80,6 @@ def told_of_another(sitting: Sitting, held: str) -> str:
     if there.name == base.name:
         return ""
     return f"This was held with {there.name}: {base.name} answers, and /model use {there.name} goes back."
-
-
-def _facts(sitting: Sitting, base: InstalledBase) -> str:
-    window = f"context {base.window:,}"
-    size = f"{base.parameters / 1e6:,.0f} M parameters, {base.bytes / 1e9:.2f} GB"
-    answers = "answers here. " if base.name == sitting.base.name else ""
-    return f"{answers}{size}, {window}. {_fitting(sitting, base)}"
 
 
 def _fitting(sitting: Sitting, base: InstalledBase) -> str:

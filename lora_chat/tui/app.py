@@ -20,6 +20,7 @@ from textual.screen import Screen
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
+from lora_chat.tui.base_flow import BaseFlow
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.column_flow import ColumnFlow
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
+    from lora_chat.tui.screens.bases import BasesScreen
 
 
 READ_PER_S = 15
@@ -93,7 +95,8 @@ class LoraChatApp(TrainingNews, App[None]):
         self.shelf = AdapterFlow(self, self.bridge)
         self.checks = CheckFlow(self, self.bridge)
         self.columns = ColumnFlow(self, self.bridge)
-        self.welcome = WelcomeFlow(self)
+        self.bases = BaseFlow(self, self.bridge)
+        self.welcome = WelcomeFlow(self, self.bridge)
         self.writing = WritingFlow(self, self.bridge)
         self._leaving = False
 
@@ -208,20 +211,48 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is here."""
+        self.bases.ended()
         self.welcome.found(event)
         self.flow.begin()
 
     def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
         """It is fetched by a process of its own."""
-        self.bridge.fetch(getattr(event, "name", ""))
+        self.bridge.arrivals.begin_with(getattr(event, "name", ""))
 
     def on_fetching(self, event: news.Fetching) -> None:
         """How far."""
         self.welcome.fetching(event)
+        self.bases.fetching(event)
 
     def on_fetch_failed(self, event: news.FetchFailed) -> None:
         """It can be tried again."""
-        self.welcome.failed(event)
+        if self.bridge.sitting is None:
+            self.welcome.failed(event)
+        self.bases.ended(event.reason if self.bridge.sitting is not None else "")
+
+    def on_base_came(self, event: news.BaseCame) -> None:
+        """Beside the one that answers."""
+        self.bases.ended()
+
+    def action_bases(self) -> None:
+        """Which base models there are."""
+        self.bridge.take("/model list")
+
+    def on_bases_seen(self, event: news.BasesSeen) -> None:
+        """For the screen that shows them."""
+        self.bases.saw(event)
+
+    def on_bases_screen_wanted(self, event: BasesScreen.Wanted) -> None:
+        """A command for one of them."""
+        self.bases.wants(event)
+
+    def on_bases_screen_stop_wanted(self, event: news.News) -> None:
+        """Of what comes."""
+        self.bridge.arrivals.stop()
+
+    def on_welcome_screen_choice_wanted(self, event: news.News) -> None:
+        """Which there are."""
+        self.bridge.arrivals.look(asked=True)
 
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""

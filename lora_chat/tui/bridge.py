@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from lora_chat.defects import sentence
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.tui import messages as news
+from lora_chat.tui.base_arrivals import BaseArrivals
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.outbox import Outbox
 from lora_chat.tui.teller import Teller
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
+    from lora_chat.models.entry import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
     from lora_chat.sitting.checking import Checking
@@ -58,8 +60,7 @@ class Bridge(Teller):
         self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
         self._comparing = threading.Event()  # set once nobody waits for it any more
-        self._fetcher: threading.Thread | None = None
-        self._unwanted = threading.Event()  # set once nobody waits for a fetch any more
+        self.arrivals = BaseArrivals(self._put, self._reader.put, self._desk.put, self._begin, self)
         self._questions: set[Future[bool]] = set()
         self._closed = False
         self._why_not = "The base model is not here yet: fetch it first."
@@ -147,12 +148,6 @@ class Bridge(Teller):
 
         self._reader.put(find)
 
-    def fetch(self, name: str) -> None:
-        """Bring a base model onto this machine, in a process of its own: converting it takes torch."""
-        job = self._guarded(lambda: self._fetch(name), lambda error: self._put(news.FetchFailed(sentence(error))))
-        self._fetcher = threading.Thread(target=job, name="fetch", daemon=True)
-        self._fetcher.start()
-
     def check(self) -> None:
         """Notice a dead engine process, and what changed among the adapters; called every second."""
         for watch in (self._watch, self._shelf):
@@ -166,12 +161,11 @@ class Bridge(Teller):
         for question in list(self._questions):
             question.cancel()
         self.stop_comparing()
-        self._unwanted.set()
+        self.arrivals.stop()
         self.stop_reply()
         if self._reply is not None:
             self._reply.wait(_PATIENCE_S)
-        if self._fetcher is not None:
-            self._fetcher.join(_PATIENCE_S)
+        self.arrivals.wait(_PATIENCE_S)
         self._reader.close(_PATIENCE_S)
         self._desk.put(self._shut)
         self._desk.close(_PATIENCE_S)
@@ -183,7 +177,7 @@ class Bridge(Teller):
         from lora_chat.models.own import find_entry
         from lora_chat.services import open_services
 
-        services = self._services = open_services()
+        services = self._services = self.arrivals.services = open_services()
         self._put(news.SettingsRead(services.config))
         name = self._model or services.config.model
         self._put(news.ConversationsSeen(services.store.conversations(LISTED)))
@@ -203,7 +197,7 @@ class Bridge(Teller):
             wearing = services.wear(self._adapter) if self._adapter else None
         except LoraChatError as error:
             self.warn(f"{error} The base answers.")
-        sitting = self.sitting = Sitting(services, base, self)
+        sitting = self.sitting = self.arrivals.sitting = Sitting(services, base, self)
         sitting.begin_with(wearing)
         self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
         self._load(sitting)
@@ -216,20 +210,14 @@ class Bridge(Teller):
         self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
         self._watch.load()
 
-    def _fetch(self, name: str) -> None:
-        from lora_chat.models.installed import find_base
-        from lora_chat.tui.fetching import fetch_base
+    def _begin(self, base: InstalledBase) -> None:
+        """With a base that was chosen at the first start; it is the default then, if the command line named none."""
+        from lora_chat.tui.base_arrivals import keep
 
         assert self._services is not None
-        services = self._services
-        failure = fetch_base(
-            name, lambda what, done, total: self._put(news.Fetching(what, done, total)), self._unwanted
-        )
-        if failure:
-            self._put(news.FetchFailed(failure))
-            return
-        base = find_base(services.paths.models, name)
-        self._desk.put(lambda: self._sit_down(services, base))
+        if self._model is None:
+            keep(self._services, base)
+        self._sit_down(self._services, base)
 
     def _shut(self) -> None:
         if self.sitting is not None:
@@ -286,8 +274,17 @@ class Bridge(Teller):
         """See ``Face.base_changed``; it is loaded at once."""
         self._put(news.BaseChanged(base))
         self._load(self._require())
+        self.bases_changed()
         if self._shelf is not None:
             self._shelf.start_over()
+
+    def pull(self, wish: str, entry: CatalogEntry) -> None:
+        """See ``Face.pull``."""
+        self.arrivals.start(wish, entry.name)
+
+    def bases_changed(self) -> None:
+        """See ``Face.bases_changed``."""
+        self.arrivals.look()
 
     def copy(self, text: str) -> None:
         """See ``Face.copy``."""

@@ -1,4 +1,4 @@
-"""A base model comes onto this machine. Owns the process that brings it; never converts anything here.
+"""A base model comes onto this machine. Owns the process that brings it, one at a time; never converts anything here.
 
 Converting takes torch, which this process must not import, and a download must not hold up the window.
 """
@@ -11,6 +11,61 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+from lora_chat.defects import sentence
+from lora_chat.errors import RefusedError
+from lora_chat.text import clean_line
+from lora_chat.tui.messages import FetchFailed, Fetching, News
+
+STOPPED = "stopped: `/model pull` goes on with what a hub has sent until now"
+
+
+class Fetcher:
+    """The base that comes now, if any does."""
+
+    def __init__(self, put: Callable[[News], object], came: Callable[[str], object]) -> None:
+        """``put`` reaches the screen; ``came`` is told the name of each base that is here, on the fetch's thread."""
+        self._put, self._came = put, came
+        self._thread: threading.Thread | None = None
+        self._unwanted = threading.Event()
+        self._name = ""
+
+    def start(self, wish: str, name: str) -> None:
+        """Bring what ``model pull`` calls ``wish``, to be called ``name`` here; returns at once.
+
+        Raises:
+            RefusedError: another one comes.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise RefusedError(f"{self._name} comes already: wait for it, or stop it with x in /model list.")
+        self._name, self._unwanted = name, threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(wish, name, self._unwanted), name="fetch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Nobody waits for it any more."""
+        self._unwanted.set()
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, for at most ``seconds``."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self, wish: str, name: str, unwanted: threading.Event) -> None:
+        def tell(what: str, done: float, total: float) -> None:
+            self._put(Fetching(what, done, total, name))
+
+        try:
+            tell(f"Fetching {clean_line(name, 64)}", 0, 0)
+            failure = fetch_base(wish, tell, unwanted)
+            if unwanted.is_set() and failure:
+                failure = f"{name} was {STOPPED}."
+            if not failure:
+                self._came(name)
+                return
+        except BaseException as error:
+            failure = sentence(error)
+        self._put(FetchFailed(failure, name))
 
 
 def fetch_base(name: str, tell: Callable[[str, float, float], None], cancel: threading.Event) -> str:

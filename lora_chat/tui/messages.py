@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lora_chat.config import Config
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
+    from lora_chat.sitting.bases import Choices
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import ColumnEvent, Comparison
     from lora_chat.sitting.comparison import Compared
@@ -67,6 +68,8 @@ class Fetching(News):
     what: str
     done: float
     total: float
+    name: str = ""
+    """What comes."""
 
 
 @dataclass
@@ -74,6 +77,23 @@ class FetchFailed(News):
     """The base model did not come."""
 
     reason: str
+    name: str = ""
+
+
+@dataclass
+class BaseCame(News):
+    """It is on this machine now, beside the one that answers."""
+
+    base: InstalledBase
+
+
+@dataclass
+class BasesSeen(News):
+    """Every base of this machine and of the catalog."""
+
+    choices: Choices
+    asked: bool
+    """By a command: the screen opens with it."""
 
 
 @dataclass

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.search import Hit
+    from lora_chat.sitting.bases import Choices
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.training import Training
@@ -42,6 +43,10 @@ class Teller:
     def show_adapters(self, catalog: Catalog) -> None:
         """See ``Face.show_adapters``; what is in it was told when it was seen."""
         self._put(news.Opened("adapters"))
+
+    def show_bases(self, choices: Choices) -> None:
+        """See ``Face.show_bases``."""
+        self._put(news.BasesSeen(choices, asked=True))
 
     def choose_conversation(self) -> None:
         """See ``Face.choose_conversation``."""

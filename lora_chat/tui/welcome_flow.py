@@ -1,10 +1,11 @@
-"""The first start. Owns when the welcome is open and what it shows; never fetches anything."""
+"""The first start. Owns when the welcome is open and what it shows; never fetches anything itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lora_chat.tui import messages as news
+from lora_chat.tui.bridge import Bridge
 
 if TYPE_CHECKING:
     from lora_chat.tui.app import LoraChatApp
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 class WelcomeFlow:
     """From a home without a base to the talk."""
 
-    def __init__(self, app: LoraChatApp) -> None:
-        self._app = app
+    def __init__(self, app: LoraChatApp, bridge: Bridge) -> None:
+        self._app, self._bridge = app, bridge
 
     def missing(self, event: news.BaseMissing) -> None:
         """There is no base: one is offered."""
@@ -42,12 +43,19 @@ class WelcomeFlow:
         if (screen := self._screen) is not None:
             screen.show_failure(event.reason)
 
+    def begin_with(self, name: str) -> None:
+        """The person chose another base to begin with; what comes of it is told here."""
+        if (screen := self._screen) is not None:
+            screen.begin_with(name)
+        self._bridge.arrivals.begin_with(name)
+
     @property
     def _screen(self) -> WelcomeScreen | None:
-        """Where it is what is seen."""
+        """Also below a question; none while the window closes."""
         from lora_chat.tui.screens.welcome import WelcomeScreen
 
-        return self._app.screen if isinstance(self._app.screen, WelcomeScreen) else None
+        stack = self._app.screen_stack if self._app.is_running else []
+        return next((screen for screen in stack if isinstance(screen, WelcomeScreen)), None)
 
     def _welcomed(self, choice: str | None) -> None:
         if choice == "tour":

@@ -85,8 +85,8 @@ def test_list_and_info_say_what_was_found_and_where(
     assert "used where it lies, nothing is downloaded: `lora-chat model pull tiny-0.6b`" in page
     run("info", "tiny:0.6b")
     page = " ".join(capsys.readouterr().out.split())
-    assert "found in Ollama, " in page
-    assert ", in F32; converted once to " in page
+    assert "found in Ollama as F32, converted once to " in page
+    assert "lies in /" in page
 
 
 def test_pull_takes_the_snapshot_in_place_and_the_question_says_so(

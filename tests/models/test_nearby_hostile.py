@@ -250,6 +250,7 @@ def test_many_broken_ones_are_told_as_a_number(tmp_path: Path) -> None:
     problems = look(tmp_path).problems
     assert len(problems) == 6
     assert problems[-1].reason.startswith("15 more in ")
+    assert all(problem.foreign for problem in problems)
 
 
 def test_nothing_is_written(tmp_path: Path, tiny_gguf: Path, converted: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_slash_offers_the_table_from_its_beginning() -> None:
 
 def test_a_beginning_offers_what_begins_so_and_then_what_has_such_a_word() -> None:
     assert lines("/re") == [
-        "/report", "/retry", "/rename ", "/adapter remove ", "/adapter restore", "/train resume"
+        "/report", "/retry", "/rename ", "/adapter remove ", "/adapter restore", "/train resume", "/model remove "
     ]  # fmt: skip
     assert lines("/pause") == ["/train pause"]
 

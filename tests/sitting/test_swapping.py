@@ -12,13 +12,15 @@ from typing import cast
 import pytest
 
 from lora_chat.chat.conversation import Conversation, Role
-from lora_chat.config import Config
+from lora_chat.config import Config, load_config
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.errors import NotFoundError, RefusedError
+from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase, find_base, remove_base
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting import verbs
+from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.commands import take
 from lora_chat.sitting.face import Face, Turn
 from lora_chat.sitting.plan import Plan
@@ -35,9 +37,20 @@ class Listener(Heard):
         super().__init__()
         self.banner = ""
         self.rows: dict[str, str] = {}
+        self.shelves: list[Choices] = []
+        self.pulled: list[tuple[str, str]] = []
         self.bases: list[str] = []
         self.busy = False
         self.plans: list[Plan] = []
+
+    def show_bases(self, choices: Choices) -> None:
+        self.shelves.append(choices)
+
+    def pull(self, wish: str, entry: CatalogEntry) -> None:
+        self.pulled.append((wish, entry.name))
+
+    def bases_changed(self) -> None:
+        self.bases.append("changed")
 
     def offer(self, plan: Plan) -> None:
         self.plans.append(plan)
@@ -295,9 +308,58 @@ def test_the_list_says_what_fits_each_and_what_is_broken(room: Room) -> None:
     broken.mkdir()
     (broken / "base.json").write_text("{", encoding="utf-8")
     room.take("/model list")
-    rows = room.heard.rows
-    assert set(rows) == {"tiny-llama", "tiny-opt", "broken"}
-    assert rows["tiny-llama"].startswith("answers here. ")
-    assert rows["tiny-llama"].endswith("shop fits.")
-    assert rows["tiny-opt"].endswith("No adapter here was made for it.")
-    assert "base.json" in rows["broken"]
+    (found,) = room.heard.shelves
+    here = {each.name: each.adapters for each in found.bases if each.base is not None}
+    assert here == {"tiny-llama": ("shop",), "tiny-opt": ()}
+    assert ["base.json" in each.reason for each in found.problems] == [True]
+
+
+@pytest.mark.usefixtures("quick")
+def test_memory_counts_what_the_base_at_hand_gives_back(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lora_chat.memory.free", lambda: 10**6)
+    room.take("/model list")
+    (found,) = room.heard.shelves
+    held = next(each.chat_bytes for each in found.bases if each.name == "tiny-llama")
+    assert found.room.free == 10**6 + held
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_base_that_is_not_here_is_brought_once_it_was_agreed_to(room: Room) -> None:
+    room.heard.agrees = False
+    room.take("/model pull smollm2-135m")
+    assert "93 MB to download" in room.heard.asked[-1]
+    assert room.heard.pulled == []
+    room.heard.agrees = True
+    room.take("/model pull smollm2-135m")
+    assert room.heard.pulled == [("smollm2-135m", "smollm2-135m")]
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_that_this_machine_cannot_hold_is_not_even_asked_about(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lora_chat.memory.total", lambda: 10**9)
+    with pytest.raises(RefusedError, match=r"qwen3-8b needs about 5\.6 GB of memory to chat"):
+        room.take("/model pull qwen3-8b")
+    with pytest.raises(RefusedError, match="opt-125m is not pulled as it is"):
+        room.take("/model pull opt-125m")
+    assert room.heard.asked == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_base_is_taken_away_but_not_the_one_that_answers(room: Room) -> None:
+    with pytest.raises(RefusedError, match="tiny-llama answers here"):
+        room.take("/model remove tiny-llama")
+    room.heard.agrees = False
+    room.take("/model remove tiny-opt")
+    assert (room.services.paths.models / "tiny-opt").is_dir()
+    room.heard.agrees = True
+    assert room.take("/model remove tiny-opt").startswith("tiny-opt is taken away; ")
+    assert not (room.services.paths.models / "tiny-opt").exists()
+    assert room.heard.bases == ["changed"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_base_to_begin_with_is_kept_in_the_settings(room: Room) -> None:
+    room.take("/model default tiny-opt")
+    assert load_config(room.services.paths.config).model == "tiny-opt"
+    room.take("/model list")
+    assert [each.name for each in room.heard.shelves[-1].bases if each.default] == ["tiny-opt"]

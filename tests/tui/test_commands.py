@@ -11,6 +11,7 @@ from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting.commands import COMMANDS
 from lora_chat.tui.screens.adapters import AdaptersScreen
+from lora_chat.tui.screens.bases import BasesScreen
 from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.compare import CompareScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
@@ -79,7 +80,13 @@ TYPED = {
     "system Be brief.": "The system prompt is set.",
     "system": DetailsScreen,
     "context": DetailsScreen,
-    "model list": DetailsScreen,
+    "model list": BasesScreen,
+    "model info": DetailsScreen,
+    "model info qwen3-0.6b": DetailsScreen,
+    "model info nothing": '"nothing" is no base model',
+    "model pull tiny-llama": "tiny-llama is on this machine already: /model use tiny-llama",
+    "model default tiny-llama": "tiny-llama is what lora-chat begins with from the next start on.",
+    "model remove tiny-llama": "tiny-llama answers here: have another one answer first",
     "model use tiny-llama": "tiny-llama answers already.",
     "model use nothing": "The base model nothing is not on this machine",
     "system none": "left to the adapter and the settings",

@@ -25,6 +25,7 @@ from lora_chat.chat.store import Store
 from lora_chat.engine import echo
 from lora_chat.models.catalog import resolve
 from lora_chat.paths import Paths
+from lora_chat.sitting.bases import Choice, Figure, Room, list_choices
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.choosing.redact import Hit
@@ -35,6 +36,7 @@ from lora_chat.training.proof.line import Proved
 from lora_chat.tui import messages as news
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.adapters import AdaptersScreen
+from lora_chat.tui.screens.bases import BasesScreen
 from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.compare import CompareScreen
 from lora_chat.tui.screens.confirm import ConfirmScreen
@@ -47,6 +49,7 @@ from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.screens.welcome import WelcomeScreen
 from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.widgets.base_list import BaseList
 from lora_chat.tui.widgets.message import Shown
 from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Snapshot, Tell, Window, idle
@@ -630,6 +633,41 @@ async def trained_and_waiting(w: Window) -> None:
     for each in (progress(step=38, losses=CURVE), installed()):
         w.app.chat.post_message(news.TrainingSeen(each))
     await w.see("is ready")
+
+
+async def of_bases(w: Window) -> BasesScreen:
+    """The list on a machine with 8 GB free of 16, where one base was measured."""
+    sitting = w.app.bridge.sitting
+    assert sitting is not None
+    found = list_choices(sitting.services, Room(8 * 10**9, 16 * 10**9))
+    figures = [(figure(54.0 * 134_515_008, each), figure(290.0 / 134_515_008, each)) for each in found.bases]
+    bases = [
+        replace(each, speed=speed, seconds=seconds) for each, (speed, seconds) in zip(found.bases, figures, strict=True)
+    ]
+    screen = BasesScreen(replace(found, bases=tuple(bases)), "tiny-llama")
+    await over(w, screen)
+    screen.query_one(BaseList).look_at("qwen3-8b")
+    await w.see("Qwen/Qwen3-8B")
+    return screen
+
+
+def figure(of: float, choice: Choice) -> Figure:
+    """Tokens a second fall with the size, seconds grow with it."""
+    size = choice.parameters
+    return Figure(of / size if of > 1 else of * size, "smollm2-135m", measured=choice.name == "smollm2-135m")
+
+
+@state
+async def bases(w: Window) -> None:
+    await of_bases(w)
+
+
+@state
+async def bases_coming(w: Window) -> None:
+    screen = await of_bases(w)
+    screen.query_one(BaseList).look_at("qwen3-0.6b")
+    screen.show_fetch("qwen3-0.6b", "Downloading qwen3-0.6b", 630e6, 1500e6)
+    await w.see("x stop the download")
 
 
 # What happens to it

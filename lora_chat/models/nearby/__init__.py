@@ -69,10 +69,10 @@ def look_around(around: Surroundings, known: Sequence[CatalogEntry]) -> Nearby:
             within = Within(place.root)
             if not within.is_there():
                 if place.named:
-                    said = clean_line(str(place.root), 200)
-                    wrong.append(Problem(place.root, f"{said} is no folder: correct model_folders in config.toml."))
+                    said = f"{clean_line(str(place.root), 200)} is no folder: correct model_folders in config.toml."
+                    wrong.append(Problem(place.root, said, foreign=True))
                 elif place.root not in around.system:  # whose models a service may keep to itself
-                    wrong += [Problem(place.root, reason) for reason in within.left_out()]
+                    wrong += [Problem(place.root, reason, foreign=True) for reason in within.left_out()]
                 continue
             for each in place.search(within):
                 if isinstance(each, Find):
@@ -84,7 +84,7 @@ def look_around(around: Surroundings, known: Sequence[CatalogEntry]) -> Nearby:
             continue
         finally:
             problems += _capped(place.root, wrong)
-        problems += [Problem(within.root, reason) for reason in within.left_out()]
+        problems += [Problem(within.root, reason, foreign=True) for reason in within.left_out()]
     return Nearby(named(finds.values(), known), tuple(problems))
 
 
@@ -113,4 +113,4 @@ def _capped(root: Path, problems: list[Problem]) -> list[Problem]:
     if more <= 1:
         return problems
     said = f"{more} more in {clean_line(str(root), 200)} cannot be used either: remove them, or fetch them again."
-    return [*problems[:_MOST_PROBLEMS], Problem(root, said)]
+    return [*problems[:_MOST_PROBLEMS], Problem(root, said, foreign=True)]

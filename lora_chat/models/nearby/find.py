@@ -58,7 +58,8 @@ class Find:
 def broken(path: Path, error: BaseException) -> Problem:
     """What lies at ``path`` and cannot be used, told in one sentence."""
     if isinstance(error, LoraChatError):
-        return Problem(path, clean_line(str(error), 400))
+        return Problem(path, clean_line(str(error), 400), foreign=True)
     why = error.strerror if isinstance(error, OSError) else str(error) or type(error).__name__
     remedy = "correct its permissions" if isinstance(error, PermissionError) else "fetch it again"
-    return Problem(path, f"{clean_line(str(path), 200)} cannot be read ({clean_line(str(why), 80)}): {remedy}.")
+    said = f"{clean_line(str(path), 200)} cannot be read ({clean_line(str(why), 80)}): {remedy}."
+    return Problem(path, said, foreign=True)

@@ -78,6 +78,7 @@ class ChatScreen(Touring):
         Binding("ctrl+f", "search", "search", id="chat.search", show=False),
         Binding("ctrl+g", "pick_adapter", "adapter", id="chat.adapters"),
         Binding("f2", "adapters", "adapters", id="chat.shelf", show=False),
+        Binding("f3", "app.bases", "base models", id="chat.bases", show=False),
         Binding("f4", "app.editor", "editor", id="chat.editor", show=False),
         Binding("f1", "app.help", "help", id="chat.help", key_display="f1"),
     ]
@@ -143,6 +144,10 @@ class ChatScreen(Touring):
         return self.query_one(ConversationList)
 
     # What the work tells
+
+    def show_coming(self, text: str) -> None:
+        """A base model comes, and how far it is; empty: none does."""
+        self.query_one(StatusLine).coming = text
 
     def on_base_found(self, event: news.BaseFound) -> None:
         """The base is known."""

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
 from lora_chat.models.catalog import CatalogEntry
+from lora_chat.text import clean_line
 from lora_chat.tui.widgets.keys import KeysLine
 
 Choice = Literal["chat", "tour"]
@@ -43,6 +44,7 @@ class WelcomeScreen(Screen[Choice | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "go('chat')", "chat", id="welcome.chat"),
         Binding("t", "go('tour')", "teach me, in two minutes", id="welcome.tour"),
+        Binding("m", "choose", "another base model", id="welcome.base"),
         Binding("ctrl+q,q", "app.leave", "quit", id="welcome.quit"),
     ]
 
@@ -53,6 +55,9 @@ class WelcomeScreen(Screen[Choice | None]):
         """The base model should come."""
 
         name: str
+
+    class ChoiceWanted(Message):
+        """The person wants to see which base models there are."""
 
     def __init__(self, missing: CatalogEntry | None) -> None:
         """``missing`` is the base model that has to be fetched first; None if one is here."""
@@ -73,7 +78,7 @@ class WelcomeScreen(Screen[Choice | None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While it comes there is nothing to choose."""
-        return not (self.fetching and action == "go")
+        return action not in ("go", "choose") or not (self.fetching or (action == "choose" and self._missing is None))
 
     def action_go(self, choice: Choice) -> None:
         """To the chat or the tour; by way of the fetch where the base is missing."""
@@ -81,10 +86,18 @@ class WelcomeScreen(Screen[Choice | None]):
         if self._missing is None:
             self.dismiss(choice)
             return
+        self.begin_with(self._missing.name)
+        self.post_message(self.FetchWanted(self._missing.name))
+
+    def action_choose(self) -> None:
+        """Which base models there are."""
+        self.post_message(self.ChoiceWanted())
+
+    def begin_with(self, name: str) -> None:
+        """The base called ``name`` comes."""
         self.fetching = True
         self.query_one("#failed", Static).update("")
-        self.show_fetch(f"Fetching {self._missing.name}", 0, 0)
-        self.post_message(self.FetchWanted(self._missing.name))
+        self.show_fetch(f"Fetching {name}", 0, 0)
 
     def watch_fetching(self, fetching: bool) -> None:
         """The bar takes the place of the choices."""
@@ -98,7 +111,7 @@ class WelcomeScreen(Screen[Choice | None]):
     def show_failure(self, reason: str) -> None:
         """It did not come; the choices are there again."""
         self.fetching = False
-        self.query_one("#failed", Static).update(reason)
+        self.query_one("#failed", Static).update(clean_line(reason))
 
     def arrived(self) -> None:
         """The base is here."""
@@ -113,6 +126,8 @@ _WHAT = (
 
 def _ways(missing: CatalogEntry | None) -> Content:
     rows = [("enter", "chat"), ("t", "teach me: correct, train and wear, in two minutes")]
+    if missing is not None:
+        rows.append(("m", "choose another base model first"))
     lines = [Content.assemble((f"{key:>7}", "bold $primary"), "   ", text) for key, text in rows]
     if missing is not None:
         about = (

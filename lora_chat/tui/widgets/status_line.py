@@ -31,6 +31,8 @@ class StatusLine(Widget):
     """
 
     figures: reactive[str] = reactive("", layout=True)
+    coming: reactive[str] = reactive("", layout=True)
+    """A base model that is brought, and how far it is: ``qwen3-0.6b 42%``; it stands in the place of the figures."""
     training: reactive[Progress | None] = reactive(None, layout=True)
 
     def show(self, answer: Message | None) -> None:
@@ -39,16 +41,16 @@ class StatusLine(Widget):
 
     def render(self) -> Content:
         """A training comes before the figures where there is no room for both: it is what changes."""
-        progress = self.training
+        progress, figures = self.training, clean_line(self.coming, 60) or self.figures
         if progress is None or (not progress.running and progress.state != "finished"):
-            return Content(self.figures)
+            return Content(figures)
         width = self.screen.size.width - 4
         width -= KEYS if width > 2 * KEYS else KEYS // 2
         alone = training_line(progress, width)
-        beside = training_line(progress, width - len(self.figures) - 3)
-        if not self.figures or beside.cell_length + len(self.figures) + 3 > width:
+        beside = training_line(progress, width - len(figures) - 3)
+        if not figures or beside.cell_length + len(figures) + 3 > width:
             return alone
-        return Content.assemble(self.figures, "   ", beside)
+        return Content.assemble(figures, "   ", beside)
 
 
 def figures_of(message: Message) -> str:
