@@ -123,9 +123,10 @@ def doubts(choice: Choice, room: Room) -> Iterator[str]:
 
 def gate(entry: CatalogEntry) -> str:
     """What a person does before a gated base is given to them."""
-    from lora_chat.hub import page
+    from lora_chat.models.entry import HubSource
+    from lora_chat.models.hubs import hub_of
 
-    return f"accept its licence at {page(entry.lineage)}, then give a token of that account in HF_TOKEN"
+    return hub_of(entry).licence_step(entry.source.repo if isinstance(entry.source, HubSource) else entry.lineage)
 
 
 def _cells(choice: Choice) -> list[str]:

@@ -279,6 +279,7 @@ def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
 
 def _question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
+    from lora_chat.models.hubs import hub_of
     from lora_chat.models.sources.staging import size
     from lora_chat.text import clean_line
 
@@ -289,8 +290,9 @@ def _question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
     what = f" {entry.description}" if entry.description else ""
+    hub = f" from {called}" if (called := hub_of(entry).called) == "ModelScope" else ""
     said = "".join(f" {doubt}" for doubt in doubts)
     return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}){hub}: {about}{on_disk}, {licence}."
         f"{what}{said} Go on?"
     )
