@@ -14,7 +14,8 @@ import pytest
 
 from lora_chat.models.installed import find_base
 from lora_chat.paths import Paths
-from tests.models.conftest import FakeHub, sha256
+from tests.models.conftest import sha256
+from tests.models.hubs import FakeHub
 
 # The client hands bytes on in pieces of 10 MB; the tiny model wants smaller ones to be cut in two.
 _CHILD = """
