@@ -8,11 +8,9 @@ thread, each into a ``.part`` that the next run goes on with.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +33,7 @@ def download(hub: Hub, listing: Listing, remote: Remote, folder: Path, tell: Cal
         Exception: the client's and the disk's; see ``Hub.told``.
     """
     part = folder / f"{remote.name}.part"
-    with _quietly(), part.open("ab") as file:
+    with part.open("ab") as file:
         if file.tell() > remote.size:
             _empty(file)
         _fetch(hub.address(listing, remote.name), hub.headers(), _Capped(file, remote, listing.repo), tell)
@@ -78,18 +76,6 @@ def _fetch(address: str, headers: dict[str, str], file: _Capped, tell: Callable[
             if fails >= _TRIES:
                 raise
             time.sleep(_WAIT_S)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the client from writing to the terminal, addresses with a password and cookies included."""
-    logger = logging.getLogger("huggingface_hub")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 class _Capped:

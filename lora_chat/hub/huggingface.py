@@ -6,6 +6,7 @@ answers; never decides which files are wanted.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -37,7 +38,13 @@ class HuggingFace(Hub):
             files = tuple(_remote(sibling) for sibling in info.siblings or [])
         except (HFValidationError, UnicodeEncodeError):
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:  # the client believes every answer
+        except (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # the client believes every answer
             raise self.no_hub(repo) from error
         if not isinstance(info.sha, str) or not re.fullmatch("[0-9a-f]{40}", info.sha):
             raise RefusedError(f"The hub did not name a commit for {repo}: try again.")
@@ -56,8 +63,13 @@ class HuggingFace(Hub):
         headers: dict[str, str] = build_hf_headers()
         return headers
 
+    def named_endpoint(self) -> str:
+        """See ``Hub``."""
+        return os.environ.get("HF_ENDPOINT", "")
+
     def endpoint(self) -> str:
         """See ``Hub``."""
+        self.check_endpoint()
         from huggingface_hub import constants
 
         return str(constants.ENDPOINT).rstrip("/")

@@ -73,12 +73,17 @@ class ModelScope(Hub):
             headers |= {"Authorization": f"Bearer {token}", "Cookie": f"m_session_id={token}"}
         return headers
 
-    def endpoint(self) -> str:
-        """See ``Hub``; ``MODELSCOPE_DOMAIN`` is the older name, ``MODELSCOPE_PREFER_AI_SITE`` the site abroad."""
-        abroad = os.environ.get("MODELSCOPE_PREFER_AI_SITE", "").strip().casefold() in ("1", "true", "yes", "on")
+    def named_endpoint(self) -> str:
+        """See ``Hub``; ``MODELSCOPE_DOMAIN`` is the older name, and either may leave out the scheme."""
         named = (os.environ.get(name, "").strip() for name in ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"))
-        endpoint = next(filter(None, named), _ABROAD if abroad else _CHINA)
-        return (endpoint if endpoint.startswith(("http://", "https://")) else f"https://{endpoint}").rstrip("/")
+        endpoint = next(filter(None, named), "")
+        return endpoint if not endpoint or "://" in endpoint else f"https://{endpoint}"
+
+    def endpoint(self) -> str:
+        """See ``Hub``; ``MODELSCOPE_PREFER_AI_SITE`` means the site abroad."""
+        self.check_endpoint()
+        abroad = os.environ.get("MODELSCOPE_PREFER_AI_SITE", "").strip().casefold() in ("1", "true", "yes", "on")
+        return (self.named_endpoint() or (_ABROAD if abroad else _CHINA)).rstrip("/")
 
     def page(self, repo: str) -> str:
         """See ``Hub``."""

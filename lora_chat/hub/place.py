@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,11 +68,32 @@ class Hub(ABC):
     def told(self, repo: str, words: Words) -> Iterator[None]:
         """Turn each way the hub can fail into one sentence; what is no failure of the hub passes as it is."""
         try:
-            yield
+            self.check_endpoint()
+            with _quietly():
+                yield
         except (LoraChatError, KeyboardInterrupt):
             raise
         except Exception as error:
             raise self._refusal(error, repo, words) from error
+
+    def check_endpoint(self) -> None:
+        """Refuse a setting that is no address, which the client would stumble over at its import.
+
+        Raises:
+            EngineError: naming the setting.
+        """
+        named = self.named_endpoint()
+        try:
+            parts = urlsplit(named)
+            right = not named or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            right = False
+        if not right:
+            raise EngineError(f"{self.setting} holds no address like https://host: correct it, or unset it.")
+
+    @abstractmethod
+    def named_endpoint(self) -> str:
+        """What the person's setting says; "" where they have none."""
 
     def licence_step(self, repo: str) -> str:
         """What a person does before a gated repository is given to them."""
@@ -146,6 +168,20 @@ class Hub(ABC):
     def _below(self, path: str) -> str:
         endpoint = urlsplit(self.endpoint())
         return clean_line(f"{endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}{endpoint.path.rstrip('/')}/{path}")
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the client from writing to the terminal, addresses with a password and cookies included."""
+    from huggingface_hub import file_download, hf_api  # noqa: F401  # each import sets the level anew
+
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _is_ours(error: OSError) -> bool:
