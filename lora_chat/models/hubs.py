@@ -66,4 +66,5 @@ def _moved(entry: CatalogEntry, hub: HubName) -> CatalogEntry:
     # What asks for an account at Hugging Face does not there; it says so itself where it does.
     gated = entry.gated and entry.own
     lineage = lineage_on(hub, entry.lineage)
-    return replace(entry, lineage=lineage, gated=gated, source=HubSource(there, revision, hub))
+    aliases = entry.aliases if there in (lineage, *entry.aliases) else (*entry.aliases, there)
+    return replace(entry, lineage=lineage, aliases=aliases, gated=gated, source=HubSource(there, revision, hub))

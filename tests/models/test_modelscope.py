@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
+from lora_chat.cli import model
 from lora_chat.config import Config, load_config
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.hub import hub_called, split_hub
@@ -212,6 +217,27 @@ def test_an_envelope_without_a_list_is_said(scope: FakeModelScope, paths: Paths,
     assert (found["code"], "is no ModelScope" in found["error"]) == (5, True)
 
 
+def test_it_is_pulled_and_listed_by_whoever_typed_it(scope: FakeModelScope, paths: Paths) -> None:
+    paths.config.parent.mkdir(parents=True)
+    paths.config.write_text('hub = "modelscope"\n[bases.mine]\nsource = "org/tiny"\n', encoding="utf-8")
+    environ = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    environ |= {"MODELSCOPE_ENDPOINT": scope.address, "NO_PROXY": "127.0.0.1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    for words in (["pull", "mine", "--yes"], ["pull", "modelscope:org/tiny", "--yes"], ["list", "--json"]):
+        command = [sys.executable, "-m", "lora_chat", "model", *words]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    here = {each["name"]: each["base_model"] for each in json.loads(done.stdout)["models"] if each["installed"]}
+    assert here == {"mine": "org/tiny"}  # the same model: the second pull finds it there
+    assert len(scope.listed) == 1
+    llama = next(each for each in json.loads(done.stdout)["models"] if each["name"] == "llama-3.2-1b")
+    assert not llama["gated"]
+
+
+def test_the_question_names_modelscope_and_no_other_hub() -> None:
+    assert "Qwen/Qwen3-0.6B) from ModelScope: about" in model._question(resolve("modelscope:qwen3-0.6b"))
+    assert "Qwen/Qwen3-0.6B): about" in model._question(resolve("qwen3-0.6b"))
+
+
 # What a person writes
 
 
@@ -248,6 +274,7 @@ def test_what_another_organisation_keeps_there_is_the_catalogs_own(text: str) ->
     entry = resolve(text)
     assert (entry.name, entry.lineage) == ("llama-3.2-1b", "meta-llama/Llama-3.2-1B-Instruct")
     assert entry.source == HubSource("LLM-Research/Llama-3.2-1B-Instruct", hub="modelscope")
+    assert "LLM-Research/Llama-3.2-1B-Instruct" in entry.aliases  # adapters made on it name it so
     assert not entry.gated
 
 
