@@ -238,6 +238,12 @@ def test_the_question_names_modelscope_and_no_other_hub() -> None:
     assert "Qwen/Qwen3-0.6B): about" in model._question(resolve("qwen3-0.6b"))
 
 
+def test_an_answer_that_calls_itself_a_failure_is_one_whatever_its_code(scope: FakeModelScope, paths: Paths) -> None:
+    scope.body = b'{"Code": 200, "Success": false, "Message": "being moved", "Data": {"Files": []}}'
+    found = fetch(scope, paths)
+    assert (found["code"], 'ModelScope refused org/tiny ("being moved")' in found["error"]) == (5, True)
+
+
 # What a person writes
 
 
