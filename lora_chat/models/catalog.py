@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lora_chat.errors import NotFoundError, RefusedError, did_you_mean
-from lora_chat.hub import is_hub_id
+from lora_chat.hub import is_hub_id, split_hub
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, Source, WheelSource
+from lora_chat.models.hubs import from_hub, lineage_on
 from lora_chat.models.shipped import EMBEDDED, SHIPPED
 from lora_chat.text import clean_line
 
@@ -38,13 +39,14 @@ CATALOG: tuple[CatalogEntry, ...] = SHIPPED
 def resolve(text: str, own: Iterable[CatalogEntry] = ()) -> CatalogEntry:
     """Say what ``text`` means: a catalog name, a folder, a ``.gguf`` file, or a hub id ``org/name``, in this order.
 
-    ``own`` are the person's entries, which stand behind the shipped ones.
+    ``own`` are the person's entries, which stand behind the shipped ones. ``modelscope:`` and ``huggingface:`` before a
+    name or an id say where it is fetched.
 
     Raises:
         NotFoundError: none of these, naming the nearest catalog name.
     """
     known = (*CATALOG, *own)
-    return _in_catalog(text, known) or _on_disk(text) or _hub_id(text) or _nothing(text, known)
+    return _in_catalog(text, known) or from_hub(text, known) or _on_disk(text) or _hub_id(text) or _nothing(text, known)
 
 
 def checked_name(name: str) -> str:
@@ -99,9 +101,10 @@ def local_entry(path: Path, source: FolderSource | GgufSource) -> CatalogEntry:
 
 
 def _hub_id(text: str) -> CatalogEntry | None:
-    if not is_hub_id(text):
+    hub, repo = split_hub(text)
+    if not is_hub_id(repo):
         return None
-    return CatalogEntry(name=_as_name(text), lineage=text, source=HubSource(text))
+    return CatalogEntry(name=_as_name(repo), lineage=lineage_on(hub, repo), source=HubSource(repo, hub=hub))
 
 
 def _as_name(lineage: str) -> str:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lora_chat.config import BASES, load_own_bases
+from lora_chat.config import BASES, load_config, load_own_bases
 from lora_chat.errors import RefusedError, did_you_mean
-from lora_chat.hub import is_hub_id
+from lora_chat.hub import is_hub_id, split_hub
 from lora_chat.models.catalog import CATALOG, is_name, local_entry, resolve
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.hubs import lineage_on, placed
 from lora_chat.text import clean_line, spelt
 
 _LONGEST = 200
@@ -69,7 +70,9 @@ def read_own(config: Path) -> Own:
 
 
 def find_entry(text: str, config: Path) -> CatalogEntry:
-    """What ``text`` means, the person's own entries included. Raises as ``catalog.resolve`` and ``read_own``.
+    """What ``text`` means, the person's own entries and the hub of their settings included.
+
+    Raises as ``catalog.resolve``, ``read_own`` and ``load_config``, and:
 
     Raises:
         RefusedError: it names an own entry that is wrong, saying how.
@@ -79,7 +82,7 @@ def find_entry(text: str, config: Path) -> CatalogEntry:
         for problem in own.problems:
             if problem.name == text:
                 raise RefusedError(problem.reason)
-    return resolve(text, own.entries)
+    return placed(resolve(text, own.entries), load_config(config).hub)
 
 
 def _entry(name: str, found: Any, what: str) -> CatalogEntry:
@@ -128,8 +131,9 @@ def _inside(what: str) -> str:
 def _placed(name: str, found: Mapping[str, Any], what: str) -> CatalogEntry:
     """The bare entry: where it comes from, and so what adapters call it."""
     source, revision = found["source"], found.get("revision")
-    if is_hub_id(source) and not source.casefold().endswith(".gguf"):
-        return CatalogEntry(name=name, lineage=source, source=HubSource(source, revision))
+    hub, repo = split_hub(source)
+    if is_hub_id(repo) and not repo.casefold().endswith(".gguf"):
+        return CatalogEntry(name=name, lineage=lineage_on(hub, repo), source=HubSource(repo, revision, hub))
     if revision is not None:
         raise RefusedError(f"{what} has a revision, which only a hub id can have: remove that line.")
     try:

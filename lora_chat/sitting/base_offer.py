@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lora_chat.errors import RefusedError
 from lora_chat.models.entry import CatalogEntry
+from lora_chat.models.hubs import hub_of
 from lora_chat.models.sources.staging import size
 from lora_chat.services import Services
 from lora_chat.sitting.base_words import doubts, gate
@@ -45,8 +46,9 @@ def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
     what = f" {entry.description}" if entry.description else ""
+    hub = f" from {called}" if (called := hub_of(entry).called) == "ModelScope" else ""
     said = "".join(f" {doubt}" for doubt in doubts)
     return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}){hub}: {about}{on_disk}, {licence}."
         f"{what}{said} Go on?"
     )

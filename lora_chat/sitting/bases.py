@@ -20,6 +20,7 @@ from lora_chat.engine.speed import Measured, read_speed
 from lora_chat.errors import LoraChatError
 from lora_chat.models import catalog
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.hubs import placed
 from lora_chat.models.installed import InstalledBase, Problem, list_bases
 from lora_chat.models.own import read_own
 from lora_chat.models.shipped import SHIPPED
@@ -123,7 +124,7 @@ def list_choices(services: Services, room: Room | None = None) -> Choices:
     room = room or Room.here()
     bases, broken = list_bases(services.paths.models)
     own = read_own(services.paths.config)
-    known = (*catalog.CATALOG, *own.entries)
+    known = tuple(placed(entry, services.config.hub) for entry in (*catalog.CATALOG, *own.entries))
     here = {base.name for base in bases}
     bench = _Bench(services, bases, room)
     chosen = [bench.choice(base, _entry_of(base, known)) for base in bases]
