@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import lora_chat.hub.download
 from lora_chat.models.catalog import resolve
 from lora_chat.models.sources import hub, pull
 from lora_chat.paths import find_paths
+from collections.abc import Mapping
 from pathlib import Path
 sys.modules["lora_chat.hub.download"]._WAIT_S = 0.01
 if "FREE" in os.environ:
@@ -56,9 +58,17 @@ def start(hub: FakeServer, paths: Paths, repo: str, *, whole: bool, **environ: s
     return subprocess.Popen(words, env=env | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def fetch(hub: FakeServer, paths: Paths, repo: str = "", *, whole: bool = False, **environ: str) -> dict[str, Any]:
+def fetch(
+    hub: FakeServer,
+    paths: Paths,
+    repo: str = "",
+    *,
+    whole: bool = False,
+    environ: Mapping[str, str] | None = None,
+    **more: str,
+) -> dict[str, Any]:
     """Pull ``repo`` to its end; nothing may reach stderr, where the client's own bars and warnings would go."""
-    with start(hub, paths, repo or tiny(hub), whole=whole, **environ) as child:
+    with start(hub, paths, repo or tiny(hub), whole=whole, **{**(environ or {}), **more}) as child:
         out, err = child.communicate(timeout=60)
     assert (child.returncode, err) == (0, "")
     found: dict[str, Any] = json.loads(out)

@@ -76,7 +76,7 @@ def test_a_gated_model_that_is_listed_to_all_says_at_its_first_file_what_to_acce
     """As the real hub does it: the list is public, each file is refused."""
     hub.file_status, hub.error_code = status, "GatedRepo"
     hub.error_message = "Access to model org/tiny is restricted and you are not in the authorized list."
-    found = fetch(hub, paths, **token)
+    found = fetch(hub, paths, environ=token)
     assert found["code"] == 4
     page = _PAGE.format(hub=hub.address)
     assert found["error"] == f"org/tiny is gated: accept its licence at {page}, then {_TOKEN}"

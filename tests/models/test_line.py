@@ -253,14 +253,14 @@ def test_a_disk_that_fills_up_in_the_middle_is_said_with_what_is_free(hub: FakeS
 @pytest.mark.parametrize("end", ["", "/"])
 def test_an_endpoint_may_have_a_path_and_a_slash_at_its_end(hub: FakeServer, paths: Paths, end: str) -> None:
     hub.prefix = "/mirrors/models"
-    found = fetch(hub, paths, **{endpoint_name(hub): hub.address + hub.prefix + end})
+    found = fetch(hub, paths, environ={endpoint_name(hub): hub.address + hub.prefix + end})
     assert found.get("error") is None
     assert all(path.startswith("/mirrors/models/") for path in hub.asked)
     assert not [path for path in hub.asked if "//" in path]
 
 
 def test_an_endpoint_may_have_a_name_and_a_password(hub: FakeServer, paths: Paths) -> None:
-    found = fetch(hub, paths, **{endpoint_name(hub): hub.address.replace("//", "//me:secret@")})
+    found = fetch(hub, paths, environ={endpoint_name(hub): hub.address.replace("//", "//me:secret@")})
     assert found.get("error") is None
     assert set(hub.tokens) == {"Basic bWU6c2VjcmV0"}
 
@@ -279,7 +279,7 @@ def test_what_is_no_hub_is_told_with_the_setting_to_look_at(hub: FakeServer, pat
     "setting", ["http://127.0.0.1:9", "http://", "127.0.0.1:9", "ftp://x", "http://[", "https://x:y"]
 )
 def test_an_endpoint_that_is_none_is_one_sentence(hub: FakeServer, paths: Paths, setting: str) -> None:
-    found = fetch(hub, paths, **{endpoint_name(hub): setting})
+    found = fetch(hub, paths, environ={endpoint_name(hub): setting})
     assert found["code"] == 5
     nobody = setting.endswith(":9") and ("://" in setting or isinstance(hub, FakeModelScope))
     assert ("The connection to" if nobody else f"{endpoint_name(hub)} holds no address") in found["error"]

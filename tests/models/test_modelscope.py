@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from lora_chat.cli import model
 from lora_chat.config import Config, load_config
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.hub import hub_called, split_hub
@@ -23,6 +22,7 @@ from lora_chat.models.hubs import hub_of, placed
 from lora_chat.models.installed import find_base
 from lora_chat.models.own import find_entry, read_own
 from lora_chat.paths import Paths
+from lora_chat.sitting.base_offer import question
 from tests.models.conftest import sha256
 from tests.models.hubs import FakeHub, FakeModelScope, on
 from tests.models.pulling import fetch, files_of
@@ -79,7 +79,7 @@ def test_a_model_of_modelscope_becomes_a_base_model(scope: FakeModelScope, paths
 
 
 def test_the_persons_token_is_sent_and_only_then(scope: FakeModelScope, paths: Paths) -> None:
-    fetch(scope, paths, **MINE)
+    fetch(scope, paths, environ=MINE)
     assert (set(scope.tokens), set(scope.cookies)) == ({"Bearer ms-mine"}, {"m_session_id=ms-mine"})
     scope.tokens.clear()
     scope.cookies.clear()
@@ -98,7 +98,7 @@ def test_what_can_be_no_token_is_said_and_not_shown(scope: FakeModelScope, paths
 @pytest.mark.parametrize("name", ["MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"])
 def test_both_names_of_the_endpoint_are_honoured(scope: FakeModelScope, paths: Paths, name: str) -> None:
     ends = {"MODELSCOPE_ENDPOINT": "", name: scope.address}
-    assert fetch(scope, paths, **ends).get("error") is None
+    assert fetch(scope, paths, environ=ends).get("error") is None
 
 
 def test_where_it_is_without_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_each_answer_is_one_sentence(
     sentence: str,
 ) -> None:
     scope.status, scope.code, scope.message = status, code, said
-    found = fetch(scope, paths, **token)
+    found = fetch(scope, paths, environ=token)
     assert found["code"] == exit_code
     assert sentence.format(page=f"{scope.address}/models/org/tiny") in found["error"]
     assert "ms-mine" not in found["error"]
@@ -234,8 +234,8 @@ def test_it_is_pulled_and_listed_by_whoever_typed_it(scope: FakeModelScope, path
 
 
 def test_the_question_names_modelscope_and_no_other_hub() -> None:
-    assert "Qwen/Qwen3-0.6B) from ModelScope: about" in model._question(resolve("modelscope:qwen3-0.6b"))
-    assert "Qwen/Qwen3-0.6B): about" in model._question(resolve("qwen3-0.6b"))
+    assert "Qwen/Qwen3-0.6B) from ModelScope: about" in question(resolve("modelscope:qwen3-0.6b"))
+    assert "Qwen/Qwen3-0.6B): about" in question(resolve("qwen3-0.6b"))
 
 
 def test_an_answer_that_calls_itself_a_failure_is_one_whatever_its_code(scope: FakeModelScope, paths: Paths) -> None:
