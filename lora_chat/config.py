@@ -15,6 +15,8 @@ from lora_chat.text import clean_line, spelt
 
 Precision = Literal["auto", "fp32", "int8", "int4"]
 """What the base's weights are read in while decoding."""
+HubName = Literal["huggingface", "modelscope"]
+"""Where base models are fetched from."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Config:
     """Longest reply, in tokens."""
     precision: Precision = "auto"
     """What the base decodes in: fp32, int8, int4, or auto: the smallest that is measured to be as good on this base."""
+    hub: HubName = "huggingface"
+    """Where base models come from: huggingface or modelscope."""
     theme: str = "dark"
     """Colours of the terminal UI: dark or light."""
     model_folders: tuple[str, ...] = ()
@@ -47,7 +51,8 @@ BASES = "bases"
 """The one table among the settings: the person's own base models, which ``models.own`` reads."""
 THEMES = ("dark", "light")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS}
+HUBS: tuple[HubName, ...] = get_args(HubName)
+_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS, "hub": HUBS}
 
 
 _LIMITS: dict[str, tuple[float, float]] = {

@@ -70,7 +70,9 @@ def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A catalog name, a hub id org/name, a folder, or a .gguf file.")],
+    name: Annotated[
+        str, typer.Argument(help="A catalog name, a hub id org/name or modelscope:org/name, a folder, or a .gguf file.")
+    ],
     called: Annotated[str, typer.Option("--name", help="Keep it under this name.")] = "",
     json: JsonLines = False,
     yes: Yes = False,

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lora_chat.errors import NotFoundError, RefusedError, did_you_mean
-from lora_chat.hub import is_hub_id
+from lora_chat.hub import is_hub_id, split_hub
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, Source, WheelSource
+from lora_chat.models.hubs import from_hub, lineage_on
 from lora_chat.models.shipped import EMBEDDED, SHIPPED
 from lora_chat.text import clean_line
 
@@ -42,14 +43,17 @@ def resolve(text: str, own: Iterable[CatalogEntry] = (), found: Iterable[Catalog
     hub id ``org/name``, in this order.
 
     ``own`` are the person's entries, which stand behind the shipped ones. A ``found`` one that has the name of one of
-    these is that one, and is given in its place.
+    these is that one, and is given in its place. ``modelscope:`` and ``huggingface:``
+    before a name or an id say where it is fetched, whatever was found.
 
     Raises:
         NotFoundError: none of these, naming the nearest catalog name.
     """
-    known, others = with_found((*CATALOG, *own), found)
+    there = (*CATALOG, *own)
+    known, others = with_found(there, found)
     return (
         _in_catalog(text, known)
+        or from_hub(text, there)
         or _on_disk(text)
         or _in_catalog(text, others)
         or _hub_id(text)
@@ -117,9 +121,10 @@ def local_entry(path: Path, source: FolderSource | GgufSource) -> CatalogEntry:
 
 
 def _hub_id(text: str) -> CatalogEntry | None:
-    if not is_hub_id(text):
+    hub, repo = split_hub(text)
+    if not is_hub_id(repo):
         return None
-    return CatalogEntry(name=as_name(text), lineage=text, source=HubSource(text))
+    return CatalogEntry(name=as_name(repo), lineage=lineage_on(hub, repo), source=HubSource(repo, hub=hub))
 
 
 def as_name(lineage: str) -> str:

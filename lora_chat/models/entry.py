@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_chat.config import HubName
 from lora_chat.models.sizes import Sizes
 
 
@@ -22,11 +23,13 @@ class WheelSource:
 
 @dataclass(frozen=True)
 class HubSource:
-    """A repository of the Hugging Face hub (or of the mirror that ``HF_ENDPOINT`` names)."""
+    """A repository of a hub, or of the mirror that its endpoint names."""
 
     repo: str
     revision: str | None = None
     """A branch, tag or commit; None is the default branch."""
+    hub: HubName | None = None
+    """None is the person's setting."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import Any
 
 from lora_chat.config import BASES, load_config, load_own_bases
 from lora_chat.errors import RefusedError, did_you_mean
-from lora_chat.hub import is_hub_id
+from lora_chat.hub import is_hub_id, split_hub
 from lora_chat.models import catalog
 from lora_chat.models.catalog import CATALOG, is_name, local_entry, resolve
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.hubs import lineage_on, placed
 from lora_chat.models.nearby import Nearby, Surroundings, look_around
 from lora_chat.text import clean_line, spelt
 
@@ -71,9 +72,10 @@ def read_own(config: Path) -> Own:
 
 
 def find_entry(text: str, config: Path, *, around: bool = True) -> CatalogEntry:
-    """What ``text`` means, the person's own entries included, and what lies on this machine unless not ``around``.
+    """What ``text`` means, the person's own entries and the hub of their settings included, and what lies on this
+    machine unless not ``around``.
 
-    Raises as ``catalog.resolve`` and ``read_own``.
+    Raises as ``catalog.resolve``, ``read_own`` and ``load_config``, and:
 
     Raises:
         RefusedError: it names an own entry that is wrong, saying how.
@@ -83,7 +85,8 @@ def find_entry(text: str, config: Path, *, around: bool = True) -> CatalogEntry:
         for problem in own.problems:
             if problem.name == text:
                 raise RefusedError(problem.reason)
-    return resolve(text, own.entries, found_here(config, own).entries if around else ())
+    found = found_here(config, own).entries if around else ()
+    return placed(resolve(text, own.entries, found), load_config(config).hub)
 
 
 def found_here(config: Path, own: Own) -> Nearby:
@@ -142,8 +145,9 @@ def _inside(what: str) -> str:
 def _placed(name: str, found: Mapping[str, Any], what: str) -> CatalogEntry:
     """The bare entry: where it comes from, and so what adapters call it."""
     source, revision = found["source"], found.get("revision")
-    if is_hub_id(source) and not source.casefold().endswith(".gguf"):
-        return CatalogEntry(name=name, lineage=source, source=HubSource(source, revision))
+    hub, repo = split_hub(source)
+    if is_hub_id(repo) and not repo.casefold().endswith(".gguf"):
+        return CatalogEntry(name=name, lineage=lineage_on(hub, repo), source=HubSource(repo, revision, hub))
     if revision is not None:
         raise RefusedError(f"{what} has a revision, which only a hub id can have: remove that line.")
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from lora_chat.errors import RefusedError
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource
+from lora_chat.models.hubs import hub_of
 from lora_chat.models.own import found_here, read_own
 from lora_chat.models.sources.staging import size
 from lora_chat.services import Services
@@ -69,7 +70,8 @@ def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
     what = f" {entry.description}" if entry.description else ""
+    hub = f" from {called}" if (called := hub_of(entry).called) == "ModelScope" else ""
     return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}): {about}{on_disk}, {licence}."
+        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}){hub}: {about}{on_disk}, {licence}."
         f"{what}{said} Go on?"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lora_chat.hub import page
-from lora_chat.models.entry import CatalogEntry
+from lora_chat.models.entry import CatalogEntry, HubSource
+from lora_chat.models.hubs import hub_of
 from lora_chat.models.sources.staging import size
 from lora_chat.sitting.bases import Choice, Choices, Figure, Fit, Room
 from lora_chat.training.estimate import spoken
@@ -193,4 +193,4 @@ def doubts(choice: Choice, room: Room) -> Iterator[str]:
 
 def gate(entry: CatalogEntry) -> str:
     """What a person does before a gated base is given to them."""
-    return f"accept its licence at {page(entry.lineage)}, then give a token of that account in HF_TOKEN"
+    return hub_of(entry).licence_step(entry.source.repo if isinstance(entry.source, HubSource) else entry.lineage)

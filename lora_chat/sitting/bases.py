@@ -21,6 +21,7 @@ from lora_chat.engine.speed import Measured, read_speed
 from lora_chat.errors import LoraChatError
 from lora_chat.models import catalog
 from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
+from lora_chat.models.hubs import placed
 from lora_chat.models.installed import InstalledBase, Problem, list_bases
 from lora_chat.models.own import found_here, read_own
 from lora_chat.models.shipped import SHIPPED
@@ -134,7 +135,7 @@ def list_choices(services: Services, room: Room | None = None) -> Choices:
     room = room or Room.here()
     bases, broken = list_bases(services.paths.models)
     own = read_own(services.paths.config)
-    known = (*catalog.CATALOG, *own.entries)
+    known = tuple(placed(entry, services.config.hub) for entry in (*catalog.CATALOG, *own.entries))
     around = found_here(services.paths.config, own)
     offered, others = catalog.with_found(known, around.entries)
     here, used = {base.name for base in bases}, {base.folder for base in bases}

@@ -18,7 +18,7 @@ from lora_chat.paths import Paths
 from tests.adapters.archives import CONFIG, GOOD, WEIGHTS
 from tests.adapters.conftest import config
 from tests.adapters.test_hostile import assert_one_sentence, everything_under
-from tests.models.conftest import FakeHub, serving
+from tests.models.hubs import FakeHub, serving
 
 MANIFEST = b'license = "MIT"\n'
 

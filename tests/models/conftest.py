@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ import pytest
 
 from lora_chat.models.catalog import CatalogEntry, WheelSource
 from lora_chat.paths import Paths, find_paths
+from tests.models.hubs import FakeHub, serving
 
 HIDDEN, WIDE, HEADS, LAYERS = 16, 32, 4, 2
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -80,21 +76,6 @@ def hub(converted: Path) -> Iterator[FakeHub]:
     """A hub on this machine that serves ``converted`` as ``org/tiny``."""
     with serving({"org/tiny": {file.name: file.read_bytes() for file in converted.iterdir()}}) as served:
         yield served
-
-
-@contextmanager
-def serving(repos: dict[str, dict[str, bytes]]) -> Iterator[FakeHub]:
-    """A hub on this machine that serves ``repos``."""
-    served = FakeHub(repos)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), served.handler())
-    server.daemon_threads = True
-    served.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield served
-    served.go_on.set()
-    server.shutdown()
-    server.server_close()
 
 
 def quiet(what: str, done: float, total: float) -> None:
@@ -196,110 +177,3 @@ def write_wheel(wheel: Path, gguf: Path, member: str = "tiny_base/tiny.gguf") ->
         archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{about}/RECORD", f"{member},,\n")
     return wheel
-
-
-@dataclass
-class FakeHub:
-    """What the hub's two calls answer: a model's files, and one file from a given byte on."""
-
-    repos: dict[str, dict[str, bytes]]
-    address: str = ""
-    status: int = 200
-    """Answered to every look at a model."""
-    error_code: str = ""
-    body: bytes = b""
-    """Answered in the place of what is true."""
-    cut_after: int | None = None
-    """Bytes of the weights after which the first connection breaks."""
-    stall_after: int | None = None
-    """Bytes of the weights after which the server says nothing more, until ``go_on``."""
-    stalled: threading.Event = field(default_factory=threading.Event)
-    go_on: threading.Event = field(default_factory=threading.Event)
-    tokens: list[str] = field(default_factory=list)
-    """The Authorization header of every request."""
-    asked: list[str] = field(default_factory=list)
-    """The path of every request."""
-    agents: list[str] = field(default_factory=list)
-    ranges: list[str] = field(default_factory=list)
-    """The Range header of every request for the weights, "" for none."""
-    fetched: list[str] = field(default_factory=list)
-    altered: bytes = b""
-    """Served instead of the weights, under the true hash."""
-
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        served = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                served.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        return Handler
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        path = request.path.split("?")[0]
-        self.asked.append(path)
-        self.tokens.append(request.headers.get("Authorization", ""))
-        self.agents.append(request.headers.get("User-Agent", ""))
-        if path.startswith("/api/models/"):
-            self._describe(request, path.removeprefix("/api/models/").split("/revision/")[0])
-        else:
-            repo, _, rest = path.strip("/").partition("/resolve/")
-            self._send_file(request, rest.partition("/")[2], self.repos[repo])
-
-    def _describe(self, request: BaseHTTPRequestHandler, repo: str) -> None:
-        status = self.status if repo in self.repos else 404
-        body = self.body or json.dumps(self._info(repo) if status == 200 else {"error": "no"}).encode()
-        request.send_response(status)
-        code = self.error_code or ("RepoNotFound" if status == 404 else "")
-        if code:
-            request.send_header("X-Error-Code", code)
-        request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-    def _info(self, repo: str) -> dict[str, object]:
-        files = self.repos[repo]
-        return {"id": repo, "sha": self.commit(repo), "siblings": [self._sibling(*each) for each in files.items()]}
-
-    def commit(self, repo: str) -> str:
-        names_and_sizes = repr([(name, hashlib.sha1(data).digest()) for name, data in self.repos[repo].items()])
-        return hashlib.sha1(names_and_sizes.encode()).hexdigest()
-
-    @staticmethod
-    def _sibling(name: str, data: bytes) -> dict[str, object]:
-        blob = hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
-        sibling: dict[str, object] = {"rfilename": name, "size": len(data), "blobId": blob}
-        if name.endswith(".safetensors"):
-            digest = hashlib.sha256(data).hexdigest()
-            sibling["lfs"] = {"sha256": digest, "size": len(data), "pointerSize": 134}
-        return sibling
-
-    def _send_file(self, request: BaseHTTPRequestHandler, name: str, files: dict[str, bytes]) -> None:
-        data, asked = files[name], request.headers.get("Range", "")
-        self.fetched.append(name)
-        is_weights = name.endswith(".safetensors")
-        if is_weights:
-            self.ranges.append(asked)
-            data = self.altered or data
-        start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
-        request.send_response(206 if asked else 200)
-        request.send_header("Content-Length", str(len(data) - start))
-        if asked:
-            request.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        request.end_headers()
-        cut, stall = (self.cut_after, self.stall_after) if is_weights else (None, None)
-        if cut is not None:
-            self.cut_after = None
-            request.wfile.write(data[start:cut])
-            request.connection.close()
-        elif stall is not None:
-            self.stall_after = None
-            request.wfile.write(data[start:stall])
-            request.wfile.flush()
-            self.stalled.set()
-            self.go_on.wait(30)
-        else:
-            request.wfile.write(data[start:])

@@ -12,7 +12,7 @@ from lora_chat.adapters.incoming.contents import LIMITS, MODEL_CONFIG_NAME, PICK
 from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.weights import WEIGHTS_NAME
 from lora_chat.errors import RefusedError
-from lora_chat.hub import Listing, Remote, Words, download, is_hub_id, list_files, told
+from lora_chat.hub import HUGGING_FACE, Listing, Remote, Words, download, is_hub_id
 
 Tell = Callable[[str, float, float], None]
 """Takes note of how far something is: what in words, done, total in bytes; total 0 means unknown."""
@@ -54,8 +54,8 @@ def fetch_adapter(wanted: HubAdapter, folder: Path, tell: Tell) -> tuple[str, ..
         OSError: the disk failed.
     """
     tell(f"Asking the hub for {wanted.repo}", 0, 0)
-    with told(wanted.repo, _WORDS):
-        listing = list_files(wanted.repo, wanted.revision)
+    with HUGGING_FACE.told(wanted.repo, _WORDS):
+        listing = HUGGING_FACE.list_files(wanted.repo, wanted.revision)
         files = _wanted(listing)
         _download_all(listing, files, folder, partial(tell, f"Downloading {wanted.name}"))
     fetched = {remote.name for remote in files}
@@ -69,7 +69,7 @@ def _download_all(listing: Listing, files: list[Remote], folder: Path, tell: Cal
         def inside(count: int, before: int = done) -> None:
             tell(before + count, total)
 
-        download(listing, remote, folder, inside)
+        download(HUGGING_FACE, listing, remote, folder, inside)
         done += remote.size
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lora_chat.models.catalog import as_name
-from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, WheelSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, Source, WheelSource
 from lora_chat.models.nearby.find import Find
 from lora_chat.text import clean_line
 
@@ -104,9 +104,7 @@ def _is_same(find: Find, entry: CatalogEntry) -> bool:
     page = entry.lineage.casefold()
     if isinstance(find.source, FolderSource) and find.place.startswith("Hugging Face"):
         # The hub's client wrote it, under its page's name; an own entry may want another revision of it.
-        source = entry.source
-        wants_other = entry.own and not (isinstance(source, HubSource) and source.revision in (None, "main"))
-        return find.lineage.casefold() == page and not wants_other
+        return find.lineage.casefold() == page and not (entry.own and _wants_other(entry.source))
     last = page.rsplit("/", 1)[-1]
     calls = {last, page, page.replace("/", "_")}
     said = {bare(title).casefold() for title in (*find.titles, find.lineage)}
@@ -119,6 +117,13 @@ def _is_same(find: Find, entry: CatalogEntry) -> bool:
         return False
     shape = (theirs.family, theirs.layers, theirs.hidden, theirs.wide, theirs.heads, theirs.kv_heads)
     return shape == (ours.family, ours.layers, ours.hidden, ours.wide, ours.heads, ours.kv_heads)
+
+
+def _wants_other(source: Source) -> bool:
+    """Whether an own entry names something else than the page's newest at Hugging Face."""
+    if not isinstance(source, HubSource):
+        return True
+    return source.revision not in (None, "main") or source.hub == "modelscope"
 
 
 def _lineage(find: Find, known: Sequence[CatalogEntry]) -> str:

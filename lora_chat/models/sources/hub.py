@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 from lora_chat.errors import RefusedError
-from lora_chat.hub import Listing, Remote, Words, download, list_files, told
+from lora_chat.hub import Hub, Listing, Remote, Words, download, hub_called
 from lora_chat.models.catalog import HubSource
 from lora_chat.models.sources.staging import Progress, require_room
 
-_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_SHARD = re.compile(r"model-(\d+)-of-(\d+)\.safetensors")
+_INDEX = "model.safetensors.index.json"
+_TOKENIZERS = frozenset({"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"})
 # Configuration, tokenizer and template; never weights in another form, never code.
 _BESIDES = re.compile(r"[\w.-]+\.json|chat_template\.jinja|tokenizer\.model|merges\.txt|vocab\.txt", re.ASCII)
 _WORDS = Words("model", "; what arrived is kept")
@@ -25,11 +27,13 @@ def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -
         RefusedError: gated, an adapter, no safetensors weights, or bytes that differ from the hub's own hash.
         EngineError: the hub cannot be reached, or no room.
     """
-    with told(source.repo, _WORDS):
-        listing = list_files(source.repo, source.revision)
+    hub = hub_called(source.hub)
+    with hub.told(source.repo, _WORDS):
+        listing = hub.list_files(source.repo, source.revision)
         wanted = _wanted(listing)
+        hub.check(listing, wanted)
         files = _same_commit(partial, listing.commit)
-        _download_all(listing, wanted, files, name, progress)
+        _download_all(hub, listing, wanted, files, name, progress)
     return files
 
 
@@ -39,11 +43,27 @@ def _wanted(listing: Listing) -> list[Remote]:
     if any(remote.name == "adapter_config.json" for remote in remotes):
         raise RefusedError(f"{repo} is an adapter, no base model: run `lora-chat adapter install {repo}`.")
     weights = [remote for remote in remotes if remote.name == "model.safetensors"]
-    weights = weights or [remote for remote in remotes if _SHARD.fullmatch(remote.name)]
+    weights = weights or _shards(listing)
     if not weights:
         raise RefusedError(f"{repo} has no safetensors weights, and pickles are never loaded: choose another model.")
+    names = {remote.name for remote in remotes}
+    if "config.json" not in names or not names & _TOKENIZERS:
+        lacks = "tokenizer" if "config.json" in names else "config.json"
+        raise RefusedError(f"{repo} has no {lacks}, so it is no model that can be chatted with: choose another one.")
     besides = [remote for remote in remotes if _BESIDES.fullmatch(remote.name) and remote.name != "base.json"]
     return sorted(besides + weights, key=lambda remote: (remote in weights, remote.name))
+
+
+def _shards(listing: Listing) -> list[Remote]:
+    """The weights where they lie in several files, none of which may be missing; empty where there are none."""
+    found = {match[1]: (remote, match) for remote in listing.files if (match := _SHARD.fullmatch(remote.name))}
+    if not found:
+        return []
+    many = max(int(match[2]) for _, match in found.values())
+    if len(found) < many or all(remote.name != _INDEX for remote in listing.files):
+        lacks = _INDEX if len(found) >= many else f"{many - len(found)} of the {many} files of its weights"
+        raise RefusedError(f"{listing.repo} lacks {lacks}: choose another model, or tell its author.")
+    return [remote for remote, _ in found.values()]
 
 
 def _same_commit(partial: Path, commit: str) -> Path:
@@ -56,7 +76,7 @@ def _same_commit(partial: Path, commit: str) -> Path:
     return files
 
 
-def _download_all(listing: Listing, wanted: list[Remote], files: Path, name: str, progress: Progress) -> None:
+def _download_all(hub: Hub, listing: Listing, wanted: list[Remote], files: Path, name: str, progress: Progress) -> None:
     total = sum(remote.size for remote in wanted)
     there = sum(_present(files, remote) for remote in wanted)
     require_room(files, name, total - there)
@@ -67,7 +87,7 @@ def _download_all(listing: Listing, wanted: list[Remote], files: Path, name: str
 
     for remote in wanted:
         if not (files / remote.name).is_file():
-            download(listing, remote, files, tell)
+            download(hub, listing, remote, files, tell)
         done += remote.size
         tell(0)
 
