@@ -151,6 +151,25 @@ def test_who_would_download_is_told_of_the_copy_that_lies_here(
     assert "In Ollama it lies already, in F32: `lora-chat model pull tiny-0.6b-f32` takes that" in asked
 
 
+def test_a_hub_before_the_name_fetches_it_whatever_was_found(
+    cached: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("huggingface:tiny-0.6b", "modelscope:Org/Tiny-0.6B"):
+        says(monkeypatch, "n\n")
+        run("pull", name)
+        assert "to download" in capsys.readouterr().err
+
+
+def test_the_hub_of_the_settings_changes_nothing_about_what_lies_here(
+    paths: Paths, cached: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths.config.parent.mkdir(parents=True, exist_ok=True)
+    paths.config.write_text('hub = "modelscope"\n', encoding="utf-8")
+    assert listed(capsys)["tiny-0.6b"]["found_at"] == str(cached)
+    run("pull", "tiny-0.6b", "--yes")
+    assert find_base(paths.models, "tiny-0.6b").folder == cached
+
+
 def test_download_fetches_it_all_the_same(
     cached: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
