@@ -32,6 +32,15 @@ QWEN3_SHAPES: dict[str, dict[str, int]] = {
         "head_dim": 128,
         "vocab_size": 151936,
     },
+    "qwen3-0.6b": {
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+    },
     "qwen3-tiny": {  # for trying the benchmarks themselves
         "hidden_size": 256,
         "intermediate_size": 768,
@@ -60,12 +69,18 @@ def prepare(shape: str, work: Path, gguf: Path | None) -> Subject:
     gguf = gguf or _original(work)
     if shape == EMBEDDED:
         return _subject(shape, embedded, "", gguf, work)
-    folder = _once(work / shape, lambda into: _make_qwen3(QWEN3_SHAPES[shape], embedded.folder, into))
+    folder = random_base(shape, work)
     home = work / "home"
     packed = _once(
         work / f"{shape}.gguf", lambda into: write_model(folder, _config(folder), gguf, into, quantised=True)
     )
     return _subject(shape, _pull(folder, home), str(home), packed, work)
+
+
+def random_base(shape: str, work: Path) -> Path:
+    """The folder of a base of a Qwen3 ``shape``, made in ``work`` or found there."""
+    tokenizer = _embedded().folder
+    return _once(work / shape, lambda into: _make_qwen3(QWEN3_SHAPES[shape], tokenizer, into))
 
 
 def prepare_exact(shape: str, work: Path, gguf: Path | None) -> Subject:

@@ -169,7 +169,7 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-ELSEWHERE = {"curve", "faq", "grow", "kinds", "shelf", "switch", "teach", "train"}
+ELSEWHERE = {"curve", "faq", "grow", "kinds", "shelf", "swap", "switch", "teach", "train"}
 """What other pages show."""
 RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
@@ -278,6 +278,22 @@ def test_the_figures_on_switching_are_the_benchmarks() -> None:
         figures = " | ".join(f"{row[name]:,.1f}" for name in ("warm_ms", "cold_ms", "off_ms"))
         assert f"| {row['peer']} | {row['resident']} | {figures} | {row['peak_mb']:,.0f} MB |" in text
     assert f"{result['lookup_ms']:.1f} ms" in text
+
+
+def test_the_figures_on_changing_bases_are_the_benchmarks() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "swap.json").read_text(encoding="utf-8"))
+    text, swap = (ROOT / "docs" / "bases.md").read_text(encoding="utf-8"), result["swap"]
+    assert result["machine"] in text
+    for name, peak in result["alone_peak_mb"].items():
+        assert f"| `{name.removesuffix(' alone')}` alone, at its peak | {peak:,.0f} MB |" in text
+    assert f"{result['ratio']} times the larger alone | {swap['peak_mb']:,.0f} MB |" in text
+    four = "; ".join(f"{swap[key]:,.0f}" for key in ("bare_mb", "first_mb", "second_mb", "back_mb"))
+    assert f"| {four} MB |" in text
+    assert f"after {swap['to_second_s']:.1f} s and {swap['to_first_s']:.1f} s" in text
+    assert f"gone after {swap['gone_s']:.1f} s" in text
+    assert f"| {swap['peak_mb']:,.0f} MB; {result['ratio']:.2f} x |" in README
+    assert result["ratio"] <= 1.05
+    assert (swap["engines_at_once"], swap["gone"]) == (1, True)
 
 
 def test_the_page_on_adapters_says_of_the_shipped_ones_what_their_cards_say() -> None:

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 
 _QUANTISED = re.compile(r"(-unsloth)?-bnb-4bit$")
 """What Unsloth's four-bit copies are called after their base, which is the one that their adapters were made for."""
+_NOT_TEXT = re.compile(r"(?:^|_)(?:vision|visual|image|img|video|audio|speech|multi_?modal|mm_projector)(?:_|$)")
+"""In a part of a module's name: what brings pictures or sounds into a model, which text never goes through."""
+
+
+def goes_text_through(module: str) -> bool:
+    """Whether text goes through the module of this full name, as far as its name says."""
+    return not any(map(_NOT_TEXT.search, module.split(".")))
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,14 @@ class BaseSignature:
     """Other names for the same base, compared without case."""
     place: str = ""
     """The folder it is loaded from, which adapters trained on it with other tools declare; empty when not known."""
+
+    @property
+    def text_modules(self) -> Mapping[str, tuple[int, int]]:
+        """Those of ``modules`` that text goes through: no tower or projector for pictures and sounds is among them.
+
+        They are what is trained and counted; an adapter that has others too may be worn all the same.
+        """
+        return {name: shape for name, shape in self.modules.items() if goes_text_through(name)} or self.modules
 
     def is_called(self, name: str) -> bool:
         """Whether ``name`` (a hub id, a path's last part, a catalog name, the base's own folder) means this base."""

@@ -129,7 +129,7 @@ def check_fit(
         reason=reason,
         warnings=files.warnings + ((doubt,) if doubt else ()),
         modules_matched=matched,
-        modules_total=len(base),
+        modules_total=max(len(signature.text_modules), matched),
         doubt=doubt,
     )
 

@@ -107,7 +107,7 @@ def page_as_json(choice: Choice) -> dict[str, Any]:
     signature = choice.base.signature
     return found | {
         "architecture": signature.architecture,
-        "linear_modules": len(signature.modules),
+        "linear_modules": len(signature.text_modules),
         "fingerprint": signature.fingerprint,
         "weights": signature.weights,
         "chat_template": signature.chat_template,

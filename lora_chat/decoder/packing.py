@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from lora_chat.config import Precision
 from lora_chat.decoder.parts import Weights
 from lora_chat.decoder.plan import MATRICES, Kind
-from lora_chat.decoder.quantise import Packed, as_stored, pack_int4, pack_int8, unpack
+from lora_chat.decoder.quantise import Packed, as_stored, is_exact, pack_int4, pack_int8
 from lora_chat.decoder.shape import Shape
 from lora_chat.decoder.verdict import TRIED, Verdict, read_verdict
-from lora_chat.decoder.weights import map_file
+from lora_chat.decoder.weights import map_file, write_tensors
 from lora_chat.errors import LoraChatError
-from lora_chat.files import write_durably
+from lora_chat.memory import give_back, let_go
 
 _SCHEMA = "1"
 _KINDS: dict[Precision, Kind] = {"fp32": Kind.F32, "int8": Kind.INT8, "int4": Kind.INT4}
@@ -74,16 +73,23 @@ class Packing:
         return self._read_or_make("fp32")
 
     def _judge(self, form: Form, verdict: Verdict, measure: Measure) -> None:
-        """Measure ``form``; what stands for exactly the same weights need not be."""
+        """Measure ``form``; where it stands for exactly the same weights it alone, as they would map all of theirs."""
         self.has_worked = True
-        if "fp32" not in verdict.losses:
-            verdict.losses["fp32"] = measure(self._read_or_make("fp32"))
-        verdict.losses[form.precision] = verdict.losses["fp32"] if self._is_exact(form) else measure(form)
+        losses, exact = verdict.losses, self._is_exact(form)
+        if "fp32" not in losses:
+            losses["fp32"] = measure(form if exact else self._read_or_make("fp32"))
+            _let_go(*self._matrices())
+        losses[form.precision] = losses["fp32"] if exact else measure(form)
         with suppress(OSError, LoraChatError):  # a cache
             verdict.write(self._folder)
 
     def _is_exact(self, form: Form) -> bool:
-        return all(torch.equal(unpack(packed), matrix.float()) for packed, matrix in self._pairs(form))
+        def same(packed: Packed, matrix: torch.Tensor) -> bool:
+            found = is_exact(packed, matrix)
+            _let_go(matrix, *packed.parts)
+            return found
+
+        return all(same(packed, matrix) for packed, matrix in self._pairs(form))
 
     def _pairs(self, form: Form) -> Iterator[tuple[Packed, torch.Tensor]]:
         """Each matrix in its form and as it is stored."""
@@ -99,15 +105,27 @@ class Packing:
         if (form := self._read(path, precision)) is None:
             form = self._make(precision)
             with suppress(OSError, LoraChatError):  # a cache
-                write_durably(path, save(_tensors(form), self._metadata(precision)))
+                write_tensors(path, _tensors(form), self._metadata(precision))
                 form = self._read(path, precision) or form  # mapped, so that the memory is the file's
         return form
 
     def _make(self, precision: Precision) -> Form:
         self.has_worked = True
         pack = pack_int4 if precision == "int4" else pack_int8
-        layers = tuple(tuple(pack(matrix) for matrix in layer.matrices) for layer in self._weights.layers)
-        return Form(precision, layers, pack_int8(self._weights.head))
+        layers = []
+        for layer in self._weights.layers:
+            layers.append(tuple(map(pack, layer.matrices)))
+            _let_go(*layer.matrices)
+        head = pack_int8(self._weights.head)
+        _let_go(self._weights.head)
+        give_back()  # what packing held meanwhile
+        return Form(precision, tuple(layers), head)
+
+    def _matrices(self) -> Iterator[torch.Tensor]:
+        """All of the base's, as they are stored."""
+        yield self._weights.head
+        for layer in self._weights.layers:
+            yield from layer.matrices
 
     def _metadata(self, precision: Precision) -> dict[str, str]:
         return {"schema": _SCHEMA, "weights": self._hashed, "precision": precision}
@@ -130,6 +148,11 @@ class Packing:
     def _fits(self, form: Form) -> bool:
         """The kernels believe in sizes, so they are held against the base's."""
         return all(packed.stands_for(tuple(matrix.shape)) for packed, matrix in self._pairs(form))
+
+
+def _let_go(*mapped: torch.Tensor) -> None:
+    """Take these out of the memory until they are read again: of a large base not all parts have room at once."""
+    let_go((each.data_ptr(), each.nbytes) for each in mapped)
 
 
 def _tensors(form: Form) -> dict[str, torch.Tensor]:

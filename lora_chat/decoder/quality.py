@@ -14,6 +14,9 @@ from torch.nn import functional
 LONGEST = 512
 """Tokens that are read."""
 
+AT_ONCE = 64
+"""Of them together: their logits take 0.2 MB each on the default base."""
+
 TEXT = """The ferry to the island leaves at seven in the morning, and if you miss it you wait until noon. My aunt has \
 kept the bakery by the harbour for thirty years. She says the secret of good bread is patience: the dough rests \
 overnight in the cellar, where it is never warmer than twelve degrees, and nobody may open the door.
@@ -43,7 +46,11 @@ would rather have your money back, reply to this message. Kind regards, Tomasz."
 
 
 def measure(read: Callable[[Sequence[int]], torch.Tensor], ids: Sequence[int]) -> float:
-    """Mean loss over ``ids`` in nats per token; ``read`` gives the logits after each of some ids, (len, vocab)."""
+    """Mean loss over ``ids`` in nats per token; ``read`` gives the logits after each of the next ids, (len, vocab)."""
     ids = list(ids)[:LONGEST]
-    logits = read(ids[:-1])
-    return float(functional.cross_entropy(logits.float(), torch.tensor(ids[1:])))
+    total, count = 0.0, len(ids) - 1
+    for start in range(0, count, AT_ONCE):
+        end = min(start + AT_ONCE, count)
+        wanted = torch.tensor(ids[start + 1 : end + 1])
+        total += float(functional.cross_entropy(read(ids[start:end]).float(), wanted, reduction="sum"))
+    return total / max(count, 1)

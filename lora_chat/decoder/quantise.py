@@ -122,6 +122,13 @@ def _rounded(groups: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> tup
     return numbers.to(torch.uint8), scales, minima, errors
 
 
+def is_exact(packed: Packed, weight: torch.Tensor) -> bool:
+    """Whether ``packed`` stands for exactly ``weight`` (out, in); a few rows at a time, as unpacked ones take room."""
+    parts = [part.split(max(1, _AT_ONCE // int(weight.shape[1]))) for part in packed.parts]
+    rows = zip(zip(*parts, strict=True), _parts(weight), strict=True)
+    return all(torch.equal(unpack(Packed(packed.kind, *few)), part.float()) for few, part in rows)
+
+
 def unpack(packed: Packed) -> torch.Tensor:
     """The weights that ``packed`` stands for, float32 (out, in)."""
     if packed.scales is None:

@@ -1,4 +1,4 @@
-"""A base's weights, mapped. Owns the tensors of its safetensors files by name; never writes one.
+"""A base's weights, mapped. Owns the tensors of safetensors files by name, read and written; never changes a weight.
 
 The pages belong to the file: two programs share them, and the machine may drop and read them again. The mapping is
 private, so that nothing done to a tensor could reach the file. [torch]
@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from lora_chat.files import staged_file
+
 _DTYPES = {
     "F32": torch.float32,
     "F16": torch.float16,
@@ -21,6 +23,8 @@ _DTYPES = {
     "I8": torch.int8,
     "U8": torch.uint8,
 }
+
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
 def map_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -72,6 +76,26 @@ def _views(
 def _at(storage: torch.UntypedStorage, dtype: torch.dtype, offset: int, shape: list[int]) -> torch.Tensor:
     strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     return torch.empty(0, dtype=dtype).set_(storage, offset, shape, strides)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+    """Make ``path`` a safetensors file of ``tensors``, each contiguous, one after another: none is copied.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    ordered = sorted(tensors.items(), key=lambda each: (-each[1].dtype.itemsize, each[0]))  # so that each is aligned
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in ordered:
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    head = json.dumps(header, separators=(",", ":")).encode()
+    head += b" " * (-len(head) % 8)
+    with staged_file(path) as stage, stage.open("wb") as file:
+        file.write(len(head).to_bytes(8, "little") + head)
+        for _, tensor in ordered:
+            file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:

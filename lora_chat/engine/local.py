@@ -147,7 +147,7 @@ class LocalEngine:
             effect=effect,
             finite=bool(worn.isfinite().all()),
             modules_matched=dressed.modules,
-            modules_total=len(self._installed.signature.modules),
+            modules_total=max(len(self._installed.signature.text_modules), dressed.modules),
         )
 
     def count_tokens(self, messages: tuple[Turn, ...]) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
+from lora_chat.models.installed import weight_files
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
 from lora_chat.text import clean_line
 
@@ -32,6 +33,8 @@ class BaseModel:
     context_window: int
     """In tokens."""
     load_seconds: float
+    widened: bool = False
+    """Whether its weights are kept in fewer bytes than they have here, so that none of them is mapped as it lies."""
 
     @property
     def parameters(self) -> int:
@@ -99,7 +102,9 @@ def load_base_model(name: str, folder: Path, device: torch.device | None = None)
         )
     tree.eval().requires_grad_(False)
     window = int(getattr(tree.config.get_text_config(), "max_position_embeddings", 0) or 2048)
-    return BaseModel(name, tree, prompt, device, window, time.perf_counter() - began)
+    kept = sum(file.stat().st_size for file in weight_files(folder))
+    widened = 4 * kept < 3 * sum(each.nbytes for each in tree.parameters())  # what the files hold beside them counts
+    return BaseModel(name, tree, prompt, device, window, time.perf_counter() - began, widened)
 
 
 def _messages(count: int) -> str:

@@ -2,7 +2,8 @@
 
 Licence, languages and context are those of the model's page. Parameters are counted from its sizes (a test does it
 again). A download is told as two bytes a parameter, which is how these pages keep weights, and is exact for the
-embedded base alone.
+embedded base alone. Held in November 2026 against copies of those pages: all but SmolLM2 360M's window and that Gemma 3
+270M is gated, which are as their sisters'.
 """
 
 from __future__ import annotations

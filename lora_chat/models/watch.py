@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from lora_chat.adapters.signature import goes_text_through
+
 Check = Callable[[], None]
 
 
@@ -39,6 +41,10 @@ def watch_layers(tree: torch.nn.Module, check: Check) -> None:
 
 
 def find_layers(tree: torch.nn.Module) -> list[torch.nn.Module]:
-    """The decoder layers: the longest ``ModuleList`` of ``tree``; the tree itself where there is none."""
-    lists = [list(module) for module in tree.modules() if isinstance(module, torch.nn.ModuleList)]
+    """The decoder layers: the longest ``ModuleList`` that text goes through; ``tree`` itself where there is none."""
+    lists = [
+        list(module)
+        for name, module in tree.named_modules()
+        if isinstance(module, torch.nn.ModuleList) and goes_text_through(name)
+    ]
     return max(lists, key=len, default=[]) or [tree]

@@ -276,7 +276,7 @@ def _build(base: InstalledBase | None, entry: CatalogEntry | None) -> Build | No
     if base is not None:
         if not base.parameters:
             return None
-        return Build(base.parameters, base.signature.modules, _is_fast(base), base.is_wide)
+        return Build(base.parameters, base.signature.text_modules, _is_fast(base), base.is_wide)
     if entry is None or not entry.parameters:
         return None
     sizes = entry.sizes or _nearest(entry.parameters)

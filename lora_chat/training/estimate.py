@@ -195,7 +195,7 @@ def peak_bytes(
     ``widened``: all weights lie in memory, as they are kept in two bytes and were widened. Measured with the default
     base in bfloat16: 1,527 MB, of which up to 270 MB are its file, where this says 1.4 GB.
     """
-    layers = sum(out * into for out, into in signature.modules.values())
+    layers = sum(out * into for out, into in signature.text_modules.values())
     read = parameters if widened else parameters - layers + layers * max(recipe.upper, 1 - recipe.upper)
     return round(PROCESS + parameters * PACKED + read * FLOAT) + added_bytes(counted, recipe, signature)
 
@@ -205,7 +205,7 @@ def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature)
     together = _PADDED * sum(_tokens_a_step(counted, recipe))
     alone = _tokens_a_lesson(counted)  # a lesson longer than the limit is a forward of its own
     rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
-    modules = signature.modules
+    modules = signature.text_modules
     features = recipe.upper * sum(out + into for out, into in modules.values())
     adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe))
     return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)

@@ -100,7 +100,7 @@ class Forward:
     def _layout(self, sequences: Sequence[Ids]) -> Layout:
         """A tree where it gives this base's own states: some have no positions to be told, or attend otherwise."""
         longest = max(map(len, sequences))
-        window = getattr(self._causal.config, "sliding_window", None) or longest
+        window = getattr(self._causal.config.get_text_config(), "sliding_window", None) or longest
         if len(sequences) == 1 or not self._shares or window < longest:
             return lay_in_rows(sequences, self._causal.device)
         return lay_in_tree(sequences, self._causal.dtype, self._causal.device)

@@ -114,7 +114,7 @@ def started(recipe: Recipe, start: Path, signature: BaseSignature) -> Recipe:
         RefusedError: that does not fit this base.
     """
     modules = load_verified(start, signature).layout.modules
-    layers = 1 + max(map(layer_of, signature.modules))
+    layers = 1 + max(map(layer_of, signature.text_modules))
     lowest = min(map(layer_of, modules))
     first = next(iter(modules.values()))
     attention = [name for name in modules if "attn" in name or "attention" in name]

@@ -149,8 +149,9 @@ def reasons(lessons: int, base_parameters: int, replayed: int = 0) -> str:
 
 def target_modules(signature: BaseSignature, recipe: Recipe) -> list[str]:
     """Full names of the modules that ``recipe`` adapts on this base; what is not below an attention is the MLP."""
-    attention = {name for name in signature.modules if "attn" in name or "attention" in name}
-    kinds = {"all": set(signature.modules), "attention": attention, "mlp": set(signature.modules) - attention}
+    every = set(signature.text_modules)
+    attention = {name for name in every if "attn" in name or "attention" in name}
+    kinds = {"all": every, "attention": attention, "mlp": every - attention}
     chosen = kinds[recipe.targets] or kinds["all"]
     layers = 1 + max(map(layer_of, chosen))
     lowest = layers - math.ceil(layers * recipe.upper)

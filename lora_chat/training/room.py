@@ -13,8 +13,8 @@ from lora_chat.training.recipe import Recipe
 
 
 def check_room(counted: DatasetReady, recipe: Recipe, base: BaseModel, signature: BaseSignature) -> None:
-    """Refuse what has none. Raises as ``estimate.check_fits``."""
+    """Refuse what has none, by the figure that the plan showed. Raises as ``estimate.check_fits``."""
     if base.device.type == "cuda":  # where the base lies already
         check_fits(added_bytes(counted, recipe, signature), torch.cuda.mem_get_info(base.device)[0])
     else:
-        check_fits(peak_bytes(counted, recipe, base.parameters, signature), free())
+        check_fits(peak_bytes(counted, recipe, base.parameters, signature, widened=base.widened), free())

@@ -141,9 +141,12 @@ def test_weights_that_are_packed_without_loss_are_not_measured(weights: Weights,
         for layer in weights.layers
     )
     exact = Weights(weights.embedding, unpack(pack_int8(weights.head)), weights.norm, layers)
-    measure = Losses(fp32=2.0)
+    measure = Losses(int4=2.0)
     assert Packing(exact, shape, HASH, tmp_path / "exact").form("auto", measure).precision == "int4"
-    assert measure.asked == ["fp32"]
+    assert measure.asked == ["int4"]
+    verdict = read_verdict(tmp_path / "exact", HASH)
+    assert verdict is not None
+    assert verdict.losses == {"fp32": 2.0, "int4": 2.0}
     nearly = Weights(weights.embedding, weights.head, weights.norm, layers)
     measure = Losses(fp32=2.0, int4=2.0)
     Packing(nearly, shape, HASH, tmp_path / "nearly").form("auto", measure)
@@ -342,8 +345,8 @@ def test_a_full_disk_costs_the_cache_alone(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for module in ("packing", "verdict"):
-        monkeypatch.setattr(f"lora_chat.decoder.{module}.write_durably", full)
+    monkeypatch.setattr("lora_chat.decoder.packing.write_tensors", full)
+    monkeypatch.setattr("lora_chat.decoder.verdict.write_durably", full)
     assert packing(tmp_path).form(wanted, Losses(fp32=2.0, int8=2.0, int4=2.0)).precision == "int4"
     assert list(tmp_path.iterdir()) == []
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lora_chat.decoder import quantise
 from lora_chat.decoder.plan import GROUP, Kind
-from lora_chat.decoder.quantise import Packed, as_stored, pack_int4, pack_int8, unpack
+from lora_chat.decoder.quantise import Packed, as_stored, is_exact, pack_int4, pack_int8, unpack
 
 HALF, LEAST_HALF = 2.0**-11, 2.0**-25
 """How far rounding to float16 goes: relative, and absolute below its normal numbers."""
@@ -138,6 +138,22 @@ def test_any_sixteen_steps_from_a_minimum_are_kept_exactly(numbers: list[int], s
 def test_any_254_steps_around_zero_are_kept_exactly(numbers: list[int], largest: int, scale: float) -> None:
     weight = torch.tensor([[largest, *numbers]], dtype=torch.float32) * scale
     assert torch.equal(unpack(pack_int8(weight)), weight)
+
+
+@pytest.mark.parametrize(("pack", "low", "high"), [(pack_int4, 0, 15), (pack_int8, -127, 127)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_exact_is_what_stands_for_every_weight(
+    pack: Any, low: int, high: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lora_chat.decoder.quantise._AT_ONCE", 3 * 64)  # rows in several parts, the last one shorter
+    weight = torch.randint(low, high + 1, (10, 64), generator=torch.Generator().manual_seed(1)).to(dtype)
+    weight[:, ::GROUP], weight[:, 1::GROUP] = low, high
+    packed = pack(weight)
+    assert is_exact(packed, weight)
+    for row in (0, 9):
+        other = weight.clone()
+        other[row, 5] += 1
+        assert not is_exact(packed, other)
 
 
 def test_packing_what_was_unpacked_gives_it_again() -> None:

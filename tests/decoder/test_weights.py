@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lora_chat.decoder.weights import map_file, map_weights
+from lora_chat.decoder.weights import map_file, map_weights, write_tensors
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -44,6 +44,33 @@ def test_mapped_tensors_are_those_of_safetensors(dtype: torch.dtype, tmp_path: P
     tensors = {"a": random(5, 7), "b": random(3), "one": random(1, 1, 4), "point": random(1)[0], "none": random(0, 4)}
     save_file({name: tensor.to(dtype) for name, tensor in tensors.items()}, tmp_path / "w")
     assert_as_safetensors_reads(tmp_path / "w")
+
+
+def test_what_is_written_is_what_safetensors_reads_and_is_aligned(tmp_path: Path) -> None:
+    tensors = {
+        "bytes": torch.arange(7, dtype=torch.uint8),
+        "signed": torch.arange(-5, 4, dtype=torch.int8).reshape(3, 3),
+        "halves": random(3, 5).half(),
+        "wide": random(2, 3),
+        "none": random(0, 4),
+        "point": random(1)[0],
+    }
+    write_tensors(tmp_path / "w", tensors, {"schema": "1", "what": "ever"})
+    assert_as_safetensors_reads(tmp_path / "w")
+    found, metadata = map_file(tmp_path / "w")
+    assert metadata == {"schema": "1", "what": "ever"}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor)
+        assert found[name].untyped_storage().nbytes() == (tmp_path / "w").stat().st_size  # none is a copy
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "w").write_bytes(b"before")
+    with pytest.raises(TypeError, match="meta"):
+        write_tensors(tmp_path / "w", {"a": random(2, 2), "b": torch.empty(2, 2, device="meta")}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["w"]
+    assert (tmp_path / "w").read_bytes() == b"before"
 
 
 def test_what_is_packed_and_what_is_said_about_it_are_read(tmp_path: Path) -> None:

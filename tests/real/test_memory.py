@@ -16,6 +16,7 @@ from lora_chat.models.installed import find_base
 from lora_chat.paths import Paths
 from lora_chat.training.events import Preparing, StepDone
 from lora_chat.training.job import create_job
+from lora_chat.training.needs import Build
 from lora_chat.training.recipe import choose_recipe
 from lora_chat.training.selection import Lesson, Selection
 
@@ -39,6 +40,17 @@ def megabytes(pid: int, field: str) -> float:
 def kept(real_home: Paths, tmp_path: Path) -> Kept:
     """As on the first day: neither packed for replies nor with the general answers that the first training makes."""
     return Kept(tmp_path / "kept", kept_for(find_base(real_home.models, "smollm2-135m"), real_home).kernels)
+
+
+def test_a_first_load_needs_no_more_than_chatting_does(real_home: Paths, kept: Kept, tmp_path: Path) -> None:
+    """It packs the weights, holds them against themselves and measures them: never all of both at once."""
+    base = find_base(real_home.models, "smollm2-135m")
+    build = Build(base.parameters, base.signature.text_modules, fast=True, wide=base.is_wide)
+    with closing(ProcessEngine(base, kept, tmp_path / "logs")) as engine:
+        assert engine.load().decoding == "fast path, int4"
+        assert (kept.folder / "packed-int4.safetensors").is_file()
+        assert engine.pid is not None
+        assert megabytes(engine.pid, "VmHWM") <= build.chat_bytes / 2**20
 
 
 def test_the_first_training_beside_a_chat_and_a_long_lesson_fit_and_are_given_back(

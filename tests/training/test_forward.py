@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -112,6 +113,25 @@ def test_what_lessons_share_goes_through_the_layers_once_and_no_gradient_changes
     assert batch.ids.numel() == 4 * 41
     for one, other in zip(gradients(plain), gradients(shared), strict=True):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-4 * float(one.abs().max()))
+
+
+def test_lessons_longer_than_a_window_for_text_beside_pictures_attend_as_far_as_that(base: BaseModel) -> None:
+    """What is looked at is shorter than the window, so that it cannot tell."""
+    shared, batch = trainable(base), lessons_of(100, 90)
+    config = shared.get_base_model().config
+    forward = Forward(shared, nothing)
+    with torch.no_grad():
+        forward.hidden(batch)
+    assert "position_ids" in forward._layout(batch.sequences).inputs
+    config.get_text_config = lambda: SimpleNamespace(sliding_window=80)
+    try:
+        rows = forward._layout(batch.sequences).inputs
+        config.get_text_config = lambda: SimpleNamespace(sliding_window=120)
+        tree = forward._layout(batch.sequences).inputs
+    finally:
+        del config.get_text_config
+    assert "position_ids" not in rows
+    assert "position_ids" in tree
 
 
 class Unmoved(torch.nn.Module):
