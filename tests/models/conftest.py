@@ -132,7 +132,7 @@ def write_gguf(
         writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     for name, value in (fields or {}).items():
         adds = {str: writer.add_string, int: writer.add_uint32, float: writer.add_float32}
-        adds[type(value)](name, value)  # type: ignore[operator]
+        adds[type(value)](name, value)
     writer.add_chat_template(TEMPLATE)
     for name, values in (more or {}).items():
         writer.add_tensor(name, values)

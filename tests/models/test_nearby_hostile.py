@@ -100,7 +100,8 @@ def test_weights_that_lead_out_of_the_hub_cache_are_not_read(tmp_path: Path, con
 
 def test_an_index_that_names_files_outside_is_no_base(tmp_path: Path, tiny_folder: Path) -> None:
     (tiny_folder / "model.safetensors").rename(tmp_path / "outside.safetensors")
-    for names in ({"a": "../../outside.safetensors"}, {"a": str(tmp_path / "outside.safetensors")}, {"a": 7}, {}, []):
+    maps: list[object] = [{"a": "../../outside.safetensors"}, {"a": str(tmp_path / "outside.safetensors")}]
+    for names in [*maps, {"a": 7}, {}, []]:
         index = tiny_folder / "model.safetensors.index.json"
         index.write_text(json.dumps({"weight_map": names}), encoding="utf-8")
         shutil.rmtree(hub(tmp_path), ignore_errors=True)
