@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, presets, reporting, shelf, swapping, turns, verbs
+from lora_chat.sitting import checking, continuing, copying, presets, reporting, shelf, swapping, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -96,6 +96,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command("continue", "", "let the last answer go on where it ends", continuing.go_on, group="Answers"),
     Command("branch", "[TEXT]", "ask the last question otherwise; the old one is kept", turns.branch, group="Answers"),
     Command(
         "compare",

@@ -63,6 +63,7 @@ TYPED = {
     "edit The answer I wanted": "Kept as the answer you wanted",
     "edit": WriteAnswer,
     "retry": "",
+    "continue": "Nothing was added: the answer ends there.",
     "branch": WriteQuestion,
     "branch Good day": "",
     "delete turn": "messages are deleted: /undo brings them back, until you leave.",

@@ -128,11 +128,14 @@ class MessageView(Widget):
         """Show a newer state of the message, or another in its place; what is the same is not drawn again."""
         if shown == self.shown:
             return
-        self.shown = shown
+        was, self.shown = self.shown, shown
+        goes_on = shown.is_streaming and not was.is_streaming
         text = clean(shown.message.content)
         behind = shown.is_streaming and self._body.text.startswith(text)
-        if text != self._body.text and not behind:
+        if goes_on or (text != self._body.text and not behind):
             self._body.set(text, done=not shown.is_streaming)
+        elif was.is_streaming and not shown.is_streaming:
+            self._body.close()
         self._draw()
 
     def grow(self, text: str) -> None:

@@ -52,6 +52,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
+        Binding("m", "go_on", "more", id="transcript.more"),
         Binding("c", "copy", "copy", id="transcript.copy"),
         Binding("t", "thought", "thought", id="transcript.thought"),
         Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
@@ -86,6 +87,10 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @dataclass
     class RetryWanted(Wanted):
         """Another answer."""
+
+    @dataclass
+    class MoreWanted(Wanted):
+        """It goes on where it ends."""
 
     @dataclass
     class CopyWanted(Wanted):
@@ -332,6 +337,8 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
             return shown is not None and (shown.is_answer or shown.is_question) and not shown.is_streaming
         if action in ("rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
+        if action == "go_on":
+            return shown is not None and shown.is_answer and not shown.is_streaming and shown == self._branch[-1]
         if action == "thought":
             return shown is not None and self._chosen_view is not None and self._chosen_view.has_thought
         if action in ("copy", "delete"):
@@ -355,6 +362,11 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         """Ask for another answer."""
         if shown := self.selected:
             self.post_message(self.RetryWanted(shown.message))
+
+    def action_go_on(self) -> None:
+        """Have more of it."""
+        if shown := self.selected:
+            self.post_message(self.MoreWanted(shown.message))
 
     def action_copy(self) -> None:
         """Copy it."""
