@@ -106,7 +106,9 @@ COMMANDS: tuple[Command, ...] = (
         "columns",
         "Answers",
     ),
-    Command("copy", "[N|code|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"),
+    Command(
+        "copy", "[N|code [N]|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"
+    ),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
+    from lora_chat.tui.widgets.body import Body
 
 
 READ_PER_S = 15
@@ -250,6 +251,10 @@ class LoraChatApp(TrainingNews, App[None]):
             return
         self._clipboard = text  # what ctrl+v puts in
         self.bridge.run(lambda sitting: sitting.face.copy(text))
+
+    def on_body_copy_wanted(self, event: Body.CopyWanted) -> None:
+        """The line over a block of code was clicked."""
+        self.copy_to_clipboard(event.code)
 
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """What the title bar has no room for."""

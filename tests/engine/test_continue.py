@@ -11,7 +11,7 @@ import pytest
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.chunks import added_figures, cleaned
-from lora_chat.engine.protocol import Finished, Request, Sampling, TextChunk
+from lora_chat.engine.protocol import Chunk, Finished, Request, Sampling, TextChunk
 from lora_chat.errors import RefusedError
 from tests.chat.test_context import message
 from tests.engine.conftest import GREEDY, QUESTION, Two, finish, make_adapter, text_of, user
@@ -122,6 +122,6 @@ def test_of_a_persons_text_the_figures_are_those_of_what_was_added() -> None:
 
 
 def test_white_space_counts_behind_what_has_begun() -> None:
-    chunks = [TextChunk("\n\n"), TextChunk(" so"), Finished("stop", 1, 0, 2, None, None, 7)]
+    chunks: list[Chunk] = [TextChunk("\n\n"), TextChunk(" so"), Finished("stop", 1, 0, 2, None, None, 7)]
     assert list(cleaned(iter(chunks), begun=True)) == chunks
     assert list(cleaned(iter(chunks))) == [TextChunk("so"), chunks[-1]]

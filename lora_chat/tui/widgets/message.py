@@ -119,6 +119,11 @@ class MessageView(Widget):
         """Whether something was thought before it."""
         return isinstance(self._body, Saying) and bool(self._body.thought)
 
+    @property
+    def codes(self) -> list[str]:
+        """The blocks of code in it that are whole."""
+        return self._body.codes
+
     def turn_thought(self) -> None:
         """Unfold what was thought, or fold it again."""
         if isinstance(self._body, Saying):
