@@ -16,6 +16,9 @@ from lora_chat.text import clean_line, spelt
 Precision = Literal["auto", "fp32", "int8", "int4"]
 """What the base's weights are read in while decoding."""
 
+Notify = Literal["bell", "desktop", "off"]
+"""How a person who looks elsewhere is called."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -39,13 +42,15 @@ class Config:
     """What the base decodes in: fp32, int8, int4, or auto: the smallest that is measured to be as good on this base."""
     theme: str = "dark"
     """Colours of the terminal UI: dark or light."""
+    notify: Notify = "bell"
+    """How you are called when a long answer or a training ends and the terminal has no focus: bell, desktop or off."""
 
 
 BASES = "bases"
 """The one table among the settings: the person's own base models, which ``models.own`` reads."""
 THEMES = ("dark", "light")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS}
+_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS, "notify": get_args(Notify)}
 
 
 _LIMITS: dict[str, tuple[float, float]] = {

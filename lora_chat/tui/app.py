@@ -24,6 +24,7 @@ from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
+from lora_chat.tui.notice import Notice
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import DARK, LIGHT
@@ -86,6 +87,7 @@ class LoraChatApp(TrainingNews, App[None]):
         self.register_theme(LIGHT)
         self.theme = DARK.name
         self._harmless = Harmless()
+        self.notice = Notice(self)
         self.defect = ""
         """What ended it, where something nobody foresaw did."""
         self.bridge = Bridge(self._deliver, model, adapter)
@@ -193,8 +195,25 @@ class LoraChatApp(TrainingNews, App[None]):
     # What the work tells, beside the talk
 
     def on_settings_read(self, event: news.SettingsRead) -> None:
-        """Colours."""
+        """Colours, and how the person is called."""
         self._use_theme(event.config.theme)
+        self.notice.way = event.config.notify
+
+    def on_reply_began(self, event: news.ReplyBegan) -> None:
+        """It may take long."""
+        self.notice.reply_began()
+
+    def on_reply_ended(self, event: news.ReplyEnded) -> None:
+        """Whoever looks elsewhere is called."""
+        self.notice.reply_ended()
+
+    def on_app_focus(self) -> None:
+        """The terminal has the focus."""
+        self.notice.focus_told()
+
+    def on_app_blur(self) -> None:
+        """It has not."""
+        self.notice.focus_told()
 
     def on_theme_chosen(self, event: news.ThemeChosen) -> None:
         """Other colours."""
@@ -241,8 +260,12 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def on_terminal_told(self, event: news.TerminalTold) -> None:
         """Between two pictures, as whatever is written to the terminal."""
+        self.tell_terminal(event.sequence)
+
+    def tell_terminal(self, sequence: str) -> None:
+        """Write what no screen shows."""
         if self._driver is not None:
-            self._driver.write(event.sequence)
+            self._driver.write(sequence)
 
     def copy_to_clipboard(self, text: str) -> None:
         """What is selected, by the surest way, which is said; also what ctrl+c and ctrl+x take in a text."""
