@@ -41,14 +41,14 @@ class Config:
     precision: Precision = "auto"
     """What the base decodes in: fp32, int8, int4, or auto: the smallest that is measured to be as good on this base."""
     theme: str = "dark"
-    """Colours of the terminal UI: dark or light."""
+    """Colours of the terminal UI: dark, light, contrast or mono. NO_COLOR in the environment leaves out all colours."""
     notify: Notify = "bell"
     """How you are called when a long answer or a training ends and the terminal has no focus: bell, desktop or off."""
 
 
 BASES = "bases"
 """The one table among the settings: the person's own base models, which ``models.own`` reads."""
-THEMES = ("dark", "light")
+THEMES = ("dark", "light", "contrast", "mono")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS, "notify": get_args(Notify)}
 

@@ -125,7 +125,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("model use", "NAME", "have another base answer here", swapping.model_use, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
-    Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
+    Command("theme", "NAME", "dark, light, contrast or mono; kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),
     Command("quit", "", "leave", verbs.quit, group="Program"),

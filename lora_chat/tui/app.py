@@ -22,12 +22,13 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
+from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
-from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.theme import ALL
 from lora_chat.tui.training_flow import TrainingFlow
 from lora_chat.tui.training_news import TrainingNews
 from lora_chat.tui.welcome_flow import WelcomeFlow
@@ -74,6 +75,7 @@ class LoraChatApp(TrainingNews, App[None]):
     Input > .input--placeholder, Input:disabled > .input--placeholder { color: $text-muted; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
+    App:nocolor MessageView.-selected Head { text-style: reverse; }
     """
     SUSPENDED_SCREEN_CLASS = "-below"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,9 +85,10 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
         super().__init__(driver_class=_driver())
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for theme in ALL.values():
+            self.register_theme(theme)
+        self._colourless = Colourless()
+        self._use_theme("dark")
         self._harmless = Harmless()
         self.notice = Notice(self)
         self.defect = ""
@@ -106,7 +109,8 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The last look at every line that leaves for the terminal."""
-        return [*super().get_line_filters(), self._harmless]
+        filters = super().get_line_filters()
+        return [*(self._colourless.among(filters) if self.no_color else filters), self._harmless]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette is the command table."""
@@ -218,9 +222,11 @@ class LoraChatApp(TrainingNews, App[None]):
     def on_theme_chosen(self, event: news.ThemeChosen) -> None:
         """Other colours."""
         self._use_theme(event.name)
+        if self.no_color:
+            self.tell("NO_COLOR is set, so that there are no colours: they are kept for a window without it.")
 
     def _use_theme(self, name: str) -> None:
-        self.theme = LIGHT.name if name == "light" else DARK.name
+        self.theme = ALL["mono" if self.no_color else name].name
 
     def on_base_missing(self, event: news.BaseMissing) -> None:
         """The first start."""

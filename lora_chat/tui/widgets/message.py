@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.text import clean, clean_line
-from lora_chat.tui.theme import accent_of
+from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.saying import Saying
 
@@ -167,7 +167,7 @@ class MessageView(Widget):
         self.set_class(worn is not None, "-worn")
         self._draw_cut()
         if worn is not None:
-            self.styles.border_left = ("wide", accent_of(worn, self.app.current_theme.dark))
+            self.styles.border_left = ("wide", accent_in(worn, self.app.current_theme))
         self._head.show(self.shown)
         self._draw_foot()
 
@@ -219,7 +219,7 @@ class Head(Widget):
         if message.adapter is None:
             return Content(clean_line(message.base or "assistant"))
         scale = "" if message.scale in (None, 1.0) else f" ×{message.scale:g}"
-        accent = accent_of(message.adapter, self.app.current_theme.dark)
+        accent = accent_in(message.adapter, self.app.current_theme)
         return Content.assemble((clean_line(message.adapter), f"bold {accent}"), scale)
 
     def _marks(self) -> str:
