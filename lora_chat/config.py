@@ -18,6 +18,9 @@ Precision = Literal["auto", "fp32", "int8", "int4"]
 HubName = Literal["huggingface", "modelscope"]
 """Where base models are fetched from."""
 
+Notify = Literal["bell", "desktop", "off"]
+"""How a person who looks elsewhere is called."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -42,17 +45,24 @@ class Config:
     hub: HubName = "huggingface"
     """Where base models come from: huggingface or modelscope."""
     theme: str = "dark"
-    """Colours of the terminal UI: dark or light."""
+    """Colours of the terminal UI: dark, light, contrast or mono. NO_COLOR in the environment leaves out all colours."""
+    notify: Notify = "bell"
+    """How you are called when a long answer or a training ends and the terminal has no focus: bell, desktop or off."""
     model_folders: tuple[str, ...] = ()
     """Folders of the person's own in which base models are looked for: full paths, ``~`` is home."""
 
 
 BASES = "bases"
 """The one table among the settings: the person's own base models, which ``models.own`` reads."""
-THEMES = ("dark", "light")
+THEMES = ("dark", "light", "contrast", "mono")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 HUBS: tuple[HubName, ...] = get_args(HubName)
-_CHOICES: dict[str, tuple[str, ...]] = {"theme": THEMES, "precision": PRECISIONS, "hub": HUBS}
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "theme": THEMES,
+    "precision": PRECISIONS,
+    "hub": HUBS,
+    "notify": get_args(Notify),
+}
 
 
 _LIMITS: dict[str, tuple[float, float]] = {

@@ -20,13 +20,14 @@ from lora_chat.adapters.mixture import Share, written
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.context import Context, fit, start_of
 from lora_chat.chat.conversation import Conversation, Message, Role, Status, Turn
+from lora_chat.chat.growing import Growing, as_it_was, goes_on
 from lora_chat.chat.preset import turns_of
 from lora_chat.chat.rows import AnswerFields
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
+from lora_chat.engine.chunks import added_figures, cleaned, figures_of, status_of
 from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn, check_sampling
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
-from lora_chat.text import clean
 
 FLUSH_S = 1.0
 """A running reply is written to the disk this often."""
@@ -179,6 +180,33 @@ class Session:
             question = asked[-1]
         yield from self._answer(conversation, question, wearing, sampling, cancel)
 
+    def go_on(
+        self,
+        conversation: Conversation,
+        answer: Message,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[TurnEvent]:
+        """Let ``answer`` go on where it ends, in the same message.
+
+        Raises as ``send``; where nothing was added, for whatever reason, the answer then is as it was.
+        """
+        *before, old = self.store.branch(conversation.id, answer.id)
+        reply = goes_on(self.store, old)
+        find = partial(self._fit, [*before, reply], conversation, wearing, sampling, continues=True)
+        added = False
+        try:
+            for event in self._stream(Started(before[-1], reply), find, wearing, sampling, cancel, old):
+                added = added or (isinstance(event, TextChunk) and bool(event.text.strip()))
+                if isinstance(event, Ended) and not added:
+                    event = replace(event, reply=as_it_was(self.store, old, ended=event.finished.reason == "stop"))
+                yield event
+        except BaseException:
+            if not added:
+                as_it_was(self.store, old)
+            raise
+
     def _answer(
         self,
         conversation: Conversation,
@@ -213,45 +241,46 @@ class Session:
         wearing: Wearing | None,
         sampling: Sampling,
         cancel: threading.Event | None,
+        old: Message | None = None,
     ) -> Iterator[TurnEvent]:
-        reply, text, flushed = started.reply, "", time.monotonic()
+        """``old`` is the answer that goes on, as it was."""
+        reply, text, flushed = started.reply, started.reply.content, time.monotonic()
+        row = Growing(self.store, reply, self._made_by(wearing, sampling, reply.context_start) if old else None)
         finished: Finished | None = None
         try:
             yield started
             context = find_context()  # waits for an engine that is loading: the person's message is told before
             if context.start != reply.context_start:
+                row = replace(row, made_by=row.made_by and row.made_by | {"context_start": context.start})
                 reply = self.store.update_message(reply.id, context_start=context.start)
                 yield LeftOut(reply, context.left_out)
             request = Request(context.messages, wearing.worn if wearing else None, sampling)
+            if old is not None:
+                request = replace(request, continues=True, past_end=old.base is None or old.finish_reason == "stop")
             with closing(self._generated(request, cancel)) as chunks:
-                for chunk in cleaned(chunks):
+                for chunk in cleaned(chunks, begun=bool(text)):
                     if isinstance(chunk, Finished):
                         finished = chunk
                         break
                     text += chunk.text
                     if time.monotonic() - flushed >= FLUSH_S:
-                        self.store.update_message(reply.id, content=text)
+                        row.keep(text)
                         flushed = time.monotonic()
                     yield chunk
             assert finished is not None
         except (GeneratorExit, KeyboardInterrupt):
-            self.store.update_message(reply.id, content=text.strip(), status=Status.STOPPED, finish_reason="cancelled")
+            row.keep(text.strip(), status=Status.STOPPED, finish_reason="cancelled")
             raise
         except Exception as error:
             said = str(error) if isinstance(error, LoraChatError) else f"The engine failed ({type(error).__name__})."
-            self.store.update_message(
-                reply.id, content=text.strip(), status=Status.FAILED, finish_reason="error", error=said
-            )
+            row.keep(text.strip(), status=Status.FAILED, finish_reason="error", error=said)
             raise
-        yield Ended(self._finish(request, reply, text, finished), finished, context.left_out)
+        figures = added_figures(old, sampling, finished) if old else figures_of(sampling, finished)
+        yield Ended(row.keep(text.strip(), status=status_of(finished), **figures), finished, context.left_out)
 
     def _generated(self, request: Request, cancel: threading.Event | None) -> Generator[Chunk, None, None]:
         """The engine's chunks; closing it closes them, so that the engine is free before the row says so."""
         yield from self.engine.generate(request, cancel)
-
-    def _finish(self, request: Request, reply: Message, text: str, finished: Finished) -> Message:
-        figures = _figures(request.sampling, finished)
-        return self.store.update_message(reply.id, content=text.strip(), status=_status(finished), **figures)
 
     def _made_by(self, wearing: Wearing | None, sampling: Sampling, context_start: int | None) -> AnswerFields:
         return {
@@ -277,8 +306,8 @@ class Session:
         with closing(self._generated(request, cancel)) as chunks:
             for chunk in cleaned(chunks):
                 if isinstance(chunk, Finished):
-                    came = self._made_by(wearing, sampling, context.start) | _figures(sampling, chunk)
-                    yield Draft(text.strip(), _status(chunk), came)
+                    came = self._made_by(wearing, sampling, context.start) | figures_of(sampling, chunk)
+                    yield Draft(text.strip(), status_of(chunk), came)
                     return
                 text += chunk.text
                 yield chunk
@@ -326,47 +355,19 @@ class Session:
         return self._fit(branch, conversation, wearing, sampling)
 
     def _fit(
-        self, branch: list[Message], conversation: Conversation | None, wearing: Wearing | None, sampling: Sampling
+        self,
+        branch: list[Message],
+        conversation: Conversation | None,
+        wearing: Wearing | None,
+        sampling: Sampling,
+        *,
+        continues: bool = False,
     ) -> Context:
         opening, preset = self.opening(conversation, wearing), conversation.preset if conversation else ""
         count, longest = self.engine.count_tokens, sampling.max_tokens
-        return fit(branch, opening, self.base, self.window, longest, count, preset)
-
-
-def cleaned(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The pieces that hold something, then the end.
-
-    Cleaned here, where they enter: what is shown, kept and trained on later is the same text.
-
-    Raises:
-        EngineError: it has no end.
-    """
-    begun = False
-    for chunk in chunks:
-        if isinstance(chunk, Finished):
-            yield chunk
-            return
-        piece = clean(chunk.text) if begun else clean(chunk.text).lstrip()
-        begun = begun or bool(piece)
-        if piece:
-            yield TextChunk(piece)
-    raise EngineError("The engine ended the answer without a word why: try again.")
-
-
-def _status(finished: Finished) -> Status:
-    return Status.STOPPED if finished.reason == "cancelled" else Status.DONE
-
-
-def _figures(sampling: Sampling, finished: Finished) -> AnswerFields:
-    return {
-        "finish_reason": finished.reason,
-        "sampling": json.dumps(asdict(sampling) | {"seed": finished.seed}),
-        "prompt_tokens": finished.prompt_tokens,
-        "cached_tokens": finished.cached_tokens,
-        "generated_tokens": finished.generated_tokens,
-        "first_token_ms": finished.first_token_ms,
-        "tokens_per_second": finished.tokens_per_second,
-    }
+        if continues:
+            count = partial(count, continues=True)
+        return fit(branch, opening, self.base, self.window, longest, count, preset, continues=continues)
 
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:

@@ -39,7 +39,7 @@ class ScriptedEngine:
         self.script = script
         self.asked: list[Request] = []
 
-    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+    def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
         return sum(len(turn.content.split()) for turn in messages)
 
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:

@@ -57,15 +57,19 @@ def fit(
     longest_answer: int,
     count: Count,
     preset: str = "",
+    *,
+    continues: bool = False,
 ) -> Context:
     """What of ``branch``, whose last message is to be answered, fits in the ``window`` of ``base`` with its answer.
 
     Where the last message is an answer, it is what the next prompt begins with, which may then fill the window: the
-    next message is all that is left of it. ``window`` and ``longest_answer`` are in tokens. ``opening`` is what each
-    prompt begins with, the system prompt first if there is one, and is never cut; ``preset`` names where it is from.
+    next message is all that is left of it; unless that answer ``continues``, as ``count`` then knows. ``window`` and
+    ``longest_answer`` are in tokens. ``opening`` is what each prompt begins with, the system prompt first if there is
+    one, and is never cut; ``preset`` names where it is from.
 
     Raises:
-        RefusedError: the last message is to be answered and too long behind ``opening``, with the numbers.
+        RefusedError: the last message is to be answered, or to go on, and too long behind ``opening``, with the
+            numbers.
     """
     said = [message for message in branch if _read(message, base).content]
     ids = [message.id for message in said]
@@ -84,6 +88,11 @@ def fit(
     places = [place for place in range(at + 1, len(said)) if said[place].role is Role.USER]
     cut = _first(places, lambda place: from_(place).tokens <= KEPT * window)
     found = whole if cut is None else from_(cut)
+    if continues and found.tokens >= window:
+        raise RefusedError(
+            f"That answer and its question make a prompt of {found.tokens:,} tokens and {base} takes {window:,}: "
+            f"there is no room for it to go on; ask for the rest in a new message."
+        )
     if found.tokens >= window and said[-1].role is Role.USER:
         if preset and count((said[-1].turn,)) < window:
             raise RefusedError(

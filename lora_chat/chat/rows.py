@@ -54,6 +54,8 @@ class MessageFields(AnswerFields, total=False):
 
     content: str
     status: Status
+    rating: Rating | None
+    edited_from: int | None
 
 
 CONVERSATION_FIELDS = ConversationFields.__optional_keys__

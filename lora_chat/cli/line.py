@@ -34,7 +34,7 @@ from lora_chat.errors import UsageError
 from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
-from lora_chat.session import Ended, LeftOut, Wearing
+from lora_chat.session import Ended, LeftOut, Started, Wearing
 from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
@@ -116,6 +116,9 @@ class LineFace:
             for event in turn(cancel):
                 if isinstance(event, TextChunk):
                     stream(event.text)
+                elif isinstance(event, Started):
+                    if is_interactive():  # where an answer goes on, the eyes find the place by its last line
+                        stream(event.reply.content.rpartition("\n")[2])
                 elif isinstance(event, LeftOut):
                     note(event.sentence)
                 elif isinstance(event, Ended):
@@ -294,13 +297,16 @@ def told_here(installed: Installed) -> Iterator[str]:
 
 
 def _footer(event: Ended) -> str:
-    finished = event.finished
-    parts = ["stopped"] if finished.reason == "cancelled" else []
-    if finished.tokens_per_second:
-        parts.append(f"{finished.tokens_per_second:.0f} tok/s")
-    if finished.first_token_ms:
-        parts.append(f"first {finished.first_token_ms / 1000:.1f} s")
-    return "  " + " · ".join([*parts, f"{finished.generated_tokens} tokens"])
+    """Of the whole answer, also where it went on; where it was cut off, what takes it further."""
+    reply = event.reply
+    parts = ["stopped"] if event.finished.reason == "cancelled" else []
+    if reply.tokens_per_second:
+        parts.append(f"{reply.tokens_per_second:.0f} tok/s")
+    if reply.first_token_ms:
+        parts.append(f"first {reply.first_token_ms / 1000:.1f} s")
+    count = f"{reply.generated_tokens or 0} tokens"
+    cut = event.finished.reason == "length"
+    return "  " + " · ".join([*parts, f"cut off at {count}: /continue goes on" if cut else count])
 
 
 def _show(facts: Facts) -> None:

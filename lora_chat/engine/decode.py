@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -69,3 +69,10 @@ def _drawn(shares: Floats, generator: torch.Generator) -> int:
     reached = np.cumsum(shares, dtype=np.float64)
     drawn = float(torch.rand(1, dtype=torch.float64, generator=generator)) * reached[-1]
     return int(min(np.searchsorted(reached, drawn, side="right"), np.flatnonzero(shares)[-1]))
+
+
+def without(logits: torch.Tensor, ids: Collection[int]) -> torch.Tensor:
+    """``logits`` with which none of ``ids`` is ever chosen, as long as there is another."""
+    kept = logits.clone()
+    kept[list(ids)] = -torch.inf
+    return kept

@@ -7,6 +7,7 @@ stops when told and trains real, if tiny, adapter folders.
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import shutil
 import threading
@@ -127,7 +128,7 @@ class EchoEngine:
         effect = 0.0 if checked.files.changes_nothing else abs(adapter.scale)
         return Probe(effect, True, checked.verdict.modules_matched, checked.verdict.modules_total)
 
-    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+    def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
         """See ``Engine.count_tokens``: here a token is a word."""
         self._check_open()
         return sum(len(turn.content.split()) + 1 for turn in messages)
@@ -193,7 +194,8 @@ class EchoEngine:
         if request.adapter is not None:
             self._read(request.adapter)
             words[:0] = [f"({worn.name} {worn.scale:g})" for worn in request.adapter.all if worn.scale != 0]
-        return [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+        pieces = [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+        return _rest(pieces, request.messages[-1]) if request.continues else pieces
 
     def _train(
         self, job: Job, folder: Path, cancel: threading.Event, *stops: threading.Event
@@ -234,6 +236,16 @@ class EchoEngine:
                 stopped_because=f"a scripted training takes {STEPS} steps",
             ),
         )
+
+
+def _rest(pieces: list[str], answer: Turn) -> list[str]:
+    """What of a reply comes after ``answer``, which is its beginning or has as many words as that."""
+    if answer.role is not Role.ASSISTANT:
+        raise RefusedError("There is no answer to go on with: the last message is no answer.")
+    text = "".join(pieces)
+    if text.startswith(answer.content):
+        return re.findall(r"\s*\S+", text[len(answer.content) :])
+    return [f" {word}" for word in text.split()[len(answer.content.split()) :]]
 
 
 def _kept_step(folder: Path) -> int:

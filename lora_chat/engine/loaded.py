@@ -63,7 +63,7 @@ class Loaded:
             self.prompt: PromptFormat = reading.result()
         self.prompts = PromptCache(budget)
         self.wardrobe = Wardrobe(self.decoder, installed.signature, self._let_go)
-        self._encoded: tuple[tuple[Turn, ...], list[int]] | None = None
+        self._encoded: tuple[tuple[tuple[Turn, ...], bool], list[int]] | None = None
         self.load_seconds = time.perf_counter() - began
 
     @property
@@ -86,11 +86,12 @@ class Loaded:
                 self._tree = None
         give_back()
 
-    def encode(self, messages: tuple[Turn, ...]) -> list[int]:
+    def encode(self, messages: tuple[Turn, ...], continues: bool = False) -> list[int]:
         """Token ids of the prompt that ``messages`` make: counted first, then read, encoded once."""
-        newest = self._encoded
-        if newest is None or newest[0] != messages:
-            newest = self._encoded = messages, self.prompt.encode_prompt(messages)
+        newest, wanted = self._encoded, (messages, continues)
+        if newest is None or newest[0] != wanted:
+            encode = self.prompt.encode_continued if continues else self.prompt.encode_prompt
+            newest = self._encoded = wanted, encode(messages)
         return newest[1]
 
     @contextmanager

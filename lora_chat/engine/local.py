@@ -19,7 +19,7 @@ from lora_chat.chat.conversation import Turn
 from lora_chat.config import Precision
 from lora_chat.decoder.protocol import Context
 from lora_chat.engine.background import run_in_background
-from lora_chat.engine.decode import choose
+from lora_chat.engine.decode import choose, without
 from lora_chat.engine.effects import Effects
 from lora_chat.engine.floor import Floor
 from lora_chat.engine.kept import Kept
@@ -95,7 +95,7 @@ class LocalEngine:
         began = time.perf_counter()
         check_sampling(request.sampling)
         loaded = self._load()
-        ids = loaded.encode(request.messages)
+        ids = loaded.encode(request.messages, request.continues)
         check_length(self._installed.name, loaded.context_window, len(ids), len(request.messages))
         reply = _Reply(loaded, request, ids, began, self._check_reply)
         try:
@@ -150,9 +150,9 @@ class LocalEngine:
             modules_total=max(len(self._installed.signature.text_modules), dressed.modules),
         )
 
-    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+    def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
         """See ``Engine.count_tokens``."""
-        return len(self._load().encode(messages))
+        return len(self._load().encode(messages, continues))
 
     def train(
         self,
@@ -244,6 +244,8 @@ class _Reply:
         self._seed = secrets.randbits(32) if request.sampling.seed is None else request.sampling.seed
         self._generator = torch.Generator().manual_seed(self._seed)
         self._text = ReplyText(loaded.prompt, (*loaded.prompt.stop, *request.sampling.stop))
+        if request.continues:
+            self._text.go_on(request.messages[-1].content, ids)
         self._seen = list(ids)
         self._generated = 0
         self._cached = 0
@@ -291,6 +293,8 @@ class _Reply:
     def _decode(self, context: Context) -> Iterator[Chunk]:
         limit = min(self._request.sampling.max_tokens, self._loaded.context_window - len(self._ids))
         logits = read(context, self._ids, self._check, PREFILL_CHUNK)
+        if self._request.past_end:
+            logits = without(logits, self._loaded.prompt.end_ids)
         while True:
             token = choose(logits, self._seen, self._request.sampling, self._generator)
             self._count(token)

@@ -105,9 +105,9 @@ class ProcessEngine:
         """See ``Engine.probe``."""
         return self._one(wire.ProbeAdapter(adapter), Probe)
 
-    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+    def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
         """See ``Engine.count_tokens``."""
-        return self._one(wire.CountTokens(messages), int)
+        return self._one(wire.CountTokens(messages, continues), int)
 
     def train(
         self,

@@ -86,6 +86,10 @@ class Request:
     messages: tuple[Turn, ...]
     adapter: Worn | None = None
     sampling: Sampling = Sampling()
+    continues: bool = False
+    """The last message is an answer that goes on where it ends; only what is added to it is yielded."""
+    past_end: bool = False
+    """That answer had ended by itself: the first token that is added to it is no end of turn."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,8 @@ class Engine(Protocol):
         Setting ``cancel`` ends it within one token (inside the prefill within 250 ms) with reason ``cancelled``.
 
         Raises:
-            RefusedError: bad sampling, a prompt longer than the context window, an adapter that does not fit.
+            RefusedError: bad sampling, a prompt longer than the context window, an adapter that does not fit, or there
+                is no answer to be continued.
             NotFoundError: the adapter's folder is gone.
             EngineError: the engine failed; what was yielded stays valid.
         """
@@ -184,8 +189,8 @@ class Engine(Protocol):
     def probe(self, adapter: Worn) -> Probe:
         """Run one short prompt with and without ``adapter``. Raises as ``generate``."""
 
-    def count_tokens(self, messages: tuple[Turn, ...]) -> int:
-        """Tokens of the prompt that ``messages`` make."""
+    def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
+        """Tokens of the prompt that ``messages`` make; ``continues`` as in ``Request``."""
 
     def train(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from lora_chat.models.prompt import PromptFormat
 
@@ -19,6 +19,12 @@ class ReplyText:
         self._window: list[int] = []
         self._shown = ""
         """The window's text that was passed on."""
+
+    def go_on(self, text: str, ids: Sequence[int]) -> None:
+        """Begin behind ``text``, whose prompt ends in ``ids``: a stop string may have begun in it."""
+        self._window = list(ids[-_NEIGHBOURS:])
+        self._shown = self._prompt.decode(self._window)
+        self._held.go_on(text)
 
     @property
     def stopped(self) -> bool:
@@ -51,7 +57,15 @@ class StopHeld:
         self._stops = tuple(stop for stop in stops if stop)
         self._longest = max(map(len, self._stops), default=0)
         self._waiting = ""
+        self._there = 0
+        """How many characters at the beginning of what waits are the text's already."""
         self.stopped = False
+
+    def go_on(self, text: str) -> None:
+        """Begin behind ``text``, which is not passed on again."""
+        self._waiting = text[max(0, len(text) - self._longest) :]
+        self._waiting = self._waiting[len(self._waiting) - self._beginning() :]
+        self._there = len(self._waiting)
 
     def add(self, piece: str) -> str:
         """Take more text and return what is surely before any stop string."""
@@ -62,12 +76,16 @@ class StopHeld:
         self.stopped = bool(ends)
         cut = min(ends) if ends else len(self._waiting) - self._beginning()
         passed, self._waiting = self._waiting[:cut], "" if ends else self._waiting[cut:]
-        return passed
+        return self._new(passed)
 
     def finish(self) -> str:
         """Return what was held back: no stop string came of it."""
         rest, self._waiting = self._waiting, ""
-        return rest
+        return self._new(rest)
+
+    def _new(self, passed: str) -> str:
+        there, self._there = self._there, max(0, self._there - len(passed))
+        return passed[there:]
 
     def _beginning(self) -> int:
         """Characters at the end with which a stop string may begin."""

@@ -72,6 +72,7 @@ class CountTokens:
     """``Engine.count_tokens``; answered by one number."""
 
     messages: tuple[Turn, ...]
+    continues: bool = False
     call: Literal["count"] = "count"
 
 

@@ -109,8 +109,8 @@ class _Worker:
                 self._send(wire.Told(number, engine.load()))
             case wire.ProbeAdapter(adapter):
                 self._send(wire.Told(number, engine.probe(adapter)))
-            case wire.CountTokens(messages):
-                self._send(wire.Told(number, engine.count_tokens(messages)))
+            case wire.CountTokens(messages, continues):
+                self._send(wire.Told(number, engine.count_tokens(messages, continues=continues)))
             case wire.Generate(request):
                 for chunk in engine.generate(request, wishes.cancel):
                     self._send(wire.Told(number, chunk))

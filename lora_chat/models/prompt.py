@@ -37,6 +37,9 @@ FALLBACK_TEMPLATE = (
 FALLBACK_STOP = ("\nQ:",)
 """A base that was never taught to end its turn goes on to ask itself; the reply ends there."""
 
+_QUESTION, _ANSWER = "zx1qv", "zx2qv"
+"""Words that no template has of its own."""
+
 _THINKING = re.compile(r"\s*(</?think>)\s*")
 
 
@@ -67,6 +70,25 @@ class PromptFormat:
         """Token ids of the conversation, ready for the assistant's answer; any token the base prepends included."""
         text, guard = self._render([_sound(turn) for turn in messages], answer_next=True)
         return self._encode(text, guard)
+
+    def encode_continued(self, messages: Sequence[Turn]) -> list[int]:
+        """Token ids of a conversation whose last message, an answer, is to go on where it ends.
+
+        They are those of the prompt that asked for it and then the answer's own, with what white space the template
+        has between the two. What a template would write of a last answer beside its text (a thinking that is empty,
+        the end of the turn) is not there, as it was not when the answer was made.
+
+        Raises:
+            RefusedError: the last message is no answer, or an empty one.
+        """
+        if not messages or messages[-1].role is not Role.ASSISTANT or not messages[-1].content:
+            raise RefusedError("There is no answer to go on with: the last message is no answer, or an empty one.")
+        *before, answer = [_sound(turn) for turn in messages]
+        guard = self._guard([*before, answer])
+        text, _ = self._render(before, answer_next=True, guard=guard)
+        said = self._space_before_answer + (self._hide_controls(answer.content, guard) if guard else answer.content)
+        ids, whole = self.encode_prompt(before), self._encode(text + said, guard)
+        return whole if whole[: len(ids)] == ids else ids + self._encode(said, guard)
 
     def encode_beginning(self, messages: Sequence[Turn]) -> list[int]:
         """What the prompt begins with once the person has said more after ``messages``, whatever that is.
@@ -174,6 +196,18 @@ class PromptFormat:
             "documents": None,
         }
         return self._compiled(variables)
+
+    @cached_property
+    def _space_before_answer(self) -> str:
+        """White space that the template writes between a prompt and its answer, and a reply therefore begins with."""
+        asked = [Turn(Role.USER, _QUESTION)]
+        try:
+            prompt = self._write(asked)
+            answered = self._write([*asked, Turn(Role.ASSISTANT, _ANSWER)], answer_next=False)
+        except RefusedError:
+            return ""
+        between = answered[len(prompt) :].partition(_ANSWER)[0] if answered.startswith(prompt) else ""
+        return "" if between.strip() else between
 
     @cached_property
     def _roles(self) -> Roles:

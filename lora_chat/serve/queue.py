@@ -12,10 +12,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from lora_chat.engine.chunks import cleaned
 from lora_chat.engine.protocol import BaseInfo, Chunk, Engine, Finished, Request, TextChunk
 from lora_chat.errors import EngineError
 from lora_chat.serve.errors import ApiError, unavailable
-from lora_chat.session import cleaned
 
 ROOM = 32
 """Requests that may wait beside the one that is answered."""

@@ -10,7 +10,18 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import base_shelf, checking, copying, presets, reporting, shelf, swapping, turns, verbs
+from lora_chat.sitting import (
+    base_shelf,
+    checking,
+    continuing,
+    copying,
+    presets,
+    reporting,
+    shelf,
+    swapping,
+    turns,
+    verbs,
+)
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -107,6 +118,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("rate", "good|bad", "judge the last answer", verbs.rate, "ratings", "Answers"),
     Command("edit", "[TEXT]", "write the answer you wanted", verbs.edit, group="Answers"),
     Command("retry", "", "answer the last question again; the old answer is kept", verbs.retry, group="Answers"),
+    Command("continue", "", "let the last answer go on where it ends", continuing.go_on, group="Answers"),
     Command("branch", "[TEXT]", "ask the last question otherwise; the old one is kept", turns.branch, group="Answers"),
     Command(
         "compare",
@@ -116,7 +128,9 @@ COMMANDS: tuple[Command, ...] = (
         "columns",
         "Answers",
     ),
-    Command("copy", "[N|code|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"),
+    Command(
+        "copy", "[N|code [N]|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"
+    ),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),
@@ -137,7 +151,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("model remove", "NAME", "take one off this machine", base_shelf.model_remove, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
-    Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
+    Command("theme", "NAME", "dark, light, contrast or mono; kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),
     Command("quit", "", "leave", verbs.quit, group="Program"),

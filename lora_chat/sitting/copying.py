@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
 
 WISHES = (
-    ("code", "the last block of code"),
+    ("code", "the last block of code; code 2 is the second of that answer"),
     ("chat", "the whole conversation, as Markdown"),
 )
 """What can be copied instead of the last answer."""
@@ -36,13 +36,18 @@ def copy_message(sitting: Sitting, message: Message) -> None:
 
 
 def last_code(text: str) -> str | None:
-    """What stands in the last block of code; None where there is none. One that was cut off ends with the text.
+    """What stands in the last block of code; None where there is none. One that was cut off ends with the text."""
+    blocks = codes_of(text)
+    return blocks[-1] if blocks else None
+
+
+def codes_of(text: str) -> list[str]:
+    """What stands in each block of code.
 
     Its last line has no end: a shell that it is pasted into does not run it at once.
     """
     tokens = MarkdownIt().parse(text)
-    blocks = [each.content.removesuffix("\n") for each in tokens if each.type in ("fence", "code_block")]
-    return blocks[-1] if blocks else None
+    return [each.content.removesuffix("\n") for each in tokens if each.type in ("fence", "code_block")]
 
 
 def _found(sitting: Sitting, wish: str) -> str:
@@ -53,12 +58,26 @@ def _found(sitting: Sitting, wish: str) -> str:
         chosen = [sitting.conversation.id] if sitting.conversation is not None else []
         return _required("".join(export_conversations(sitting.store, chosen, Format.MARKDOWN)).strip())
     answers = [_said(message) for message in reversed(sitting.branch()) if message.role is Role.ASSISTANT]
-    if wish == "code":
-        code = next((block for each in answers if (block := last_code(each)) is not None), None)
-        if code is None:
+    what, _, number = wish.partition(" ")
+    if what == "code":
+        blocks = next((blocks for each in answers if (blocks := codes_of(each))), [])
+        if not blocks:
             raise RefusedError("There is no code in this conversation: /copy takes the last answer.")
-        return _required(code)
+        return _required(_block(blocks, number.strip()))
     return _required(_from_the_end(answers, wish))
+
+
+def _block(blocks: list[str], wish: str) -> str:
+    """The last one, or the one of that number."""
+    if not wish:
+        return blocks[-1]
+    number = int(wish) if wish.isdecimal() and len(wish) < 10 else 0
+    if not number:
+        raise UsageError("Write /copy code for the last block of code, or /copy code 2 for the second of that answer.")
+    if number > len(blocks):
+        there = f"{len(blocks)} block{'' if len(blocks) == 1 else 's'}"
+        raise RefusedError(f"The last answer with code has {there} of it: /copy code 1 is the first.")
+    return blocks[number - 1]
 
 
 def _said(message: Message) -> str:

@@ -21,13 +21,16 @@ from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.base_flow import BaseFlow
+from lora_chat.tui.base_news import BaseNews
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
+from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
+from lora_chat.tui.notice import Notice
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.teaching import KEYS
-from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.theme import ALL
 from lora_chat.tui.training_flow import TrainingFlow
 from lora_chat.tui.training_news import TrainingNews
 from lora_chat.tui.welcome_flow import WelcomeFlow
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
-    from lora_chat.tui.screens.bases import BasesScreen
+    from lora_chat.tui.widgets.body import Body
 
 
 READ_PER_S = 15
@@ -58,7 +61,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(TrainingNews, App[None]):
+class LoraChatApp(BaseNews, TrainingNews, App[None]):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -74,6 +77,7 @@ class LoraChatApp(TrainingNews, App[None]):
     Input > .input--placeholder, Input:disabled > .input--placeholder { color: $text-muted; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
     Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
+    App:nocolor MessageView.-selected Head { text-style: reverse; }
     """
     SUSPENDED_SCREEN_CLASS = "-below"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,10 +87,12 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
         super().__init__(driver_class=_driver())
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for theme in ALL.values():
+            self.register_theme(theme)
+        self._colourless = Colourless()
+        self._use_theme("dark")
         self._harmless = Harmless()
+        self.notice = Notice(self)
         self.defect = ""
         """What ended it, where something nobody foresaw did."""
         self.bridge = Bridge(self._deliver, model, adapter)
@@ -106,7 +112,8 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The last look at every line that leaves for the terminal."""
-        return [*super().get_line_filters(), self._harmless]
+        filters = super().get_line_filters()
+        return [*(self._colourless.among(filters) if self.no_color else filters), self._harmless]
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette is the command table."""
@@ -195,64 +202,34 @@ class LoraChatApp(TrainingNews, App[None]):
     # What the work tells, beside the talk
 
     def on_settings_read(self, event: news.SettingsRead) -> None:
-        """Colours."""
+        """Colours, and how the person is called."""
         self._use_theme(event.config.theme)
+        self.notice.way = event.config.notify
+
+    def on_reply_began(self, event: news.ReplyBegan) -> None:
+        """It may take long."""
+        self.notice.reply_began()
+
+    def on_reply_ended(self, event: news.ReplyEnded) -> None:
+        """Whoever looks elsewhere is called."""
+        self.notice.reply_ended()
+
+    def on_app_focus(self) -> None:
+        """The terminal has the focus."""
+        self.notice.focus_told()
+
+    def on_app_blur(self) -> None:
+        """It has not."""
+        self.notice.focus_told()
 
     def on_theme_chosen(self, event: news.ThemeChosen) -> None:
         """Other colours."""
         self._use_theme(event.name)
+        if self.no_color:
+            self.tell("NO_COLOR is set, so that there are no colours: they are kept for a window without it.")
 
     def _use_theme(self, name: str) -> None:
-        self.theme = LIGHT.name if name == "light" else DARK.name
-
-    def on_base_missing(self, event: news.BaseMissing) -> None:
-        """The first start."""
-        self.welcome.missing(event)
-
-    def on_base_found(self, event: news.BaseFound) -> None:
-        """The base is here."""
-        self.bases.ended()
-        self.welcome.found(event)
-        self.flow.begin()
-
-    def on_welcome_screen_fetch_wanted(self, event: news.News) -> None:
-        """It is fetched by a process of its own."""
-        self.bridge.arrivals.begin_with(getattr(event, "name", ""))
-
-    def on_fetching(self, event: news.Fetching) -> None:
-        """How far."""
-        self.welcome.fetching(event)
-        self.bases.fetching(event)
-
-    def on_fetch_failed(self, event: news.FetchFailed) -> None:
-        """It can be tried again."""
-        if self.bridge.sitting is None:
-            self.welcome.failed(event)
-        self.bases.ended(event.reason if self.bridge.sitting is not None else "")
-
-    def on_base_came(self, event: news.BaseCame) -> None:
-        """Beside the one that answers."""
-        self.bases.ended()
-
-    def action_bases(self) -> None:
-        """Which base models there are."""
-        self.bridge.take("/model list")
-
-    def on_bases_seen(self, event: news.BasesSeen) -> None:
-        """For the screen that shows them."""
-        self.bases.saw(event)
-
-    def on_bases_screen_wanted(self, event: BasesScreen.Wanted) -> None:
-        """A command for one of them."""
-        self.bases.wants(event)
-
-    def on_bases_screen_stop_wanted(self, event: news.News) -> None:
-        """Of what comes."""
-        self.bridge.arrivals.stop()
-
-    def on_welcome_screen_choice_wanted(self, event: news.News) -> None:
-        """Which there are."""
-        self.bridge.arrivals.look(asked=True)
+        self.theme = ALL["mono" if self.no_color else name].name
 
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""
@@ -271,8 +248,12 @@ class LoraChatApp(TrainingNews, App[None]):
 
     def on_terminal_told(self, event: news.TerminalTold) -> None:
         """Between two pictures, as whatever is written to the terminal."""
+        self.tell_terminal(event.sequence)
+
+    def tell_terminal(self, sequence: str) -> None:
+        """Write what no screen shows."""
         if self._driver is not None:
-            self._driver.write(event.sequence)
+            self._driver.write(sequence)
 
     def copy_to_clipboard(self, text: str) -> None:
         """What is selected, by the surest way, which is said; also what ctrl+c and ctrl+x take in a text."""
@@ -281,6 +262,10 @@ class LoraChatApp(TrainingNews, App[None]):
             return
         self._clipboard = text  # what ctrl+v puts in
         self.bridge.run(lambda sitting: sitting.face.copy(text))
+
+    def on_body_copy_wanted(self, event: Body.CopyWanted) -> None:
+        """The line over a block of code was clicked."""
+        self.copy_to_clipboard(event.code)
 
     def on_engine_seen(self, event: news.EngineSeen) -> None:
         """What the title bar has no room for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 from pygments.lexer import Lexer  # type: ignore[import-untyped]
@@ -11,6 +12,7 @@ from pygments.token import Token, _TokenType  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 from textual.content import Content, Span
 
+from lora_chat.text import clean_line
 from lora_chat.tui.rows import Row
 
 LONGEST_COLOURED = 16_000
@@ -25,6 +27,24 @@ _STYLES = {
     Token.Literal.String: "string",
     Token.Literal.Number: "number",
 }
+
+
+@dataclass
+class Labels:
+    """The lines over the blocks of code of one message, which are numbered where there are several."""
+
+    several: bool = False
+    count: int = 0
+    """Blocks so far."""
+
+    def over(self, language: str, code: str) -> Row:
+        """The line over the next block: its language, its number, and that a click copies it."""
+        self.count += 1
+        words = language.split()
+        number = f" · {self.count}" if self.several else ""
+        name = f"{clean_line(words[0], 24) if words else 'code'}{number}"
+        body = Content.assemble((f"{name} · ", "muted"), ("copy", "copy"))
+        return Row(body, fill="code", copies=code)
 
 
 def code_rows(code: str, language: str = "") -> Iterator[Row]:

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 from textual.content import Content, Span
 
 from lora_chat.text import clean
-from lora_chat.tui.code import code_rows
+from lora_chat.tui.code import Labels, code_rows
 from lora_chat.tui.pieces import Kind, Piece
 from lora_chat.tui.rows import EMPTY, Block, Row, Table
 
@@ -24,14 +24,15 @@ _BULLETS = ("•", "◦", "▪")
 _parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["reference"])
 
 
-def blocks_of(piece: Piece, *, done: bool) -> list[Block]:
-    """Read one piece; code is coloured only when it is ``done``."""
+def blocks_of(piece: Piece, labels: Labels, *, done: bool) -> list[Block]:
+    """Read one piece; code is coloured only when it is ``done``, and labelled by ``labels``."""
     if piece.kind is Kind.FENCE:
-        return list(code_rows("\n".join(piece.lines), piece.language if done else ""))
+        code = "\n".join(piece.lines)
+        return [labels.over(piece.language, code), *code_rows(code, piece.language if done else "")]
     text = "\n".join(piece.lines).rstrip()
     if len(text) > LONGEST_READ:
         return list(plain_rows(text))
-    return _Reader(text, piece.number, done).blocks()
+    return _Reader(text, piece.number, labels, done).blocks()
 
 
 def plain_rows(text: str) -> list[Row]:
@@ -47,10 +48,11 @@ def parted(before: Piece | None, after: Piece) -> bool:
 class _Reader:
     """Reads one piece from its tokens."""
 
-    def __init__(self, text: str, number: int | None, done: bool) -> None:
+    def __init__(self, text: str, number: int | None, labels: Labels, done: bool) -> None:
         self._lines = text.split("\n")
         self._tokens = iter(_parser.parse(text))
         self._number = number
+        self._labels = labels
         self._done = done
 
     def blocks(self) -> list[Block]:
@@ -82,7 +84,9 @@ class _Reader:
             case "paragraph_open":
                 yield from self._until("paragraph_close", depth)
             case "fence" | "code_block":
-                yield from code_rows(token.content.removesuffix("\n"), token.info if self._done else "")
+                code = token.content.removesuffix("\n")
+                yield self._labels.over(token.info, code)
+                yield from code_rows(code, token.info if self._done else "")
             case "blockquote_open":
                 yield from (each.indented("▏ ", "▏ ") for each in self._until("blockquote_close", depth))
             case "bullet_list_open" | "ordered_list_open":

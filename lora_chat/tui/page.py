@@ -59,6 +59,10 @@ class Page:
                 self._starts.append(len(self._lines))
                 self._lines += [number] * (1 if row.fits(self.width) else len(self._strips(number)))
 
+    def row_at(self, y: int) -> Row | None:
+        """The row that the ``y``-th line belongs to."""
+        return self._rows[self._lines[y]] if 0 <= y < len(self._lines) else None
+
     def line(self, y: int, selection: Selection | None) -> Strip:
         """The ``y``-th line, with what of it the mouse has selected."""
         if y >= len(self._lines):

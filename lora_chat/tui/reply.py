@@ -34,7 +34,8 @@ class Reply:
         self.lock = threading.Lock()
         """Held while a piece is added and told: a look at the conversation then misses none and sees none twice."""
         self.message_id: int | None = None
-        self.text = ""
+        self.text = self._begun = ""
+        """``_begun`` is what is there already of an answer that goes on."""
         self.running = True
         self._turn, self._store, self._put = turn, store, put
         self._moved, self._is_open = moved, is_open
@@ -57,8 +58,8 @@ class Reply:
                 self._tell(event)
         except BaseException as error:
             refusal = sentence(error)
-            if isinstance(error, RefusedError) and not self.text:
-                self.message_id = None  # it was taken back: the text is the person's again
+            if self.text == self._begun and (self._begun or isinstance(error, RefusedError)):
+                self.message_id = None  # it was taken back, the text is the person's again; or is as it was
         self.running = False
         try:
             self._put(self._ended(refusal))
@@ -72,6 +73,7 @@ class Reply:
                 prompt, reply = (self._shown(message) for message in (event.prompt, event.reply))
                 with self.lock:
                     self.message_id = event.reply.id
+                    self.text = self._begun = event.reply.content
                     self._put(ReplyBegan(prompt, reply, elsewhere=not self._is_open(event.reply.conversation)))
                 self._moved()
             case LeftOut():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from textual.content import Content
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions
+
+LABEL = "\0"
+"""Stands for a label in the plain text."""
 
 Look = Mapping[str, Style]
 """The style behind each name such as ``muted`` or ``code``; the empty name is plain text."""
@@ -26,11 +29,13 @@ class Row:
     """Stands before the lines after it, as wide as ``lead``."""
     fill: str = ""
     """The style of the whole width, for code."""
+    copies: str | None = None
+    """Of a label, which is not of the text itself: what a click on it copies; empty while that is still written."""
 
     @property
     def plain(self) -> str:
-        """The text, for copying."""
-        return self.lead + self.body.plain
+        """The text, for copying; of a label one character that no text has."""
+        return LABEL if self.copies is not None else self.lead + self.body.plain
 
     def rows(self, width: int) -> list[Row]:
         """Itself: a row wraps when drawn."""
@@ -38,7 +43,7 @@ class Row:
 
     def indented(self, lead: str, hang: str) -> Row:
         """The same row further in."""
-        return Row(self.body, lead + self.lead, hang + self.hang, self.fill)
+        return replace(self, lead=lead + self.lead, hang=hang + self.hang)
 
     def strips(self, width: int, y: int, look: Look, selected: tuple[int, int] | None = None) -> list[Strip]:
         """Draw it ``width`` cells wide as the ``y``-th row; ``selected`` is the range of ``plain`` under the mouse."""

@@ -9,7 +9,7 @@ KEYS = (
     ("esc", "stop the answer; else to the answers"),
     (
         "↑ ↓ in the answers",
-        "choose one: e edit, g good, b bad, r retry, c copy, d delete, u undo, t thought, ← → others",
+        "choose one: e edit, g good, b bad, r retry, m more, c copy, 1…9 code, d delete, u undo, t thought, ← → others",
     ),
     ("ctrl+r", "retry the last answer"),
     ("ctrl+e", "write the answer you wanted"),

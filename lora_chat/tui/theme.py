@@ -1,9 +1,10 @@
-"""The colours. Owns the two themes and the adapters' own colours; never decides where a colour is used."""
+"""The colours. Owns the themes and the adapters' own colours; never decides where a colour is used."""
 
 from __future__ import annotations
 
 import hashlib
 
+from textual.color import Color
 from textual.theme import Theme
 
 _ACCENTS = (
@@ -25,6 +26,14 @@ def accent_of(name: str, dark: bool) -> str:
     """Return the adapter's own colour as ``#rrggbb``: the same for the same name on every machine and every day."""
     hue = int.from_bytes(hashlib.sha256(name.encode("utf-8", "replace")).digest()[:4], "big") % len(_ACCENTS)
     return _ACCENTS[hue][0 if dark else 1]
+
+
+def accent_in(name: str, theme: Theme) -> str:
+    """The same within ``theme``: lighter where contrast is high, none where there are no colours."""
+    if theme.name == MONO.name:
+        return theme.variables["text"]
+    own = accent_of(name, theme.dark)
+    return Color.parse(own).blend(Color.parse("#ffffff"), 0.45).hex if theme.name == CONTRAST.name else own
 
 
 def _variables(
@@ -117,3 +126,62 @@ LIGHT = Theme(
         success="#2a6e33",
     ),
 )
+
+CONTRAST = Theme(
+    name="lora-contrast",
+    primary="#a8ccff",
+    secondary="#dcdcdc",
+    accent="#a8ccff",
+    warning="#ffd75f",
+    error="#ffb3ae",
+    success="#9cf09c",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#1c1c1c",
+    panel="#2a2a2a",
+    dark=True,
+    variables=_variables(
+        "#000000",
+        "#ffffff",
+        "#dcdcdc",
+        "#bebebe",
+        "#8a8a8a",
+        "#003a6b",
+        primary="#a8ccff",
+        warning="#ffd75f",
+        error="#ffb3ae",
+        success="#9cf09c",
+    ),
+)
+"""Every text keeps 7:1 on every ground (WCAG 2.1, AAA)."""
+
+MONO = Theme(
+    name="lora-mono",
+    primary="#ffffff",
+    secondary="#c8c8c8",
+    accent="#ffffff",
+    warning="#ffffff",
+    error="#ffffff",
+    success="#ffffff",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#1c1c1c",
+    panel="#262626",
+    dark=True,
+    variables=_variables(
+        "#000000",
+        "#ffffff",
+        "#c8c8c8",
+        "#9a9a9a",
+        "#6a6a6a",
+        "#4a4a4a",
+        primary="#ffffff",
+        warning="#ffffff",
+        error="#ffffff",
+        success="#ffffff",
+    ),
+)
+"""Black, white and greys; with ``NO_COLOR`` not even those."""
+
+ALL = {"dark": DARK, "light": LIGHT, "contrast": CONTRAST, "mono": MONO}
+"""By the names that the settings use."""

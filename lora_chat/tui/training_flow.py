@@ -120,13 +120,15 @@ class TrainingFlow:
         if ended and progress.state == "finished":
             self._finished(progress)
         elif ended:
+            if progress.state == "failed":
+                self._app.notice.training_ended(failed=True)
             self._app.tell(progress.status, refused=progress.state == "failed")
 
     def _finished(self, progress: Progress) -> None:
         from lora_chat.tui.screens.training import TrainingScreen
 
         self._unseen.append(progress)
-        self._app.bell()
+        self._app.notice.training_ended()
         if isinstance(self._app.screen, TrainingScreen):
             self._app.pop_screen()
         if self._app.screen is self._app.chat and not self._app.chat.is_busy:

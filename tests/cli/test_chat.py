@@ -288,6 +288,18 @@ def test_retry_answers_again_and_keeps_the_old_answer(chat: Run, run: Run, kept:
     assert [len(message["siblings"]) for message in shown["messages"]] == [1, 2]
 
 
+def test_an_answer_that_was_cut_off_goes_on_and_its_figures_add_up(chat: Run, kept: Kept) -> None:
+    done = chat("/set temperature 0", "/set max_tokens 2", "one two three four five", "/continue", "/continue")
+    assert done.out.splitlines() == ["one two", " three four", " five"]
+    feet = re.findall(r"cut off at \d+ tokens: /continue goes on|\d+ tokens$", done.err, re.MULTILINE)
+    assert feet == [f"cut off at {count} tokens: /continue goes on" for count in (2, 4)] + ["5 tokens"]
+    answer = kept.branch()[1]
+    assert (answer.content, answer.generated_tokens) == ("one two three four five", 5)
+    assert chat(f"/open {kept.conversations[0].id}", "/continue").err.endswith(
+        "Nothing was added: the answer ends there.\n"
+    )
+
+
 def test_columns_are_printed_under_their_names_and_nothing_of_them_is_kept(chat: Run, kept: Kept) -> None:
     done = chat("/set temperature 0", "Hello", "/compare base temperatures", "Bye")
     degrees = ("greedy", "temperature 0.1", "temperature 0.7", "temperature 1.0")

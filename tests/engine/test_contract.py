@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from lora_chat.adapters.verify import load_verified
+from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.echo import EchoEngine
 from lora_chat.engine.kept import Kept
 from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.process import ProcessEngine
-from lora_chat.engine.protocol import Engine, Request, Sampling, TextChunk, Worn
+from lora_chat.engine.protocol import Engine, Finished, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import EngineError, NotFoundError, RefusedError, TrainingError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import Cancelled, DatasetReady, Resumed, StepDone, Stopped, Trained
@@ -30,6 +31,7 @@ from tests.engine.conftest import (
     is_one_sentence,
     make_adapter,
     make_job,
+    text_of,
     user,
     wait_until,
 )
@@ -278,6 +280,26 @@ def test_an_adapter_for_another_base_is_refused(engine: Engine, tiny_opt: Instal
 
 def test_count_tokens_grows_with_what_is_said(engine: Engine) -> None:
     assert 0 < engine.count_tokens(user("Hello")) < engine.count_tokens(user("Hello, who are you?"))
+
+
+def test_an_answer_goes_on_where_it_ends(engine: Engine, adapters: list[Worn]) -> None:
+    for adapter in (None, adapters[0]):
+        whole = ask(engine, adapter=adapter)
+        part = whole[: len(whole) // 2].rstrip() or "At 12 Harbour Street"  # the tiny base says line ends
+        asked = (*user(QUESTION), Turn(Role.ASSISTANT, part))
+        request = Request(asked, adapter, GREEDY, continues=True)
+        *pieces, done = engine.generate(request)
+        assert pieces
+        assert isinstance(done, Finished)
+        assert done.prompt_tokens == engine.count_tokens(asked, continues=True)
+        if isinstance(engine, EchoEngine):
+            assert part + text_of(iter(pieces)) == whole
+
+
+def test_what_is_no_answer_cannot_go_on(engine: Engine) -> None:
+    with pytest.raises(RefusedError, match="no answer to go on with") as caught:
+        list(engine.generate(Request(user(QUESTION), None, GREEDY, continues=True)))
+    assert is_one_sentence(caught.value)
 
 
 def test_a_text_with_a_lone_surrogate_is_answered(engine: Engine) -> None:

@@ -146,3 +146,40 @@ def test_held_text_waits_no_longer_than_a_stop_string_could_need(
         if not held.stopped:
             waiting = given_so_far[len(shown) :]
             assert waiting == "" or any(stop.startswith(waiting) for stop in stops)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=TEXTS, cut=st.integers(0, 40))
+def test_a_text_that_goes_on_is_the_one_that_was_not_cut(tiny_llama: InstalledBase, text: str, cut: int) -> None:
+    prompt = format_of(tiny_llama.folder)
+    ids = list(prompt.tokenizer.encode(text, add_special_tokens=False).ids)
+    before = ids[:cut]
+    if prompt.decode(before).endswith("\ufffd"):  # whole characters are kept
+        return
+    rest = ReplyText(prompt, ())
+    rest.go_on(prompt.decode(before), before)
+    more = "".join([*(rest.add(token) for token in ids[cut:]), rest.finish()])
+    assert prompt.decode(before) + more == prompt.decode(ids)
+
+
+def test_words_keep_their_spaces_behind_an_answer_that_goes_on(prompt: PromptFormat) -> None:
+    tokenizer = Tokenizer(models.WordLevel({"<s>": 0, "▁Hello": 1, "▁you": 2}, unk_token="<s>"))
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens(["<s>"])
+    text = ReplyText(PromptFormat(tokenizer, "", "", "", frozenset({0}), ()), ())
+    text.go_on("Hello", [1])
+    assert text.add(2) + text.finish() == " you"
+
+
+@settings(max_examples=200)
+@given(before=st.text("ab", max_size=8), more=st.text("ab", max_size=8), stops=st.lists(st.text("ab", max_size=3)))
+def test_a_stop_string_may_begin_in_what_is_there(before: str, more: str, stops: list[str]) -> None:
+    if any(stop and stop in before for stop in stops):
+        return
+    held, whole = StopHeld(stops), StopHeld(stops)
+    held.go_on(before)
+    passed = "".join([*map(held.add, more), held.finish()])
+    expected = "".join([*map(whole.add, before + more), whole.finish()])
+    assert held.stopped == whole.stopped
+    assert (before + passed).startswith(expected)
+    assert len(passed) == max(0, len(expected) - len(before))

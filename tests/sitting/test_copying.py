@@ -13,7 +13,7 @@ from lora_chat.errors import RefusedError, UsageError
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting.commands import take
-from lora_chat.sitting.copying import copy_message, last_code
+from lora_chat.sitting.copying import _block, codes_of, copy_message, last_code
 from lora_chat.sitting.face import Face
 from lora_chat.sitting.sitting import Sitting
 from tests.sitting.test_columns import BASE, Engine, Heard
@@ -114,3 +114,15 @@ def test_what_is_not_there_is_refused_with_what_to_do(room: Room) -> None:
 )
 def test_code_is_what_markdown_says_it_is(text: str, code: str | None) -> None:
     assert last_code(text) == code
+
+
+def test_each_block_of_code_has_its_number() -> None:
+    text = "```py\na\n```\n- b\n  ```\n  c\n  ```\n\n    d\n"
+    blocks = codes_of(text)
+    assert _block(blocks, "") == blocks[-1]
+    assert [_block(blocks, "1"), _block(blocks, "2")] == ["a", "c"]
+    with pytest.raises(RefusedError, match=r"blocks of it: /copy code 1 is the first"):
+        _block(blocks, "9")
+    for wish in ("0", "-1", "two", "1 2", "9" * 40):
+        with pytest.raises(UsageError, match="/copy code 2 for the second"):
+            _block(blocks, wish)

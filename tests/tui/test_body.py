@@ -24,6 +24,10 @@ class Alone(App[None]):
     def __init__(self, body: Body) -> None:
         super().__init__()
         self._body = body
+        self.copied: list[str] = []
+
+    def on_body_copy_wanted(self, event: Body.CopyWanted) -> None:
+        self.copied.append(event.code)
 
     def compose(self) -> ComposeResult:
         yield self._body
@@ -114,6 +118,7 @@ def test_markdown_is_calm() -> None:
         "Text before:",
         " • a list at once",
         "",
+        " python · 1 · copy",
         " def f(x):  # comment",
         "",
         '     return "s"',
@@ -127,6 +132,7 @@ def test_markdown_is_calm() -> None:
         "",
         "────────────",
         "",
+        " code · 2 · copy",
         " open to the end",
     ]
 
@@ -206,6 +212,38 @@ def test_wide_characters_keep_the_width() -> None:
     assert "".join(lines) == "日本語の文章" * 10
 
 
+# Code
+
+TWO = "```python\nx = 1\n```\nthen\n\n- in a list:\n  ```sh\n  ls -l\n  ```\n"
+
+
+def test_a_line_over_a_block_says_what_it_holds_and_its_number_where_there_are_several() -> None:
+    assert body_text("```python extra\nx = 1\n```")[0] == " python · copy"
+    assert body_text("```\nx = 1\n```")[0] == " code · copy"
+    assert [line.strip() for line in body_text(TWO) if "copy" in line] == ["python · 1 · copy", "sh · 2 · copy"]
+    long = body_text("```" + "x" * 200 + "\n1\n```")
+    assert long[0].endswith("… · copy")
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_the_first_block_gets_its_number_once_a_second_one_begins(size: int) -> None:
+    chunks = [TWO[at : at + size] for at in range(0, len(TWO), size)]
+    assert body_text(TWO, chunks=chunks) == body_text(TWO)
+
+
+def test_a_click_on_the_line_over_a_block_copies_that_block() -> None:
+    async def look(app: Alone, pilot: Pilot[None]) -> None:
+        body = app.query_one(Body)
+        lines = [body._laid_out(WIDTH).line(y, None).text for y in range(body.size.height)]
+        for y, line in enumerate(lines):
+            if "copy" in line or "x = 1" in line:
+                await pilot.click(Body, offset=(3, y))
+        await pilot.pause()
+        assert app.copied == body.codes == ["x = 1", "ls -l"]
+
+    use(TWO, look)
+
+
 # Copying
 
 
@@ -217,10 +255,10 @@ def test_selected_text_is_copied_as_it_was_written() -> None:
         copied = body.get_selection(SELECT_ALL)
         assert copied is not None
         assert copied[0] == "long code line " * 10 + "\nsecond\n\n • item"
-        part = body.get_selection(Selection(Offset(5, 0), Offset(9, 0)))
+        part = body.get_selection(Selection(Offset(5, 1), Offset(9, 1)))
         assert part is not None
         assert part[0] == "code"
-        app.screen.selections = {body: Selection(Offset(0, 1), Offset(6, 1))}
+        app.screen.selections = {body: Selection(Offset(0, 2), Offset(6, 2))}
         await pilot.pause()
         assert any("second" in strip.text for strip in app.screen._compositor.render_strips())
 

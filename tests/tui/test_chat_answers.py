@@ -62,6 +62,99 @@ def test_retry_makes_a_sibling_and_the_arrows_switch_the_kept_branch(
     assert kept == ["Which?", "answer-1", "answer-2", "answer-3"]
 
 
+def test_m_lets_the_last_answer_go_on_in_its_place_as_one_text(
+    window: Tell, says: dict[str, str], branch: Branch
+) -> None:
+    says["List"] = "one **two three** four"
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/set max_tokens 2")
+        await w.hear("max_tokens is 2")
+        await w.answered("List")
+        await w.see("cut off at 2 tokens")
+        await w.press("escape", "g")
+        await w.until(lambda: branch()[-1].rating is Rating.GOOD)
+        await w.press("m")
+        await w.see("cut off at 4 tokens")
+        await w.hear("The rating good was for the answer as it was")
+        await w.see("one two three four")
+        assert [view.text for view in w.app.chat.talk.views] == ["List", "one **two three** four"]
+        assert w.app.chat.talk.selected is not None
+        await w.press("up")
+        await w.until(lambda: w.app.chat.talk.selected is not None and w.app.chat.talk.selected.is_question)
+        assert not w.app.chat.talk.check_action("go_on", ())
+
+    window(story)
+    assert texts(branch) == ["List", "one **two three** four"]
+    assert (branch()[-1].rating, branch()[-1].generated_tokens) == (None, 4)
+
+
+@pytest.mark.usefixtures("slow")
+def test_esc_stops_one_that_goes_on_and_keeps_what_came_and_it_goes_on_again(
+    window: Tell, says: dict[str, str], branch: Branch
+) -> None:
+    says["Count"] = " ".join(str(number) for number in range(60))
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/set max_tokens 5")
+        await w.hear("max_tokens is 5")
+        await w.answered("Count")
+        await w.see("cut off at 5 tokens")
+        await w.write("/set max_tokens 100")
+        await w.hear("max_tokens is 100")
+        await w.write("/continue")
+        await w.see("0 1 2 3 4 5 6 7 8")
+        await w.write("/new")  # the answer goes on where nobody looks
+        await w.see("every command")
+        await w.write(f"/open {branch()[0].conversation}")
+        await w.see("0 1 2 3 4 5 6 7 8 9 10")
+        await w.press("escape")
+        await w.see("stopped")
+        assert branch()[-1].status is Status.STOPPED
+        assert says["Count"].startswith(branch()[-1].content)
+        assert branch()[-1].content in w.text.replace("\n", " ") or len(branch()[-1].content) > 60
+        await w.write("/continue")
+        await w.see("59")
+        await idle(w)
+
+    window(story)
+    assert texts(branch) == ["Count", says["Count"]]
+    assert branch()[-1].generated_tokens == 60
+
+
+def test_what_cannot_go_on_is_said_and_stays_as_it_is(
+    window: Tell, branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora_chat.engine.echo import EchoEngine
+    from lora_chat.errors import EngineError
+    from lora_chat.services import Services
+
+    class Broken(EchoEngine):
+        """It makes answers, and none goes on."""
+
+        def generate(self, request, cancel=None):  # type: ignore[no-untyped-def]
+            if request.continues:
+                raise EngineError("The engine broke: try again.")
+            yield from super().generate(request, cancel)
+
+    monkeypatch.setattr(Services, "engine_beside", lambda self, base: Broken(base))
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Which one?")
+        before = branch()
+        await w.write("/continue")
+        await w.hear("The engine broke: try again.")
+        await idle(w)
+        assert branch() == before
+        await w.until(lambda: not w.app.chat.talk.views[-1].shown.is_streaming)
+        assert w.prompt.text == ""
+
+    window(story)
+
+
 def test_the_answer_that_takes_the_place_of_the_chosen_one_is_chosen(window: Tell) -> None:
     async def story(w: Window) -> None:
         await w.ready()

@@ -64,6 +64,7 @@ TYPED = {
     "edit The answer I wanted": "Kept as the answer you wanted",
     "edit": WriteAnswer,
     "retry": "",
+    "continue": "Nothing was added: the answer ends there.",
     "branch": WriteQuestion,
     "branch Good day": "",
     "delete turn": "messages are deleted: /undo brings them back, until you leave.",
@@ -281,6 +282,10 @@ def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:
         await w.ready()
         await w.write("/theme light")
         await w.until(lambda: w.app.theme == LIGHT.name)
+        await w.write("/theme contrast")
+        await w.until(lambda: w.app.theme == "lora-contrast")
+        await w.write("/theme red")
+        await w.hear("Write /theme dark or /theme light or /theme contrast or /theme mono.")
         await w.write("/theme dark")
         await w.until(lambda: w.app.theme == DARK.name)
         await w.until(lambda: 'theme = "dark"' in tiny.config.read_text("utf-8"))

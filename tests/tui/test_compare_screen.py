@@ -324,3 +324,14 @@ def test_more_room_puts_them_beside_each_other(window: Tell, says: dict[str, str
             await w.until(lambda beside=beside: len({each.x for each in regions(screen)}) == beside)  # type: ignore[misc]
 
     window(story)
+
+
+def test_an_answer_in_a_column_does_not_go_on(window: Tell, shop: str, answers: Answers) -> None:
+    async def story(w: Window) -> None:
+        await compared(w, f"/compare base @{shop}")
+        before = answers()
+        await w.press("m")
+        await w.hear("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it.")
+        assert answers() == before
+
+    window(story)

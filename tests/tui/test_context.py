@@ -134,7 +134,7 @@ def slow_to_count(
     waits, release = threading.Event(), threading.Event()
 
     class Counts(EchoEngine):
-        def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+        def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
             if these(messages):
                 waits.set()
                 assert release.wait(20)
@@ -271,7 +271,7 @@ def mortal(window: Tell, monkeypatch: pytest.MonkeyPatch) -> Dead:
         def is_running(self) -> bool:
             return not found.dead
 
-        def count_tokens(self, messages: tuple[Turn, ...]) -> int:
+        def count_tokens(self, messages: tuple[Turn, ...], *, continues: bool = False) -> int:
             if found.dead:
                 found.asked.append("count")
             return super().count_tokens(messages)

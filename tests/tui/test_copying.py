@@ -8,6 +8,7 @@ import os
 import pytest
 
 from lora_chat.paths import Paths
+from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.transcript import Transcript
 from tests.cli.conftest import command, environment
 from tests.tui.conftest import Tell, Window
@@ -52,6 +53,37 @@ def test_c_copies_the_chosen_message_and_says_how(window: Tell, terminal: list[s
 
     window(story)
     assert copied(terminal) == [CODE, "How?"]
+
+
+def test_one_of_several_blocks_is_copied_by_its_number_and_by_the_mouse(window: Tell, terminal: list[str]) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("How?")
+        await w.press("escape")
+        await w.until(lambda: isinstance(w.app.focused, Transcript))
+        await w.type("2")  # no key where there is no code
+        await w.until(lambda: w.prompt.text == "2")
+        await w.press("ctrl+c")
+        await w.write(f"/edit {CODE} and ```py")
+        await w.see("‹2/2›")
+        text = f"{CODE}\n\nor\n\n```py\nx = 1\n```"
+        w.app.bridge.run(lambda sitting: sitting.edit(sitting.last_answer(), text))
+        await w.see("py · 2 · copy")
+        await w.see("sh · 1 · copy")
+        await w.write("/copy code 1")
+        await w.until(lambda: copied(terminal) == ["ls -l"])
+        await w.press("escape")
+        await w.until(lambda: isinstance(w.app.focused, Transcript))
+        await w.press("2")
+        await w.until(lambda: copied(terminal) == ["ls -l", "x = 1"])
+        body = w.app.chat.talk.views[-1].query_one(Body)
+        y = next(y for y in range(body.size.height) if "sh · 1" in body.render_line(y).text)
+        await w.pilot.click(body, offset=(2, y))
+        await w.until(lambda: copied(terminal) == ["ls -l", "x = 1", "ls -l"])
+        await w.write("/copy code 3")
+        await w.hear("The last answer with code has 2 blocks of it: /copy code 1 is the first.")
+
+    window(story)
 
 
 def test_the_command_copies_the_answer_its_code_or_all(window: Tell, terminal: list[str]) -> None:

@@ -48,7 +48,7 @@ from lora_chat.tui.screens.training_plan import TrainingPlanScreen
 from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.screens.training_report import TrainingReportScreen
 from lora_chat.tui.screens.welcome import WelcomeScreen
-from lora_chat.tui.theme import DARK, LIGHT
+from lora_chat.tui.theme import CONTRAST, DARK, LIGHT, MONO
 from lora_chat.tui.widgets.base_list import BaseList
 from lora_chat.tui.widgets.message import Shown
 from lora_chat.tui.widgets.title_bar import TitleBar
@@ -757,6 +757,26 @@ def test_it_looks_as_it_did(
                 await STATES[name](w)
             if name not in TELLING:
                 w.app.clear_notifications()
+            await snapshot.take(w)
+
+    window(story, size)
+    snapshot.hold()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)], ids=lambda size: "{}x{}".format(*size))
+@pytest.mark.usefixtures("told")
+def test_other_themes_look_as_they_did(
+    size: tuple[int, int], window: Tell, furnished: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Snapshot(f"themes-{size[0]}x{size[1]}")
+    write_conversations(furnished, monkeypatch)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await STATES["selected"](w)
+        for theme in (CONTRAST, MONO):
+            w.app.theme = theme.name
+            w.app.clear_notifications()
             await snapshot.take(w)
 
     window(story, size)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from textual.theme import Theme
 
-from lora_chat.tui.theme import DARK, LIGHT, accent_of
+from lora_chat.config import THEMES
+from lora_chat.tui.theme import ALL, CONTRAST, DARK, LIGHT, MONO, accent_in, accent_of
 
-AA = 4.5
+AA, AAA = 4.5, 7.0
 NAMES = [f"adapter-{number}" for number in range(200)]
 
 
@@ -28,7 +29,7 @@ def grounds(theme: Theme) -> list[str]:
     return [each for each in found if each is not None]
 
 
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
+@pytest.mark.parametrize("theme", ALL.values(), ids=lambda theme: theme.name)
 @pytest.mark.parametrize("name", ["text", "text-muted", "text-error", "text-warning", "text-success", "text-primary"])
 def test_text_can_be_read_on_every_ground(theme: Theme, name: str) -> None:
     assert min(contrast(theme.variables[name], ground) for ground in grounds(theme)) >= AA
@@ -39,6 +40,30 @@ def test_every_accent_can_be_read_on_every_ground(theme: Theme) -> None:
     accents = {accent_of(name, theme.dark) for name in NAMES}
     assert len(accents) == 10
     assert min(contrast(accent, ground) for accent in accents for ground in grounds(theme)) >= AA
+
+
+@pytest.mark.parametrize("theme", [CONTRAST, MONO], ids=lambda theme: theme.name)
+def test_in_high_contrast_every_text_keeps_seven_to_one(theme: Theme) -> None:
+    texts = {name: colour for name, colour in theme.variables.items() if name.startswith(("text", "footer-", "fore"))}
+    texts = {name: colour for name, colour in texts.items() if "background" not in name}
+    if theme is MONO:
+        texts = {name: colour for name, colour in texts.items() if "disabled" not in name}
+    assert len(texts) >= 9
+    lifted = [theme.variables["block-hover-background"], theme.variables["block-cursor-background"]]
+    for name, colour in texts.items():
+        assert min(contrast(colour, ground) for ground in grounds(theme)) >= AAA, name
+    assert min(contrast(theme.variables["text"], ground) for ground in lifted) >= AAA
+    accents = {accent_in(name, theme) for name in NAMES}
+    assert len(accents) == (10 if theme is CONTRAST else 1)
+    assert min(contrast(accent, ground) for accent in accents for ground in [*grounds(theme), *lifted]) >= AAA
+
+
+def test_the_monochrome_theme_has_no_hue() -> None:
+    own = (MONO.primary, MONO.secondary, MONO.warning, MONO.error, MONO.success, MONO.accent, MONO.foreground)
+    for colour in [*own, *MONO.variables.values(), *grounds(MONO)]:
+        assert colour is not None
+        red, green, blue = (colour[at : at + 2] for at in (1, 3, 5))
+        assert red == green == blue, colour
 
 
 def test_an_adapter_keeps_its_colour_on_every_machine() -> None:
@@ -54,3 +79,4 @@ def test_any_name_has_a_colour() -> None:
 
 def test_the_names_are_those_the_settings_use() -> None:
     assert (LIGHT.name, LIGHT.dark, DARK.name, DARK.dark) == ("lora-light", False, "lora-dark", True)
+    assert tuple(ALL) == THEMES

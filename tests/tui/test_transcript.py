@@ -17,8 +17,9 @@ from textual.widgets import Footer, Input
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.tui.theme import DARK
 from lora_chat.tui.widgets.earlier import Earlier
+from lora_chat.tui.widgets.letters import ALONE_S
 from lora_chat.tui.widgets.message import MessageView, Shown
-from lora_chat.tui.widgets.transcript import ALONE_S, MOUNTED, Transcript
+from lora_chat.tui.widgets.transcript import MOUNTED, Transcript
 
 
 def message(number: int, content: str = "", status: Status = Status.DONE) -> Message:
@@ -431,7 +432,7 @@ def test_the_footer_names_the_keys_that_work() -> None:
         await settle(pilot)
         await pilot.pause(0.1)
         line = " ".join(screen(app)[-1].split())
-        assert line.startswith("e edit g good b bad r retry c copy ←→ others")
+        assert line.startswith("e edit g good b bad r retry m more c copy ←→ others")
         await pilot.press("up")
         await pilot.pause(0.1)
         assert "retry" not in screen(app)[-1]

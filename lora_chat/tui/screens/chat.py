@@ -234,7 +234,8 @@ class ChatScreen(Touring):
         if event.shown is None:
             if event.refusal:
                 self.post_message(news.Said(event.refusal, refused=True))
-                self.asking.give_back(self._sent)
+                if self._sent:
+                    self.asking.give_back(self._sent)
             return
         message = event.shown.message
         if self.answer is not None and self.answer.id == message.id:  # else another conversation is looked at

@@ -45,6 +45,7 @@ class CompareScreen(Screen[int]):
         Binding("enter,b", "mark", "this is better", id="compare.mark"),
         Binding("left,shift+tab", "step(-1)", "others", key_display="← →", id="compare.left"),
         Binding("right,tab", "step(1)", "others", show=False, id="compare.right"),
+        Binding("m", "go_on", "more", show=False, id="compare.more"),
         Binding("escape", "dismiss(None)", "back", id="compare.back"),
     ]
 
@@ -116,6 +117,10 @@ class CompareScreen(Screen[int]):
     def action_step(self, step: int) -> None:
         """To the next one, around."""
         self.columns[(self.chosen + step) % len(self.columns)].choose()
+
+    def action_go_on(self) -> None:
+        """Nothing of a column is kept yet."""
+        self.notify("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it.")
 
     def action_mark(self) -> None:
         """It is the better one."""

@@ -47,6 +47,12 @@ class Wishes(Screen[None]):
         """Answer that question again."""
         self.bridge.run(lambda sitting: sitting.retry(event.message))
 
+    def on_transcript_more_wanted(self, event: Transcript.MoreWanted) -> None:
+        """Let it go on."""
+        from lora_chat.sitting.continuing import let_go_on
+
+        self.bridge.run(lambda sitting: let_go_on(sitting, event.message))
+
     def on_transcript_copy_wanted(self, event: Transcript.CopyWanted) -> None:
         """Put it on the clipboard."""
         from lora_chat.sitting.copying import copy_message

@@ -17,7 +17,7 @@ from lora_chat.chat.conversation import Status
 from lora_chat.session import Draft
 from lora_chat.sitting.columns import Answered, Column
 from lora_chat.text import clean_line
-from lora_chat.tui.theme import accent_of
+from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.pane import Pane
 from lora_chat.tui.widgets.saying import Saying
 from lora_chat.tui.widgets.status_line import spoken_speed
@@ -108,7 +108,7 @@ class AnswerColumn(Vertical):
 
     def _recolour(self, theme: Theme) -> None:
         if self.column.wearing:
-            self.styles.border_left = ("wide", accent_of(self.column.who, theme.dark))
+            self.styles.border_left = ("wide", accent_in(self.column.who, theme))
         self._head.refresh()
 
 
@@ -135,7 +135,7 @@ class ColumnHead(Widget):
         """A long name gives way."""
         column, width = self._column, self.content_size.width
         aside = Content.styled(column.at, "$text-muted")
-        style = f"bold {accent_of(column.who, self.app.current_theme.dark)}" if column.wearing else "$text-muted"
+        style = f"bold {accent_in(column.who, self.app.current_theme)}" if column.wearing else "$text-muted"
         scale = "" if column.scale == 1 else f" ×{column.scale:g}"
         room = max(width - aside.cell_length - len(scale) - 1, 1)
         name = Content.styled(clean_line(column.who), style).truncate(room, ellipsis=True) + Content(scale)

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from lora_chat.text import clean_line
-from lora_chat.tui.theme import accent_of
+from lora_chat.tui.theme import accent_in
 
 _LEAST = 16
 """Letters of a name; where there is room for more it takes a third: a mixture names all of its parts."""
@@ -31,7 +31,7 @@ class Badge(Widget):
         """In the adapter's own colour."""
         if not self.adapter:
             return Content.styled("›", "$text-muted")
-        accent = accent_of(self.adapter, self.app.current_theme.dark)
+        accent = accent_in(self.adapter, self.app.current_theme)
         scale = "" if self.scale == 1 else f" ×{self.scale:g}"
         room = max(self.app.size.width // 3, _LEAST)
         return Content.assemble((f"▎{clean_line(self.adapter, room)}{scale} ›", accent))

@@ -6,23 +6,26 @@ a list of 200 items took 450 ms. Here a text is one widget that draws lines, and
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import ClassVar
 
 from textual.content import Content
 from textual.css.styles import StylesBase
+from textual.events import Click
 from textual.geometry import Size
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
 from lora_chat.text import clean
-from lora_chat.tui.code import code_rows
+from lora_chat.tui.code import Labels, code_rows
 from lora_chat.tui.markdown import blocks_of, parted, plain_rows
 from lora_chat.tui.page import Page
 from lora_chat.tui.pieces import Kind, Piece, Pieces
-from lora_chat.tui.rows import EMPTY, Block, Row
+from lora_chat.tui.rows import EMPTY, LABEL, Block, Row
 
 LONGEST_SHOWN = 100_000
 """Characters; what is beyond is counted, not drawn."""
@@ -32,7 +35,7 @@ RESTS = 8
 
 _NAMES = (
     "heading", "strong", "em", "struck", "link", "inline", "muted", "rule",
-    "code", "comment", "keyword", "name", "string", "number",
+    "code", "copy", "comment", "keyword", "name", "string", "number",
 )  # fmt: skip
 
 
@@ -52,12 +55,19 @@ class Body(Widget):
         & > .body--muted { color: $text-muted; }
         & > .body--rule { color: $border-blurred; }
         & > .body--code { background: $panel; }
+        & > .body--copy { color: $text-muted; text-style: underline; }
         & > .body--comment { color: $text-muted; text-style: italic; }
         & > .body--name { color: $primary; }
         & > .body--string { color: $success; }
         & > .body--number { color: $warning; }
     }
     """
+
+    @dataclass
+    class CopyWanted(Message):
+        """One block of code on the clipboard."""
+
+        code: str
 
     def __init__(self, text: str = "", *, markdown: bool = True, done: bool = True) -> None:
         super().__init__()
@@ -69,11 +79,25 @@ class Body(Widget):
         """What it shows, cleaned."""
         return self._text
 
+    @property
+    def codes(self) -> list[str]:
+        """Its blocks of code that are whole, as far as they were laid out."""
+        labels = (each for blocks in self._read for each in blocks if isinstance(each, Row))
+        return [each.copies for each in labels if each.copies is not None]
+
+    def on_click(self, event: Click) -> None:
+        """The line over a block copies it; the message is chosen all the same."""
+        at = event.get_content_offset(self)
+        row = self._page.row_at(at.y) if self._page is not None and at is not None else None
+        if row is not None and row.copies:
+            self.post_message(self.CopyWanted(row.copies))
+
     def set(self, text: str, *, done: bool = True) -> None:
         """Show ``text``; more may follow where it is not ``done``."""
         self._text = ""
         self._pieces = Pieces()
         self._read: list[list[Block]] = []
+        self._labels = Labels()
         self._page: Page | None = None
         self._rests_until, self._waits = 0.0, False
         self.grow(text)
@@ -123,14 +147,15 @@ class Body(Widget):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text: lines as they were written, not as they wrap."""
-        return (selection.extract(self._page.plain), "\n") if self._page else None
+        if self._page is None:
+            return None
+        return selection.extract(self._page.plain).replace(f"{LABEL}\n", "").replace(LABEL, ""), "\n"
 
     def _laid_out(self, width: int) -> Page:
         page = self._page
         if page is None or page.width != width or (self._stale and page.look != self._look()):
             page = self._page = Page(width, self._look())
-            self._laid, self._mark = 0, page.mark
-            self._settled, self._settled_lines = page.mark, 0
+            self._start_over(page)
             self._stale = True
         if self._stale:
             began = monotonic()
@@ -139,17 +164,31 @@ class Body(Widget):
             self._rests_until = began + RESTS * (monotonic() - began)
         return page
 
+    def _start_over(self, page: Page) -> None:
+        page.cut((0, 0))
+        self._laid, self._mark = 0, page.mark
+        self._settled, self._settled_lines = page.mark, 0
+
     def _lay(self, page: Page) -> None:
         """Add what was closed since the last time, and anew what is still open."""
         if not self._markdown:
             page.cut(self._mark)
             page.add(plain_rows(self._text[:LONGEST_SHOWN]))
         else:
-            self._lay_closed(page)
-            page.cut(self._settled)
-            if tail := self._pieces.tail:
-                self._lay_tail(page, tail)
+            if self._lay_pieces(page) > 1 and not self._labels.several:
+                self._read, self._labels = [], Labels(several=True)  # the first one gets its number too
+                self._start_over(page)
+                self._lay_pieces(page)
         self._count_the_rest(page)
+
+    def _lay_pieces(self, page: Page) -> int:
+        """All but what is settled; how many blocks of code there are."""
+        self._lay_closed(page)
+        page.cut(self._settled)
+        labels = replace(self._labels)
+        if tail := self._pieces.tail:
+            self._lay_tail(page, tail, labels)
+        return labels.count
 
     def _lay_closed(self, page: Page) -> None:
         closed = self._pieces.closed
@@ -158,30 +197,32 @@ class Body(Widget):
         page.cut(self._mark)
         for index in range(self._laid, len(closed)):
             if index == len(self._read):
-                self._read.append(self._blocks(closed[index - 1] if index else None, closed[index], done=True))
+                before = closed[index - 1] if index else None
+                self._read.append(self._blocks(before, closed[index], self._labels, done=True))
             page.add(self._read[index])
         self._laid, self._mark = len(closed), page.mark
         self._settled, self._settled_lines = page.mark, 0
 
-    def _lay_tail(self, page: Page, tail: Piece) -> None:
+    def _lay_tail(self, page: Page, tail: Piece, labels: Labels) -> None:
         """Lay out the open piece; of an open fence, only the lines that are new."""
         before = self._pieces.closed[-1] if self._pieces.closed else None
         if tail.kind is Kind.FENCE:
-            if not self._settled_lines and parted(before, tail):
-                page.add([EMPTY])
+            label = labels.over(tail.language, "")
+            if not self._settled_lines:
+                page.add([EMPTY, label] if parted(before, tail) else [label])
             finished = tail.lines[self._settled_lines : -1]
             page.add(row for line in finished for row in code_rows(line))
             self._settled, self._settled_lines = page.mark, self._settled_lines + len(finished)
             page.add(code_rows(tail.lines[-1] if tail.lines else ""))
         else:
-            page.add(self._blocks(before, tail, done=False))
+            page.add(self._blocks(before, tail, labels, done=False))
 
     def _count_the_rest(self, page: Page) -> None:
         if (more := len(self._text) - LONGEST_SHOWN) > 0:
             page.add([EMPTY, Row(Content.styled(f"… {more:,} more characters", "muted"))])
 
-    def _blocks(self, before: Piece | None, piece: Piece, *, done: bool) -> list[Block]:
-        blocks = blocks_of(piece, done=done)
+    def _blocks(self, before: Piece | None, piece: Piece, labels: Labels, *, done: bool) -> list[Block]:
+        blocks = blocks_of(piece, labels, done=done)
         return [EMPTY, *blocks] if blocks and parted(before, piece) else blocks
 
     def _look(self) -> dict[str, Style]:

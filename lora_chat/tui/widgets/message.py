@@ -16,7 +16,7 @@ from textual.widgets import Static
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.text import clean, clean_line
-from lora_chat.tui.theme import accent_of
+from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.saying import Saying
 
@@ -119,6 +119,11 @@ class MessageView(Widget):
         """Whether something was thought before it."""
         return isinstance(self._body, Saying) and bool(self._body.thought)
 
+    @property
+    def codes(self) -> list[str]:
+        """The blocks of code in it that are whole."""
+        return self._body.codes
+
     def turn_thought(self) -> None:
         """Unfold what was thought, or fold it again."""
         if isinstance(self._body, Saying):
@@ -128,11 +133,14 @@ class MessageView(Widget):
         """Show a newer state of the message, or another in its place; what is the same is not drawn again."""
         if shown == self.shown:
             return
-        self.shown = shown
+        was, self.shown = self.shown, shown
+        goes_on = shown.is_streaming and not was.is_streaming
         text = clean(shown.message.content)
         behind = shown.is_streaming and self._body.text.startswith(text)
-        if text != self._body.text and not behind:
+        if goes_on or (text != self._body.text and not behind):
             self._body.set(text, done=not shown.is_streaming)
+        elif was.is_streaming and not shown.is_streaming:
+            self._body.close()
         self._draw()
 
     def grow(self, text: str) -> None:
@@ -159,7 +167,7 @@ class MessageView(Widget):
         self.set_class(worn is not None, "-worn")
         self._draw_cut()
         if worn is not None:
-            self.styles.border_left = ("wide", accent_of(worn, self.app.current_theme.dark))
+            self.styles.border_left = ("wide", accent_in(worn, self.app.current_theme))
         self._head.show(self.shown)
         self._draw_foot()
 
@@ -211,7 +219,7 @@ class Head(Widget):
         if message.adapter is None:
             return Content(clean_line(message.base or "assistant"))
         scale = "" if message.scale in (None, 1.0) else f" ×{message.scale:g}"
-        accent = accent_of(message.adapter, self.app.current_theme.dark)
+        accent = accent_in(message.adapter, self.app.current_theme)
         return Content.assemble((clean_line(message.adapter), f"bold {accent}"), scale)
 
     def _marks(self) -> str:

@@ -79,6 +79,11 @@ class Saying(Widget):
         return self._text
 
     @property
+    def codes(self) -> list[str]:
+        """The blocks of code in what was said."""
+        return self._body.codes
+
+    @property
     def thought(self) -> str:
         """What was thought; empty where nothing was."""
         return self._fold.thought if self._fold is not None else ""

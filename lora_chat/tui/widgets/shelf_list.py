@@ -13,7 +13,7 @@ from lora_chat.adapters.mixture import names_in
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
 from lora_chat.sitting.standing import Standing
 from lora_chat.text import clean_line
-from lora_chat.tui.theme import accent_of
+from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.choices import Choices
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, Unseen, widest
 
@@ -151,7 +151,7 @@ class ShelfList(Choices):
             return self._refused(f"▎{row.name}", worn, self._fit(row), _without_name(refusal, row), columns)
         standing = self._standings.get(row.name)
         style = "$text-warning" if standing and standing.doubt else "$text-muted"
-        name = Content.styled(f"▎{row.name}", accent_of(row.name, self.app.current_theme.dark))
+        name = Content.styled(f"▎{row.name}", accent_in(row.name, self.app.current_theme))
         measured = _muted(standing.measured if standing else "")
         cells = (name, worn, Content.styled(self._fit(row), style), measured, clean_line(row.description))
         return Columns(columns, [cells[: len(columns)]])

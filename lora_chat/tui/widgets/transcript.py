@@ -13,25 +13,21 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Key
 from textual.message import Message as TextualMessage
-from textual.timer import Timer
 
 from lora_chat.chat.conversation import Message, Rating
 from lora_chat.tui.widgets.blank import Blank
 from lora_chat.tui.widgets.branch import in_place_of, until
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.follows import Follows
+from lora_chat.tui.widgets.letters import Letters
 from lora_chat.tui.widgets.message import MessageView, Shown
-
-ALONE_S = 0.3
-"""A letter behind which nothing comes for so long, in seconds, is a key."""
 
 MOUNTED = 40
 """Messages that are widgets at first, and how many more come each time earlier ones are asked for."""
 
 
-class Transcript(Follows, can_focus=True, inherit_bindings=False):
+class Transcript(Letters, can_focus=True, inherit_bindings=False):
     """The messages from the first to the newest, with one of them selected while it has the focus."""
 
     DEFAULT_CSS = """
@@ -52,7 +48,9 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
+        Binding("m", "go_on", "more", id="transcript.more"),
         Binding("c", "copy", "copy", id="transcript.copy"),
+        *(Binding(f"{n}", f"copy_code({n})", "code", n == 1, "1…9", id=f"transcript.code_{n}") for n in range(1, 10)),
         Binding("t", "thought", "thought", id="transcript.thought"),
         Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
         Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
@@ -86,6 +84,10 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
     @dataclass
     class RetryWanted(Wanted):
         """Another answer."""
+
+    @dataclass
+    class MoreWanted(Wanted):
+        """It goes on where it ends."""
 
     @dataclass
     class CopyWanted(Wanted):
@@ -124,11 +126,6 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         self._branch: list[Shown] = []
         self._most = MOUNTED
         self._selected: int | None = None
-        self._typed = ""
-        """A letter that may be a key or the beginning of a word."""
-        self._waiting: Timer | None = None
-        self._writing = False
-        """Whether the person has begun to write: the prompt gets the focus."""
         self._earlier = Earlier()
         self._blank = Blank()
 
@@ -261,8 +258,7 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
 
     def on_blur(self) -> None:
         """Select nothing."""
-        self._forget_typed()
-        self._writing = False
+        self.forget_typed()
         self._choose(None)
 
     @on(MessageView.Clicked)
@@ -289,39 +285,13 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
             self._choose(view.shown.message.id)
             self.scroll_to_widget(view, animate=False)
 
-    # Letters alone are keys, letters of a word are text
+    def is_key(self, key: str) -> bool:
+        """A digit is one where there is such a block of code, else text."""
+        return super().is_key(key) and (not key.isdecimal() or bool(self.check_action("copy_code", (key,))))
 
-    async def on_key(self, event: Key) -> None:
-        """A letter waits for a moment: with another behind it, it is the beginning of a message."""
-        if self._writing and event.key == "enter":
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.Wrote("\n"))
-            return
-        if not event.is_printable or not event.character:
-            if self._waiting is not None:
-                await self._act()  # on what was looked at when it was pressed
-            return
-        event.stop()
-        event.prevent_default()
-        if self._waiting is None and not self._writing and event.key in self._bindings.key_to_bindings:
-            self._typed = event.character
-            self._waiting = self.set_timer(ALONE_S, self._act)
-        else:
-            self._writing = True  # also what comes before the prompt has the focus
-            self.post_message(self.Wrote(self._typed + event.character))
-            self._forget_typed()
-
-    async def _act(self) -> None:
-        typed = self._typed
-        self._forget_typed()
-        for binding in self._bindings.key_to_bindings.get(typed, []):
-            await self.run_action(binding.action)
-
-    def _forget_typed(self) -> None:
-        if self._waiting is not None:
-            self._waiting.stop()
-        self._waiting, self._typed = None, ""
+    def typed(self, text: str) -> None:
+        """Whoever writes, writes in the prompt."""
+        self.post_message(self.Wrote(text))
 
     # What can be wanted of the selected message
 
@@ -332,8 +302,13 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
             return shown is not None and (shown.is_answer or shown.is_question) and not shown.is_streaming
         if action in ("rate", "retry"):
             return shown is not None and shown.is_answer and not shown.is_streaming
+        if action == "go_on":
+            return shown is not None and shown.is_answer and not shown.is_streaming and shown == self._branch[-1]
         if action == "thought":
             return shown is not None and self._chosen_view is not None and self._chosen_view.has_thought
+        if action == "copy_code":
+            view = self._chosen_view
+            return shown is not None and view is not None and 0 < int(str(parameters[0])) <= len(view.codes)
         if action in ("copy", "delete"):
             return shown is not None and not shown.is_streaming
         if action == "sibling":
@@ -356,10 +331,20 @@ class Transcript(Follows, can_focus=True, inherit_bindings=False):
         if shown := self.selected:
             self.post_message(self.RetryWanted(shown.message))
 
+    def action_go_on(self) -> None:
+        """Have more of it."""
+        if shown := self.selected:
+            self.post_message(self.MoreWanted(shown.message))
+
     def action_copy(self) -> None:
         """Copy it."""
         if shown := self.selected:
             self.post_message(self.CopyWanted(shown.message))
+
+    def action_copy_code(self, number: int) -> None:
+        """Copy one block of code of it."""
+        if (view := self._chosen_view) and number <= len(view.codes):
+            self.app.copy_to_clipboard(view.codes[number - 1])
 
     def action_delete(self) -> None:
         """Delete it."""
