@@ -122,6 +122,10 @@ class Conversation:
     """Questions with their answers that stand before its first message in each prompt; they are no messages."""
     own_system: str | None = None
     """The person's own words, empty where there are none, while ``system`` are the preset's; else None."""
+    pinned: bool = False
+    """Whether it stands before all the others in the list."""
+    archived: bool = False
+    """Whether it was put away: it is not listed, but found, and learnt from as before. Never both."""
 
     @property
     def preset_system(self) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, presets, reporting, shelf, swapping, turns, verbs
+from lora_chat.sitting import checking, copying, listing, presets, reporting, shelf, swapping, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -110,6 +110,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
+    Command("pin", "", "keep this one at the top of the list; again: no longer", listing.pin),
+    Command("archive", "", "put this one away; again: list it as before", listing.archive),
+    Command("archived", "", "what was put away", listing.archived),
     Command("delete", "[turn]", "this conversation; turn: its last question and answer", turns.delete),
     Command("undo", "", "bring back the turn that was deleted last", turns.undo),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),

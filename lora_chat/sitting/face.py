@@ -103,8 +103,8 @@ class Face(Presenter, Protocol):
     def show_adapters(self, catalog: Catalog) -> None:
         """Show what is installed, and what is broken."""
 
-    def choose_conversation(self) -> None:
-        """Show the saved conversations."""
+    def choose_conversation(self, archived: bool = False) -> None:
+        """Show the saved conversations, or those that were put away."""
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """Show where ``text`` was said."""

@@ -322,6 +322,8 @@ class LoraChatApp(TrainingNews, App[None]):
                 self.shelf.open()
             case "conversations":
                 self.chat.show_list()
+            case "archived":
+                self.chat.show_list(archived=True)
             case "training":
                 self.flow.open()
             case "help":

@@ -126,9 +126,11 @@ class ContextCounted(News):
 
 @dataclass
 class ConversationsSeen(News):
-    """Every saved conversation, newest first."""
+    """The saved conversations, pinned ones first, then newest first."""
 
     conversations: Sequence[Conversation]
+    archived: Sequence[Conversation] = ()
+    """What was put away."""
 
 
 @dataclass
@@ -362,7 +364,7 @@ class QuestionWanted(News):
 class Opened(News):
     """One of the screens was asked for by a command."""
 
-    what: Literal["adapters", "picker", "conversations", "training", "help", "tour"]
+    what: Literal["adapters", "picker", "conversations", "archived", "training", "help", "tour"]
 
 
 @dataclass

@@ -43,9 +43,9 @@ class Teller:
         """See ``Face.show_adapters``; what is in it was told when it was seen."""
         self._put(news.Opened("adapters"))
 
-    def choose_conversation(self) -> None:
+    def choose_conversation(self, archived: bool = False) -> None:
         """See ``Face.choose_conversation``."""
-        self._put(news.Opened("conversations"))
+        self._put(news.Opened("archived" if archived else "conversations"))
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""

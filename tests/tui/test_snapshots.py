@@ -335,6 +335,16 @@ async def conversations(w: Window) -> None:
 
 
 @state
+async def conversations_pinned_and_archived(w: Window) -> None:
+    await w.press("ctrl+l", "down", "p")
+    await w.see("◆ Pirate limericks")
+    await w.press("down", "a")
+    await w.see("▸ Archived")
+    await w.press("end", "enter", "down")
+    await w.see("a list again")
+
+
+@state
 async def picker(w: Window) -> None:
     await settled(w)
     await over(w, AdapterPicker(CATALOG, "pirate", "smollm2-135m", STANDINGS))

@@ -169,6 +169,7 @@ class ChatScreen(Touring):
         bar = self.query_one(TitleBar)
         bar.title = event.conversation.title if event.conversation else ""
         bar.never_train = event.conversation is not None and event.conversation.never_train
+        bar.archived = event.conversation is not None and event.conversation.archived
         bar.preset = event.conversation.preset if event.conversation else ""
         self.asking.presets = [(name, "") for name in event.presets]
         self.asking.bases = [(name, "") for name in event.bases]
@@ -194,7 +195,7 @@ class ChatScreen(Touring):
 
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
-        self.list.show(event.conversations, self._open)
+        self.list.show(event.conversations, self._open, event.archived)
         self.asking.conversations = [(each.id, each.title) for each in event.conversations]
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
@@ -314,11 +315,13 @@ class ChatScreen(Touring):
         """Whether the person is in the middle of writing something."""
         return bool(self.asking.prompt.text.strip()) and self.tour.step is None
 
-    def show_list(self) -> None:
-        """The conversations, with the focus."""
+    def show_list(self, *, archived: bool = False) -> None:
+        """The conversations, with the focus; ``archived``: with what was put away in sight."""
         self.remove_class("-list-hidden")
         self.set_class(self.has_class("-narrow"), "-list-open")
         self.list.focus()
+        if archived:
+            self.list.unfold()
 
     # Keys
 

@@ -113,7 +113,8 @@ def _row(hit: Hit, text: str) -> Columns:
     if words:
         snippet = snippet.highlight_regex("(?i)" + "|".join(words), style="bold $foreground")
     when = Content.styled(spoken_time(hit.message.created_at), "$text-muted")
-    return Columns(_COLUMNS, [(Content(title), when), (snippet, "")])
+    away = ("  archived", "$text-muted") if hit.conversation.archived else ""
+    return Columns(_COLUMNS, [(Content.assemble(title, away), when), (snippet, "")])
 
 
 def spoken_time(at: float, now: datetime.datetime | None = None) -> str:

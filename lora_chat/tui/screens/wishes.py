@@ -94,6 +94,18 @@ class Wishes(Screen[None]):
 
         self.bridge.run(lambda sitting: ask_to_delete(sitting, event.id))
 
+    def on_conversation_list_pin_wanted(self, event: ConversationList.PinWanted) -> None:
+        """To the top of the list, or no longer."""
+        from lora_chat.sitting.listing import turn_pin
+
+        self.bridge.run(lambda sitting: turn_pin(sitting, event.id))
+
+    def on_conversation_list_archive_wanted(self, event: ConversationList.ArchiveWanted) -> None:
+        """Out of sight, or back."""
+        from lora_chat.sitting.listing import turn_archive
+
+        self.bridge.run(lambda sitting: turn_archive(sitting, event.id))
+
     def on_conversation_list_left(self) -> None:
         """Back to the prompt."""
         self.remove_class("-list-open")
