@@ -114,7 +114,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("archive", "", "put this one away; again: list it as before", listing.archive),
     Command("archived", "", "what was put away", listing.archived),
     Command("delete", "[turn]", "this conversation; turn: its last question and answer", turns.delete),
-    Command("undo", "", "bring back the turn that was deleted last", turns.undo),
+    Command("undo", "", "bring back what was deleted last", turns.undo),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
     Command("preset list", "", "the system prompts with examples that you keep", presets.preset_list),
     Command("preset use", "NAME", "begin each prompt here with one", presets.preset_use, "presets"),

@@ -52,8 +52,8 @@ def turn_archive(sitting: Sitting, id: str) -> None:
     """
     before = sitting.store.conversation(id)
     now = sitting.store.update_conversation(before.id, archived=not before.archived)
-    if now.archived and sitting.is_open(now.id):
-        sitting.new()
+    if now.archived:
+        sitting.put_down(now.id)
     else:
         _look_again(sitting, now)
     said = "is archived: /archived lists it, and search finds it" if now.archived else "is listed again"

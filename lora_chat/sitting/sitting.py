@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
-from lora_chat.chat.removal import Removed
+from lora_chat.chat.removal import Removed, RemovedConversation, remove_conversation
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.installed import InstalledBase
@@ -40,8 +40,8 @@ class Sitting:
         self.wishes: dict[str, Any] = {}
         """Sampling settings that hold for this sitting."""
         self.trainings = Queue()
-        self.removed: list[Removed] = []
-        """Turns that were deleted in this sitting, which can come back, the last one last."""
+        self.removed: list[Removed | RemovedConversation] = []
+        """What was deleted in this sitting and can come back, the last one last."""
         self._sit_on(base)
         self._ahead = Prefill(face.counted)
 
@@ -211,12 +211,16 @@ class Sitting:
         self.new()
 
     def delete(self, id: str) -> None:
-        """Delete a conversation with all of its answers; the open one is then a new one."""
-        self.store.delete_conversation(id)
+        """Delete a conversation with all of its answers, which can come back. Raises as ``remove_conversation``."""
+        self.removed.append(remove_conversation(self.store, id))
+        self.put_down(id)
+
+    def put_down(self, id: str) -> None:
+        """Look anew at what is listed; where that conversation is open, a new one begins."""
         if self.is_open(id):
-            self.new()
-        else:
-            self.face.changed()
+            self.conversation = None
+            self.prefill()
+        self.face.changed()
 
     def update(self, **changes: Any) -> None:
         """Change the open conversation's title or system prompt; begins one where none is open."""

@@ -17,7 +17,7 @@ KEYS = (
     ("f2", "the adapters: Enter wears, i install, v verify, d remove, u undo, / filter"),
     ("f4", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
     ("ctrl+t", "look at the training"),
-    ("ctrl+l", "the conversations: Enter opens, n new, r rename, p pin, a archive, d delete"),
+    ("ctrl+l", "the conversations: Enter opens, n new, r rename, p pin, a archive, d delete, u undo"),
     ("ctrl+n", "new conversation"),
     ("ctrl+f", "search everything that was said"),
     ("ctrl+p", "every command"),

@@ -13,7 +13,6 @@ from lora_chat.sitting.commands import COMMANDS
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.compare import CompareScreen
-from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
@@ -188,14 +187,12 @@ def test_new_open_rename_and_delete_keep_what_they_say(window: Tell, tiny: Paths
         await w.until(lambda: titles() == ["The second", "First thing"])
         await w.see("● The second")
         await w.write("/delete")
-        await w.see("Delete “The second” with all of its answers?")
-        await w.press("enter")
-        await w.until(lambda: w.app.screen is w.app.chat)
-        assert len(titles()) == 2
+        await w.hear("“The second” is deleted: /undo brings it back, until you leave.")
+        await w.until(lambda: titles() == ["First thing"] and not w.app.chat.talk.views)
+        await w.write("/undo")
+        await w.hear("“The second” is back.")
+        await w.until(lambda: len(titles()) == 2 and w.app.chat.talk.views)
         await w.write("/delete")
-        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
-        await w.press("y")
-        await w.hear("“The second” is deleted.")
         await w.until(lambda: titles() == ["First thing"] and not w.app.chat.talk.views)
         await w.write("/open")
         await w.until(lambda: isinstance(w.app.focused, ConversationList))

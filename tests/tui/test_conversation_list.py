@@ -110,3 +110,25 @@ def test_what_is_archived_is_found_and_marked(window: Tell) -> None:
         await w.see("Where is my parrot?  archived")
 
     window(story)
+
+
+def test_d_deletes_u_brings_it_back_and_the_list_keeps_the_focus(window: Tell, tiny: Paths) -> None:
+    async def story(w: Window) -> None:
+        await talks(w, "First", "Second")
+        await to_the_list(w)
+        await w.press("down", "d")
+        await w.hear("“First” is deleted: /undo brings it back, until you leave.")
+        await w.until(lambda: lines(w) == ["Today", "● Second"])
+        await w.press("d")
+        await w.hear("“Second” is deleted")
+        await w.until(lambda: not w.app.chat.talk.views)
+        await w.until(lambda: lines(w) == ["Nothing yet: write a\nmessage, and it is kept."])
+        await w.press("u")
+        await w.hear("“Second” is back.")
+        await w.until(lambda: len(w.app.chat.talk.views) == 2)
+        await w.write("/undo")
+        await w.until(lambda: lines(w) == ["Today", "● Second", "  First"])
+
+    window(story)
+    with Store.open(tiny.database) as store:
+        assert [len(store.messages(each.id)) for each in store.conversations()] == [2, 2]

@@ -481,8 +481,7 @@ async def palette(w: Window) -> None:
 @state
 async def deleting(w: Window) -> None:
     await w.answered(HOW)
-    await w.write("/delete")
-    await w.see("Delete")
+    await over(w, ConfirmScreen("Delete what the stopped training of shop would have learnt?", loses=True))
 
 
 # A training

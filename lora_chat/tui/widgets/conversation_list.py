@@ -52,6 +52,7 @@ class ConversationList(OptionList):
         Binding("a", "archive", "archive", id="list.archive"),
         Binding("a", "unarchive", "list again", id="list.unarchive"),
         Binding("d,delete", "delete", "delete", id="list.delete"),
+        Binding("u", "undo", "undo", show=False, id="list.undo"),
         Binding("escape", "leave", "back", id="list.back"),
     ]
 
@@ -86,6 +87,9 @@ class ConversationList(OptionList):
         """Put away, or listed again."""
 
         id: str
+
+    class UndoWanted(Message):
+        """What was deleted last back again."""
 
     class Left(Message):
         """Back to the prompt."""
@@ -195,6 +199,10 @@ class ConversationList(OptionList):
     def action_unarchive(self) -> None:
         """Back among the others."""
         self.action_archive()
+
+    def action_undo(self) -> None:
+        """What was deleted last."""
+        self.post_message(self.UndoWanted())
 
     def action_leave(self) -> None:
         """Back to the prompt."""
