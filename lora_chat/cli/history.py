@@ -65,10 +65,10 @@ def show(id: ID, json: Json = False) -> None:
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="Words to find; the last may be a beginning.")],
-    limit: Annotated[int, typer.Option(min=1, help="The most messages to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most to show.")] = 20,
     json: Json = False,
 ) -> None:
-    """Find messages that hold all the words, newest first."""
+    """Find titles and messages that hold all the words, newest first."""
     from lora_chat.chat.search import search as find
     from lora_chat.cli.console import answer_json, answer_table, note
 
@@ -253,13 +253,14 @@ def _facts(thing: Conversation | Message) -> dict[str, Any]:
 def _hit(hit: Hit) -> dict[str, Any]:
     return {
         "conversation": hit.conversation.id, "title": hit.conversation.title, "archived": hit.conversation.archived,
-        "message": hit.message.id, "role": hit.message.role, "snippet": hit.snippet,
+        "message": hit.message and hit.message.id, "role": hit.message and hit.message.role, "snippet": hit.snippet,
     }  # fmt: skip
 
 
 def _hit_cells(hit: Hit) -> list[str]:
     away = " (archived)" if hit.conversation.archived else ""
-    return [hit.conversation.id, str(hit.message.id), hit.message.role, hit.snippet + away]
+    where = [str(hit.message.id), str(hit.message.role)] if hit.message else ["-", "title"]
+    return [hit.conversation.id, *where, hit.snippet + away]
 
 
 def _listed(conversation: Conversation) -> dict[str, Any]:

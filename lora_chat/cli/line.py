@@ -161,8 +161,14 @@ class LineFace:
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
         away = {True: " (archived)", False: ""}
-        rows = [[hit.conversation.id, hit.snippet + away[hit.conversation.archived]] for hit in hits]
+        rows = [
+            [hit.conversation.id, ("" if hit.message else "title: ") + hit.snippet + away[hit.conversation.archived]]
+            for hit in hits
+        ]
         answer_table(["ID", "FOUND"], rows)
+
+    def look_at(self, message: Message, text: str) -> None:
+        """See ``Face.look_at``: all of it is printed when it is opened."""
 
     def write_answer(self, message: Message) -> None:
         """See ``Face.write_answer``; a line has no editor."""

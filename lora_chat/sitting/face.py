@@ -109,6 +109,9 @@ class Face(Presenter, Protocol):
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """Show where ``text`` was said."""
 
+    def look_at(self, message: Message, text: str) -> None:
+        """Bring a message of the open conversation into view, with the words of ``text`` marked in it."""
+
     def write_answer(self, message: Message) -> None:
         """Let the person write the answer they wanted in place of ``message``."""
 

@@ -33,6 +33,7 @@ from lora_chat.tui.welcome_flow import WelcomeFlow
 from lora_chat.tui.writing_flow import WritingFlow
 
 if TYPE_CHECKING:
+    from lora_chat.chat.search import Hit
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
@@ -297,9 +298,11 @@ class LoraChatApp(TrainingNews, App[None]):
         """As it is typed."""
         self.bridge.search(getattr(event, "text", ""))
 
-    def _open_hit(self, id: str | None) -> None:
-        if id:
-            self.bridge.run(lambda sitting: sitting.open(id))
+    def _open_hit(self, chosen: tuple[Hit, str] | None) -> None:
+        from lora_chat.sitting.finding import go_to
+
+        if chosen:
+            self.bridge.run(lambda sitting: go_to(sitting, *chosen))
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """For the screens that show them."""

@@ -346,6 +346,15 @@ class HitsSeen(News):
 
 
 @dataclass
+class LookWanted(News):
+    """A message of the open conversation is to be looked at."""
+
+    message_id: int
+    text: str
+    """What was searched for."""
+
+
+@dataclass
 class AnswerWanted(News):
     """The person wants to write the answer they wanted in place of this one."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -35,6 +35,13 @@ class Row:
     def rows(self, width: int) -> list[Row]:
         """Itself: a row wraps when drawn."""
         return [self]
+
+    def marked(self, places: Sequence[tuple[int, int]], style: Style) -> Row:
+        """The same with ``places`` of its body in ``style``."""
+        body = self.body
+        for start, end in places:
+            body = body.stylize(style, start, end)
+        return replace(self, body=body)
 
     def indented(self, lead: str, hang: str) -> Row:
         """The same row further in."""

@@ -51,6 +51,10 @@ class Teller:
         """See ``Face.found``."""
         self._put(news.HitsSeen(text, hits, asked=True))
 
+    def look_at(self, message: Message, text: str) -> None:
+        """See ``Face.look_at``."""
+        self._put(news.LookWanted(message.id, text))
+
     def write_question(self, question: Message) -> None:
         """See ``Face.write_question``."""
         self._put(news.QuestionWanted(question))

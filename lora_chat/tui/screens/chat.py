@@ -203,6 +203,10 @@ class ChatScreen(Touring):
         self.tour.know_adapters(event.catalog.adapters)
         self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
 
+    async def on_look_wanted(self, event: news.LookWanted) -> None:
+        """Where something was said."""
+        await self.talk.look_at(event.message_id, event.text)
+
     def on_warned(self, event: news.Warned) -> None:
         """What was worn is no longer: that stays until it is put away or something is worn."""
         self.query_one(Banner).show(event.text)

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
+from lora_chat.chat.search import words_of
 from lora_chat.text import clean
 from lora_chat.tui.code import code_rows
 from lora_chat.tui.markdown import blocks_of, parted, plain_rows
@@ -32,7 +33,7 @@ RESTS = 8
 
 _NAMES = (
     "heading", "strong", "em", "struck", "link", "inline", "muted", "rule",
-    "code", "comment", "keyword", "name", "string", "number",
+    "code", "comment", "keyword", "name", "string", "number", "found",
 )  # fmt: skip
 
 
@@ -56,12 +57,14 @@ class Body(Widget):
         & > .body--name { color: $primary; }
         & > .body--string { color: $success; }
         & > .body--number { color: $warning; }
+        & > .body--found { background: $warning; color: $background; }
     }
     """
 
     def __init__(self, text: str = "", *, markdown: bool = True, done: bool = True) -> None:
         super().__init__()
         self._markdown = markdown
+        self._words: list[str] = []
         self.set(text, done=done)
 
     @property
@@ -79,6 +82,14 @@ class Body(Widget):
         self.grow(text)
         if done:
             self.close()
+
+    def mark(self, text: str) -> int | None:
+        """Mark where the words of ``text`` stand; the first line with one of them, None where there is none."""
+        words = words_of(text)
+        if words != self._words:
+            self._words, self._page = words, None
+            self._changed()
+        return self._laid_out(self.size.width).first_found if words and self.size.width else None
 
     def grow(self, text: str) -> None:
         """Append ``text``. It is read at the next layout, so several appends between two frames cost one."""
@@ -128,7 +139,7 @@ class Body(Widget):
     def _laid_out(self, width: int) -> Page:
         page = self._page
         if page is None or page.width != width or (self._stale and page.look != self._look()):
-            page = self._page = Page(width, self._look())
+            page = self._page = Page(width, self._look(), self._words)
             self._laid, self._mark = 0, page.mark
             self._settled, self._settled_lines = page.mark, 0
             self._stale = True
