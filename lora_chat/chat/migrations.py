@@ -99,6 +99,7 @@ MIGRATIONS: Sequence[Migration] = (
     (
         "ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1))",
         "ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))",
+        "ALTER TABLE conversations ADD COLUMN sampling TEXT NOT NULL DEFAULT '{}'",
         "CREATE INDEX conversations_listed ON conversations (archived, pinned, updated_at)",
     ),
 )

@@ -31,6 +31,7 @@ class ConversationFields(TypedDict, total=False):
     own_system: str | None
     pinned: bool
     archived: bool
+    sampling: str
 
 
 class AnswerFields(TypedDict, total=False):

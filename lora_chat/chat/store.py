@@ -91,13 +91,13 @@ class Store:
     def create_conversation(
         self, *, title: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0,
         system: str = "", preset: str = "", examples: tuple[tuple[str, str], ...] = (),
-        own_system: str | None = None,
+        own_system: str | None = None, sampling: str = "{}",
     ) -> Conversation:  # fmt: skip
         """Begin a conversation; without a title its first user message gives it one."""
         id, now = secrets.token_hex(4), time.time()
         made = Conversation(
             id, clean_line(title), now, now, system, model, adapter, scale,
-            preset=preset, examples=examples, own_system=own_system,
+            preset=preset, examples=examples, own_system=own_system, sampling=sampling,
         )  # fmt: skip
         with self.database.writing() as connection:
             insert(connection, "conversations", {name: stored(value) for name, value in asdict(made).items()})
@@ -181,7 +181,8 @@ class Store:
             )
             before = {"head": conversation.head, "title": conversation.title, "archived": conversation.archived}
             update(connection, "conversations", conversation.id, before)
-            chosen = conversation.title or conversation.system or conversation.preset or conversation.examples
+            own = conversation.title, conversation.system, conversation.preset, conversation.examples
+            chosen = any((*own, conversation.wishes))
             if not (chosen or self.messages(conversation.id)):
                 connection.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")

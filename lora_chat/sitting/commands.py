@@ -10,7 +10,7 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, listing, presets, reporting, shelf, swapping, turns, verbs
+from lora_chat.sitting import checking, copying, listing, presets, reporting, sampling, shelf, swapping, turns, verbs
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -124,7 +124,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("model list", "", "the base models on this machine, and what fits each", swapping.model_list),
     Command("model use", "NAME", "have another base answer here", swapping.model_use, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
-    Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
+    Command("set", "[NAME VALUE]", "sampling here: temperature 0.2, or default", sampling.set_sampling, "settings"),
     Command("theme", "light|dark", "other colours, kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),

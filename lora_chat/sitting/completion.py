@@ -10,7 +10,7 @@ from lora_chat.config import THEMES
 from lora_chat.sitting.columns import BASE, TEMPERATURES
 from lora_chat.sitting.commands import COMMANDS, Command
 from lora_chat.sitting.copying import WISHES
-from lora_chat.sitting.verbs import SETTINGS
+from lora_chat.sitting.sampling import SETTINGS
 
 MOST = 8
 """As many as are offered at once."""

@@ -21,6 +21,7 @@ from lora_chat.sitting.places import with_places
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
+from lora_chat.sitting.sampling import begins_with, wishes
 from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.swapping import held_here, told_of_another
 from lora_chat.sitting.training import Training
@@ -37,8 +38,8 @@ class Sitting:
         self.store = services.store
         self.wearing = wearing
         self.conversation: Conversation | None = None
-        self.wishes: dict[str, Any] = {}
-        """Sampling settings that hold for this sitting."""
+        self.pending: dict[str, Any] = {}
+        """Sampling settings of the conversation that begins next."""
         self.trainings = Queue()
         self.removed: list[Removed | RemovedConversation] = []
         """What was deleted in this sitting and can come back, the last one last."""
@@ -87,8 +88,8 @@ class Sitting:
         self._ahead.want(lambda cancel, counted: self.session.prefill(conversation, wearing, sampling, cancel, counted))
 
     def sampling(self) -> Sampling:
-        """How the next answer is drawn: the settings, what is worn, and this sitting's own wishes."""
-        return choose_sampling(self.session.config, self.wearing, **self.wishes)
+        """How the next answer is drawn: the settings, what is worn, and the open conversation's own wishes."""
+        return choose_sampling(self.session.config, self.wearing, **wishes(self))
 
     def branch(self) -> list[Message]:
         """The visible branch of the open conversation, oldest first."""
@@ -248,8 +249,8 @@ class Sitting:
     def _begun(self) -> Conversation:
         self.refresh()
         if self.conversation is None:
-            adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
-            self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
+            self.conversation = self.store.create_conversation(**begins_with(self))
+            self.pending = {}
         return self.conversation
 
     # Wearing

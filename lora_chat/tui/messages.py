@@ -115,6 +115,8 @@ class ViewSeen(News):
     """What another could begin with."""
     bases: Sequence[str] = ()
     """What could answer."""
+    sampling: str = ""
+    """What of how answers are drawn is this conversation's own."""
 
 
 @dataclass

@@ -118,7 +118,7 @@ def test_a_conversation_of_any_older_version_is_neither_pinned_nor_archived_unti
         assert version(version_1)[0] == len(MIGRATIONS)
         assert version(version_1.with_name(f"chats.db.backup-{old}"))[0] == old
         (found,) = store.listed()
-        assert (found.title, found.pinned, found.archived) == ("T", False, False)
+        assert (found.title, found.pinned, found.archived, found.wishes) == ("T", False, False, {})
         assert contents(store.branch("aaaaaaaa")) == ["Hello", "Hi"]
         store.update_conversation("aaaaaaaa", archived=True)
     with Store.open(version_1) as store:

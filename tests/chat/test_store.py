@@ -416,3 +416,12 @@ def test_a_column_that_a_newer_program_added_meanwhile_does_no_harm(store: Store
     assert store.branch(first.conversation) == [first, second]
     assert [each.id for each in store.conversations()] == [first.conversation]
     assert len(talk(store, "And", "more")) == 2
+
+
+def test_how_answers_are_drawn_is_kept_and_holds_a_conversation_whose_first_message_is_refused(store: Store) -> None:
+    plain, own = store.create_conversation(), store.create_conversation(sampling='{"temperature": 0.7}')
+    for made in (plain, own):
+        asked = store.add_message(made.id, Role.USER, "refused", parent=None)
+        store.take_back(made, asked.id)
+    assert [(each.id, each.wishes) for each in store.conversations()] == [(own.id, {"temperature": 0.7})]
+    assert store.update_conversation(own.id, sampling='{"seed": 1}').wishes == {"seed": 1}

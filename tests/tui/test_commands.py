@@ -86,6 +86,8 @@ TYPED = {
     "system none": "left to the adapter and the settings",
     "new one": "/new takes nothing behind it",
     "set temperature 0.2": "temperature is 0.2 from the next answer on.",
+    "set": DetailsScreen,
+    "set default": "Answers are drawn here as elsewhere from the next answer on.",
     "theme light": "",
     "help": HelpScreen,
     "tour": "",
@@ -267,6 +269,26 @@ def test_a_preset_is_completed_by_its_name_and_stands_in_the_title(window: Tell,
     window(story)
     assert branch()[-1].prompt_tokens == 4 + 2 + 4 + 3  # each message and its mark
     assert len(branch()) == 2
+
+
+def test_what_is_drawn_otherwise_stands_in_the_title_of_its_conversation(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/set temperature 0.7")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.answered("one two")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.write("/new")
+        await w.not_see("temperature 0.7")
+        await w.write("/open")
+        await w.until(lambda: isinstance(w.app.focused, ConversationList))
+        await w.press("enter")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.write("/set temperature 0")
+        await w.not_see("temperature 0.7")
+        assert "temperature" not in w.text.split("\n")[0], "the settings say 0 as well"
+
+    window(story)
 
 
 def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:

@@ -169,6 +169,7 @@ class ChatScreen(Touring):
         bar = self.query_one(TitleBar)
         bar.title = event.conversation.title if event.conversation else ""
         bar.never_train = event.conversation is not None and event.conversation.never_train
+        bar.sampling = event.sampling
         bar.archived = event.conversation is not None and event.conversation.archived
         bar.preset = event.conversation.preset if event.conversation else ""
         self.asking.presets = [(name, "") for name in event.presets]

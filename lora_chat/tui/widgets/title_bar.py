@@ -30,6 +30,8 @@ class TitleBar(Widget):
     """Whether it was put away."""
     preset: reactive[str] = reactive("")
     """What each prompt of the conversation begins with."""
+    sampling: reactive[str] = reactive("")
+    """What is drawn otherwise here than elsewhere."""
     used: reactive[int] = reactive(0)
     """Tokens of the context that are filled before the next message."""
     window: reactive[int] = reactive(0)
@@ -50,7 +52,7 @@ class TitleBar(Widget):
         kept_out = "⊘ never trained on" if self.never_train else ""
         away = "archived" if self.archived else ""
         preset = f"prompt: {clean_line(self.preset, 24)}" if self.preset else ""
-        said = (kept_out, away, preset, self.base, self.engine)
+        said = (kept_out, away, preset, clean_line(self.sampling, 32), self.base, self.engine)
         parts = [Content.styled(part, "$text-muted") for part in said if part]
         if self.window and self.used:
             share = self.used / self.window
