@@ -95,6 +95,7 @@ def export(
     from lora_chat.chat.transcript import Format, export_conversations
     from lora_chat.cli.console import answer, note
     from lora_chat.errors import NotFoundError, UsageError
+    from lora_chat.sitting.carrying import write_private
 
     if format not in list(Format):
         raise UsageError(f'Unknown format "{format}": choose one of {", ".join(Format)}.')
@@ -105,13 +106,13 @@ def export(
     if output is None:
         answer("".join(texts).removesuffix("\n"))
         return
-    _write_private(output, "".join(texts))
+    write_private(output, "".join(texts))
     note(f"Exported {_count(len(texts), 'conversation')} to {output}.")
 
 
 @app.command("import")
 def import_conversations(
-    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON lines or one JSON array.")],
+    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON, or exported Markdown.")],
     json: Json = False,
 ) -> None:
     """Add the conversations of a file; the whole file is checked first."""
@@ -322,31 +323,3 @@ def _heading(message: Message, siblings: list[Message]) -> str:
     ]
     said = ", ".join(clean_line(fact) for fact in facts if fact)
     return f"{message.role}" + (f" ({said})" if said else "")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace ``path`` whole, readable by its owner alone: chats are private until the person hands them on.
-
-    Not ``write_durably``, which would make the person's own folder private too.
-    """
-    import tempfile
-
-    from lora_chat.errors import RefusedError
-    from lora_chat.files import sync_folder
-
-    part = None
-    try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            path.write_text(text, encoding="utf-8")  # /dev/stdout, a FIFO: never replaced; a folder refuses by itself
-            return
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            part = Path(file.name)
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        raise RefusedError(f"Cannot write {path} ({error.strerror}): choose another place with -o.") from error

@@ -10,12 +10,35 @@ from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
-from lora_chat.sitting import checking, copying, listing, presets, reporting, sampling, shelf, swapping, turns, verbs
+from lora_chat.sitting import (
+    carrying,
+    checking,
+    copying,
+    listing,
+    presets,
+    reporting,
+    sampling,
+    shelf,
+    swapping,
+    turns,
+    verbs,
+)
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
 Completes = Literal[
-    "", "adapters", "shares", "columns", "presets", "bases", "conversations", "settings", "ratings", "themes", "copies"
+    "",
+    "adapters",
+    "shares",
+    "columns",
+    "presets",
+    "bases",
+    "conversations",
+    "settings",
+    "ratings",
+    "themes",
+    "copies",
+    "formats",
 ]
 
 
@@ -106,6 +129,8 @@ COMMANDS: tuple[Command, ...] = (
         "Answers",
     ),
     Command("copy", "[N|code|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"),
+    Command("export", "[FORMAT] [FILE]", "write this one as md, jsonl or sharegpt", carrying.export, "formats"),
+    Command("import", "FILE", "look at the conversations of a file, then add them", carrying.import_),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual import events
 from textual.content import Content
@@ -13,6 +15,7 @@ from lora_chat.sitting.commands import COMMANDS
 from lora_chat.tui.screens.adapters import AdaptersScreen
 from lora_chat.tui.screens.checks import ChecksScreen
 from lora_chat.tui.screens.compare import CompareScreen
+from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
@@ -66,6 +69,9 @@ TYPED = {
     "branch Good day": "",
     "delete turn": "messages are deleted: /undo brings them back, until you leave.",
     "undo": "messages are back.",
+    "export md there.md": "Written as Markdown: ",
+    "import there.md": ConfirmScreen,
+    "import nowhere.jsonl": "nowhere.jsonl is not a file",
     "copy": "Copied 8 characters to ",
     "copy code": "There is no code in this conversation",
     "copy chat": "Copied ",
@@ -109,7 +115,9 @@ def test_every_command_is_typed_here() -> None:
 
 
 @pytest.mark.usefixtures("worn")
-def test_each_command_says_or_shows_what_it_did(window: Tell) -> None:
+def test_each_command_says_or_shows_what_it_did(window: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     async def story(w: Window) -> None:
         await w.ready()
         await w.answered("hello")
