@@ -6,8 +6,12 @@ conversation's ``head`` is the leaf of the branch one sees. Status and errors ar
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+
+SAMPLED = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "seed")
+"""What a conversation can have its own of."""
 
 
 class Role(StrEnum):
@@ -122,6 +126,22 @@ class Conversation:
     """Questions with their answers that stand before its first message in each prompt; they are no messages."""
     own_system: str | None = None
     """The person's own words, empty where there are none, while ``system`` are the preset's; else None."""
+    pinned: bool = False
+    """Whether it stands before all the others in the list."""
+    archived: bool = False
+    """Whether it was put away: it is not listed, but found, and learnt from as before. Never both."""
+    sampling: str = "{}"
+    """How its answers are drawn where that differs from what holds elsewhere: settings and numbers, as JSON."""
+
+    @property
+    def wishes(self) -> dict[str, float]:
+        """The same, read; what is no setting or no number, in a damaged file, is left out."""
+        try:
+            found = json.loads(self.sampling)
+        except (ValueError, RecursionError):
+            return {}
+        known = found.items() if isinstance(found, dict) else ()
+        return {name: value for name, value in known if name in SAMPLED and type(value) in (int, float)}
 
     @property
     def preset_system(self) -> str:

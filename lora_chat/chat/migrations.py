@@ -96,6 +96,12 @@ MIGRATIONS: Sequence[Migration] = (
         "ALTER TABLE conversations ADD COLUMN examples TEXT NOT NULL DEFAULT '[]'",
         "ALTER TABLE conversations ADD COLUMN own_system TEXT",
     ),
+    (
+        "ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1))",
+        "ALTER TABLE conversations ADD COLUMN archived INTEGER NOT NULL DEFAULT 0 CHECK (archived IN (0, 1))",
+        "ALTER TABLE conversations ADD COLUMN sampling TEXT NOT NULL DEFAULT '{}'",
+        "CREATE INDEX conversations_listed ON conversations (archived, pinned, updated_at)",
+    ),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""
 

@@ -1,7 +1,7 @@
-"""A turn that is deleted, and how it comes back. Owns what goes with it and what may not go; never asks.
+"""A turn or a conversation that is deleted, and how it comes back. Owns what goes with it, what may not; never asks.
 
-What is deleted is gone from the file, its words from the search index too. Only whoever holds the ``Removed`` can bring
-it back, as it was: a message's number never names another one.
+What is deleted is gone from the file, its words from the search index too. Only whoever holds the ``Removed`` or the
+``RemovedConversation`` can bring it back, as it was: a message's number never names another one.
 """
 
 from __future__ import annotations
@@ -47,6 +47,54 @@ class Removed:
     def __len__(self) -> int:
         """Messages."""
         return len(self.rows)
+
+
+@dataclass(frozen=True)
+class RemovedConversation:
+    """A conversation with all of its branches."""
+
+    row: Mapping[str, Any]
+    """As it lay in the table."""
+    rows: tuple[Mapping[str, Any], ...]
+    """Its messages, likewise, oldest first."""
+
+    @property
+    def conversation(self) -> str:
+        """Its id."""
+        return str(self.row["id"])
+
+    @property
+    def title(self) -> str:
+        """What it was called."""
+        return str(self.row["title"])
+
+
+def remove_conversation(store: Store, id: str) -> RemovedConversation:
+    """Delete a conversation with all that was said in it; an answer that is being written ends where it is.
+
+    Raises:
+        NotFoundError: there is no such conversation.
+    """
+    with store.database.writing():
+        conversations = store.database.rows("SELECT * FROM conversations WHERE id = ?", (id,))
+        messages = store.database.rows("SELECT * FROM messages WHERE conversation = ? ORDER BY id", (id,))
+        store.delete_conversation(id)
+    return RemovedConversation(dict(conversations[0]), tuple(_ended(dict(each)) for each in messages))
+
+
+def _ended(row: dict[str, Any]) -> dict[str, Any]:
+    """As it lies in the table, but that nobody writes it any more: who does finds it gone."""
+    if row["status"] != Status.STREAMING:
+        return row
+    return row | {"status": Status.STOPPED, "writer": None, "finish_reason": "cancelled"}
+
+
+def restore_conversation(store: Store, removed: RemovedConversation) -> None:
+    """Bring it back, and all that was said in it; it is listed where it was."""
+    with store.database.writing() as connection:
+        insert(connection, "conversations", removed.row)
+        for row in removed.rows:
+            insert(connection, "messages", row)
 
 
 def remove(store: Store, message_id: int) -> Removed:

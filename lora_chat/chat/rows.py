@@ -29,6 +29,9 @@ class ConversationFields(TypedDict, total=False):
     preset: str
     examples: tuple[tuple[str, str], ...]
     own_system: str | None
+    pinned: bool
+    archived: bool
+    sampling: str
 
 
 class AnswerFields(TypedDict, total=False):
@@ -75,8 +78,8 @@ def conversation_of(row: sqlite3.Row) -> Conversation:
     values = _known(row, _OF_A_CONVERSATION)
     examples = examples_of(values["examples"])
     preset = values["preset"] if examples is not None else ""
-    kept_out = bool(values["never_train"])
-    return Conversation(**values | {"never_train": kept_out, "preset": preset, "examples": examples or ()})
+    marks = {name: bool(values[name]) for name in ("never_train", "pinned", "archived")}
+    return Conversation(**values | marks | {"preset": preset, "examples": examples or ()})
 
 
 @lru_cache(maxsize=256)  # all conversations are listed after each turn, and many begin alike

@@ -7,11 +7,14 @@ looking for "what was that again" means the recent one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from lora_chat.chat.conversation import Conversation, Message
 from lora_chat.chat.rows import message_of
-from lora_chat.chat.store import Store
+from lora_chat.chat.store import TITLE_LENGTH, Store
+from lora_chat.chat.words import holds_all, is_indexed, spans
 from lora_chat.text import clean, clean_line
 
 _LONGEST_QUERY = 500
@@ -20,38 +23,59 @@ _LONGEST_QUERY = 500
 _CONTEXT = 40
 """Characters of a snippet on each side of the word found."""
 
-# Thai, Lao, Myanmar, Khmer, kana, CJK ideographs: written without spaces, so the tokenizer sees a sentence as one word.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-
 
 @dataclass(frozen=True)
 class Hit:
-    """One message that holds all the words."""
+    """One message that holds all the words, or a conversation whose title does."""
 
     conversation: Conversation
-    message: Message
+    message: Message | None
+    """None where it is the title."""
     snippet: str
     """The words in one line of context, cleaned."""
 
+    @property
+    def at(self) -> float:
+        """When it was said, in Unix seconds; of a title when its conversation was last gone on with."""
+        return self.conversation.updated_at if self.message is None else self.message.created_at
+
+
+def words_of(text: str) -> list[str]:
+    """What is looked for where a person writes ``text``."""
+    return clean(text)[:_LONGEST_QUERY].split()
+
 
 def search(store: Store, text: str, limit: int = 20) -> list[Hit]:
-    """Return the newest messages, of any branch, that hold every word of ``text``; the last may be a beginning.
+    """Return where every word of ``text`` stands; the last may be a beginning.
 
-    FTS5 syntax in the words means nothing: ``"``, ``*``, ``AND``, ``NEAR(`` are looked for, never obeyed.
+    First come conversations by their titles, as far as these were given, then messages of any branch; each newest
+    first. FTS5 syntax in the words means nothing: ``"``, ``*``, ``AND``, ``NEAR(`` are looked for, never obeyed.
     """
-    words = clean(text)[:_LONGEST_QUERY].split()
+    words = words_of(text)
     if not words:
         return []
     found = [message_of(row) for row in store.database.rows(*_query(words, limit))]
     conversations = {id: store.conversation(id) for id in {message.conversation for message in found}}
-    return [Hit(conversations[m.conversation], m, _snippet(m.content, words)) for m in found]
+    said = [Hit(conversations[m.conversation], m, _snippet(m.content, words)) for m in found]
+    titled = list(islice(_titled(store, words), max(1, limit // 4, limit - len(said))))
+    return [*titled, *said][:limit]
+
+
+def _titled(store: Store, words: list[str]) -> Iterator[Hit]:
+    """Those whose title holds the words; one that was made of a message is found by that."""
+    for row in store.database.rows("SELECT id, title FROM conversations WHERE title <> '' ORDER BY updated_at DESC"):
+        if holds_all(row["title"], words) and not _is_made_of_a_message(store, row["id"], row["title"]):
+            yield Hit(store.conversation(row["id"]), None, clean_line(row["title"]))
+
+
+def _is_made_of_a_message(store: Store, id: str, title: str) -> bool:
+    sql = "SELECT content FROM messages WHERE conversation = ? AND parent IS NULL AND role = 'user'"
+    return any(clean_line(row["content"], TITLE_LENGTH) == title for row in store.database.rows(sql, (id,)))
 
 
 def _query(words: list[str], limit: int) -> tuple[str, dict[str, object]]:
     """Words the index knows go through it; those it cannot cut out of a text are compared with the text itself."""
-    scanned = [word for word in words if _UNSPACED.search(word) or not any(letter.isalnum() for letter in word)]
+    scanned = [word for word in words if not is_indexed(word)]
     indexed = [word for word in words if word not in scanned]
     tables, newest, conditions, values = "messages", "messages.id", [], dict[str, object](limit=limit)
     if indexed:
@@ -68,9 +92,9 @@ def _query(words: list[str], limit: int) -> tuple[str, dict[str, object]]:
 
 
 def _snippet(content: str, words: list[str]) -> str:
-    """One line around the first word found; the beginning where folding (é, ß) hides it."""
-    places = [content.casefold().find(word.casefold()) for word in words]
-    place = min((place for place in places if place >= 0), default=0)
+    """One line around the first word found."""
+    places = spans(content, words)
+    place = places[0][0] if places else 0
     begin, end = max(0, place - _CONTEXT), place + 2 * _CONTEXT
     cut = clean_line(content[begin:end])
     return ("…" if begin else "") + cut + ("…" if end < len(content) else "")

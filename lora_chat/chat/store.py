@@ -91,13 +91,13 @@ class Store:
     def create_conversation(
         self, *, title: str = "", model: str = "", adapter: str | None = None, scale: float = 1.0,
         system: str = "", preset: str = "", examples: tuple[tuple[str, str], ...] = (),
-        own_system: str | None = None,
+        own_system: str | None = None, sampling: str = "{}",
     ) -> Conversation:  # fmt: skip
         """Begin a conversation; without a title its first user message gives it one."""
         id, now = secrets.token_hex(4), time.time()
         made = Conversation(
             id, clean_line(title), now, now, system, model, adapter, scale,
-            preset=preset, examples=examples, own_system=own_system,
+            preset=preset, examples=examples, own_system=own_system, sampling=sampling,
         )  # fmt: skip
         with self.database.writing() as connection:
             insert(connection, "conversations", {name: stored(value) for name, value in asdict(made).items()})
@@ -128,6 +128,13 @@ class Store:
         sql = "SELECT * FROM conversations ORDER BY updated_at DESC, rowid DESC LIMIT ?"
         return [conversation_of(row) for row in self.database.rows(sql, (-1 if limit is None else limit,))]
 
+    def listed(self, limit: int | None = None, *, archived: bool = False) -> list[Conversation]:
+        """List those that are not archived, or those that are: pinned ones first, then the newest message first."""
+        sql = """
+            SELECT * FROM conversations WHERE archived = ? ORDER BY pinned DESC, updated_at DESC, rowid DESC LIMIT ?
+        """
+        return [conversation_of(row) for row in self.database.rows(sql, (archived, -1 if limit is None else limit))]
+
     def message_counts(self) -> dict[str, int]:
         """Count each conversation's messages, all branches together."""
         rows = self.database.rows("SELECT conversation, count(*) AS messages FROM messages GROUP BY conversation")
@@ -137,8 +144,13 @@ class Store:
         """Change settings, the title or the visible branch (``head``).
 
         A ``system`` that comes without ``own_system`` is the person's own, and takes the place of a preset's as well.
+        One that is pinned comes out of the archive, and one that is archived is no longer pinned.
         """
         values = storable(changes, CONVERSATION_FIELDS)
+        if values.get("pinned"):
+            values["archived"] = False
+        elif values.get("archived"):
+            values["pinned"] = False
         if "system" in values:
             values = {"own_system": None} | values
         if "title" in values:
@@ -167,10 +179,10 @@ class Store:
             connection.executemany(
                 "DELETE FROM messages WHERE id = ?", [(id,) for id in sorted(messages, reverse=True)]
             )
-            update(
-                connection, "conversations", conversation.id, {"head": conversation.head, "title": conversation.title}
-            )
-            chosen = conversation.title or conversation.system or conversation.preset or conversation.examples
+            before = {"head": conversation.head, "title": conversation.title, "archived": conversation.archived}
+            update(connection, "conversations", conversation.id, before)
+            own = conversation.title, conversation.system, conversation.preset, conversation.examples
+            chosen = any((*own, conversation.wishes))
             if not (chosen or self.messages(conversation.id)):
                 connection.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
@@ -188,6 +200,8 @@ class Store:
         **answer: Unpack[AnswerFields],
     ) -> Message:
         """Add a message below ``parent`` and move the conversation's head to it; returned means durable.
+
+        A conversation that the person goes on with comes out of the archive.
 
         Raises:
             NotFoundError: no such conversation, or no such parent in it.
@@ -328,8 +342,9 @@ class Store:
                 raise NotFoundError(f"Message {parent} is not in conversation {conversation}.")
             id = insert(connection, "messages", values)
             changes: dict[str, Any] = {"head": id, "updated_at": now}
-            if role is Role.USER and not row["title"]:
-                changes["title"] = clean_line(content, TITLE_LENGTH)
+            if role is Role.USER:
+                changes["archived"] = False
+                changes["title"] = row["title"] or clean_line(content, TITLE_LENGTH)
             update(connection, "conversations", conversation, changes)
             return self.message(id)
 

@@ -1,8 +1,8 @@
 """Conversations as files others can read, and back. Owns the formats; never decides which conversations go out.
 
 Read are OpenAI messages (``{"messages": [{"role", "content"}]}``) and ShareGPT (``{"conversations": [{"from",
-"value"}]}``), one JSON object a line, or one JSON array of such objects. A file is checked whole before anything is
-kept: one bad line in 10,000 is named and nothing is imported.
+"value"}]}``), one JSON object a line, or one JSON array of such objects, and the Markdown that an export writes. A file
+is checked whole before anything is kept: one bad line in 10,000 is named and nothing is imported, unless that is asked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from lora_chat.chat import markdown_file
 from lora_chat.chat.conversation import ROLE_NAMES, Conversation, Message, Role, Status, Turn
-from lora_chat.chat.store import Store
+from lora_chat.chat.store import TITLE_LENGTH, Store
 from lora_chat.chat.text_parts import joined
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
@@ -29,6 +30,7 @@ LARGEST_ARRAY = 64_000_000
 NEVER_TRAIN = "never_train"
 """Beside a conversation's messages, true where nothing of it is ever to be trained on."""
 _SHOWN_PROBLEMS = 3
+_SHOWN_TITLES = 5
 
 _SHAREGPT_NAMES = {Role.SYSTEM: "system", Role.USER: "human", Role.ASSISTANT: "gpt"}
 
@@ -39,7 +41,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     """OpenAI messages, one conversation a line."""
     MARKDOWN = "md"
-    """For people; cannot be imported."""
+    """For people."""
     SHAREGPT = "sharegpt"
     """ShareGPT, one conversation a line."""
 
@@ -52,6 +54,8 @@ class Transcript:
     turns: tuple[Turn, ...]
     never_train: bool = False
     """Whether whoever exported it said that nothing of it is ever to be trained on."""
+    title: str = ""
+    """What it is called; empty where the file does not say."""
 
 
 @dataclass(frozen=True)
@@ -78,36 +82,74 @@ def export_conversations(store: Store, ids: Sequence[str] | None, format: Format
             yield _WRITERS[format](conversation, messages)
 
 
-def import_file(store: Store, path: Path) -> Imported:
-    """Add every conversation of ``path`` to ``store``, all or none.
+@dataclass(frozen=True)
+class Looked:
+    """What an import would add, and what it would leave out."""
+
+    conversations: int
+    messages: int
+    systems: int
+    """Conversations with a system prompt."""
+    kept_out: int
+    """Conversations of which nothing is ever to be trained on."""
+    titles: tuple[str, ...]
+    """Of the first few: their titles, or how they begin."""
+    problems: tuple[str, ...]
+    """What is no conversation, each with its place and why."""
+
+
+def look_into(path: Path) -> Looked:
+    """Read a file as an import would, and keep nothing.
+
+    Raises:
+        RefusedError: the file cannot be read, or nothing in it is a conversation.
+    """
+    problems: list[str] = []
+    conversations = messages = systems = kept_out = 0
+    titles: list[str] = []
+    for each in read_transcripts(path, problems):
+        conversations, messages = conversations + 1, messages + len(each.turns)
+        systems, kept_out = systems + bool(each.system.strip()), kept_out + each.never_train
+        if len(titles) < _SHOWN_TITLES:
+            titles.append(clean_line(each.title or each.turns[0].content, TITLE_LENGTH))
+    return Looked(conversations, messages, systems, kept_out, tuple(titles), tuple(problems))
+
+
+def import_file(store: Store, path: Path, *, leave_out: bool = False) -> Imported:
+    """Add every conversation of ``path`` to ``store``, all or none; ``leave_out``: without what is no conversation.
 
     Raises:
         RefusedError: the file cannot be read, or lines of it are not conversations; they are named by number.
     """
-    for _ in read_transcripts(path):  # the first pass only looks, so that the store is not locked meanwhile
+    for _ in read_transcripts(path, [] if leave_out else None):  # only looks: the store is not locked meanwhile
         pass
     ids, count = [], 0
     with store.as_one():
-        for transcript in read_transcripts(path):
+        for transcript in read_transcripts(path, [] if leave_out else None):
             ids.append(_keep(store, transcript))
             count += len(transcript.turns)
     return Imported(ids, count)
 
 
-def read_transcripts(path: Path) -> Iterator[Transcript]:
+def read_transcripts(path: Path, left_out: list[str] | None = None) -> Iterator[Transcript]:
     """Yield the conversations of a file; after the last one, refuse the file if any of it was bad.
+
+    ``left_out`` takes what was bad instead, each with its place and why.
 
     Raises:
         RefusedError: with the first bad lines by number and how many there are.
     """
-    problems, found = [], 0
+    problems: list[str] = []
+    found = 0
     for place, raw in _entries(path):
         try:
             yield _parse(raw)
             found += 1
         except _BadEntryError as problem:
             problems.append(f"{place}: {problem}")
-    if problems:
+    if left_out is not None and found:
+        left_out += problems
+    elif problems:
         more = f" (and {len(problems) - _SHOWN_PROBLEMS:,} more)" if len(problems) > _SHOWN_PROBLEMS else ""
         shown = "; ".join(problems[:_SHOWN_PROBLEMS])
         raise RefusedError(f"{path} was not imported, nothing was changed. {shown}{more}.")
@@ -119,8 +161,8 @@ class _BadEntryError(Exception):
     """Why one line cannot be a conversation."""
 
 
-def _entries(path: Path) -> Iterator[tuple[str, bytes | dict[str, Any]]]:
-    """Yield each line or array element with the words that name its place."""
+def _entries(path: Path) -> Iterator[tuple[str, bytes | str | dict[str, Any]]]:
+    """Yield each line, array element or part of Markdown with the words that name its place."""
     try:
         if not path.is_file():
             raise RefusedError(f"{path} is not a file: name a file of conversations.")
@@ -131,6 +173,10 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes | dict[str, Any]]]:
             if start.startswith(b"["):
                 _require_size(path, size, LARGEST_ARRAY)
                 yield from _array(path, file.read(LARGEST_ARRAY + 1))
+                return
+            if start.startswith(b"# "):
+                _require_size(path, size, LARGEST_ARRAY)
+                yield from _markdown_parts(path, file.read(LARGEST_ARRAY + 1))
                 return
             _require_size(path, size, LARGEST_FILE)
             number = 0
@@ -162,6 +208,15 @@ def _array(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"conversation {number:,}", entry
 
 
+def _markdown_parts(path: Path, data: bytes) -> Iterator[tuple[str, str]]:
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{path} was not imported, nothing was changed: it is not UTF-8.") from error
+    for number, part in enumerate(markdown_file.parted(text), 1):
+        yield f"conversation {number:,}", part
+
+
 def _json(data: bytes) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
@@ -171,8 +226,19 @@ def _json(data: bytes) -> Any:
         raise _BadEntryError("is not JSON") from error
 
 
+def _parse_markdown(part: str) -> Transcript:
+    found = markdown_file.read(part)
+    if found is None:
+        raise _BadEntryError('has no "## User" or "## Assistant" below a title, as an export writes them')
+    turns = [_turn({"role": role, "content": text}, number, "role", "content")
+             for number, (role, text) in enumerate(found.said, 1)]  # fmt: skip
+    return Transcript(clean(found.system), tuple(turns), found.never_train, clean_line(found.title))
+
+
 def _parse(raw: bytes | Any) -> Transcript:
-    """Turn one line, or one element of an array, into a transcript."""
+    """Turn one line, one element of an array or one part of Markdown into a transcript."""
+    if isinstance(raw, str) and raw.lstrip("\n").startswith("# "):
+        return _parse_markdown(raw)
     if isinstance(raw, bytes):
         if len(raw) > LONGEST_LINE:
             raise _BadEntryError(f"is longer than {LONGEST_LINE:,} bytes")
@@ -215,7 +281,7 @@ def _turn(item: Any, number: int, role_key: str, text_key: str) -> Turn:
 
 
 def _keep(store: Store, transcript: Transcript) -> str:
-    conversation = store.create_conversation(system=transcript.system)
+    conversation = store.create_conversation(system=transcript.system, title=transcript.title)
     if transcript.never_train:
         store.update_conversation(conversation.id, never_train=True)
     parent = None
@@ -240,12 +306,9 @@ def _mark(conversation: Conversation) -> dict[str, bool]:
 
 
 def _markdown(conversation: Conversation, messages: Sequence[Message]) -> str:
-    parts = [f"# {clean_line(conversation.title) or conversation.id}"]
-    if conversation.system:
-        parts.append("\n".join(f"> {line}" for line in conversation.system.splitlines()))
-    for message in messages:
-        parts += [f"## {_heading(message)}", message.content]
-    return "\n\n".join(parts) + "\n\n"
+    title = clean_line(conversation.title) or conversation.id
+    said = [(_heading(message), message.content) for message in messages]
+    return markdown_file.written(title, conversation.system, conversation.never_train, said)
 
 
 def _heading(message: Message) -> str:

@@ -154,7 +154,7 @@ def _copied(branch: list[Message], store: Store, current: Conversation) -> Conve
     """The saved conversation's visible branch in the store that keeps nothing."""
     copy = store.create_conversation(
         system=current.system, model=current.model, preset=current.preset, examples=current.examples,
-        own_system=current.own_system,
+        own_system=current.own_system, sampling=current.sampling,
     )  # fmt: skip
     ids: dict[int | None, int | None] = {None: None}
     parent = None
@@ -180,7 +180,8 @@ def _answer(
     from lora_chat.errors import Interrupted
     from lora_chat.session import Ended, LeftOut, choose_sampling
 
-    sampling = choose_sampling(session.config, wearing, **wishes)
+    asked = {name: value for name, value in wishes.items() if value is not None}
+    sampling = choose_sampling(session.config, wearing, **conversation.wishes | asked)
     with cancelled_by_ctrl_c() as cancel:
         for event in session.send(conversation, text, wearing, sampling, cancel):
             if isinstance(event, TextChunk) and not as_json:

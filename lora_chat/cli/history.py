@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
+    from lora_chat.chat.rows import ConversationFields
+    from lora_chat.chat.search import Hit
     from lora_chat.chat.store import Store
 
 app = typer.Typer(
@@ -39,7 +41,7 @@ def list_conversations(json: Json = False) -> None:
     if json:
         answer_json({"conversations": found})
     elif found:
-        head = ["ID", "UPDATED", "MESSAGES", "ADAPTER", "TRAIN", "TITLE"]
+        head = ["ID", "UPDATED", "MESSAGES", "ADAPTER", "LISTED", "TRAIN", "TITLE"]
         answer_table(head, [_cells(each) for each in found])
     if not found:
         note('No conversations yet: `lora-chat ask "Hello"` begins one.')
@@ -63,10 +65,10 @@ def show(id: ID, json: Json = False) -> None:
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="Words to find; the last may be a beginning.")],
-    limit: Annotated[int, typer.Option(min=1, help="The most messages to show.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="The most to show.")] = 20,
     json: Json = False,
 ) -> None:
-    """Find messages that hold all the words, newest first."""
+    """Find titles and messages that hold all the words, newest first."""
     from lora_chat.chat.search import search as find
     from lora_chat.cli.console import answer_json, answer_table, note
 
@@ -75,11 +77,9 @@ def search(
         with _store() as store:
             hits = find(store, text, limit)
     if json:
-        keys = [{"conversation": hit.conversation.id, "title": hit.conversation.title} for hit in hits]
-        facts = [{"message": hit.message.id, "role": hit.message.role, "snippet": hit.snippet} for hit in hits]
-        answer_json({"hits": [key | fact for key, fact in zip(keys, facts, strict=True)]})
+        answer_json({"hits": [_hit(hit) for hit in hits]})
     elif hits:
-        rows = [[hit.conversation.id, str(hit.message.id), hit.message.role, hit.snippet] for hit in hits]
+        rows = [_hit_cells(hit) for hit in hits]
         answer_table(["ID", "MESSAGE", "ROLE", "TEXT"], rows)
     else:
         note("Nothing found.")
@@ -95,6 +95,7 @@ def export(
     from lora_chat.chat.transcript import Format, export_conversations
     from lora_chat.cli.console import answer, note
     from lora_chat.errors import NotFoundError, UsageError
+    from lora_chat.sitting.carrying import write_private
 
     if format not in list(Format):
         raise UsageError(f'Unknown format "{format}": choose one of {", ".join(Format)}.')
@@ -105,13 +106,13 @@ def export(
     if output is None:
         answer("".join(texts).removesuffix("\n"))
         return
-    _write_private(output, "".join(texts))
+    write_private(output, "".join(texts))
     note(f"Exported {_count(len(texts), 'conversation')} to {output}.")
 
 
 @app.command("import")
 def import_conversations(
-    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON lines or one JSON array.")],
+    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON, or exported Markdown.")],
     json: Json = False,
 ) -> None:
     """Add the conversations of a file; the whole file is checked first."""
@@ -200,6 +201,27 @@ def never_train(
     answer(f"Nothing of {named} is ever trained on; {kept}.")
 
 
+@app.command()
+def pin(id: ID, off: Annotated[bool, typer.Option("--off", help="No longer.")] = False) -> None:
+    """Keep a conversation at the top of the chat's list."""
+    _keep(id, "is no longer pinned" if off else "is pinned", pinned=not off)
+
+
+@app.command()
+def archive(id: ID, off: Annotated[bool, typer.Option("--off", help="List it again.")] = False) -> None:
+    """Put a conversation away: the chat does not list it, the search finds it, and training learns from it."""
+    _keep(id, "is listed again" if off else "is archived", archived=not off)
+
+
+def _keep(id: str, now: str, **changes: Unpack[ConversationFields]) -> None:
+    from lora_chat.cli.console import answer
+    from lora_chat.text import clean_line
+
+    with _store() as store:
+        conversation = store.update_conversation(store.conversation(id).id, **changes)
+    answer(f'{conversation.id} "{clean_line(conversation.title, 60)}" {now}.')
+
+
 def _database() -> Path:
     from lora_chat.paths import find_paths
 
@@ -229,6 +251,19 @@ def _facts(thing: Conversation | Message) -> dict[str, Any]:
     return asdict(thing)
 
 
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "conversation": hit.conversation.id, "title": hit.conversation.title, "archived": hit.conversation.archived,
+        "message": hit.message and hit.message.id, "role": hit.message and hit.message.role, "snippet": hit.snippet,
+    }  # fmt: skip
+
+
+def _hit_cells(hit: Hit) -> list[str]:
+    away = " (archived)" if hit.conversation.archived else ""
+    where = [str(hit.message.id), str(hit.message.role)] if hit.message else ["-", "title"]
+    return [hit.conversation.id, *where, hit.snippet + away]
+
+
 def _listed(conversation: Conversation) -> dict[str, Any]:
     """All but the examples, of which a preset has up to a million bytes: ``show`` has them."""
     facts = _facts(conversation)
@@ -239,8 +274,13 @@ def _listed(conversation: Conversation) -> dict[str, Any]:
 def _cells(facts: dict[str, Any]) -> list[str]:
     return [
         facts["id"], _when(facts["updated_at"]), str(facts["messages"]), facts["adapter"] or "-",
-        "never" if facts["never_train"] else "-", facts["title"],
+        _place(facts), "never" if facts["never_train"] else "-", facts["title"],
     ]  # fmt: skip
+
+
+def _place(facts: dict[str, Any]) -> str:
+    """Where the chat lists it."""
+    return "archived" if facts["archived"] else "pinned" if facts["pinned"] else "-"
 
 
 def _when(seconds: float) -> str:
@@ -256,7 +296,8 @@ def _print_conversation(conversation: Conversation, branch: list[tuple[Message, 
     from lora_chat.text import clean, clean_line
 
     never = "  (never trained on)" if conversation.never_train else ""
-    answer(f"{conversation.id}  {clean_line(conversation.title)}{never}")
+    place = _place(_facts(conversation)).replace("-", "")
+    answer(f"{conversation.id}  {clean_line(conversation.title)}{never}{place and f'  ({place})'}")
     if conversation.system:
         answer(f"\nsystem\n{clean(conversation.system)}")
     if conversation.preset:
@@ -282,31 +323,3 @@ def _heading(message: Message, siblings: list[Message]) -> str:
     ]
     said = ", ".join(clean_line(fact) for fact in facts if fact)
     return f"{message.role}" + (f" ({said})" if said else "")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace ``path`` whole, readable by its owner alone: chats are private until the person hands them on.
-
-    Not ``write_durably``, which would make the person's own folder private too.
-    """
-    import tempfile
-
-    from lora_chat.errors import RefusedError
-    from lora_chat.files import sync_folder
-
-    part = None
-    try:
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            path.write_text(text, encoding="utf-8")  # /dev/stdout, a FIFO: never replaced; a folder refuses by itself
-            return
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            part = Path(file.name)
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        sync_folder(path.parent)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        raise RefusedError(f"Cannot write {path} ({error.strerror}): choose another place with -o.") from error

@@ -185,14 +185,23 @@ class LineFace:
     def bases_changed(self) -> None:
         """See ``Face.bases_changed``: a line shows none."""
 
-    def choose_conversation(self) -> None:
+    def choose_conversation(self, archived: bool = False) -> None:
         """See ``Face.choose_conversation``."""
-        rows = [[each.id, str(each.adapter or ""), each.title] for each in self.sitting.store.conversations(20)]
+        found = self.sitting.store.listed(20, archived=archived)
+        rows = [[each.id, str(each.adapter or ""), each.title] for each in found]
         answer_table(["ID", "ADAPTER", "TITLE"], rows)
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
-        answer_table(["ID", "FOUND"], [[hit.conversation.id, hit.snippet] for hit in hits])
+        away = {True: " (archived)", False: ""}
+        rows = [
+            [hit.conversation.id, ("" if hit.message else "title: ") + hit.snippet + away[hit.conversation.archived]]
+            for hit in hits
+        ]
+        answer_table(["ID", "FOUND"], rows)
+
+    def look_at(self, message: Message, text: str) -> None:
+        """See ``Face.look_at``: all of it is printed when it is opened."""
 
     def write_answer(self, message: Message) -> None:
         """See ``Face.write_answer``; a line has no editor."""

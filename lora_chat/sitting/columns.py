@@ -14,6 +14,7 @@ from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.engine.protocol import Sampling, TextChunk
 from lora_chat.errors import LoraChatError, RefusedError, UsageError
 from lora_chat.session import Draft, Session, Wearing, choose_sampling
+from lora_chat.sitting.sampling import wishes
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean_line
 
@@ -185,10 +186,10 @@ def _worn(sitting: Sitting, name: str) -> Wearing | None:
 
 def _columns(sitting: Sitting, chosen: Sequence[Wearing | None], degrees: Sequence[float]) -> Iterator[Column]:
     """All of them with one seed, so that what differs is not its doing."""
-    seed = sitting.wishes.get("seed", secrets.randbits(32))
+    seed = wishes(sitting).get("seed", secrets.randbits(32))
     for wearing in chosen:
         who = _who(sitting, wearing)
-        sampling = choose_sampling(sitting.session.config, wearing, **sitting.wishes | {"seed": seed})
+        sampling = choose_sampling(sitting.session.config, wearing, **wishes(sitting) | {"seed": seed})
         if not degrees:
             yield Column(who, wearing, sampling)
         for degree in degrees:

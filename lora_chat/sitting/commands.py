@@ -12,11 +12,14 @@ from typing import Literal
 from lora_chat.errors import UsageError, did_you_mean
 from lora_chat.sitting import (
     base_shelf,
+    carrying,
     checking,
     continuing,
     copying,
+    listing,
     presets,
     reporting,
+    sampling,
     shelf,
     swapping,
     turns,
@@ -38,6 +41,7 @@ Completes = Literal[
     "ratings",
     "themes",
     "copies",
+    "formats",
 ]
 
 
@@ -131,12 +135,17 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "copy", "[N|code [N]|chat]", "the last answer, the N-th last, code, or all", copying.copy, "copies", "Answers"
     ),
+    Command("export", "[FORMAT] [FILE]", "write this one as md, jsonl or sharegpt", carrying.export, "formats"),
+    Command("import", "FILE", "look at the conversations of a file, then add them", carrying.import_),
     Command("new", "", "begin a new conversation", verbs.new),
     Command("open", "[ID]", "go on with a saved conversation", verbs.open_conversation, "conversations"),
     Command("search", "TEXT", "where that was said", verbs.search),
     Command("rename", "TITLE", "another title for this conversation", verbs.rename),
+    Command("pin", "", "keep this one at the top of the list; again: no longer", listing.pin),
+    Command("archive", "", "put this one away; again: list it as before", listing.archive),
+    Command("archived", "", "what was put away", listing.archived),
     Command("delete", "[turn]", "this conversation; turn: its last question and answer", turns.delete),
-    Command("undo", "", "bring back the turn that was deleted last", turns.undo),
+    Command("undo", "", "bring back what was deleted last", turns.undo),
     Command("system", "[TEXT]", "see or set the system prompt; none takes it away", verbs.system),
     Command("preset list", "", "the system prompts with examples that you keep", presets.preset_list),
     Command("preset use", "NAME", "begin each prompt here with one", presets.preset_use, "presets"),
@@ -150,7 +159,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("model default", "NAME", "begin with this one from the next start on", base_shelf.model_default, "bases"),
     Command("model remove", "NAME", "take one off this machine", base_shelf.model_remove, "bases"),
     Command("context", "", "how much of this conversation the base reads", verbs.context),
-    Command("set", "NAME VALUE", "sampling, for this sitting: temperature 0.2", verbs.set_sampling, "settings"),
+    Command("set", "[NAME VALUE]", "sampling here: temperature 0.2, or default", sampling.set_sampling, "settings"),
     Command("theme", "NAME", "dark, light, contrast or mono; kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from lora_chat.chat.conversation import Rating
 from lora_chat.config import THEMES
 from lora_chat.models.catalog import CATALOG
+from lora_chat.sitting.carrying import FORMATS
 from lora_chat.sitting.columns import BASE, TEMPERATURES
 from lora_chat.sitting.commands import COMMANDS, Command
 from lora_chat.sitting.copying import WISHES
-from lora_chat.sitting.verbs import SETTINGS
+from lora_chat.sitting.sampling import SETTINGS
 
 MOST = 8
 """As many as are offered at once."""
@@ -115,6 +116,8 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
             return [(rating.value, "") for rating in Rating]
         case "copies":
             return WISHES
+        case "formats":
+            return FORMATS
         case "themes":
             return [(name, "") for name in THEMES]
         case _:

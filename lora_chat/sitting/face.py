@@ -119,11 +119,14 @@ class Face(Presenter, Protocol):
     def bases_changed(self) -> None:
         """Another base is here, or one is not any more: what shows them looks again."""
 
-    def choose_conversation(self) -> None:
-        """Show the saved conversations."""
+    def choose_conversation(self, archived: bool = False) -> None:
+        """Show the saved conversations, or those that were put away."""
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """Show where ``text`` was said."""
+
+    def look_at(self, message: Message, text: str) -> None:
+        """Bring a message of the open conversation into view, with the words of ``text`` marked in it."""
 
     def write_answer(self, message: Message) -> None:
         """Let the person write the answer they wanted in place of ``message``."""

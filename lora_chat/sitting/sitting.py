@@ -9,7 +9,7 @@ from typing import Any
 
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
-from lora_chat.chat.removal import Removed
+from lora_chat.chat.removal import Removed, RemovedConversation, remove_conversation
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.installed import InstalledBase
@@ -21,6 +21,7 @@ from lora_chat.sitting.places import with_places
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
 from lora_chat.sitting.queue import Queue
+from lora_chat.sitting.sampling import begins_with, wishes
 from lora_chat.sitting.standing import Standing, Standings
 from lora_chat.sitting.swapping import held_here, told_of_another
 from lora_chat.sitting.training import Training
@@ -37,11 +38,11 @@ class Sitting:
         self.store = services.store
         self.wearing = wearing
         self.conversation: Conversation | None = None
-        self.wishes: dict[str, Any] = {}
-        """Sampling settings that hold for this sitting."""
+        self.pending: dict[str, Any] = {}
+        """Sampling settings of the conversation that begins next."""
         self.trainings = Queue()
-        self.removed: list[Removed] = []
-        """Turns that were deleted in this sitting, which can come back, the last one last."""
+        self.removed: list[Removed | RemovedConversation] = []
+        """What was deleted in this sitting and can come back, the last one last."""
         self._sit_on(base)
         self._ahead = Prefill(face.counted)
 
@@ -87,8 +88,8 @@ class Sitting:
         self._ahead.want(lambda cancel, counted: self.session.prefill(conversation, wearing, sampling, cancel, counted))
 
     def sampling(self) -> Sampling:
-        """How the next answer is drawn: the settings, what is worn, and this sitting's own wishes."""
-        return choose_sampling(self.session.config, self.wearing, **self.wishes)
+        """How the next answer is drawn: the settings, what is worn, and the open conversation's own wishes."""
+        return choose_sampling(self.session.config, self.wearing, **wishes(self))
 
     def branch(self) -> list[Message]:
         """The visible branch of the open conversation, oldest first."""
@@ -211,12 +212,16 @@ class Sitting:
         self.new()
 
     def delete(self, id: str) -> None:
-        """Delete a conversation with all of its answers; the open one is then a new one."""
-        self.store.delete_conversation(id)
+        """Delete a conversation with all of its answers, which can come back. Raises as ``remove_conversation``."""
+        self.removed.append(remove_conversation(self.store, id))
+        self.put_down(id)
+
+    def put_down(self, id: str) -> None:
+        """Look anew at what is listed; where that conversation is open, a new one begins."""
         if self.is_open(id):
-            self.new()
-        else:
-            self.face.changed()
+            self.conversation = None
+            self.prefill()
+        self.face.changed()
 
     def update(self, **changes: Any) -> None:
         """Change the open conversation's title or system prompt; begins one where none is open."""
@@ -244,8 +249,8 @@ class Sitting:
     def _begun(self) -> Conversation:
         self.refresh()
         if self.conversation is None:
-            adapter, scale = (self.wearing.name, self.wearing.scale) if self.wearing else (None, 1.0)
-            self.conversation = self.store.create_conversation(model=self.base.name, adapter=adapter, scale=scale)
+            self.conversation = self.store.create_conversation(**begins_with(self))
+            self.pending = {}
         return self.conversation
 
     # Wearing

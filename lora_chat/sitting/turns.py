@@ -1,5 +1,5 @@
-"""Turns that are taken otherwise. Owns what may be done with a question or a turn that stands in the open conversation;
-never draws.
+"""Turns that are taken otherwise, and what is deleted and comes back. Owns what may be done with what was said; never
+draws.
 """
 
 from __future__ import annotations
@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_chat.chat.conversation import Message, Rating, Role
-from lora_chat.chat.removal import remove, restore
+from lora_chat.chat.removal import RemovedConversation, remove, restore, restore_conversation
 from lora_chat.errors import NotFoundError, RefusedError, UsageError
+from lora_chat.sitting.listing import title_of
 from lora_chat.text import clean, clean_line
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def ask_otherwise(sitting: Sitting, question: Message, text: str) -> None:
 
 
 def delete(sitting: Sitting, what: str) -> None:
-    """Delete the open conversation, after asking; or its last question with what followed, which can come back."""
+    """Delete the open conversation, or its last question with what followed; either can come back."""
     if what == "turn":
         delete_turn(sitting, _last_question(sitting))
     elif what:
@@ -57,15 +58,18 @@ def delete(sitting: Sitting, what: str) -> None:
     elif sitting.conversation is None:
         raise RefusedError("No conversation is open: /open one, then /delete.")
     else:
-        ask_to_delete(sitting, sitting.conversation.id)
+        delete_conversation(sitting, sitting.conversation.id)
 
 
-def ask_to_delete(sitting: Sitting, id: str) -> None:
-    """Delete a conversation once the person agrees."""
-    title = clean_line(sitting.store.conversation(id).title or "this conversation", 60)
-    if sitting.face.confirm(f"Delete “{title}” with all of its answers?", loses=True):
-        sitting.delete(id)
-        sitting.face.note(f"“{title}” is deleted.")
+def delete_conversation(sitting: Sitting, id: str) -> None:
+    """Delete a conversation with all of its answers, without asking: it can come back.
+
+    Raises:
+        NotFoundError: it was deleted meanwhile.
+    """
+    title = title_of(sitting.store.conversation(id))
+    sitting.delete(id)
+    sitting.face.note(f"“{title}” is deleted: /undo brings it back, until you leave.")
 
 
 def delete_turn(sitting: Sitting, message: Message) -> None:
@@ -86,8 +90,13 @@ def undo(sitting: Sitting, rest: str) -> None:
         NotFoundError: what it belongs to was deleted since.
     """
     if not sitting.removed:
-        raise RefusedError("No turn was deleted since you came: /delete turn, or d among the answers, deletes one.")
+        raise RefusedError("Nothing was deleted since you came: /delete or d deletes, a conversation or a turn.")
     removed = sitting.removed[-1]
+    if isinstance(removed, RemovedConversation):
+        restore_conversation(sitting.store, removed)
+        sitting.removed.pop()
+        _show_again(sitting, removed)
+        return
     try:
         restore(sitting.store, removed)
     except NotFoundError:
@@ -100,6 +109,15 @@ def undo(sitting: Sitting, rest: str) -> None:
         sitting.open(removed.conversation)
     them = "messages are" if len(removed) > 1 else "message is"
     sitting.face.note(f"{len(removed):,} {them} back.")
+
+
+def _show_again(sitting: Sitting, removed: RemovedConversation) -> None:
+    """A conversation that is back is opened where none is open; else it is listed, and what is open stays."""
+    if sitting.conversation is None:
+        sitting.open(removed.conversation)
+    else:
+        sitting.face.changed()
+    sitting.face.note(f"“{clean_line(removed.title, 60) or 'untitled'}” is back.")
 
 
 def _answers(vouched: int) -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from lora_chat.adapters.mixture import read_shares
 from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
-from lora_chat.session import Wearing, check_wishes
+from lora_chat.session import Wearing
 from lora_chat.sitting.columns import choose_columns
 from lora_chat.sitting.offer import offer_new, offer_next
 from lora_chat.sitting.opening import context_facts, system_prompts
@@ -290,31 +287,6 @@ def system(sitting: Sitting, text: str) -> None:
 def context(sitting: Sitting, rest: str) -> None:
     """How full the context is."""
     sitting.face.details("Context", context_facts(sitting))
-
-
-SETTINGS: dict[str, Callable[[str], Any]] = {
-    "temperature": float,
-    "top_p": float,
-    "top_k": int,
-    "repetition_penalty": float,
-    "max_tokens": int,
-    "seed": int,
-}
-"""What ``/set`` knows."""
-
-
-def set_sampling(sitting: Sitting, words: str) -> None:
-    """Change how the next answers are sampled."""
-    name, _, value = words.partition(" ")
-    if name not in SETTINGS:
-        raise UsageError(f"Write /set and one of {', '.join(SETTINGS)} with a value.")
-    try:
-        wish = SETTINGS[name](value)
-    except ValueError as error:
-        raise UsageError(f'"{clean_line(value, 40)}" is no value for {name}: write a number.') from error
-    check_wishes({name: wish})
-    sitting.wishes[name] = wish
-    sitting.face.note(f"{name} is {value} from the next answer on.")
 
 
 def theme(sitting: Sitting, name: str) -> None:

@@ -37,6 +37,7 @@ from lora_chat.tui.welcome_flow import WelcomeFlow
 from lora_chat.tui.writing_flow import WritingFlow
 
 if TYPE_CHECKING:
+    from lora_chat.chat.search import Hit
     from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
@@ -313,9 +314,11 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
         """As it is typed."""
         self.bridge.search(getattr(event, "text", ""))
 
-    def _open_hit(self, id: str | None) -> None:
-        if id:
-            self.bridge.run(lambda sitting: sitting.open(id))
+    def _open_hit(self, chosen: tuple[Hit, str] | None) -> None:
+        from lora_chat.sitting.finding import go_to
+
+        if chosen:
+            self.bridge.run(lambda sitting: go_to(sitting, *chosen))
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """For the screens that show them."""
@@ -338,6 +341,8 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
                 self.shelf.open()
             case "conversations":
                 self.chat.show_list()
+            case "archived":
+                self.chat.show_list(archived=True)
             case "training":
                 self.flow.open()
             case "help":

@@ -23,6 +23,7 @@ from lora_chat.tui.teller import Teller
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
+    from lora_chat.chat.store import Store
     from lora_chat.models.entry import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
@@ -180,7 +181,7 @@ class Bridge(Teller):
         services = self._services = self.arrivals.services = open_services()
         self._put(news.SettingsRead(services.config))
         name = self._model or services.config.model
-        self._put(news.ConversationsSeen(services.store.conversations(LISTED)))
+        self._list(services.store)
         try:
             base = find_base(services.paths.models, name)
         except NotFoundError:
@@ -339,7 +340,11 @@ class Bridge(Teller):
             sitting.refresh()
             with self._reply.lock if self._reply is not None else threading.Lock():
                 self._put(view_of(sitting, self._reply, another=another))
-        self._put(news.ConversationsSeen(sitting.store.conversations(LISTED)))
+        self._list(sitting.store)
+
+    def _list(self, store: Store) -> None:
+        with store.one_view():
+            self._put(news.ConversationsSeen(store.listed(LISTED), store.listed(LISTED, archived=True)))
 
     def _beside(self, name: str, job: Callable[[], object]) -> None:
         threading.Thread(target=self._guarded(job), name=name, daemon=True).start()

@@ -135,6 +135,8 @@ class ViewSeen(News):
     """What another could begin with."""
     bases: Sequence[str] = ()
     """What could answer."""
+    sampling: str = ""
+    """What of how answers are drawn is this conversation's own."""
 
 
 @dataclass
@@ -146,9 +148,11 @@ class ContextCounted(News):
 
 @dataclass
 class ConversationsSeen(News):
-    """Every saved conversation, newest first."""
+    """The saved conversations, pinned ones first, then newest first."""
 
     conversations: Sequence[Conversation]
+    archived: Sequence[Conversation] = ()
+    """What was put away."""
 
 
 @dataclass
@@ -364,6 +368,15 @@ class HitsSeen(News):
 
 
 @dataclass
+class LookWanted(News):
+    """A message of the open conversation is to be looked at."""
+
+    message_id: int
+    text: str
+    """What was searched for."""
+
+
+@dataclass
 class AnswerWanted(News):
     """The person wants to write the answer they wanted in place of this one."""
 
@@ -382,7 +395,7 @@ class QuestionWanted(News):
 class Opened(News):
     """One of the screens was asked for by a command."""
 
-    what: Literal["adapters", "picker", "conversations", "training", "help", "tour"]
+    what: Literal["adapters", "picker", "conversations", "archived", "training", "help", "tour"]
 
 
 @dataclass

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 
+from lora_chat.chat.words import spans
 from lora_chat.tui.rows import Block, Row
 
 Mark = tuple[int, int]
@@ -17,9 +18,11 @@ Mark = tuple[int, int]
 class Page:
     """Rows, to which more can be added and from whose end some can be taken back; drawn when first looked at."""
 
-    def __init__(self, width: int, look: Mapping[str, Style]) -> None:
+    def __init__(self, width: int, look: Mapping[str, Style], words: Sequence[str] = ()) -> None:
+        """``words`` are marked wherever they stand."""
         self.width = width
         self.look = look
+        self._words = words
         self._rows: list[Row] = []
         self._starts: list[int] = []
         """The first line of each row."""
@@ -37,6 +40,15 @@ class Page:
     def height(self) -> int:
         """Lines."""
         return len(self._lines)
+
+    @property
+    def first_found(self) -> int | None:
+        """The line where the first of the words stands, as nearly as the text before it says; None where none does."""
+        for row, start in zip(self._rows, self._starts, strict=True):
+            text = row.body.plain
+            if found := spans(text, self._words):
+                return start + self._lines.count(self._lines[start]) * found[0][0] // len(text)
+        return None
 
     @property
     def plain(self) -> str:
@@ -78,5 +90,8 @@ class Page:
         return self._drawn[number]
 
     def _draw(self, number: int, span: tuple[int, int] | None) -> list[Strip]:
-        strips = self._rows[number].strips(self.width, number, self.look, span)
+        row = self._rows[number]
+        if self._words:
+            row = row.marked(spans(row.body.plain, self._words), self.look["found"])
+        strips = row.strips(self.width, number, self.look, span)
         return [strip.adjust_cell_length(self.width, self._nothing) for strip in strips]

@@ -41,6 +41,13 @@ class Row:
         """Itself: a row wraps when drawn."""
         return [self]
 
+    def marked(self, places: Sequence[tuple[int, int]], style: Style) -> Row:
+        """The same with ``places`` of its body in ``style``."""
+        body = self.body
+        for start, end in places:
+            body = body.stylize(style, start, end)
+        return replace(self, body=body)
+
     def indented(self, lead: str, hang: str) -> Row:
         """The same row further in."""
         return replace(self, lead=lead + self.lead, hang=hang + self.hang)

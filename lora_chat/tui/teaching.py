@@ -18,7 +18,7 @@ KEYS = (
     ("f3", "the base models: Enter has one answer or brings it here, s starts with it, d takes it away"),
     ("f4", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
     ("ctrl+t", "look at the training"),
-    ("ctrl+l", "the conversations: Enter opens, n new, r rename, d delete"),
+    ("ctrl+l", "the conversations: Enter opens, n new, r rename, p pin, a archive, d delete, u undo"),
     ("ctrl+n", "new conversation"),
     ("ctrl+f", "search everything that was said"),
     ("ctrl+p", "every command"),

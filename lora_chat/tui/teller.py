@@ -48,13 +48,17 @@ class Teller:
         """See ``Face.show_bases``."""
         self._put(news.BasesSeen(choices, asked=True))
 
-    def choose_conversation(self) -> None:
+    def choose_conversation(self, archived: bool = False) -> None:
         """See ``Face.choose_conversation``."""
-        self._put(news.Opened("conversations"))
+        self._put(news.Opened("archived" if archived else "conversations"))
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
         self._put(news.HitsSeen(text, hits, asked=True))
+
+    def look_at(self, message: Message, text: str) -> None:
+        """See ``Face.look_at``."""
+        self._put(news.LookWanted(message.id, text))
 
     def write_question(self, question: Message) -> None:
         """See ``Face.write_question``."""

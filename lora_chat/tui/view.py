@@ -8,6 +8,7 @@ from lora_chat.chat.context import start_of
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.preset import preset_names
 from lora_chat.models.installed import base_names
+from lora_chat.sitting.sampling import differing
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.tui.messages import ViewSeen
 from lora_chat.tui.reply import Reply
@@ -21,7 +22,8 @@ def view_of(sitting: Sitting, reply: Reply | None, *, another: bool) -> ViewSeen
     shown = [Shown(_as_far_as_it_is(each, reply), place, of, each.id == start) for each, place, of in branch]
     worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
     paths = sitting.services.paths
-    return ViewSeen(sitting.conversation, shown, worn, scale, another, preset_names(paths), base_names(paths.models))
+    names = preset_names(paths), base_names(paths.models)
+    return ViewSeen(sitting.conversation, shown, worn, scale, another, *names, differing(sitting))
 
 
 def _as_far_as_it_is(message: Message, reply: Reply | None) -> Message:

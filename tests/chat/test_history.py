@@ -97,6 +97,23 @@ def test_what_cannot_be_rated_is_refused(store: Store) -> None:
         history("rate", answer.id, "great")
 
 
+def test_pin_and_archive_say_where_the_chat_lists_it_and_off_takes_it_back(store: Store) -> None:
+    id = talk(store, "My needle", "a")[0].conversation
+    assert history("pin", id[:5])[0] == f'{id} "My needle" is pinned.\n'
+    assert history("list")[0].splitlines()[1].split()[-4:] == ["pinned", "-", "My", "needle"]
+    assert history("archive", id)[0] == f'{id} "My needle" is archived.\n'
+    assert history("list")[0].splitlines()[1].split()[-4:] == ["archived", "-", "My", "needle"]
+    assert "My needle (archived)" in history("search", "needle")[0]
+    assert as_json("search", "needle")["hits"][0]["archived"] is True
+    assert history("show", id)[0].startswith(f"{id}  My needle  (archived)\n")
+    assert history("archive", id, "--off")[0] == f'{id} "My needle" is listed again.\n'
+    assert history("pin", id, "--off")[0] == f'{id} "My needle" is no longer pinned.\n'
+    (listed,) = as_json("list")["conversations"]
+    assert (listed["pinned"], listed["archived"]) == (False, False)
+    with pytest.raises(NotFoundError):
+        history("pin", "ffff")
+
+
 def test_search_finds_the_message(store: Store) -> None:
     question, _ = talk(store, "where is the needle", "here")
     assert f"{question.conversation}  {question.id}" in history("search", "needle")[0]

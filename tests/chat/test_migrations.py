@@ -109,6 +109,24 @@ def test_a_conversation_of_a_version_3_database_begins_with_no_examples_until_it
         assert store.check() == []
 
 
+@pytest.mark.parametrize("old", range(1, len(MIGRATIONS)))
+def test_a_conversation_of_any_older_version_is_neither_pinned_nor_archived_until_somebody_says_so(
+    version_1: Path, old: int
+) -> None:
+    run(version_1, MIGRATIONS[:old])
+    with Store.open(version_1) as store:
+        assert version(version_1)[0] == len(MIGRATIONS)
+        assert version(version_1.with_name(f"chats.db.backup-{old}"))[0] == old
+        (found,) = store.listed()
+        assert (found.title, found.pinned, found.archived, found.wishes) == ("T", False, False, {})
+        assert contents(store.branch("aaaaaaaa")) == ["Hello", "Hi"]
+        store.update_conversation("aaaaaaaa", archived=True)
+    with Store.open(version_1) as store:
+        assert store.listed() == []
+        assert [each.title for each in store.listed(archived=True)] == ["T"]
+        assert store.check() == []
+
+
 def test_a_backup_of_the_old_version_precedes_a_change_of_schema(version_1: Path) -> None:
     run(version_1, [*MIGRATIONS[:1], MOOD])
     backup = version_1.with_name("chats.db.backup-1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora_chat.chat.conversation import Message, Rating, Role, Status
-from lora_chat.chat.removal import remove, restore
+from lora_chat.chat.removal import remove, remove_conversation, restore, restore_conversation
 from lora_chat.chat.search import search
 from lora_chat.chat.store import Store
 from lora_chat.errors import NotFoundError, RefusedError
@@ -180,3 +180,56 @@ def test_what_it_stood_in_the_place_of_and_what_was_in_sight_may_be_gone(path: P
         restore(store, replace(gone, head=123_456))
         assert shown(store, other[0]) == ["One", "1", "Two", "2"]
         assert store.check() == []
+
+
+# Conversations
+
+
+def whole(store: Store, id: str) -> tuple[object, list[Message]]:
+    return store.conversation(id), store.messages(id)
+
+
+def test_a_conversation_is_gone_from_the_search_and_the_file_and_comes_back_as_it_was(path: Path) -> None:
+    with Store.open(path) as store:
+        said = talk(store, f"{SECRET} is my word", f"{SECRET} it is", "Two", "2")
+        id = said[0].conversation
+        store.edit_answer(said[1].id, f"My {SECRET}")
+        store.rate(said[3].id, Rating.GOOD)
+        examples = ((f"{SECRET}?", "Yes."),)
+        store.update_conversation(id, pinned=True, system=SECRET, preset="shop", examples=examples, head=said[1].id)
+        before = whole(store, id)
+        removed = remove_conversation(store, id)
+        assert (store.conversations(), search(store, SECRET)) == ([], [])
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in path.parent.glob("chats.db*"))
+    with Store.open(path) as store:
+        restore_conversation(store, removed)
+        assert whole(store, id) == before
+        assert len(search(store, SECRET)) == 3
+        assert store.check() == []
+
+
+def test_a_long_conversation_and_one_in_which_nothing_was_said_come_back(path: Path) -> None:
+    with Store.open(path) as store:
+        with store.as_one():
+            long = talk(store, *map(str, range(2000)))[0].conversation
+        empty = store.create_conversation(system="Be brief.").id
+        before = [whole(store, id) for id in (long, empty)]
+        for removed in [remove_conversation(store, id) for id in (long, empty)]:
+            restore_conversation(store, removed)
+        assert [whole(store, id) for id in (long, empty)] == before
+        with pytest.raises(NotFoundError):
+            remove_conversation(store, "ffffffff")
+
+
+def test_an_answer_that_was_being_written_comes_back_as_far_as_it_was(path: Path) -> None:
+    with Store.open(path) as store:
+        (question,) = talk(store, "One")
+        id = question.conversation
+        reply = store.add_message(id, Role.ASSISTANT, "Hal", parent=question.id, status=Status.STREAMING)
+        removed = remove_conversation(store, id)
+        with pytest.raises(NotFoundError):
+            store.update_message(reply.id, content="Half")
+        restore_conversation(store, removed)
+        back = store.message(reply.id)
+        assert (back.content, back.status, back.finish_reason) == ("Hal", Status.STOPPED, "cancelled")
+        assert remove(store, reply.id).conversation == id, "nobody writes it any more"

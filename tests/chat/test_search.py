@@ -12,7 +12,11 @@ from tests.chat.conftest import talk
 
 
 def found(store: Store, text: str, limit: int = 20) -> list[str]:
-    return [hit.message.content for hit in search(store, text, limit)]
+    return [hit.message.content for hit in search(store, text, limit) if hit.message]
+
+
+def titles(store: Store, text: str, limit: int = 20) -> list[str]:
+    return [hit.conversation.title for hit in search(store, text, limit) if not hit.message]
 
 
 def test_all_words_must_be_there_and_the_last_may_be_a_beginning(store: Store) -> None:
@@ -75,6 +79,32 @@ def test_the_same_syntax_is_found_where_it_was_said(store: Store) -> None:
     talk(store, "100% of OR and NEAR(x)", "snow ❄ _ and \\")
     assert found(store, "OR NEAR(x)") == found(store, "%") == ["100% of OR and NEAR(x)"]
     assert found(store, "❄") == found(store, "_") == found(store, "\\") == ["snow ❄ _ and \\"]
+
+
+def test_a_title_that_was_given_is_found_before_what_was_said(store: Store) -> None:
+    trip, other = talk(store, "Where to?", "To Lisbon."), talk(store, "Trip to Lisbon, day two")
+    store.update_conversation(trip[0].conversation, title="Café trip 100%")
+    hits = search(store, "trip")
+    assert [(hit.conversation.title, hit.message and hit.message.id) for hit in hits] == [
+        ("Café trip 100%", None), ("Trip to Lisbon, day two", other[0].id),
+    ]  # fmt: skip
+    assert hits[0].snippet == "Café trip 100%"
+    assert titles(store, "cafe tri") == titles(store, "CAFÉ") == titles(store, "100%") == ["Café trip 100%"]
+    assert titles(store, "caf trip") == titles(store, "rip") == titles(store, "trip lisbon") == []
+
+
+def test_a_title_made_of_the_first_question_is_found_by_that_alone(store: Store) -> None:
+    talk(store, "needle " * 30, "hay")
+    assert (titles(store, "needle"), len(found(store, "needle"))) == ([], 1)
+
+
+def test_many_titles_leave_room_for_what_was_said(store: Store) -> None:
+    for number in range(30):
+        store.update_conversation(talk(store, f"apple {number}")[0].conversation, title=f"Apple pie {number}")
+    assert titles(store, "apple") == [f"Apple pie {number}" for number in (29, 28, 27, 26, 25)]
+    assert len(search(store, "apple")) == 20
+    assert len(titles(store, "pie")) == 20
+    assert titles(store, "apple", limit=1) == ["Apple pie 29"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

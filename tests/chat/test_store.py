@@ -124,6 +124,41 @@ def test_the_conversation_spoken_in_last_is_listed_first(store: Store) -> None:
     assert store.message_counts() == {old.conversation: 2, new.conversation: 1}
 
 
+def test_pinned_ones_are_listed_first_and_archived_ones_apart(store: Store) -> None:
+    ids = [talk(store, text)[0].conversation for text in ("old", "away", "new", "pinned long ago")]
+    store.update_conversation(ids[0], pinned=True)
+    store.update_conversation(ids[3], pinned=True)
+    store.update_conversation(ids[1], archived=True)
+    assert [each.title for each in store.listed()] == ["pinned long ago", "old", "new"]
+    assert [each.title for each in store.listed(1)] == ["pinned long ago"]
+    assert [each.title for each in store.listed(archived=True)] == ["away"]
+    assert len(store.conversations()) == 4
+
+
+def test_a_conversation_is_never_both_pinned_and_archived(store: Store) -> None:
+    id = store.create_conversation().id
+    store.update_conversation(id, pinned=True)
+    put_away = store.update_conversation(id, archived=True)
+    assert (put_away.pinned, put_away.archived) == (False, True)
+    pinned = store.update_conversation(id, pinned=True)
+    assert (pinned.pinned, pinned.archived) == (True, False)
+
+
+def test_an_archived_conversation_comes_back_with_the_person_s_next_message_unless_that_is_refused(
+    store: Store,
+) -> None:
+    question, answer = talk(store, "q", "a")
+    store.update_conversation(question.conversation, archived=True)
+    store.edit_answer(answer.id, "better")
+    before = store.conversation(question.conversation)
+    assert before.archived
+    asked = store.add_message(before.id, Role.USER, "refused", parent=answer.id)
+    assert not store.conversation(before.id).archived
+    store.take_back(before, asked.id)
+    assert store.conversation(before.id).archived
+    assert store.conversation(before.id).head == before.head
+
+
 def test_settings_of_a_conversation_can_be_changed_and_unknown_ones_cannot(store: Store) -> None:
     made = store.create_conversation(adapter="a")
     changed = store.update_conversation(made.id, adapter=None, scale=0.5, title="New\nname")
@@ -381,3 +416,12 @@ def test_a_column_that_a_newer_program_added_meanwhile_does_no_harm(store: Store
     assert store.branch(first.conversation) == [first, second]
     assert [each.id for each in store.conversations()] == [first.conversation]
     assert len(talk(store, "And", "more")) == 2
+
+
+def test_how_answers_are_drawn_is_kept_and_holds_a_conversation_whose_first_message_is_refused(store: Store) -> None:
+    plain, own = store.create_conversation(), store.create_conversation(sampling='{"temperature": 0.7}')
+    for made in (plain, own):
+        asked = store.add_message(made.id, Role.USER, "refused", parent=None)
+        store.take_back(made, asked.id)
+    assert [(each.id, each.wishes) for each in store.conversations()] == [(own.id, {"temperature": 0.7})]
+    assert store.update_conversation(own.id, sampling='{"seed": 1}').wishes == {"seed": 1}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lora_chat.chat import transcript
 from lora_chat.chat.conversation import Role, Status, Turn
 from lora_chat.chat.store import Store
-from lora_chat.chat.transcript import Format, export_conversations, import_file
+from lora_chat.chat.transcript import Format, export_conversations, import_file, look_into
 from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.text import clean
 from tests.chat.conftest import contents, talk
@@ -190,11 +190,14 @@ def test_a_file_that_is_none_or_too_big_is_refused(
         import_file(store, file(f"[{GOOD}, {GOOD}]"))
 
 
-texts = st.text(st.characters(), max_size=60)
+awkward = st.sampled_from(
+    ["# A", "## User", "## Assistant (a)", "\\## User", "\\# A", "> q", "", "<!-- never trained on -->"]
+)
+texts = st.text(st.characters(), max_size=60) | st.lists(awkward, max_size=5).map("\n".join)
 turns = st.lists(st.tuples(st.sampled_from([Role.USER, Role.ASSISTANT]), texts), min_size=1, max_size=4)
 
 
-@pytest.mark.parametrize("format", [Format.JSONL, Format.SHAREGPT])
+@pytest.mark.parametrize("format", list(Format))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(system=texts, turns=turns)
 def test_what_goes_out_comes_back_the_same(
@@ -230,3 +233,50 @@ def test_what_is_never_trained_on_stays_so_in_a_file_and_back(store: Store, file
 def test_only_the_word_itself_keeps_an_imported_conversation_out(store: Store, file: File, mark: str) -> None:
     [id] = import_file(store, file(GOOD.removesuffix("}") + f', "never_train": {mark}}}')).conversations
     assert store.conversation(id).never_train is False
+
+
+def test_markdown_comes_back_with_titles_and_with_what_is_never_trained_on(store: Store, file: File) -> None:
+    first = talk(store, "Which tea?", "# Green\n\nas in\n\n## User")[0].conversation
+    store.update_conversation(first, title="On # tea", system="Be\n\nbrief.", never_train=True)
+    second = talk(store, "", "Untitled, and\n# the end")[0].conversation
+    data = "".join(export_conversations(store, None, Format.MARKDOWN))
+    assert data == (
+        "# On # tea\n\n<!-- never trained on -->\n\n> Be\n> \n> brief.\n\n## User\n\nWhich tea?\n\n"
+        "## Assistant\n\n# Green\n\nas in\n\n\\## User\n\n"
+        f"# {second}\n\n## Assistant\n\nUntitled, and\n\\# the end\n\n"
+    )
+    imported = [store.conversation(id) for id in import_file(store, file(data)).conversations]
+    assert [(each.title, each.system, each.never_train) for each in imported] == [
+        ("On # tea", "Be\n\nbrief.", True), ("", "", False),
+    ]  # fmt: skip
+    assert contents(store.branch(imported[0].id)) == ["Which tea?", "# Green\n\nas in\n\n## User"]
+    assert contents(store.branch(imported[1].id)) == ["Untitled, and\n# the end"]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("# A readme\n\nof some program", 'conversation 1: has no "## User" or "## Assistant" below a title'),
+        ("# A readme\n\ntext\n\n# T\n\n## User\n\nHi", "conversation 1: has no"),
+        ("# T\n\n## User\n\n## Assistant\n\nHi", "conversation 1: message 1 is empty"),
+        (b"# T\n\n## User\n\n\xff", "it is not UTF-8"),
+    ],
+)
+def test_markdown_that_is_no_export_is_refused(store: Store, file: File, data: str | bytes, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        import_file(store, file(data))
+    assert store.conversations() == []
+
+
+def test_a_look_counts_what_would_come_and_names_what_would_not(store: Store, file: File) -> None:
+    system = '{"system": "s", "never_train": true, "conversations": [{"from": "human", "value": "a"}]}'
+    path = file("\n".join([GOOD, "nonsense", system, '{"messages": []}']))
+    looked = look_into(path)
+    assert (looked.conversations, looked.messages, looked.systems, looked.kept_out) == (2, 3, 1, 1)
+    assert looked.titles == ("Hello", "a")
+    assert looked.problems == ("line 2: is not JSON", "line 4: has no messages")
+    assert store.conversations() == []
+    assert import_file(store, path, leave_out=True).messages == 3
+    assert len(store.conversations()) == 2
+    with pytest.raises(RefusedError, match="line 1: is not JSON"):
+        look_into(file("nonsense"))

@@ -68,8 +68,8 @@ def test_a_mixture_is_worn_at_once_and_by_the_conversation_from_then_on(
     assert [(each.adapter, each.scale) for each in answers] == [
         ("shop=0.7+pirate=0.3", 1.0), ("shop=0.7+pirate=0.3", 0.5), (None, None)
     ]  # fmt: skip
-    chat("/set temperature 0", f"/open {kept.conversations[0].id}", "/adapter mix shop=1 pirate=-1", "Hello")
-    again = chat("/set temperature 0", f"/open {kept.conversations[0].id}", "Hello")
+    chat(f"/open {kept.conversations[0].id}", "/set temperature 0", "/adapter mix shop=1 pirate=-1", "Hello")
+    again = chat(f"/open {kept.conversations[0].id}", "/set temperature 0", "Hello")
     assert again.out.splitlines()[-1] == "(shop 1) (pirate -1) Hello"
 
 
@@ -181,7 +181,6 @@ def test_quit_ends_it_and_what_follows_is_not_read(chat: Run, kept: Kept) -> Non
         ("/retry", 4, "write a message first"),
         ("/compare", 2, "Ask something first, then /compare base @NAME"),
         ("/open zzzz", 3, "zzzz"),
-        ("/set", 2, "temperature"),
         ("/set colour red", 2, "temperature"),
         ("/set temperature", 2, "write a number"),
         ("/set temperature warm", 2, "write a number"),
@@ -261,7 +260,7 @@ def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base(
 def test_a_conversation_whose_adapter_is_gone_can_be_opened(run: Run, shop: str, kept: Kept) -> None:
     run("-a", "shop", stdin="Hello\n")
     run("adapter", "remove", "shop", "--yes")
-    done = run("--plain", stdin=lines("/set temperature 0", f"/open {kept.conversations[0].id}", "And now?"))
+    done = run("--plain", stdin=lines(f"/open {kept.conversations[0].id}", "/set temperature 0", "And now?"))
     assert done.code == 0
     assert "The base answers." in done.err
     assert done.out.splitlines()[-1] == "And now?"
@@ -338,18 +337,22 @@ def test_new_open_and_system(chat: Run, kept: Kept) -> None:
     assert (first.title, first.system) == ("First", "You sell shoes.")
     table = done.out.splitlines()[-3:]
     assert [line.split()[-1] for line in table] == ["TITLE", "Second", "First"]
-    again = chat("/set temperature 0", f"/open {first.id[:5]}", "Third", "/system none", "/system")
+    again = chat(f"/open {first.id[:5]}", "/set temperature 0", "Third", "/system none", "/system")
     assert again.out.splitlines()[:4] == ["user: First", "assistant: First", "Third", "System prompt"]
     assert "the chat template's own holds" in again.out
     assert [message.content for message in kept.branch(first.id)] == ["First", "First", "Third", "Third"]
     assert kept.conversations[0].system == ""
 
 
-def test_set_holds_for_the_sitting(chat: Run, kept: Kept) -> None:
+def test_set_is_kept_with_the_conversation(chat: Run, kept: Kept) -> None:
     chat("/set temperature 0", "/set top_k 3", "/set seed 5", "/set max_tokens 2", "one two three four")
     sampling = json.loads(kept.branch()[-1].sampling or "{}")
     assert (sampling["temperature"], sampling["top_k"], sampling["seed"], sampling["max_tokens"]) == (0.0, 3, 5, 2)
     assert kept.branch()[-1].content == "one two"
+    again = chat("one two three", "/set", f"/open {kept.conversations[0].id}", "one two three", "/set")
+    assert kept.branch()[-1].content == "one two"
+    assert "temperature         0.2 (the settings)" in again.out
+    assert "temperature         0 (this conversation; elsewhere 0.2)" in again.out
 
 
 # Training beside the chat

@@ -243,7 +243,7 @@ def test_each_is_asked_the_same_as_a_turn_would_be_with_one_seed(room: Room) -> 
     room.ask("Hello")
     room.ask()
     room.sitting.update(system="Be brief.")
-    room.sitting.wishes["top_p"] = 0.5
+    take(room.sitting, "/set top_p 0.5")
     room.engine.requests.clear()
     comparison = room.choose("base @shop")
     room.answered(comparison)
@@ -253,7 +253,7 @@ def test_each_is_asked_the_same_as_a_turn_would_be_with_one_seed(room: Room) -> 
     assert first.messages == second.messages
     assert first.sampling == second.sampling
     assert (first.sampling.top_p, first.sampling.seed is None) == (0.5, False)
-    room.sitting.wishes["seed"] = 7
+    take(room.sitting, "/set seed 7")
     assert {column.sampling.seed for column in room.choose("@shop temperatures").columns} == {7}
 
 
@@ -336,7 +336,7 @@ def test_the_better_one_is_rated_and_shown_and_the_others_stand_beside_it(room: 
 
 def test_what_is_there_already_is_rated_and_not_kept_twice(room: Room) -> None:
     first = room.ask()
-    room.sitting.wishes["seed"] = 1  # drawn, one in 120 says the same as the greedy answer
+    take(room.sitting, "/set seed 1")  # drawn, one in 120 says the same as the greedy answer
     room.mark("base temperatures", 0)
     kept = room.answers
     assert (kept[0].id, kept[0].rating) == (first.id, Rating.GOOD)

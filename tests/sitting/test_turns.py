@@ -157,7 +157,7 @@ def test_a_turn_is_deleted_and_comes_back_the_last_one_first(room: Room) -> None
     assert room.shown == ["One", "One", "Two", "Two"]
     room.take("/undo")
     assert room.shown == ["One", "One", "Two", "Two", "Three", "Three"]
-    with pytest.raises(RefusedError, match="No turn was deleted"):
+    with pytest.raises(RefusedError, match="Nothing was deleted"):
         room.take("/undo")
 
 
@@ -183,7 +183,7 @@ def test_undo_goes_back_to_the_conversation_it_was_deleted_in(room: Room) -> Non
 def test_what_can_no_longer_come_back_stands_in_nobodys_way(room: Room) -> None:
     room.take("One", "/delete turn", "/new", "Two", "/delete turn")
     assert room.sitting.conversation is not None
-    room.sitting.delete(room.sitting.conversation.id)
+    room.store.delete_conversation(room.sitting.conversation.id)
     with pytest.raises(NotFoundError):
         room.take("/undo")
     room.take("/undo")
@@ -199,8 +199,27 @@ def test_delete_alone_is_still_the_conversation(room: Room) -> None:
     with pytest.raises(UsageError, match="/delete turn"):
         room.take("/delete all")
     room.take("/delete")
-    assert room.heard.asked == ["Delete “One” with all of its answers?"]
+    assert room.heard.asked == []
+    assert room.heard.notes[-1] == "“One” is deleted: /undo brings it back, until you leave."
     assert room.sitting.conversation is None
+    assert room.store.conversations() == []
+
+
+def test_a_deleted_conversation_comes_back_and_is_opened_where_none_is(room: Room) -> None:
+    room.take("One", "/rename Mine", "/edit First", "/pin", "/delete", "/undo")
+    assert room.heard.notes[-1] == "“Mine” is back."
+    assert room.shown == ["One", "First 2/2"]
+    assert [(each.title, each.pinned) for each in room.store.listed()] == [("Mine", True)]
+    room.take("Two", "/delete", "Another", "/undo")
+    assert room.shown == ["Another", "Another"], "what is open stays"
+    assert [each.title for each in room.store.listed()] == ["Mine", "Another"]
+
+
+def test_what_was_deleted_comes_back_the_last_first_also_a_turn_of_a_conversation_that_went(room: Room) -> None:
+    room.take("One", "Two", "/delete turn", "/delete", "/undo", "/undo")
+    assert room.shown == ["One", "One", "Two", "Two"]
+    with pytest.raises(RefusedError, match="Nothing was deleted"):
+        room.take("/undo")
 
 
 def test_corrections_that_go_with_a_turn_are_told(room: Room) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual import events
 from textual.content import Content
@@ -69,6 +71,9 @@ TYPED = {
     "branch Good day": "",
     "delete turn": "messages are deleted: /undo brings them back, until you leave.",
     "undo": "messages are back.",
+    "export md there.md": "Written as Markdown: ",
+    "import there.md": ConfirmScreen,
+    "import nowhere.jsonl": "nowhere.jsonl is not a file",
     "copy": "Copied 8 characters to ",
     "copy code": "There is no code in this conversation",
     "copy chat": "Copied ",
@@ -76,6 +81,8 @@ TYPED = {
     "copy everything": "Write /copy, /copy code, /copy chat, or /copy 2",
     "search hello": SearchScreen,
     "rename Another title": "It is called Another title now.",
+    "pin": "“Another title” stands at the top of the list",
+    "archived": "Nothing is archived",
     "train never": "Nothing of this conversation is ever trained on",
     "train allow": "may be trained on.",
     "system Be brief.": "The system prompt is set.",
@@ -93,10 +100,13 @@ TYPED = {
     "system none": "left to the adapter and the settings",
     "new one": "/new takes nothing behind it",
     "set temperature 0.2": "temperature is 0.2 from the next answer on.",
+    "set": DetailsScreen,
+    "set default": "Answers are drawn here as elsewhere from the next answer on.",
     "theme light": "",
     "help": HelpScreen,
     "tour": "",
     "open": ConversationList,
+    "archive": "No conversation is open yet",
     "delete": "No conversation is open",
     "delete everything": "Write /delete for this conversation, or /delete turn",
     "new": "",
@@ -113,7 +123,9 @@ def test_every_command_is_typed_here() -> None:
 
 
 @pytest.mark.usefixtures("worn")
-def test_each_command_says_or_shows_what_it_did(window: Tell) -> None:
+def test_each_command_says_or_shows_what_it_did(window: Tell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     async def story(w: Window) -> None:
         await w.ready()
         await w.answered("hello")
@@ -193,14 +205,12 @@ def test_new_open_rename_and_delete_keep_what_they_say(window: Tell, tiny: Paths
         await w.until(lambda: titles() == ["The second", "First thing"])
         await w.see("● The second")
         await w.write("/delete")
-        await w.see("Delete “The second” with all of its answers?")
-        await w.press("enter")
-        await w.until(lambda: w.app.screen is w.app.chat)
-        assert len(titles()) == 2
+        await w.hear("“The second” is deleted: /undo brings it back, until you leave.")
+        await w.until(lambda: titles() == ["First thing"] and not w.app.chat.talk.views)
+        await w.write("/undo")
+        await w.hear("“The second” is back.")
+        await w.until(lambda: len(titles()) == 2 and w.app.chat.talk.views)
         await w.write("/delete")
-        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
-        await w.press("y")
-        await w.hear("“The second” is deleted.")
         await w.until(lambda: titles() == ["First thing"] and not w.app.chat.talk.views)
         await w.write("/open")
         await w.until(lambda: isinstance(w.app.focused, ConversationList))
@@ -275,6 +285,26 @@ def test_a_preset_is_completed_by_its_name_and_stands_in_the_title(window: Tell,
     window(story)
     assert branch()[-1].prompt_tokens == 4 + 2 + 4 + 3  # each message and its mark
     assert len(branch()) == 2
+
+
+def test_what_is_drawn_otherwise_stands_in_the_title_of_its_conversation(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/set temperature 0.7")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.answered("one two")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.write("/new")
+        await w.not_see("temperature 0.7")
+        await w.write("/open")
+        await w.until(lambda: isinstance(w.app.focused, ConversationList))
+        await w.press("enter")
+        await w.see("temperature 0.7 · tiny-llama")
+        await w.write("/set temperature 0")
+        await w.not_see("temperature 0.7")
+        assert "temperature" not in w.text.split("\n")[0], "the settings say 0 as well"
+
+    window(story)
 
 
 def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:

@@ -87,7 +87,7 @@ def test_the_mark_stands_above_the_first_message_that_is_read_and_is_told_once(
     async def story(w: Window) -> None:
         await w.ready()
         narrow(w)
-        sitting(w).wishes["max_tokens"] = 10
+        sitting(w).pending["max_tokens"] = 10
         await talked(w, 3)
         assert (marked(w), told) == ([], [])
         await talked(w, 1)

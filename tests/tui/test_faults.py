@@ -16,7 +16,6 @@ from lora_chat.engine.process import ProcessEngine
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.tui.app import LoraChatApp
-from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Branch, Tell, Window
 
@@ -149,9 +148,7 @@ def test_a_conversation_deleted_while_it_is_answered_is_gone_without_a_complaint
         await w.write("Count")
         await w.see("word2")
         await w.write("/delete")
-        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
-        await w.press("y")
-        await w.hear("“Count” is deleted.")
+        await w.hear("“Count” is deleted: /undo brings it back, until you leave.")
         await w.until(lambda: not w.app.bridge.replying, 5)
         await w.until(lambda: not w.app.chat.talk.views)
         assert all("deleted" in each for each in w.told)

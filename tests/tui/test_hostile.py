@@ -98,9 +98,11 @@ def test_what_a_model_says_and_a_person_pastes_is_only_text_on_every_screen(wind
         await w.hear("It is called")
         harmless(w)
         await w.write("/delete")
-        await w.see("with all of its answers?")
+        await w.hear("is deleted")
         harmless(w)
-        await w.press("n")
+        await w.write("/undo")
+        await w.hear("is back")
+        harmless(w)
         for typed in (f"/{HOSTILE}", f"/adapter use {HOSTILE}", f"/set {HOSTILE}", f"/open {HOSTILE}"):
             w.app.clear_notifications()
             await w.write(typed)

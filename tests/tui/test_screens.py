@@ -204,10 +204,10 @@ def test_a_search_asks_as_it_is_typed_and_drops_what_comes_too_late() -> None:
     assert said == []
 
 
-def test_enter_opens_the_conversation_looked_at() -> None:
-    assert after(SearchScreen("order", HITS), "enter") == ["aaaaaaaa"]
-    assert after(SearchScreen("order", HITS), "down", "enter") == ["bbbbbbbb"]
-    assert after(SearchScreen("order", HITS), "down", "up", "enter") == ["aaaaaaaa"]
+def test_enter_goes_to_the_hit_looked_at() -> None:
+    assert after(SearchScreen("order", HITS), "enter") == [(HITS[0], "order")]
+    assert after(SearchScreen("order", HITS), "down", "enter") == [(HITS[1], "order")]
+    assert after(SearchScreen("order", HITS), "down", "up", "enter") == [(HITS[0], "order")]
     assert after(SearchScreen("order", HITS), "escape") == [None]
 
 

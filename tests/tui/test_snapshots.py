@@ -338,6 +338,16 @@ async def conversations(w: Window) -> None:
 
 
 @state
+async def conversations_pinned_and_archived(w: Window) -> None:
+    await w.press("ctrl+l", "down", "p")
+    await w.see("◆ Pirate limericks")
+    await w.press("down", "a")
+    await w.see("▸ Archived")
+    await w.press("end", "enter", "down")
+    await w.see("a list again")
+
+
+@state
 async def picker(w: Window) -> None:
     await settled(w)
     await over(w, AdapterPicker(CATALOG, "pirate", "smollm2-135m", STANDINGS))
@@ -474,8 +484,7 @@ async def palette(w: Window) -> None:
 @state
 async def deleting(w: Window) -> None:
     await w.answered(HOW)
-    await w.write("/delete")
-    await w.see("Delete")
+    await over(w, ConfirmScreen("Delete what the stopped training of shop would have learnt?", loses=True))
 
 
 # A training

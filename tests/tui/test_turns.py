@@ -115,7 +115,7 @@ def test_d_deletes_the_chosen_message_with_what_followed_and_u_brings_it_back(wi
         await w.until(lambda: len(w.app.chat.talk.views) == 4)
         assert texts(branch) == ["One", "One", "Two", "Two"]
         await w.press("u")
-        await w.hear("No turn was deleted")
+        await w.hear("Nothing was deleted")
 
     window(story)
 

@@ -174,6 +174,8 @@ class ChatScreen(Touring):
         bar = self.query_one(TitleBar)
         bar.title = event.conversation.title if event.conversation else ""
         bar.never_train = event.conversation is not None and event.conversation.never_train
+        bar.sampling = event.sampling
+        bar.archived = event.conversation is not None and event.conversation.archived
         bar.preset = event.conversation.preset if event.conversation else ""
         self.asking.presets = [(name, "") for name in event.presets]
         self.asking.bases = [(name, "") for name in event.bases]
@@ -199,13 +201,17 @@ class ChatScreen(Touring):
 
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
-        self.list.show(event.conversations, self._open)
+        self.list.show(event.conversations, self._open, event.archived)
         self.asking.conversations = [(each.id, each.title) for each in event.conversations]
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """What can be worn, for completion."""
         self.tour.know_adapters(event.catalog.adapters)
         self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
+
+    async def on_look_wanted(self, event: news.LookWanted) -> None:
+        """Where something was said."""
+        await self.talk.look_at(event.message_id, event.text)
 
     def on_warned(self, event: news.Warned) -> None:
         """What was worn is no longer: that stays until it is put away or something is worn."""
@@ -320,11 +326,13 @@ class ChatScreen(Touring):
         """Whether the person is in the middle of writing something."""
         return bool(self.asking.prompt.text.strip()) and self.tour.step is None
 
-    def show_list(self) -> None:
-        """The conversations, with the focus."""
+    def show_list(self, *, archived: bool = False) -> None:
+        """The conversations, with the focus; ``archived``: with what was put away in sight."""
         self.remove_class("-list-hidden")
         self.set_class(self.has_class("-narrow"), "-list-open")
         self.list.focus()
+        if archived:
+            self.list.unfold()
 
     # Keys
 

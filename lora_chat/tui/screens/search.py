@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,20 +14,21 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from lora_chat.chat.search import Hit
-from lora_chat.text import clean, clean_line
+from lora_chat.chat.search import Hit, words_of
+from lora_chat.chat.words import spans
+from lora_chat.text import clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.choices import Choices
 from lora_chat.tui.widgets.columns import Column, Columns
 
-NOTHING_TYPED = "Type words: every message that holds all of them is found, in any conversation, newest first."
+NOTHING_TYPED = "Type words: every title and message that holds all of them is found, newest first."
 NOTHING_FOUND = "Nothing was said with these words. Fewer words, or the beginning of the last one, find more."
 
 _COLUMNS = (Column(), Column(12, right=True))
 
 
-class SearchScreen(PanelScreen[str | None]):
-    """Hits as one types; Enter opens the conversation."""
+class SearchScreen(PanelScreen[tuple[Hit, str] | None]):
+    """Hits as one types; Enter goes to the one looked at, and tells the words it was found by."""
 
     DEFAULT_CSS = """
     SearchScreen {
@@ -99,21 +99,28 @@ class SearchScreen(PanelScreen[str | None]):
         """The one looked at."""
         at = self.query_one(Choices).highlighted
         if at is not None:
-            self.dismiss(self._hits[at].conversation.id)
+            self.dismiss((self._hits[at], self._text))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click."""
-        self.dismiss(self._hits[event.option_index].conversation.id)
+        self.dismiss((self._hits[event.option_index], self._text))
 
 
 def _row(hit: Hit, text: str) -> Columns:
-    title = clean_line(hit.conversation.title, 200) or "untitled"
+    words = words_of(text)
+    title = Content(clean_line(hit.conversation.title, 200) or "untitled")
     snippet = Content.styled(clean_line(hit.snippet), "$text-muted")
-    words = [re.escape(word) for word in clean(text).split()[:20]]
-    if words:
-        snippet = snippet.highlight_regex("(?i)" + "|".join(words), style="bold $foreground")
-    when = Content.styled(spoken_time(hit.message.created_at), "$text-muted")
-    return Columns(_COLUMNS, [(Content(title), when), (snippet, "")])
+    if hit.message is None:
+        title, snippet = _marked(title, words), Content.styled("the title", "$text-muted")
+    when = Content.styled(spoken_time(hit.at), "$text-muted")
+    away = ("  archived", "$text-muted") if hit.conversation.archived else ""
+    return Columns(_COLUMNS, [(Content.assemble(title, away), when), (_marked(snippet, words), "")])
+
+
+def _marked(content: Content, words: Sequence[str]) -> Content:
+    for start, end in spans(content.plain, words):
+        content = content.stylize("bold $foreground", start, end)
+    return content
 
 
 def spoken_time(at: float, now: datetime.datetime | None = None) -> str:

@@ -95,10 +95,26 @@ class Wishes(Screen[None]):
         self.asking.fill(f"/rename {event.title}")
 
     def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
-        """After asking."""
-        from lora_chat.sitting.turns import ask_to_delete
+        """Without asking: it can come back."""
+        from lora_chat.sitting.turns import delete_conversation
 
-        self.bridge.run(lambda sitting: ask_to_delete(sitting, event.id))
+        self.bridge.run(lambda sitting: delete_conversation(sitting, event.id))
+
+    def on_conversation_list_undo_wanted(self) -> None:
+        """What was deleted last."""
+        self.bridge.take("/undo")
+
+    def on_conversation_list_pin_wanted(self, event: ConversationList.PinWanted) -> None:
+        """To the top of the list, or no longer."""
+        from lora_chat.sitting.listing import turn_pin
+
+        self.bridge.run(lambda sitting: turn_pin(sitting, event.id))
+
+    def on_conversation_list_archive_wanted(self, event: ConversationList.ArchiveWanted) -> None:
+        """Out of sight, or back."""
+        from lora_chat.sitting.listing import turn_archive
+
+        self.bridge.run(lambda sitting: turn_archive(sitting, event.id))
 
     def on_conversation_list_left(self) -> None:
         """Back to the prompt."""

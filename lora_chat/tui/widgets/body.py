@@ -20,6 +20,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
+from lora_chat.chat.search import words_of
 from lora_chat.text import clean
 from lora_chat.tui.code import Labels, code_rows
 from lora_chat.tui.markdown import blocks_of, parted, plain_rows
@@ -35,7 +36,7 @@ RESTS = 8
 
 _NAMES = (
     "heading", "strong", "em", "struck", "link", "inline", "muted", "rule",
-    "code", "copy", "comment", "keyword", "name", "string", "number",
+    "code", "copy", "comment", "keyword", "name", "string", "number", "found",
 )  # fmt: skip
 
 
@@ -60,6 +61,7 @@ class Body(Widget):
         & > .body--name { color: $primary; }
         & > .body--string { color: $success; }
         & > .body--number { color: $warning; }
+        & > .body--found { background: $warning; color: $background; }
     }
     """
 
@@ -72,6 +74,7 @@ class Body(Widget):
     def __init__(self, text: str = "", *, markdown: bool = True, done: bool = True) -> None:
         super().__init__()
         self._markdown = markdown
+        self._words: list[str] = []
         self.set(text, done=done)
 
     @property
@@ -103,6 +106,14 @@ class Body(Widget):
         self.grow(text)
         if done:
             self.close()
+
+    def mark(self, text: str) -> int | None:
+        """Mark where the words of ``text`` stand; the first line with one of them, None where there is none."""
+        words = words_of(text)
+        if words != self._words:
+            self._words, self._page = words, None
+            self._changed()
+        return self._laid_out(self.size.width).first_found if words and self.size.width else None
 
     def grow(self, text: str) -> None:
         """Append ``text``. It is read at the next layout, so several appends between two frames cost one."""
@@ -154,7 +165,7 @@ class Body(Widget):
     def _laid_out(self, width: int) -> Page:
         page = self._page
         if page is None or page.width != width or (self._stale and page.look != self._look()):
-            page = self._page = Page(width, self._look())
+            page = self._page = Page(width, self._look(), self._words)
             self._start_over(page)
             self._stale = True
         if self._stale:

@@ -1,4 +1,4 @@
-"""The saved conversations at the side. Owns their list by day; never opens, renames or deletes one."""
+"""The saved conversations at the side. Owns their list by day; never opens, renames, moves or deletes one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from textual.widgets.option_list import Option
 from lora_chat.chat.conversation import Conversation
 from lora_chat.text import clean_line
 
+_ARCHIVED = "archived"
+"""The id of the line that folds what was put away; a conversation's has eight characters of other letters."""
+
 
 class ConversationList(OptionList):
-    """One line each, newest first, under the day it was last written to."""
+    """One line each: the pinned ones, then newest first under the day it was last written to, then the archive."""
 
     DEFAULT_CSS = """
     ConversationList {
@@ -44,7 +47,12 @@ class ConversationList(OptionList):
         Binding("j", "cursor_down", show=False),
         Binding("n", "new", "new", id="list.new"),
         Binding("r", "rename", "rename", id="list.rename"),
+        Binding("p", "pin", "pin", id="list.pin"),
+        Binding("p", "unpin", "unpin", id="list.unpin"),
+        Binding("a", "archive", "archive", id="list.archive"),
+        Binding("a", "unarchive", "list again", id="list.unarchive"),
         Binding("d,delete", "delete", "delete", id="list.delete"),
+        Binding("u", "undo", "undo", show=False, id="list.undo"),
         Binding("escape", "leave", "back", id="list.back"),
     ]
 
@@ -68,39 +76,97 @@ class ConversationList(OptionList):
         id: str
         title: str
 
+    @dataclass
+    class PinWanted(Message):
+        """At the top, or no longer."""
+
+        id: str
+
+    @dataclass
+    class ArchiveWanted(Message):
+        """Put away, or listed again."""
+
+        id: str
+
+    class UndoWanted(Message):
+        """What was deleted last back again."""
+
     class Left(Message):
         """Back to the prompt."""
 
     def __init__(self) -> None:
         super().__init__(id="conversations", markup=False)
-        self._shown: tuple[Sequence[Conversation], str | None, datetime.date] | None = None
-        self._titles: dict[str, str] = {}
+        self._shown: tuple[Sequence[Conversation], Sequence[Conversation], str | None, datetime.date] | None = None
+        self._by_id: dict[str, Conversation] = {}
+        self._unfolded = False
+        """Whether what was put away is in sight."""
 
-    def show(self, conversations: Sequence[Conversation], current: str | None) -> None:
-        """List ``conversations``, the open one marked; the same again changes nothing."""
+    def show(
+        self, conversations: Sequence[Conversation], current: str | None, archived: Sequence[Conversation] = ()
+    ) -> None:
+        """List ``conversations``, the open one marked, and fold ``archived``; the same again changes nothing."""
         today = datetime.datetime.now().date()
-        if self._shown == (conversations, current, today):
+        if self._shown != (conversations, archived, current, today):
+            self._shown = conversations, archived, current, today
+            self._draw()
+
+    def unfold(self) -> None:
+        """Bring what was put away into sight, the newest of it looked at."""
+        self._unfolded = True
+        self._draw()
+        if self._shown and self._shown[1]:
+            self._look_at(self._shown[1][0].id)
+            self.scroll_to_highlight()
+
+    def _draw(self) -> None:
+        if self._shown is None:
             return
-        self._shown = conversations, current, today
-        self._titles = {each.id: each.title for each in conversations}
-        looked_at = self._chosen()
+        conversations, archived, current, today = self._shown
+        looked_at, place = self._looked_at(), self.highlighted
+        seen = [*conversations, *(archived if self._unfolded else ())]
+        self._by_id = {each.id: each for each in seen}
         with self.prevent(OptionList.OptionHighlighted):
             self.set_options(list(_rows(conversations, current, today)))
-            # The open one is where choosing begins; what is chosen at the moment stays.
-            self._look_at(looked_at if self.has_focus and looked_at in self._titles else current or looked_at)
-        if self.has_focus and self.highlighted is None:  # what was looked at is gone
-            self.action_first()
+            self.add_options(list(_archive(archived, current, unfolded=self._unfolded, under=bool(conversations))))
+            # The open one is where choosing begins; what is chosen at the moment stays, or what takes its place.
+            self._look_at(looked_at if self.has_focus else current or looked_at)
+            if self.has_focus and self.highlighted is None:
+                self._look_near(place or 0)
+        self.refresh_bindings()
+
+    def _look_near(self, place: int) -> None:
+        """At what stands at ``place`` of the lines now, or else before it."""
+        can = [at for at, option in enumerate(self.options) if not option.disabled]
+        self.highlighted = next((at for at in can if at >= place), can[-1] if can else None)
 
     def on_focus(self) -> None:
         """Something is looked at, so that Enter opens it."""
         if self.highlighted is None:
             self.action_first()
 
+    def on_option_list_option_highlighted(self) -> None:
+        """What can be done with this one."""
+        self.refresh_bindings()
+
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""
         event.stop()
-        if event.option.id:
+        if event.option.id == _ARCHIVED:
+            self._unfolded = not self._unfolded
+            self._draw()
+        elif event.option.id:
             self.post_message(self.OpenWanted(event.option.id))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What can be done with the one looked at."""
+        chosen = self._chosen()
+        if action in ("rename", "delete"):
+            return chosen is not None
+        if action in ("pin", "unpin"):
+            return chosen is not None and chosen.pinned is (action == "unpin")
+        if action in ("archive", "unarchive"):
+            return chosen is not None and chosen.archived is (action == "unarchive")
+        return True
 
     async def action_new(self) -> None:
         """A new conversation."""
@@ -108,33 +174,49 @@ class ConversationList(OptionList):
 
     def action_rename(self) -> None:
         """Of the one looked at."""
-        if id := self._chosen():
-            self.post_message(self.RenameWanted(id, self._titles.get(id, "")))
+        if chosen := self._chosen():
+            self.post_message(self.RenameWanted(chosen.id, chosen.title))
 
     def action_delete(self) -> None:
         """Of the one looked at."""
-        if id := self._chosen():
-            self.post_message(self.DeleteWanted(id, self._titles.get(id, "")))
+        if chosen := self._chosen():
+            self.post_message(self.DeleteWanted(chosen.id, chosen.title))
+
+    def action_pin(self) -> None:
+        """To the top."""
+        if chosen := self._chosen():
+            self.post_message(self.PinWanted(chosen.id))
+
+    def action_unpin(self) -> None:
+        """No longer at the top."""
+        self.action_pin()
+
+    def action_archive(self) -> None:
+        """Out of sight."""
+        if chosen := self._chosen():
+            self.post_message(self.ArchiveWanted(chosen.id))
+
+    def action_unarchive(self) -> None:
+        """Back among the others."""
+        self.action_archive()
+
+    def action_undo(self) -> None:
+        """What was deleted last."""
+        self.post_message(self.UndoWanted())
 
     def action_leave(self) -> None:
         """Back to the prompt."""
         self.post_message(self.Left())
 
-    def _chosen(self) -> str | None:
+    def _chosen(self) -> Conversation | None:
+        return self._by_id.get(self._looked_at() or "")
+
+    def _looked_at(self) -> str | None:
         return self.highlighted_option.id if self.highlighted_option else None
 
     def _look_at(self, id: str | None) -> None:
-        if id in self._titles:
+        if id is not None and id in self._id_to_option:
             self.highlighted = self.get_option_index(id)
-
-
-_MARKS = {
-    (False, False): ("  ", ""),
-    (False, True): ("● ", "$primary"),
-    (True, False): ("⊘ ", "$text-muted"),
-    (True, True): ("⊘ ", "$primary"),
-}
-"""By whether it is never trained on, and whether it is the open one."""
 
 
 def _rows(conversations: Sequence[Conversation], current: str | None, today: datetime.date) -> Iterator[Option]:
@@ -142,15 +224,33 @@ def _rows(conversations: Sequence[Conversation], current: str | None, today: dat
         yield Option(Content.styled("Nothing yet: write a\nmessage, and it is kept.", "$text-muted"), disabled=True)
     day = ""
     for each in conversations:
-        when = day_of(each.updated_at, today)
+        when = "Pinned" if each.pinned else day_of(each.updated_at, today)
         if when != day:
             if day:
                 yield Option(Content(""), disabled=True)
             yield Option(Content.styled(when, "$text-muted"), disabled=True)
             day = when
-        mark = _MARKS[each.never_train, each.id == current]
-        title = clean_line(each.title, 80) or "untitled"
-        yield Option(Content.assemble(mark, (title, "bold" if each.id == current else "")), id=each.id)
+        yield _row(each, current)
+
+
+def _archive(archived: Sequence[Conversation], current: str | None, *, unfolded: bool, under: bool) -> Iterator[Option]:
+    """One line that folds what was put away, and that; nothing where nothing was. ``under``: others stand above."""
+    if not archived:
+        return
+    if under:
+        yield Option(Content(""), disabled=True)
+    yield Option(Content.styled(f"{'▾' if unfolded else '▸'} Archived", "$text-muted"), id=_ARCHIVED)
+    if unfolded:
+        yield from (_row(each, current) for each in archived)
+
+
+def _row(conversation: Conversation, current: str | None) -> Option:
+    """The most telling mark, in colour where it is the open one, and its title."""
+    is_open = conversation.id == current
+    mark = "⊘" if conversation.never_train else "◆" if conversation.pinned else "●" if is_open else " "
+    title = clean_line(conversation.title, 80) or "untitled"
+    colour = "$primary" if is_open else "$text-muted" if mark != " " else ""
+    return Option(Content.assemble((f"{mark} ", colour), (title, "bold" if is_open else "")), id=conversation.id)
 
 
 def day_of(at: float, today: datetime.date) -> str:

@@ -129,6 +129,12 @@ class MessageView(Widget):
         if isinstance(self._body, Saying):
             self._body.turn()
 
+    def mark(self, text: str) -> int | None:
+        """Mark the words of ``text``; the line of this widget where the first stands, None where none is seen."""
+        body = self._body.body if isinstance(self._body, Saying) else self._body
+        line = body.mark(text)
+        return None if line is None else body.region.y - self.region.y + line
+
     def show(self, shown: Shown) -> None:
         """Show a newer state of the message, or another in its place; what is the same is not drawn again."""
         if shown == self.shown:

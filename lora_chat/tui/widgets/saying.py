@@ -84,6 +84,11 @@ class Saying(Widget):
         return self._body.codes
 
     @property
+    def body(self) -> Body:
+        """What was said."""
+        return self._body
+
+    @property
     def thought(self) -> str:
         """What was thought; empty where nothing was."""
         return self._fold.thought if self._fold is not None else ""

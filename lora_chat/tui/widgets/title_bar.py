@@ -26,8 +26,12 @@ class TitleBar(Widget):
     """What the engine does while it is not ready: ``loading``."""
     never_train: reactive[bool] = reactive(False)
     """Whether the conversation is kept out of every training."""
+    archived: reactive[bool] = reactive(False)
+    """Whether it was put away."""
     preset: reactive[str] = reactive("")
     """What each prompt of the conversation begins with."""
+    sampling: reactive[str] = reactive("")
+    """What is drawn otherwise here than elsewhere."""
     used: reactive[int] = reactive(0)
     """Tokens of the context that are filled before the next message."""
     window: reactive[int] = reactive(0)
@@ -46,8 +50,10 @@ class TitleBar(Widget):
 
     def _right(self) -> Content:
         kept_out = "⊘ never trained on" if self.never_train else ""
+        away = "archived" if self.archived else ""
         preset = f"prompt: {clean_line(self.preset, 24)}" if self.preset else ""
-        parts = [Content.styled(part, "$text-muted") for part in (kept_out, preset, self.base, self.engine) if part]
+        said = (kept_out, away, preset, clean_line(self.sampling, 32), self.base, self.engine)
+        parts = [Content.styled(part, "$text-muted") for part in said if part]
         if self.window and self.used:
             share = self.used / self.window
             style = "$warning" if share >= WARM else "$text-muted"

@@ -21,6 +21,7 @@ from lora_chat.tui.widgets.branch import in_place_of, until
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.follows import Follows
 from lora_chat.tui.widgets.letters import Letters
+from lora_chat.tui.widgets.looking import show_words
 from lora_chat.tui.widgets.message import MessageView, Shown
 
 MOUNTED = 40
@@ -126,6 +127,7 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         self._branch: list[Shown] = []
         self._most = MOUNTED
         self._selected: int | None = None
+        self._wanted: int | None = None  # selected with the next focus
         self._earlier = Earlier()
         self._blank = Blank()
 
@@ -250,14 +252,27 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
     def _chosen_view(self) -> MessageView | None:
         return self._view(self._selected)
 
+    async def look_at(self, message_id: int, text: str) -> None:
+        """Choose a message, wherever in the branch it stands, and show where the words of ``text`` are in it."""
+        ids = [shown.message.id for shown in self._branch]
+        if message_id in ids:
+            self._most = max(self._most, len(ids) - ids.index(message_id))
+            await self._mount(self._branch)
+            self._wanted = message_id
+            self.on_focus() if self.has_focus else self.focus()
+            self.call_after_refresh(show_words, self, self._view(message_id), text)
+
     def on_focus(self) -> None:
-        """Select the newest answer on the screen."""
+        """Select what is to be looked at, else the newest answer on the screen."""
+        wanted, self._wanted = self._wanted, None
         answers = [view for view in self.views if view.shown.is_answer] or self.views
         seen = [view for view in answers if view.region.overlaps(self.region)] or answers
-        self._choose(seen[-1].shown.message.id if seen else None)
+        self._choose(wanted or (seen[-1].shown.message.id if seen else None))
 
     def on_blur(self) -> None:
-        """Select nothing."""
+        """Select nothing, and mark no words."""
+        for view in self.views:
+            view.mark("")
         self.forget_typed()
         self._choose(None)
 
