@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from lora_chat.config import save_settings
 from lora_chat.defects import sentence
 from lora_chat.errors import NotFoundError
+from lora_chat.tui.base_messages import BaseCame, BasesSeen, FetchFailed
 from lora_chat.tui.fetching import Fetcher
-from lora_chat.tui.messages import BaseCame, BasesSeen, FetchFailed, News
+from lora_chat.tui.messages import News
 
 if TYPE_CHECKING:
     from lora_chat.models.installed import InstalledBase

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_chat.tui import messages as news
+from lora_chat.tui.base_messages import BasesSeen, Fetching
 from lora_chat.tui.bridge import Bridge
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class BaseFlow:
     def __init__(self, app: LoraChatApp, bridge: Bridge) -> None:
         self._app, self._bridge = app, bridge
 
-    def saw(self, seen: news.BasesSeen) -> None:
+    def saw(self, seen: BasesSeen) -> None:
         """What there is now, for the screen that is open, or for one that was asked for."""
         from lora_chat.tui.screens.bases import BasesScreen
 
@@ -34,7 +34,7 @@ class BaseFlow:
         else:
             self._app.welcome.begin_with(event.name)
 
-    def fetching(self, event: news.Fetching) -> None:
+    def fetching(self, event: Fetching) -> None:
         """How far it is, in the screen and under the prompt."""
         part = f"{event.done / event.total:.0%}" if event.total else "…"
         self._app.chat.show_coming(f"bringing {event.name} {part}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_chat.tui import messages as news
+from lora_chat.tui.base_messages import BaseCame, BaseFound, BaseMissing, BasesSeen, FetchFailed, Fetching
 
 if TYPE_CHECKING:
     from lora_chat.tui.base_flow import BaseFlow
@@ -22,11 +23,11 @@ class BaseNews:
     bases: BaseFlow
     welcome: WelcomeFlow
 
-    def on_base_missing(self, event: news.BaseMissing) -> None:
+    def on_base_missing(self, event: BaseMissing) -> None:
         """The first start."""
         self.welcome.missing(event)
 
-    def on_base_found(self, event: news.BaseFound) -> None:
+    def on_base_found(self, event: BaseFound) -> None:
         """The base is here."""
         self.bases.ended()
         self.welcome.found(event)
@@ -36,18 +37,18 @@ class BaseNews:
         """It is fetched by a process of its own."""
         self.bridge.arrivals.begin_with(getattr(event, "name", ""))
 
-    def on_fetching(self, event: news.Fetching) -> None:
+    def on_fetching(self, event: Fetching) -> None:
         """How far."""
         self.welcome.fetching(event)
         self.bases.fetching(event)
 
-    def on_fetch_failed(self, event: news.FetchFailed) -> None:
+    def on_fetch_failed(self, event: FetchFailed) -> None:
         """It can be tried again."""
         if self.bridge.sitting is None:
             self.welcome.failed(event)
         self.bases.ended(event.reason if self.bridge.sitting is not None else "")
 
-    def on_base_came(self, event: news.BaseCame) -> None:
+    def on_base_came(self, event: BaseCame) -> None:
         """Beside the one that answers."""
         self.bases.ended()
 
@@ -55,7 +56,7 @@ class BaseNews:
         """Which base models there are."""
         self.bridge.take("/model list")
 
-    def on_bases_seen(self, event: news.BasesSeen) -> None:
+    def on_bases_seen(self, event: BasesSeen) -> None:
         """For the screen that shows them."""
         self.bases.saw(event)
 

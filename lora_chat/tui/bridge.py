@@ -17,6 +17,7 @@ from lora_chat.defects import sentence
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.tui import messages as news
 from lora_chat.tui.base_arrivals import BaseArrivals
+from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.outbox import Outbox
 from lora_chat.tui.teller import Teller
@@ -185,7 +186,7 @@ class Bridge(Teller):
         try:
             base = find_base(services.paths.models, name)
         except NotFoundError:
-            self._put(news.BaseMissing(find_entry(name, services.paths.config)))
+            self._put(BaseMissing(find_entry(name, services.paths.config)))
             return
         self._sit_down(services, base)
 
@@ -200,7 +201,7 @@ class Bridge(Teller):
             self.warn(f"{error} The base answers.")
         sitting = self.sitting = self.arrivals.sitting = Sitting(services, base, self)
         sitting.begin_with(wearing)
-        self._put(news.BaseFound(base, first_time=not services.store.conversations(1)))
+        self._put(BaseFound(base, first_time=not services.store.conversations(1)))
         self._load(sitting)
         self._shelf = ShelfWatch(sitting, self._put, self._reader.put, self.run)
         self.changed()
@@ -273,7 +274,7 @@ class Bridge(Teller):
 
     def base_changed(self, base: InstalledBase) -> None:
         """See ``Face.base_changed``; it is loaded at once."""
-        self._put(news.BaseChanged(base))
+        self._put(BaseChanged(base))
         self._load(self._require())
         self.bases_changed()
         if self._shelf is not None:

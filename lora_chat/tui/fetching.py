@@ -15,7 +15,8 @@ from typing import Any
 from lora_chat.defects import sentence
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean_line
-from lora_chat.tui.messages import FetchFailed, Fetching, News
+from lora_chat.tui.base_messages import FetchFailed, Fetching
+from lora_chat.tui.messages import News
 
 STOPPED = "stopped: `/model pull` goes on with what a hub has sent until now"
 

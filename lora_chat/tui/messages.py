@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.search import Hit
     from lora_chat.config import Config
-    from lora_chat.models.catalog import CatalogEntry
-    from lora_chat.models.installed import InstalledBase
-    from lora_chat.sitting.bases import Choices
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import ColumnEvent, Comparison
     from lora_chat.sitting.comparison import Compared
@@ -48,68 +45,10 @@ class SettingsRead(News):
 
 
 @dataclass
-class BaseMissing(News):
-    """There is no base model yet: it can be fetched."""
-
-    entry: CatalogEntry
-
-
-@dataclass
 class CannotBegin(News):
     """There can be no chat, and why."""
 
     reason: str
-
-
-@dataclass
-class Fetching(News):
-    """How far the fetch of a base model is; ``done`` and ``total`` in any unit, total 0 is unknown."""
-
-    what: str
-    done: float
-    total: float
-    name: str = ""
-    """What comes."""
-
-
-@dataclass
-class FetchFailed(News):
-    """The base model did not come."""
-
-    reason: str
-    name: str = ""
-
-
-@dataclass
-class BaseCame(News):
-    """It is on this machine now, beside the one that answers."""
-
-    base: InstalledBase
-
-
-@dataclass
-class BasesSeen(News):
-    """Every base of this machine and of the catalog."""
-
-    choices: Choices
-    asked: bool
-    """By a command: the screen opens with it."""
-
-
-@dataclass
-class BaseFound(News):
-    """The chat can begin; the model may still be loading."""
-
-    base: InstalledBase
-    first_time: bool
-    """Nothing was ever said here."""
-
-
-@dataclass
-class BaseChanged(News):
-    """Another one answers; it is being loaded."""
-
-    base: InstalledBase
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lora_chat.tui import messages as news
+from lora_chat.tui.base_messages import BasesSeen
 
 if TYPE_CHECKING:
     from lora_chat.adapters.registry import Catalog
@@ -46,7 +47,7 @@ class Teller:
 
     def show_bases(self, choices: Choices) -> None:
         """See ``Face.show_bases``."""
-        self._put(news.BasesSeen(choices, asked=True))
+        self._put(BasesSeen(choices, asked=True))
 
     def choose_conversation(self, archived: bool = False) -> None:
         """See ``Face.choose_conversation``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lora_chat.tui import messages as news
+from lora_chat.tui.base_messages import BaseFound, BaseMissing, FetchFailed, Fetching
 from lora_chat.tui.bridge import Bridge
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ class WelcomeFlow:
     def __init__(self, app: LoraChatApp, bridge: Bridge) -> None:
         self._app, self._bridge = app, bridge
 
-    def missing(self, event: news.BaseMissing) -> None:
+    def missing(self, event: BaseMissing) -> None:
         """There is no base: one is offered."""
         from lora_chat.tui.screens.welcome import WelcomeScreen
 
         self._app.push_screen(WelcomeScreen(event.entry), self._welcomed)
 
-    def found(self, event: news.BaseFound) -> None:
+    def found(self, event: BaseFound) -> None:
         """There is one: it has come, or it was there at the first start."""
         from lora_chat.tui.screens.welcome import WelcomeScreen
 
@@ -33,12 +33,12 @@ class WelcomeFlow:
         elif event.first_time:
             self._app.push_screen(WelcomeScreen(None), self._welcomed)
 
-    def fetching(self, event: news.Fetching) -> None:
+    def fetching(self, event: Fetching) -> None:
         """How far it is."""
         if (screen := self._screen) is not None:
             screen.show_fetch(event.what, event.done, event.total)
 
-    def failed(self, event: news.FetchFailed) -> None:
+    def failed(self, event: FetchFailed) -> None:
         """It did not come, and can be tried again."""
         if (screen := self._screen) is not None:
             screen.show_failure(event.reason)

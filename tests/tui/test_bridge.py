@@ -15,20 +15,11 @@ import pytest
 from lora_chat.engine.protocol import BaseInfo, Engine
 from lora_chat.errors import EngineError
 from lora_chat.paths import Paths
+from lora_chat.tui.base_messages import BaseMissing
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.engine_watch import OFTEN, EngineWatch
-from lora_chat.tui.messages import (
-    BaseMissing,
-    CannotBegin,
-    EngineSeen,
-    LeaveAsked,
-    News,
-    Opened,
-    ReplyGrew,
-    Said,
-    TrainingSeen,
-)
+from lora_chat.tui.messages import CannotBegin, EngineSeen, LeaveAsked, News, Opened, ReplyGrew, Said, TrainingSeen
 from lora_chat.tui.outbox import Outbox
 from tests.tui.examples import progress
 

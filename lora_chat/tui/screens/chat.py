@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
+from lora_chat.tui.base_messages import BaseChanged, BaseFound
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.screens.touring import Touring
 from lora_chat.tui.teaching import EMPTY
@@ -149,12 +150,12 @@ class ChatScreen(Touring):
         """A base model comes, and how far it is; empty: none does."""
         self.query_one(StatusLine).coming = text
 
-    def on_base_found(self, event: news.BaseFound) -> None:
+    def on_base_found(self, event: BaseFound) -> None:
         """The base is known."""
         self.talk.set_empty(EMPTY)
         self.on_base_changed(event)
 
-    def on_base_changed(self, event: news.BaseFound | news.BaseChanged) -> None:
+    def on_base_changed(self, event: BaseFound | BaseChanged) -> None:
         """Who answers from now on, and how much it reads."""
         self.tour.know_base(event.base.signature)
         bar = self.query_one(TitleBar)
