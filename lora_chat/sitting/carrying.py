@@ -74,8 +74,11 @@ def facts(path: Path, looked: Looked) -> list[tuple[str, str]]:
     rows = [
         ("file", str(path)),
         ("brings", f"{_count(looked.conversations, 'conversation')}, {_count(looked.messages, 'message')}"),
-        ("with", f"{_count(looked.systems, 'system prompt')}; {looked.kept_out:,} never to be trained on"),
     ]
+    systems = [_count(looked.systems, "system prompt")] if looked.systems else []
+    kept_out = [f"{looked.kept_out:,} never to be trained on"] if looked.kept_out else []
+    if beside := "; ".join([*systems, *kept_out]):
+        rows.append(("with", beside))
     rows += [("", title) for title in looked.titles]
     if looked.conversations > len(looked.titles):
         rows.append(("", f"and {looked.conversations - len(looked.titles):,} more"))

@@ -98,7 +98,7 @@ def test_an_import_is_looked_at_first_and_one_conversation_is_opened(
     assert about == [
         ("file", "x.md"),
         ("brings", "1 conversation, 4 messages"),
-        ("with", "1 system prompt; 0 never to be trained on"),
+        ("with", "1 system prompt"),
         ("", "One"),
     ]
     assert room.shown == ["One", "One", "Two", "Two"]
