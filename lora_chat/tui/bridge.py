@@ -62,6 +62,7 @@ class Bridge(Teller):
         self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
         self._comparing = threading.Event()  # set once nobody waits for it any more
+        self._proving = threading.Event()  # the same of checks
         self.arrivals = BaseArrivals(self._put, self._reader.put, self._desk.put, self._begin, self)
         self._questions: set[Future[bool]] = set()
         self._closed = False
@@ -138,6 +139,7 @@ class Bridge(Teller):
         """Ask ``checks`` beside the chat and tell what comes of each; ``cancel`` ends it."""
         from lora_chat.tui.proving import prove
 
+        self._proving = cancel
         self._beside("checks", lambda: prove(checking, checks, cancel, self._put))
 
     def search(self, text: str) -> None:
@@ -269,6 +271,7 @@ class Bridge(Teller):
     def base_leaves(self) -> None:
         """See ``Face.base_leaves``."""
         self.stop_comparing()
+        self._proving.set()
         if self._watch is not None:
             self._watch.leave()
 
