@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.cli import names
 from lora_chat.config import Precision
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ def ask(
     ] = None,
     adapter: Annotated[
         str | None,
-        typer.Option("--adapter", "-a", help="Wear NAME or NAME=SCALE; several: A=0.7+B=0.3; empty takes it off."),
+        typer.Option(
+            "--adapter",
+            "-a",
+            help="Wear NAME or NAME=SCALE; several: A=0.7+B=0.3; empty takes it off.",
+            autocompletion=names.adapters,
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.", autocompletion=names.bases)] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="System prompt.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="Begin with this preset's system prompt and examples; empty takes it off.")
@@ -44,7 +50,15 @@ def ask(
     precision: Annotated[Precision | None, typer.Option(help="Decode in this; auto is as good and fastest.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answer.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
-    conversation: Annotated[str | None, typer.Option("--conversation", "-c", help="Go on with this one.")] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            "--conversation",
+            "-c",
+            help="Go on with this one.",
+            autocompletion=names.conversations,
+        ),
+    ] = None,
     no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing.")] = False,
     batch: Annotated[Path | None, typer.Option(help="JSONL file: one question a line, one JSON answer a line.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

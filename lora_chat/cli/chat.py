@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.cli.line import LineFace
     from lora_chat.engine.protocol import Engine
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
 def start(
     context: typer.Context,
     plain: Annotated[bool, typer.Option("--plain", help="Line by line, as on a pipe and for screen readers.")] = False,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.", autocompletion=names.bases)] = None,
     adapter: Annotated[
-        str | None, typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.")
+        str | None,
+        typer.Option("--adapter", "-a", help="Wear this adapter: NAME or NAME=SCALE.", autocompletion=names.adapters),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Pull a missing base model without asking.")] = False,

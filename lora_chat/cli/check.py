@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.adapters.registry import Adapter
     from lora_chat.services import Services
@@ -28,7 +30,10 @@ WRONG = 4
 
 
 def check(
-    adapter: Annotated[str | None, typer.Argument(help="An adapter's name; all that have checks without one.")] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Argument(help="An adapter's name; all that have checks without one.", autocompletion=names.adapters),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the checks with their ids.")] = False,
     reword: Annotated[bool, typer.Option("--reword", help="Propose other wordings, keep those you confirm.")] = False,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation, Message
     from lora_chat.chat.rows import ConversationFields
@@ -22,7 +24,12 @@ app = typer.Typer(
     help="Conversations: list, show, search, rate, correct, export, import and delete them.", no_args_is_help=True
 )
 
-ID = Annotated[str, typer.Argument(metavar="ID", help="A conversation's id or any unique beginning of it.")]
+ID = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="A conversation's id or any unique beginning of it.", autocompletion=names.conversations
+    ),
+]
 MessageNumber = Annotated[int, typer.Argument(metavar="MESSAGE", help="A message's number, as `show` prints it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -87,7 +94,10 @@ def search(
 
 @app.command()
 def export(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Conversations; all without any.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help="Conversations; all without any.", autocompletion=names.conversations),
+    ] = None,
     format: Annotated[str, typer.Option("--format", "-f", help="jsonl (OpenAI messages), md or sharegpt.")] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write this file instead of stdout.")] = None,
 ) -> None:

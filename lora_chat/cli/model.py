@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -45,7 +47,10 @@ def list_models(json: Json = False) -> None:
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json: Json = False) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="A base model's name.", autocompletion=names.known_bases)],
+    json: Json = False,
+) -> None:
     """Say what is known of one base model, and what it needs and gives on this machine."""
     from lora_chat.cli.bases import page_as_json, show_page
     from lora_chat.cli.console import answer_json
@@ -71,7 +76,11 @@ def info(name: Annotated[str, typer.Argument(help="A base model's name.")], json
 @app.command()
 def pull(
     name: Annotated[
-        str, typer.Argument(help="A catalog name, a hub id org/name or modelscope:org/name, a folder, or a .gguf file.")
+        str,
+        typer.Argument(
+            help="A catalog name, a hub id org/name or modelscope:org/name, a folder, or a .gguf file.",
+            autocompletion=names.to_pull,
+        ),
     ],
     called: Annotated[str, typer.Option("--name", help="Keep it under this name.")] = "",
     json: JsonLines = False,
@@ -97,7 +106,7 @@ def pull(
 
 
 @app.command()
-def use(name: Annotated[str, typer.Argument(help="A base model of this machine.")]) -> None:
+def use(name: Annotated[str, typer.Argument(help="A base model of this machine.", autocompletion=names.bases)]) -> None:
     """Make a base model the one that commands use when they name none."""
     from lora_chat.cli.console import answer
     from lora_chat.config import save_settings
@@ -110,7 +119,10 @@ def use(name: Annotated[str, typer.Argument(help="A base model of this machine."
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="A base model of this machine.")], yes: Yes = False) -> None:
+def remove(
+    name: Annotated[str, typer.Argument(help="A base model of this machine.", autocompletion=names.bases)],
+    yes: Yes = False,
+) -> None:
     """Delete a base model from this machine; a folder used in place stays."""
     from lora_chat.cli.console import answer, confirm, note
     from lora_chat.models.installed import find_base, remove_base

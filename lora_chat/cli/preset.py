@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.chat.preset import Preset
     from lora_chat.paths import Paths
 
 app = typer.Typer(help="Presets: system prompts with examples; list, show and remove them.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A preset's name.")]
+Name = Annotated[str, typer.Argument(help="A preset's name.", autocompletion=names.presets)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.paths import Paths
     from lora_chat.training.events import Checked, Report
@@ -25,7 +27,10 @@ MOST_WRONG = 5
 
 
 def report(
-    name: Annotated[str | None, typer.Argument(help="An adapter's name; the newest report of any without one.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="An adapter's name; the newest report of any without one.", autocompletion=names.adapters),
+    ] = None,
     version: Annotated[
         str | None, typer.Option("--version", help="Of this version; without it of the one that is worn.")
     ] = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lora_chat.cli import names
 from lora_chat.config import Precision
 
 PACKAGES = ("fastapi", "uvicorn")
@@ -15,7 +16,7 @@ KEY = "LORA_CHAT_API_KEY"
 def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Listen here; 0 takes a free one.")] = 8642,
     host: Annotated[str, typer.Option(help="Address to listen on; one that others reach wants a key.")] = "127.0.0.1",
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model.", autocompletion=names.bases)] = None,
     precision: Annotated[Precision | None, typer.Option(help="Decode in this; auto is as good and fastest.")] = None,
     api_key: Annotated[
         str | None, typer.Option(envvar=KEY, help="Answer only who sends this as the bearer token.")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from lora_chat.cli import names
+
 if TYPE_CHECKING:
     from lora_chat.adapters.registry import Adapter
     from lora_chat.cli.console import Progress
@@ -42,7 +44,12 @@ def train(
     effort: Annotated[Effort, typer.Option(help="How long it may take.")] = "normal",
     continue_: Annotated[
         str | None,
-        typer.Option("--continue", metavar="NAME", help="Teach this adapter more: its next version."),
+        typer.Option(
+            "--continue",
+            metavar="NAME",
+            help="Teach this adapter more: its next version.",
+            autocompletion=names.adapters,
+        ),
     ] = None,
     base: Annotated[str | None, typer.Option(help="Base model.")] = None,
     set_: Annotated[

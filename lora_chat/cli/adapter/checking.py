@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lora_chat.cli import names
 from lora_chat.cli.adapter.options import Json, Model
 from lora_chat.cli.adapter.places import base_for, declared_base, folder_of, places
 
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME-or-PATH", help="An adapter's name, a folder, or an archive.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME-or-PATH", help="An adapter's name, a folder, or an archive.", autocompletion=names.adapters
+        ),
+    ],
     model: Model = "",
     json: Json = False,
 ) -> None:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-Name = Annotated[str, typer.Argument(help="An adapter's name.")]
+from lora_chat.cli import names
+
+Name = Annotated[str, typer.Argument(help="An adapter's name.", autocompletion=names.adapters)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="Check against this base model.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Check against this base model.", autocompletion=names.bases)]

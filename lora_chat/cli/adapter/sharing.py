@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lora_chat.cli import names
 from lora_chat.cli.adapter.options import Name, Yes
 from lora_chat.cli.adapter.places import places
 from lora_chat.cli.adapter.shell import Shell
@@ -71,7 +72,9 @@ def export(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to; nothing may be there yet.")],
     dtype: Dtype = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="The base model it is worn on.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="The base model it is worn on.", autocompletion=names.bases)
+    ] = "",
     yes: Yes = False,
 ) -> None:
     """Write an adapter for another program: PEFT, vLLM, transformers or llama.cpp."""
