@@ -10,13 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
 from lora_chat.sitting.standing import Standing, provenance, standing_facts
 from lora_chat.sitting.verbs import adapter_facts
 from lora_chat.text import clean_line
+from lora_chat.tui.screens.listing import ListingScreen
 from lora_chat.tui.screens.shelf import EMPTY, NO_MATCH, ShelfScreen
 from lora_chat.tui.widgets.columns import facts
 from lora_chat.tui.widgets.headline import Headline
@@ -36,7 +36,7 @@ class Line(Input):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "go on", id="adapters.go_on")]
 
 
-class AdaptersScreen(Screen[None], ShelfScreen):
+class AdaptersScreen(ListingScreen, ShelfScreen):
     """A list, what the one looked at is, and a line to write in where something is asked for."""
 
     AUTO_FOCUS = "ShelfList"
@@ -44,12 +44,6 @@ class AdaptersScreen(Screen[None], ShelfScreen):
 
     DEFAULT_CSS = """
     AdaptersScreen {
-        background: $background;
-        .rule { height: 1; hatch: "─" $border-blurred; }
-        #asked { height: 1; padding: 0 1; display: none; }
-        &.-asks #asked { display: block; }
-        #asked > Static { width: auto; color: $text-muted; margin-right: 1; }
-        Input { width: 1fr; background: transparent; &:focus { background-tint: transparent; } }
         #shelf { height: 1fr; }
         &.-narrow #shelf { layout: vertical; }
         ShelfList { width: 11fr; }
@@ -57,7 +51,6 @@ class AdaptersScreen(Screen[None], ShelfScreen):
         #details { width: 9fr; height: 100%; padding: 0 2; border-left: solid $border-blurred; }
         &.-wide #details { width: 70; }
         &.-narrow #details { height: 3fr; width: 100%; border-left: none; border-top: solid $border-blurred; }
-        .said { height: auto; margin: 1; width: 1fr; color: $text-muted; }
     }
     """
 

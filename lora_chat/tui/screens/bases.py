@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, ProgressBar, Static
 
 from lora_chat.models.installed import Problem
@@ -19,6 +18,7 @@ from lora_chat.sitting.advice import recommend
 from lora_chat.sitting.base_words import facts_of
 from lora_chat.sitting.bases import Choice, Choices
 from lora_chat.text import clean_line
+from lora_chat.tui.screens.listing import ListingScreen
 from lora_chat.tui.widgets.base_list import BaseList, name_of
 from lora_chat.tui.widgets.columns import Cell, facts
 from lora_chat.tui.widgets.headline import Headline
@@ -29,7 +29,7 @@ _NO_MATCH = "No base model is called so: `lora-chat model pull` also takes a hub
 _GUESSED = "~ follows by size from what was measured here; < and > are bounds, as the other takes another path."
 
 
-class BasesScreen(Screen[None]):
+class BasesScreen(ListingScreen):
     """All of them with what each needs and gives here; one can be brought while the chat goes on."""
 
     AUTO_FOCUS = "BaseList"
@@ -37,12 +37,7 @@ class BasesScreen(Screen[None]):
 
     DEFAULT_CSS = """
     BasesScreen {
-        background: $background;
-        .rule { height: 1; hatch: "─" $border-blurred; }
-        .line { height: 1; padding: 0 1; display: none; }
-        &.-asks #asked { display: block; }
-        #asked > Static { width: auto; color: $text-muted; margin-right: 1; }
-        Input { width: 1fr; background: transparent; &:focus { background-tint: transparent; } }
+        #coming { height: 1; padding: 0 1; display: none; }
         &.-comes #coming { display: block; }
         #coming > Static { width: auto; margin-right: 2; }
         #coming ProgressBar { width: 1fr; }
@@ -54,7 +49,6 @@ class BasesScreen(Screen[None]):
         #head { height: 1; padding: 0 1; }
         #details { width: 66; height: 100%; padding: 0 2; border-left: solid $border-blurred; }
         &.-narrow #details { height: 2fr; width: 100%; border-left: none; border-top: solid $border-blurred; }
-        .said { height: auto; margin: 1; width: 1fr; color: $text-muted; }
         #advice { height: auto; max-height: 2; padding: 0 1; color: $text-muted; }
     }
     """
@@ -91,10 +85,10 @@ class BasesScreen(Screen[None]):
         """From the top."""
         yield Headline("Base models")
         yield Static(classes="rule")
-        with Horizontal(id="asked", classes="line"):
+        with Horizontal(id="asked"):
             yield Static("filter", markup=False)
             yield Input(placeholder="type to filter", compact=True)
-        with Horizontal(id="coming", classes="line"):
+        with Horizontal(id="coming"):
             yield Static("", markup=False)
             yield ProgressBar(show_eta=False)
         with Horizontal(id="bases"):
