@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widgets._toast import Toast, ToastHolder
 
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
@@ -244,8 +245,13 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
 
     def _keep_few(self) -> None:
         """More sentences than a few would hide the talk: the oldest go."""
-        for old in list(self._notifications)[:-TOLD]:
-            self._unnotify(old)
+        old = list(self._notifications)[:-TOLD]
+        for each in old:
+            self._unnotify(each, refresh=False)
+        for holder in self.screen.query(ToastHolder):  # by itself Textual takes a sentence out and leaves its place
+            kept = [toast for toast in holder.query(Toast) if toast._notification not in old]
+            if not kept:
+                holder.remove()
 
     def on_terminal_told(self, event: news.TerminalTold) -> None:
         """Between two pictures, as whatever is written to the terminal."""
