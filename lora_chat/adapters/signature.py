@@ -46,8 +46,15 @@ class BaseSignature:
         """
         return {name: shape for name, shape in self.modules.items() if goes_text_through(name)} or self.modules
 
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` is this base: its whole hub id, its folder, or without an organisation its last part."""
+        if "/" not in name and "\\" not in name:
+            return self.is_called(name)
+        known = {self.lineage.casefold(), *(alias.casefold() for alias in self.aliases)}
+        return name.casefold() in known or (bool(self.place) and name.rstrip("/\\") == self.place)
+
     def is_called(self, name: str) -> bool:
-        """Whether ``name`` (a hub id, a path's last part, a catalog name, the base's own folder) means this base."""
+        """Whether ``name``, as an adapter declares it, means this base: a hub id or path whose last part is its own."""
         if self.place and name.rstrip("/\\") == self.place:
             return True
         known = {self.lineage.casefold(), *(alias.casefold() for alias in self.aliases)}

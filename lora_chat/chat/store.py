@@ -47,6 +47,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._taken_back: set[str] = set()
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -185,7 +186,12 @@ class Store:
             chosen = any((*own, conversation.wishes))
             if not (chosen or self.messages(conversation.id)):
                 connection.execute("DELETE FROM conversations WHERE id = ?", (conversation.id,))
+                self._taken_back.add(conversation.id)
             connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")
+
+    def was_taken_back(self, id: str) -> bool:
+        """Whether that conversation went with its first message, which this program refused."""
+        return id in self._taken_back
 
     # Messages
 

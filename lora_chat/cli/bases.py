@@ -35,16 +35,17 @@ def show_table(choices: Choices) -> None:
     _say(f"Recommended here: {best.name}, {why}" if best is not None else why)
 
 
-def show_page(choice: Choice, room: Room) -> None:
-    """One of them for a person."""
+def show_page(choice: Choice, room: Room, wish: str) -> None:
+    """One of them for a person, who asked for it as ``wish``."""
     from lora_chat.cli.console import answer
     from lora_chat.sitting.base_words import facts_of
+    from lora_chat.text import clean_line
 
     answer(f"{choice.name} · {choice.lineage}")
     if choice.entry is not None and choice.entry.description:
         _say(choice.entry.description)
     answer()
-    for label, text in facts_of(choice, room, f"`lora-chat model pull {choice.name}`"):
+    for label, text in facts_of(choice, room, f"`lora-chat model pull {clean_line(wish, 120)}`"):
         _say(f"{label:{_LABEL}}{text}", _LABEL)
 
 

@@ -147,7 +147,7 @@ def _models(paths: Paths, config: Config, device: str) -> Iterator[Check]:
         yield Check(f"model {base.name}", "ok", f"{known}, {base.parameters:,} parameters, {how}")
     for problem in problems:
         yield Check(f"model {problem.path.name}", "problem", problem.reason)
-    if not any(base.name == config.model or base.signature.is_called(config.model) for base in bases):
+    if not any(base.name == config.model or base.signature.is_named(config.model) for base in bases):
         yield Check("model", "note", f"{config.model} is not here: run `lora-chat model pull {config.model}`")
 
 

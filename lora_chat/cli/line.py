@@ -182,6 +182,10 @@ class LineFace:
             there = pull(entry, self.sitting.services.paths, tell)
         note(f"{there.name} is on this machine: /model use {there.name} has it answer.")
 
+    def coming(self) -> str:
+        """See ``Face.coming``: a line waits until it is here."""
+        return ""
+
     def bases_changed(self) -> None:
         """See ``Face.bases_changed``: a line shows none."""
 

@@ -66,11 +66,12 @@ def info(
         except NotFoundError:
             if _has_folder(services.paths, name):
                 raise
-            choice = describe(services, None, find_entry(name, services.paths.config))
+            entry = find_entry(name, services.paths.config)
+            choice = describe(services, _installed(services.paths, entry), entry)
     if json:
         answer_json(page_as_json(choice))
         return
-    show_page(choice, Room.here())
+    show_page(choice, Room.here(), name)
 
 
 @app.command()
@@ -127,16 +128,18 @@ def remove(
     from lora_chat.cli.console import answer, confirm, note
     from lora_chat.models.installed import find_base, remove_base
 
-    paths, _ = _places()
+    paths, default = _places()
     # A broken one is removed by its folder's name.
     folder = paths.models / (name if _has_folder(paths, name) else find_base(paths.models, name).name)
     if not confirm(f"Remove the base model {folder.name} ({folder}) from this machine?", yes=yes, loses=True):
         note("Nothing was removed.")
         return
-    kept = _used_in_place(paths, folder.name)
+    kept, back = _used_in_place(paths, folder.name), _way_back(paths, folder.name)
     remove_base(paths.models, folder.name)
     stays = f" The files in {kept} stay." if kept is not None else ""
-    answer(f"{folder.name} is removed; `lora-chat model pull {folder.name}` brings a catalog model back.{stays}")
+    answer(f"{folder.name} is removed{f'; `lora-chat model pull {back}` brings it back' if back else ''}.{stays}")
+    if folder.name == default:
+        note("It was the default: `lora-chat model use NAME` makes another one that.")
 
 
 def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
@@ -161,7 +164,7 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         there = _installed(paths, entry)
         if there is not None:
             return there
-        doubts = _weigh(entry, paths, anyway=False)
+        doubts = _weigh(entry, paths, name, anyway=False)
         if not yes and not (is_interactive() and confirm(question(entry, doubts), yes=False)):
             raise missing from None
         if yes:
@@ -186,6 +189,22 @@ def _has_folder(paths: Paths, name: str) -> bool:
     from lora_chat.models.catalog import is_name
 
     return is_name(name) and (paths.models / name).is_dir()
+
+
+def _way_back(paths: Paths, name: str) -> str:
+    """What ``model pull`` brings this base back by: its name in the catalog, or its page; empty without either."""
+    from lora_chat.errors import LoraChatError
+    from lora_chat.hub import is_hub_id
+    from lora_chat.models.catalog import CATALOG
+    from lora_chat.models.installed import find_base
+
+    try:
+        lineage = find_base(paths.models, name).signature.lineage
+    except LoraChatError:
+        lineage = ""
+    if any(entry.name == name and lineage in ("", entry.lineage) for entry in CATALOG):
+        return name
+    return lineage if is_hub_id(lineage) else ""
 
 
 def _used_in_place(paths: Paths, name: str) -> Path | None:
@@ -233,7 +252,7 @@ def _pull_named(
     there = _installed(paths, entry)
     if there is not None:
         return there
-    doubts = _weigh(entry, paths, anyway=anyway)
+    doubts = _weigh(entry, paths, name, anyway=anyway)
     if yes:  # there is no question that says them
         for doubt in doubts:
             note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
@@ -288,10 +307,10 @@ class _ProgressLines:
             self._held, self._told_at = None, time.monotonic()
 
 
-def _weigh(entry: CatalogEntry, paths: Paths, *, anyway: bool) -> list[str]:
+def _weigh(entry: CatalogEntry, paths: Paths, wish: str, *, anyway: bool) -> list[str]:
     """See ``base_offer.weigh``."""
     from lora_chat.config import load_config
     from lora_chat.services import Services
     from lora_chat.sitting.base_offer import weigh
 
-    return weigh(Services(paths, load_config(paths.config)), entry, anyway=anyway)
+    return weigh(Services(paths, load_config(paths.config)), entry, wish, anyway=anyway)

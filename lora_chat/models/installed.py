@@ -18,6 +18,7 @@ from typing import Any
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you_mean
+from lora_chat.hub import is_hub_id
 from lora_chat.models.catalog import is_name
 from lora_chat.models.prompt import read_chat_template
 from lora_chat.text import clean_line
@@ -79,8 +80,10 @@ class Problem:
     """Whether it is another program's or the person's own, and so not ours to remove."""
 
 
-def find_base(models: Path, name: str) -> InstalledBase:
-    """Read the base model called ``name``: its folder's name, or any name its signature answers to.
+def find_base(models: Path, name: str, *, declared: bool = False) -> InstalledBase:
+    """Read the base model called ``name``: its folder's name, its hub id, or its last part.
+
+    ``declared`` is for what an adapter says that it was made on: there the last part decides, whoever's it is.
 
     Raises:
         NotFoundError: not on this machine, or its own folder is gone.
@@ -90,11 +93,12 @@ def find_base(models: Path, name: str) -> InstalledBase:
         return _read(models / name)
     bases, _ = list_bases(models)
     for base in bases:
-        if base.signature.is_called(name):
+        if base.signature.is_called(name) if declared else base.signature.is_named(name):
             return base
     shown = clean_line(name, 120)
+    hint = did_you_mean(name, [base.name for base in bases])
     raise NotFoundError(
-        f"The base model {shown} is not on this machine{did_you_mean(name, [base.name for base in bases]) or ':'} "
+        f"The base model {shown} is not on this machine{f'{hint} Else' if hint else ':'} "
         f"run `lora-chat model pull {shown}`."
     )
 
@@ -226,7 +230,11 @@ def _read(folder: Path) -> InstalledBase:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RefusedError(f"{folder / RECORD} is damaged ({clean_line(repr(error), 120)}): {again}") from error
     if not base.folder.is_dir():
-        raise NotFoundError(f"The base model {base.name} lies in {base.folder}, which is gone: put it back, or {again}")
+        page = base.signature.lineage if is_hub_id(base.signature.lineage) else "NAME"
+        raise NotFoundError(
+            f"The base model {base.name} lies in {base.folder}, which is gone: put it back, or run "
+            f"`lora-chat model remove {base.name}`, then `lora-chat model pull {page}`."
+        )
     check_loadable(base.folder)
     return base
 

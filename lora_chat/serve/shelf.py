@@ -56,7 +56,7 @@ class Shelf:
 
     def _find(self, model: str) -> Named:
         called, colon, wish = model.partition(":")
-        if called not in (self._base.name, ANY_BASE) and not self._base.signature.is_called(called):
+        if called not in (self._base.name, ANY_BASE) and not self._base.signature.is_named(called):
             known = [self._base.name, *(f"{self._base.name}:{each.name}" for each in self._fitting())]
             hint = did_you_mean(model, known) or f": {self._base.name} and what GET /v1/models lists are served."
             raise NotFoundError(f'There is no model "{clean_line(model, 120)}" here{hint}')

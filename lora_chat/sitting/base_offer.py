@@ -15,16 +15,18 @@ from lora_chat.sitting.bases import Room, describe
 from lora_chat.text import clean_line
 
 
-def weigh(services: Services, entry: CatalogEntry, *, anyway: bool = False) -> list[str]:
+def weigh(services: Services, entry: CatalogEntry, wish: str = "", *, anyway: bool = False) -> list[str]:
     """What is to be said before a download; refuses one that would be for nothing, unless ``anyway``.
+
+    ``wish`` is what ``entry`` was asked for as, by default its name.
 
     Raises:
         RefusedError: its page has nothing that is loaded, or this machine can never hold it, with the figures.
     """
+    insist = f"lora-chat model pull {clean_line(wish or entry.name, 120)} --anyway"
     if entry.obstacle and not anyway:
         raise RefusedError(
-            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by "
-            f"`lora-chat model pull {entry.name} --anyway`."
+            f"{entry.name} is not pulled as it is: {entry.obstacle}, or try it all the same by `{insist}`."
         )
     room = Room.here()
     choice = describe(services, None, entry, room)
@@ -32,7 +34,7 @@ def weigh(services: Services, entry: CatalogEntry, *, anyway: bool = False) -> l
         raise RefusedError(
             f"{entry.name} needs about {size(choice.chat_bytes)} of memory to chat and this machine has "
             f"{size(room.total)}, swap included: choose a smaller one from `lora-chat model list`, or insist by "
-            f"`lora-chat model pull {entry.name} --anyway`."
+            f"`{insist}`."
         )
     said = [*doubts(choice, room), *_copies(services, entry)]
     return [*said, f"It is gated: {gate(entry)}."] if entry.gated else said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from lora_chat.models.sources.staging import size
 from lora_chat.sitting.base_offer import question, weigh
 from lora_chat.sitting.base_words import facts_of
 from lora_chat.sitting.bases import Choices, Room, describe, list_choices
+from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
     from lora_chat.models.entry import CatalogEntry
@@ -36,7 +38,7 @@ def model_info(sitting: Sitting, name: str) -> None:
     base, entry = _here_or_known(sitting, name or sitting.base.name)
     found = describe(services, base, entry, room)
     said = [("", found.entry.description)] if found.entry is not None and found.entry.description else []
-    rows = [*facts_of(found, room, f"/model pull {found.name}"), *said]
+    rows = [*facts_of(found, room, f"/model pull {clean_line(name or found.name, 120)}"), *said]
     sitting.face.details(f"{found.name} · {found.lineage}", rows)
 
 
@@ -52,7 +54,7 @@ def model_pull(sitting: Sitting, name: str) -> None:
         assert base is not None
         sitting.face.note(f"{base.name} is on this machine already: /model use {base.name} has it answer.")
         return
-    if sitting.face.confirm(question(entry, weigh(sitting.services, entry))):
+    if sitting.face.confirm(question(entry, weigh(sitting.services, entry, name))):
         sitting.face.pull(name, entry)
 
 
@@ -69,8 +71,13 @@ def model_remove(sitting: Sitting, name: str) -> None:
         raise RefusedError(f"{folder} answers here: have another one answer first, /model use NAME.")
     if sitting.face.confirm(f"Take the base model {folder} off this machine: {kept}?", loses=loses):
         remove_base(models, folder)
-        sitting.face.note(f"{folder} is taken away; {kept}.")
+        was = " It was the default: /model default NAME makes another one that." if _is_default(sitting, folder) else ""
+        sitting.face.note(f"{folder} is taken away; {kept}.{was}")
         sitting.face.bases_changed()
+
+
+def _is_default(sitting: Sitting, name: str) -> bool:
+    return name == sitting.services.config.model
 
 
 def _to_remove(models: Path, name: str) -> tuple[str, str, bool]:
@@ -122,4 +129,9 @@ def _here_or_known(sitting: Sitting, name: str) -> tuple[InstalledBase | None, C
     except NotFoundError:
         if is_name(name) and (paths.models / name).is_dir():  # it is here, and the folder that it points to is gone
             raise
-        return None, find_entry(name, paths.config)
+        entry = find_entry(name, paths.config)
+    with suppress(NotFoundError):  # the same model, asked for by another name: from another hub, or by its folder
+        there = find_base(paths.models, entry.name)
+        if there.signature.is_named(entry.lineage):
+            return there, None
+    return None, entry

@@ -74,7 +74,8 @@ def _arguments(line: str, names: Names) -> Iterator[Completion]:
                 beginning = line[: line.rfind(" ") + 1]
             typed = line[len(beginning) :].strip().lower()
             tail = _TAILS.get(command.completes, "")
-            for name, what in _matching(typed, _choices(command, names)):
+            by_words = command.completes != "copies"  # a number is a wish there, and is no word of what it says
+            for name, what in _matching(typed, _choices(command, names), by_words=by_words):
                 yield Completion(beginning + name + tail, name, what, not tail)
 
 
@@ -91,10 +92,10 @@ def _columns(line: str, beginning: str, names: Names) -> Iterator[Completion]:
         yield Completion(before + name, name, what, bool(typed))
 
 
-def _matching(typed: str, choices: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Those whose name begins so; where none does, those that say it of themselves."""
+def _matching(typed: str, choices: Sequence[tuple[str, str]], *, by_words: bool = True) -> Iterator[tuple[str, str]]:
+    """Those whose name begins so; where none does, those that say it of themselves, if ``by_words``."""
     named = [each for each in choices if each[0].lower().startswith(typed)]
-    yield from named or [each for each in choices if typed in each[1].lower()]
+    yield from named or [each for each in choices if by_words and typed in each[1].lower()]
 
 
 def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:

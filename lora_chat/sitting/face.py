@@ -116,6 +116,9 @@ class Face(Presenter, Protocol):
             LoraChatError: where it is waited for, whatever keeps it from coming.
         """
 
+    def coming(self) -> str:
+        """The name of the base that is being brought; empty where none is."""
+
     def bases_changed(self) -> None:
         """Another base is here, or one is not any more: what shows them looks again."""
 

@@ -241,9 +241,9 @@ class Sitting:
         try:
             self.conversation = self.store.conversation(self.conversation.id)
         except NotFoundError:
-            said = self.conversation.head is not None
+            refused = self.conversation.head is None or self.store.was_taken_back(self.conversation.id)
             self.conversation = None
-            if said:  # else its first message was refused
+            if not refused:
                 self.face.note("This conversation was deleted elsewhere: what you write begins a new one.")
 
     def _begun(self) -> Conversation:

@@ -33,7 +33,7 @@ def model_use(sitting: Sitting, name: str) -> None:
         NotFoundError: it is not on this machine.
         RefusedError: an answer is being made or an adapter trained with the one that would be put away.
     """
-    found = find_base(sitting.services.paths.models, name)
+    found = _here(sitting, name)
     if found.name == sitting.base.name:
         sitting.face.note(f"{found.name} answers already.")
         return
@@ -45,6 +45,15 @@ def model_use(sitting: Sitting, name: str) -> None:
     before = sitting.base.name
     sitting.change_base(found)
     sitting.face.note(f"{found.name} answers from the next answer on; {before} is put away. {_fitting(sitting, found)}")
+
+
+def _here(sitting: Sitting, name: str) -> InstalledBase:
+    try:
+        return find_base(sitting.services.paths.models, name)
+    except NotFoundError:
+        if name and sitting.face.coming() == name:
+            raise RefusedError(f"{clean_line(name, 60)} comes just now: have it answer once it is here.") from None
+        raise
 
 
 def held_here(sitting: Sitting, conversation: Conversation, turn: Turn) -> Turn:

@@ -43,6 +43,11 @@ class BaseArrivals:
         """Bring what ``model pull`` calls ``wish``, to be called ``name`` here. Raises as ``Fetcher.start``."""
         self._fetcher.start(wish, name)
 
+    @property
+    def coming(self) -> str:
+        """The name of the one that comes; empty where none does."""
+        return self._fetcher.name
+
     def stop(self) -> None:
         """Nobody waits for what comes any more."""
         self._fetcher.stop()

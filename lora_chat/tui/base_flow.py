@@ -17,6 +17,7 @@ class BaseFlow:
 
     def __init__(self, app: LoraChatApp, bridge: Bridge) -> None:
         self._app, self._bridge = app, bridge
+        self._coming: Fetching | None = None
 
     def saw(self, seen: BasesSeen) -> None:
         """What there is now, for the screen that is open, or for one that was asked for."""
@@ -25,7 +26,7 @@ class BaseFlow:
         if (screen := self._screen) is not None:
             screen.show(seen.choices, self._app.chat.base)
         elif seen.asked:
-            self._app.push_screen(BasesScreen(seen.choices, self._app.chat.base))
+            self._app.push_screen(BasesScreen(seen.choices, self._app.chat.base, self._coming))
 
     def wants(self, event: BasesScreen.Wanted) -> None:
         """A command; before there is a chat, the base that it begins with."""
@@ -36,6 +37,7 @@ class BaseFlow:
 
     def fetching(self, event: Fetching) -> None:
         """How far it is, in the screen and under the prompt."""
+        self._coming = event
         part = f"{event.done / event.total:.0%}" if event.total else "…"
         self._app.chat.show_coming(f"bringing {event.name} {part}")
         if (screen := self._screen) is not None:
@@ -43,6 +45,7 @@ class BaseFlow:
 
     def ended(self, reason: str = "") -> None:
         """It came, or did not for that ``reason``."""
+        self._coming = None
         self._app.chat.show_coming("")
         if (screen := self._screen) is not None:
             screen.end_fetch()

@@ -287,6 +287,10 @@ class Bridge(Teller):
         """See ``Face.pull``."""
         self.arrivals.start(wish, entry.name)
 
+    def coming(self) -> str:
+        """See ``Face.coming``."""
+        return self.arrivals.coming
+
     def bases_changed(self) -> None:
         """See ``Face.bases_changed``."""
         self.arrivals.look()

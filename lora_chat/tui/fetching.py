@@ -18,8 +18,6 @@ from lora_chat.text import clean_line
 from lora_chat.tui.base_messages import FetchFailed, Fetching
 from lora_chat.tui.messages import News
 
-STOPPED = "stopped: `/model pull` goes on with what a hub has sent until now"
-
 
 class Fetcher:
     """The base that comes now, if any does."""
@@ -37,11 +35,16 @@ class Fetcher:
         Raises:
             RefusedError: another one comes.
         """
-        if self._thread is not None and self._thread.is_alive():
+        if self.name:
             raise RefusedError(f"{self._name} comes already: wait for it, or stop it with x in /model list.")
         self._name, self._unwanted = name, threading.Event()
         self._thread = threading.Thread(target=self._run, args=(wish, name, self._unwanted), name="fetch", daemon=True)
         self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """What comes now; empty where nothing does."""
+        return self._name if self._thread is not None and self._thread.is_alive() else ""
 
     def stop(self) -> None:
         """Nobody waits for it any more."""
@@ -60,7 +63,7 @@ class Fetcher:
             tell(f"Fetching {clean_line(name, 64)}", 0, 0)
             failure = fetch_base(wish, tell, unwanted)
             if unwanted.is_set() and failure:
-                failure = f"{name} was {STOPPED}."
+                failure = f"{name} was stopped: /model pull begins again, or goes on where a hub had got to."
             if not failure:
                 self._came(name)
                 return

@@ -56,7 +56,7 @@ def base_for(paths: Paths, model: str, declared: str) -> InstalledBase:
 
     if declared and not model:
         try:
-            return find_base(paths.models, declared)
+            return find_base(paths.models, declared, declared=True)
         except NotFoundError:
             pass
     return find_base(paths.models, model or places()[1])

@@ -149,7 +149,7 @@ def _fitted(adapter: Adapter, model: str) -> _Leaving:
 
     paths, default = places()
     candidate = inspect_folder(adapter.path, adapter.name)
-    base = find_base(paths.models, model or adapter.base_model or default)
+    base = find_base(paths.models, model or adapter.base_model or default, declared=not model)
     fits = verified(candidate.files, base.signature, candidate.manifest)
     told = public_manifest(candidate.manifest)
     named = dataclasses.replace(told.base, model=told.base.model or base.signature.lineage)

@@ -18,6 +18,7 @@ from lora_chat.sitting.advice import recommend
 from lora_chat.sitting.base_words import facts_of
 from lora_chat.sitting.bases import Choice, Choices
 from lora_chat.text import clean_line
+from lora_chat.tui.base_messages import Fetching
 from lora_chat.tui.screens.listing import ListingScreen
 from lora_chat.tui.widgets.base_list import BaseList, name_of
 from lora_chat.tui.widgets.columns import Cell, facts
@@ -74,12 +75,12 @@ class BasesScreen(ListingScreen):
     class StopWanted(Message):
         """What comes need not come any more."""
 
-    def __init__(self, choices: Choices, answering: str) -> None:
-        """``answering`` is the name of the base that answers; empty before there is a chat."""
+    def __init__(self, choices: Choices, answering: str, coming: Fetching | None = None) -> None:
+        """``answering`` is the name of the base that answers, empty before there is a chat; ``coming`` what comes."""
         super().__init__()
         self._choices, self._answering = choices, answering
         self._list = BaseList()
-        self._coming = ""
+        self._coming, self._first = "", coming
 
     def compose(self) -> ComposeResult:
         """From the top."""
@@ -110,6 +111,8 @@ class BasesScreen(ListingScreen):
         self._list.look_at(self._answering or (best.name if best is not None else ""))
         self._list.focus()
         self._say()
+        if (first := self._first) is not None:
+            self.show_fetch(first.name, first.what, first.done, first.total)
 
     def on_resize(self) -> None:
         """The names of the columns stand over them."""
