@@ -46,11 +46,19 @@ def test_a_base_is_found_by_every_name_it_answers_to(paths: Paths, base: Install
     assert find_base(paths.models, name) == base
 
 
+@pytest.mark.parametrize("name", ["nobody/tiny", "./tiny", "/somewhere/tiny", "someone\\tiny"])
+def test_another_organisations_model_and_a_folder_of_that_name_are_not_it(
+    paths: Paths, base: InstalledBase, name: str
+) -> None:
+    with pytest.raises(NotFoundError):
+        find_base(paths.models, name)
+    assert find_base(paths.models, name, declared=True) == base  # an adapter names what its trainer saw
+
+
 @pytest.mark.parametrize("name", ["../tiny", "/etc", "", ".pull.lock", "tiny/../tiny\x00"])
 def test_a_name_is_never_used_as_a_path(paths: Paths, base: InstalledBase, name: str) -> None:
     if name == "../tiny":  # its last part is the base's name, which is how an adapter may call it
-        assert find_base(paths.models, name) == base
-        return
+        assert find_base(paths.models, name, declared=True) == base
     with pytest.raises(NotFoundError):
         find_base(paths.models, name)
     with pytest.raises(NotFoundError):

