@@ -398,6 +398,10 @@ def _pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def _templated(folder: Path, source: str) -> None:
+    (folder / "chat_template.jinja").write_text(source, encoding="utf-8")
+
+
 def _planted(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "evil/base"}', encoding="utf-8")
 
@@ -410,6 +414,9 @@ def _planted(folder: Path) -> None:
         (_cut, "damaged or cut short"),
         (_pickled, "never pickles"),
         (_planted, "adapter_config.json"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{"), "tiny cannot be chatted with, as its tokenizer"),
+        (lambda folder: _templated(folder, "{% if"), "tiny cannot be chatted with, as its chat template"),
+        (lambda folder: _templated(folder, "{{ raise_exception('never') }}"), "never"),
     ],
 )
 def test_a_folder_that_is_no_whole_model_is_refused(
