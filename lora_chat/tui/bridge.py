@@ -175,12 +175,14 @@ class Bridge(Teller):
     # Opening
 
     def _open(self) -> None:
+        from lora_chat.chat.written import sent_before
         from lora_chat.models.installed import find_base
         from lora_chat.models.own import find_entry
         from lora_chat.services import open_services
 
         services = self._services = self.arrivals.services = open_services()
         self._put(news.SettingsRead(services.config))
+        self._put(news.WrittenSeen(sent_before(services.store)))
         name = self._model or services.config.model
         self._list(services.store)
         try:

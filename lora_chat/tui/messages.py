@@ -45,6 +45,14 @@ class SettingsRead(News):
 
 
 @dataclass
+class WrittenSeen(News):
+    """What the person wrote in earlier sessions."""
+
+    sent: Sequence[str]
+    """As it was typed, newest first."""
+
+
+@dataclass
 class CannotBegin(News):
     """There can be no chat, and why."""
 

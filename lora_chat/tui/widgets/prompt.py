@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,15 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from lora_chat.tui.widgets.recall import Recall
+
 TALLEST = 8
 """Rows it grows to; more scrolls."""
 
 LONGEST = 200_000
 """Characters it holds; a paste beyond is refused whole. At this length a key takes 0.1 s, at 5 MB the window stood for
 14 s (measured), and no small model reads that much."""
-
-REMEMBERED = 200
-"""Prompts that up brings back."""
 
 
 class Prompt(TextArea):
@@ -74,9 +74,7 @@ class Prompt(TextArea):
         )
         self.completing = False
         """Whether completions are open: then up, down, tab and Enter are theirs."""
-        self._before: list[str] = []
-        self._place = 0
-        self._draft = ""
+        self._recall = Recall()
 
     async def _on_key(self, event: events.Key) -> None:
         """Its own keys, in order with the letters: a priority binding would send before fast letters arrived."""
@@ -97,9 +95,11 @@ class Prompt(TextArea):
 
     def remember(self, text: str) -> None:
         """Let up bring ``text`` back."""
-        if text.strip() and self._before[-1:] != [text]:
-            self._before = [*self._before, text][-REMEMBERED:]
-        self._place = len(self._before)
+        self._recall.add(text)
+
+    def know(self, earlier: Sequence[str]) -> None:
+        """Let up bring back what was sent in earlier sessions, newest first."""
+        self._recall.know(earlier)
 
     def write(self, text: str) -> None:
         """Put ``text`` in, the cursor behind it."""
@@ -132,8 +132,8 @@ class Prompt(TextArea):
             self.post_message(self.CompletionMoved(-1))
         elif not self.cursor_at_first_line:
             self.action_cursor_up()
-        elif self._place > 0:
-            self._recall(self._place - 1)
+        elif (older := self._recall.older(self.text)) is not None:
+            self.write(older)
 
     def action_newer(self) -> None:
         """Down: a later completion, line or prompt."""
@@ -141,11 +141,5 @@ class Prompt(TextArea):
             self.post_message(self.CompletionMoved(1))
         elif not self.cursor_at_last_line:
             self.action_cursor_down()
-        elif self._place < len(self._before):
-            self._recall(self._place + 1)
-
-    def _recall(self, place: int) -> None:
-        if self._place == len(self._before):
-            self._draft = self.text
-        self._place = place
-        self.write(self._before[place] if place < len(self._before) else self._draft)
+        elif (newer := self._recall.newer(self.text)) is not None:
+            self.write(newer)

@@ -1,0 +1,35 @@
+"""What was written comes back as it was typed."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_chat.chat import written
+from lora_chat.chat.store import Store
+from lora_chat.chat.written import sent_before
+from tests.chat.conftest import talk
+
+
+def test_what_was_sent_comes_newest_first_once_and_from_every_conversation(store: Store) -> None:
+    talk(store, "one", "an answer", "two", "another")
+    talk(store, "three", "x", "one", "y", "  \n", "z")
+    assert sent_before(store) == ["one", "three", "two"]
+
+
+def test_a_message_that_begins_with_a_slash_comes_as_it_was_typed(store: Store) -> None:
+    talk(store, "/etc/hosts: what is that?", "A file.")
+    assert sent_before(store) == ["//etc/hosts: what is that?"]
+
+
+def test_what_was_deleted_does_not_come_back(store: Store) -> None:
+    said = talk(store, "secret", "ok")
+    talk(store, "open", "ok")
+    store.delete_conversation(said[0].conversation)
+    assert sent_before(store) == ["open"]
+
+
+def test_the_newest_come_where_there_are_more_than_are_held(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk(store, *(f"{number}" for number in range(2 * 250)))
+    assert sent_before(store) == [f"{number}" for number in range(498, 98, -2)]
+    monkeypatch.setattr(written, "MOST_CHARACTERS", 10)
+    assert sent_before(store) == ["498", "496", "494"]
