@@ -1,8 +1,14 @@
-"""What the person wrote, as the prompt wants it again. Owns which of it that is; never draws and never sends."""
+"""What the person wrote, as the prompt wants it again. Owns what was sent and what is not yet; never draws."""
 
 from __future__ import annotations
 
+import time
+
 from lora_chat.chat.store import Store
+from lora_chat.text import clean
+
+NEW = ""
+"""In the place of an id: the conversation that is not begun yet."""
 
 MOST = 200
 """Messages that come back."""
@@ -36,3 +42,25 @@ def sent_before(store: Store) -> list[str]:
             break
         before = rows[-1]["id"]
     return list(found)
+
+
+def keep_draft(store: Store, conversation: str, text: str) -> None:
+    """Keep what stands unsent in the conversation of that id; a blank text, or one of a deleted one, is not kept.
+
+    Raises:
+        StoreError: the disk, the file or another program stands in the way.
+    """
+    with store.database.writing() as connection:
+        connection.execute("DELETE FROM drafts WHERE conversation = ?", (conversation,))
+        if text.strip():
+            connection.execute(
+                "INSERT INTO drafts SELECT :id, :text, :now"
+                " WHERE :id = '' OR EXISTS (SELECT 1 FROM conversations WHERE id = :id)",
+                {"id": conversation, "text": clean(text), "now": time.time()},
+            )
+
+
+def draft_of(store: Store, conversation: str) -> str:
+    """Return what stands unsent there; empty where nothing does."""
+    found = store.database.rows("SELECT text FROM drafts WHERE conversation = ?", (conversation,))
+    return str(found[0]["text"]) if found else ""

@@ -50,6 +50,8 @@ class WrittenSeen(News):
 
     sent: Sequence[str]
     """As it was typed, newest first."""
+    draft: str = ""
+    """What stands unsent in the conversation that is not begun yet."""
 
 
 @dataclass
@@ -65,6 +67,17 @@ class EngineSeen(News):
 
     state: EngineState
     said: str = ""
+
+
+@dataclass
+class DraftSeen(News):
+    """What stands unsent in the conversation that is open now; comes before it is shown."""
+
+    conversation: str
+    """Its id; empty where it is not begun yet."""
+    text: str
+    another: bool
+    """It was opened; else it began, goes on, or is what a deleted one left."""
 
 
 @dataclass

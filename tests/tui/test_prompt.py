@@ -12,9 +12,11 @@ def test_up_brings_back_what_was_sent_in_earlier_sessions_and_commands_of_this_o
         await idle(w)
         await w.answered("two")
         await idle(w)
-        await w.write("/context")
+        await w.write("/rename other")
+        await idle(w)
         await w.press("up")
-        assert w.prompt.text == "/context"
+        assert w.prompt.text == "/rename other"
+        w.prompt.write("")
 
     async def second(w: Window) -> None:
         await w.ready()

@@ -61,7 +61,9 @@ class Asking(Vertical):
         badge.adapter, badge.scale = adapter, scale
 
     def fill(self, text: str) -> None:
-        """Let the person go on writing ``text``."""
+        """Let the person go on writing ``text``; what stood there before up brings back."""
+        if self.prompt.text != text:
+            self.prompt.remember(self.prompt.text)
         self.prompt.write(text)
         self.prompt.focus()
 

@@ -97,6 +97,16 @@ class Prompt(TextArea):
         """Let up bring ``text`` back."""
         self._recall.add(text)
 
+    @property
+    def unsent(self) -> str:
+        """What the person would miss: what is written, or was before they looked up an earlier prompt."""
+        return self._recall.unsent(self.text)
+
+    def turn_to(self, text: str) -> None:
+        """Put ``text`` in, of another conversation; what else is half written up brings back."""
+        self._recall.add("")
+        self.write(text)
+
     def know(self, earlier: Sequence[str]) -> None:
         """Let up bring back what was sent in earlier sessions, newest first."""
         self._recall.know(earlier)
