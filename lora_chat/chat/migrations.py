@@ -102,6 +102,12 @@ MIGRATIONS: Sequence[Migration] = (
         "ALTER TABLE conversations ADD COLUMN sampling TEXT NOT NULL DEFAULT '{}'",
         "CREATE INDEX conversations_listed ON conversations (archived, pinned, updated_at)",
     ),
+    (
+        # '' is the conversation that is not begun yet, which is why this is no foreign key.
+        "CREATE TABLE drafts (conversation TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL, kept_at REAL NOT NULL)",
+        "CREATE TRIGGER drafts_delete AFTER DELETE ON conversations BEGIN"
+        " DELETE FROM drafts WHERE conversation = old.id; END",
+    ),
 )
 """Version n is the state after the first n. A released migration is never edited, only followed by another."""
 

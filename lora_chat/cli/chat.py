@@ -14,6 +14,7 @@ import typer
 from lora_chat.cli import names
 
 if TYPE_CHECKING:
+    from lora_chat.chat.store import Store
     from lora_chat.cli.line import LineFace
     from lora_chat.engine.protocol import Engine
 
@@ -70,8 +71,21 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
             threading.Thread(target=_load, args=(chat.sitting.engine,), name="load", daemon=True).start()
             for news in what_came_of_them(services.paths.training):
                 note(news)
+            _let_up_bring_back(services.store)
             note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
         _converse(chat)
+
+
+def _let_up_bring_back(store: Store) -> None:
+    """What was sent in earlier sessions, where Python has line editing; what has several lines a line cannot hold."""
+    from lora_chat.chat.written import sent_before
+
+    with suppress(ImportError):
+        import readline
+
+        for text in reversed(sent_before(store)):
+            if "\n" not in text:
+                readline.add_history(text)
 
 
 def _load(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.base_arrivals import BaseArrivals
 from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
 from lora_chat.tui.desk import Desk
+from lora_chat.tui.drafts import Drafts
 from lora_chat.tui.outbox import Outbox
 from lora_chat.tui.teller import Teller
 
@@ -64,6 +65,7 @@ class Bridge(Teller):
         self._comparing = threading.Event()  # set once nobody waits for it any more
         self._proving = threading.Event()  # the same of checks
         self.arrivals = BaseArrivals(self._put, self._reader.put, self._desk.put, self._begin, self)
+        self.drafts = Drafts(self._desk.put)
         self._questions: set[Future[bool]] = set()
         self._closed = False
         self._why_not = "The base model is not here yet: fetch it first."
@@ -162,6 +164,7 @@ class Bridge(Teller):
         """Stop everything and keep what there is; called after the event loop has ended."""
         self._closed = True
         self._outbox.close()
+        self.drafts.close()
         for question in list(self._questions):
             question.cancel()
         self.stop_comparing()
@@ -177,12 +180,15 @@ class Bridge(Teller):
     # Opening
 
     def _open(self) -> None:
+        from lora_chat.chat.written import NEW, sent_before
         from lora_chat.models.installed import find_base
         from lora_chat.models.own import find_entry
         from lora_chat.services import open_services
 
         services = self._services = self.arrivals.services = open_services()
         self._put(news.SettingsRead(services.config))
+        self.drafts.store = services.store
+        self._put(news.WrittenSeen(sent_before(services.store), self.drafts.of(NEW)))
         name = self._model or services.config.model
         self._list(services.store)
         try:
@@ -341,12 +347,15 @@ class Bridge(Teller):
 
     def _look(self, *, another: bool) -> None:
         """Tell the screen what is open now; an answer that is being made is shown as far as it is."""
+        from lora_chat.chat.written import NEW
         from lora_chat.tui.view import view_of
 
         sitting = self._require()
         with sitting.store.one_view():  # a refused message is taken back at any moment
             sitting.refresh()
             with self._reply.lock if self._reply is not None else threading.Lock():
+                id = sitting.conversation.id if sitting.conversation else NEW
+                self._put(news.DraftSeen(id, self.drafts.of(id), another))
                 self._put(view_of(sitting, self._reply, another=another))
         self._list(sitting.store)
 

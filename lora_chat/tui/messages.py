@@ -45,6 +45,16 @@ class SettingsRead(News):
 
 
 @dataclass
+class WrittenSeen(News):
+    """What the person wrote in earlier sessions."""
+
+    sent: Sequence[str]
+    """As it was typed, newest first."""
+    draft: str = ""
+    """What stands unsent in the conversation that is not begun yet."""
+
+
+@dataclass
 class CannotBegin(News):
     """There can be no chat, and why."""
 
@@ -57,6 +67,17 @@ class EngineSeen(News):
 
     state: EngineState
     said: str = ""
+
+
+@dataclass
+class DraftSeen(News):
+    """What stands unsent in the conversation that is open now; comes before it is shown."""
+
+    conversation: str
+    """Its id; empty where it is not begun yet."""
+    text: str
+    another: bool
+    """It was opened; else it began, goes on, or is what a deleted one left."""
 
 
 @dataclass

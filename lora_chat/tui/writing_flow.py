@@ -57,7 +57,7 @@ class WritingFlow:
         from lora_chat.sitting.editor import edit, find_editor
 
         asking = self._app.chat.asking
-        written, why_not = asking.prompt.text, ""
+        written, why_not = asking.prompt.whole, ""
         try:
             command = find_editor(os.environ)
             with self._app.suspend():  # it must be left without an error, or the window does not come back

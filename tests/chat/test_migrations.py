@@ -14,6 +14,7 @@ import pytest
 
 from lora_chat.chat.migrations import APPLICATION_ID, MIGRATIONS, Migration, migrate
 from lora_chat.chat.store import Store
+from lora_chat.chat.written import draft_of, keep_draft
 from lora_chat.errors import StoreError
 from tests.chat.conftest import Start, contents, talk
 
@@ -125,6 +126,16 @@ def test_a_conversation_of_any_older_version_is_neither_pinned_nor_archived_unti
         assert store.listed() == []
         assert [each.title for each in store.listed(archived=True)] == ["T"]
         assert store.check() == []
+
+
+def test_a_version_5_database_has_room_for_drafts_and_they_stay(version_1: Path) -> None:
+    run(version_1, MIGRATIONS[:5])
+    with Store.open(version_1) as store:
+        assert version(version_1.with_name("chats.db.backup-5"))[0] == 5
+        keep_draft(store, "aaaaaaaa", "half")
+    with Store.open(version_1) as store:
+        assert draft_of(store, "aaaaaaaa") == "half"
+        assert contents(store.branch("aaaaaaaa")) == ["Hello", "Hi"]
 
 
 def test_a_backup_of_the_old_version_precedes_a_change_of_schema(version_1: Path) -> None:

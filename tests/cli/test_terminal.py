@@ -104,6 +104,19 @@ def test_a_chat_from_greeting_to_quit_on_the_tiny_model(terminal: Open, worn: st
     assert [message.adapter for message in kept.branch()[1::2]] == [None, "shop"]
 
 
+def test_up_brings_back_what_was_sent_in_an_earlier_session(terminal: Open, tiny: Paths, kept: Kept) -> None:
+    pytest.importorskip("readline")
+    for last in ("Who are you?\r", "\x1b[A\r"):
+        window = terminal(delay=0)
+        window.see("› ")
+        window.type(last)
+        window.see("tokens")
+        window.see("› ")
+        window.type("/quit\r")
+        assert window.end() == 0
+    assert [kept.branch(each.id)[0].content for each in kept.conversations] == ["Who are you?"] * 2
+
+
 def test_a_refusal_at_a_terminal_does_not_spoil_the_exit_code(terminal: Open, tiny: Paths) -> None:
     window = terminal(delay=0)
     window.see("› ")

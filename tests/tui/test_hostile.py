@@ -182,7 +182,7 @@ def test_a_paste_as_long_as_can_be_is_one_message(window: Tell, branch: Branch) 
         await w.until(lambda: w.prompt.text)
         await w.press("enter")
         await w.hear("This message makes a prompt of")
-        await w.until(lambda: w.prompt.text == pasted)
+        await w.until(lambda: w.prompt.whole == pasted)
         await w.see("sends;")
         w.prompt.write("")
         await w.answered("Hello")  # and the conversation goes on

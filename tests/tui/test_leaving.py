@@ -283,12 +283,14 @@ def test_a_stopped_training_can_be_deleted_at_the_next_start(window: Tell, tiny:
 
 @pytest.mark.usefixtures("worn")
 def test_leaving_answers_a_question_that_is_open_with_no(window: Tell, tiny: Paths) -> None:
+    file = tiny.models.parent / "more.md"
+    file.write_text("# More\n\n## User\n\nHello\n\n## Assistant\n\nGood day\n", encoding="utf-8")
     with left_in_time() as leaves:
 
         async def story(w: Window) -> None:
             await w.ready()
             await w.answered("Keep me")
-            await w.write("/delete")
+            await w.write(f"/import {file}")
             await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
             leaves()
             await w.press("ctrl+q")

@@ -61,7 +61,9 @@ class Asking(Vertical):
         badge.adapter, badge.scale = adapter, scale
 
     def fill(self, text: str) -> None:
-        """Let the person go on writing ``text``."""
+        """Let the person go on writing ``text``; what stood there before up brings back."""
+        if self.prompt.whole != text:
+            self.prompt.remember(self.prompt.whole)
         self.prompt.write(text)
         self.prompt.focus()
 
@@ -79,7 +81,7 @@ class Asking(Vertical):
 
     def put_away(self) -> bool:
         """Clear what was written, which up brings back; whether there was anything."""
-        text = self.prompt.text
+        text = self.prompt.whole
         if not text:
             return False
         self.prompt.remember(text)
@@ -88,7 +90,7 @@ class Asking(Vertical):
 
     def give_back(self, text: str) -> None:
         """What could not be sent stands in the prompt again, before what was written since."""
-        since = self.prompt.text
+        since = self.prompt.whole
         self.prompt.write(f"{text}\n{since}" if since.strip() else text)
 
     def close_completions(self) -> bool:
@@ -129,6 +131,6 @@ class Asking(Vertical):
         elif event.send and chosen.whole:
             self._offer([])
             self.prompt.write("")
-            self.post_message(self.Sent(chosen.line))
+            self.post_message(self.Sent(self.prompt.folds.whole(chosen.line)))
         else:
             self.prompt.write(chosen.line)

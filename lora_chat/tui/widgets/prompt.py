@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import TextArea
+
+from lora_chat.tui.widgets.folding import Folding
+from lora_chat.tui.widgets.recall import Recall
 
 TALLEST = 8
 """Rows it grows to; more scrolls."""
@@ -17,11 +20,8 @@ LONGEST = 200_000
 """Characters it holds; a paste beyond is refused whole. At this length a key takes 0.1 s, at 5 MB the window stood for
 14 s (measured), and no small model reads that much."""
 
-REMEMBERED = 200
-"""Prompts that up brings back."""
 
-
-class Prompt(TextArea):
+class Prompt(Folding):
     """A text area in which Enter sends, and that knows what was written before."""
 
     DEFAULT_CSS = """
@@ -47,6 +47,7 @@ class Prompt(TextArea):
         # The text area would keep these for itself; what they do is the screen's.
         Binding("ctrl+e", "screen.edit", "edit", id="prompt.edit"),
         Binding("ctrl+f", "screen.search", "search", id="prompt.search", show=False),
+        Binding("ctrl+o", "unfold", "unfold", id="prompt.unfold", show=False),
         Binding("tab", "complete", "complete", id="prompt.complete", show=False),
     ]
 
@@ -74,9 +75,7 @@ class Prompt(TextArea):
         )
         self.completing = False
         """Whether completions are open: then up, down, tab and Enter are theirs."""
-        self._before: list[str] = []
-        self._place = 0
-        self._draft = ""
+        self._recall = Recall()
 
     async def _on_key(self, event: events.Key) -> None:
         """Its own keys, in order with the letters: a priority binding would send before fast letters arrived."""
@@ -88,23 +87,36 @@ class Prompt(TextArea):
                 return
 
     async def _on_paste(self, event: events.Paste) -> None:
-        """The text area takes it, unless it is too much."""
-        if len(event.text) + len(self.text) > LONGEST:
-            event.stop()
-            event.prevent_default()
+        """Taken, folded where it is long, unless it is too much."""
+        event.stop()
+        event.prevent_default()
+        if len(event.text) + len(self.whole) > LONGEST:
             said = f"That is {len(event.text):,} characters: a message takes up to {LONGEST:,}, so nothing was pasted."
             self.notify(said, severity="error", markup=False, timeout=10)
+        else:
+            self.put_in(event.text)
+
+    def action_paste(self) -> None:
+        """What was copied here, as what the terminal pastes."""
+        self.post_message(events.Paste(self.app.clipboard))
 
     def remember(self, text: str) -> None:
         """Let up bring ``text`` back."""
-        if text.strip() and self._before[-1:] != [text]:
-            self._before = [*self._before, text][-REMEMBERED:]
-        self._place = len(self._before)
+        self._recall.add(text)
 
-    def write(self, text: str) -> None:
-        """Put ``text`` in, the cursor behind it."""
-        self.text = text
-        self.move_cursor(self.document.end)
+    @property
+    def unsent(self) -> str:
+        """What the person would miss: what is written, or was before they looked up an earlier prompt."""
+        return self._recall.unsent(self.whole)
+
+    def turn_to(self, text: str) -> None:
+        """Put ``text`` in, of another conversation; what else is half written up brings back."""
+        self._recall.add("")
+        self.write(text)
+
+    def know(self, earlier: Sequence[str]) -> None:
+        """Let up bring back what was sent in earlier sessions, newest first."""
+        self._recall.know(earlier)
 
     def action_submit(self) -> None:
         """Send, or take the completion."""
@@ -112,7 +124,7 @@ class Prompt(TextArea):
             self.post_message(self.CompletionTaken(send=True))
         else:
             # Taken out at once: letters that come in one burst with Enter belong to the next message.
-            self.post_message(self.Submitted(self.text))
+            self.post_message(self.Submitted(self.whole))
             self.write("")
 
     def action_newline(self) -> None:
@@ -132,8 +144,8 @@ class Prompt(TextArea):
             self.post_message(self.CompletionMoved(-1))
         elif not self.cursor_at_first_line:
             self.action_cursor_up()
-        elif self._place > 0:
-            self._recall(self._place - 1)
+        elif (older := self._recall.older(self.whole)) is not None:
+            self.write(older)
 
     def action_newer(self) -> None:
         """Down: a later completion, line or prompt."""
@@ -141,11 +153,5 @@ class Prompt(TextArea):
             self.post_message(self.CompletionMoved(1))
         elif not self.cursor_at_last_line:
             self.action_cursor_down()
-        elif self._place < len(self._before):
-            self._recall(self._place + 1)
-
-    def _recall(self, place: int) -> None:
-        if self._place == len(self._before):
-            self._draft = self.text
-        self._place = place
-        self.write(self._before[place] if place < len(self._before) else self._draft)
+        elif (newer := self._recall.newer(self.whole)) is not None:
+            self.write(newer)
