@@ -28,6 +28,7 @@ async def talks(w: Window, *questions: str) -> None:
 
 
 async def to_the_list(w: Window) -> None:
+    await w.until(lambda: w.prompt.has_focus)  # where the list has it still, the key hides the list
     await w.press("ctrl+l")
     await w.until(lambda: isinstance(w.app.focused, ConversationList))
 
