@@ -33,7 +33,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     base = SimpleNamespace(name="tiny", signature=SIGNATURE)
     for module in (checking, history, installing, looking, mixing, removing, where):
         monkeypatch.setattr(module, "places", lambda: (home, "tiny"))
-    monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name: base)
+    monkeypatch.setattr("lora_chat.models.installed.find_base", lambda models, name, **_: base)
     monkeypatch.setattr(checking, "measured_effect", lambda base, worn: Probe(1.5, True, 4, 14))
     return home
 
@@ -180,7 +180,7 @@ def test_verify_refuses_what_does_not_fit_with_exit_4(tmp_path: Path, paths: Pat
 def test_a_static_failure_comes_before_a_missing_base(
     tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_base(models: Path, name: str) -> Any:
+    def no_base(models: Path, name: str, **_: object) -> Any:
         raise NotFoundError(f"The base model {name} is not on this machine.")
 
     monkeypatch.setattr("lora_chat.models.installed.find_base", no_base)
