@@ -41,7 +41,9 @@ def more_cells(choice: Choice) -> dict[str, str]:
     entry, window = choice.entry, context_window(choice)
     notes = ""
     if entry is not None:
-        notes = "by hand" if entry.obstacle else "gated" if entry.gated else "thinks" if entry.thinking else ""
+        to_come = choice.base is None
+        notes = "by hand" if to_come and entry.obstacle else "gated" if to_come and entry.gated else ""
+        notes = notes or ("thinks" if entry.thinking else "")
     licence = entry.licence if entry is not None else ""
     return {"NOTES": notes, "LICENCE": licence, "CONTEXT": f"{window:,}" if window else ""}
 

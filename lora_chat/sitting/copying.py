@@ -71,7 +71,7 @@ def _block(blocks: list[str], wish: str) -> str:
     """The last one, or the one of that number."""
     if not wish:
         return blocks[-1]
-    number = int(wish) if wish.isdecimal() and len(wish) < 10 else 0
+    number = _number(wish)
     if not number:
         raise UsageError("Write /copy code for the last block of code, or /copy code 2 for the second of that answer.")
     if number > len(blocks):
@@ -86,13 +86,18 @@ def _said(message: Message) -> str:
 
 def _from_the_end(answers: list[str], wish: str) -> str:
     """The last answer is 1, the one before it 2."""
-    number = int(wish) if wish.isdecimal() and len(wish) < 10 else 0
+    number = _number(wish)
     if not number:
         raise UsageError("Write /copy, /copy code, /copy chat, or /copy 2 for the answer before the last.")
     if number > len(answers):
         there = f"{len(answers)} answer{'' if len(answers) == 1 else 's'}"
         raise RefusedError(f"This conversation has {there}: /copy 1 is the last.")
     return answers[number - 1]
+
+
+def _number(wish: str) -> int:
+    """What was counted to, from 1; 0 is no number."""
+    return int(wish) if wish.isdecimal() and len(wish) < 10 else 0
 
 
 def _required(text: str) -> str:

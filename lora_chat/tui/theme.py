@@ -36,10 +36,45 @@ def accent_in(name: str, theme: Theme) -> str:
     return Color.parse(own).blend(Color.parse("#ffffff"), 0.45).hex if theme.name == CONTRAST.name else own
 
 
-def _variables(
-    background: str, text: str, muted: str, faint: str, rule: str, lifted: str, **named: str
-) -> dict[str, str]:
+def _theme(
+    name: str,
+    *,
+    dark: bool,
+    grounds: tuple[str, str, str],
+    lifted: str,
+    texts: tuple[str, str, str],
+    rule: str,
+    primary: str,
+    warning: str,
+    error: str,
+    success: str,
+    secondary: str = "",
+) -> Theme:
+    """``grounds`` are background, surface and panel, ``texts`` plain, muted and faint; secondary is muted too."""
+    background, surface, panel = grounds
+    text, muted, _ = texts
+    return Theme(
+        name=name,
+        primary=primary,
+        secondary=secondary or muted,
+        accent=primary,
+        warning=warning,
+        error=error,
+        success=success,
+        foreground=text,
+        background=background,
+        surface=surface,
+        panel=panel,
+        dark=dark,
+        variables=_variables(
+            background, texts, rule, lifted, primary=primary, warning=warning, error=error, success=success
+        ),
+    )
+
+
+def _variables(background: str, texts: tuple[str, str, str], rule: str, lifted: str, **named: str) -> dict[str, str]:
     """Every derived colour that would otherwise be a tint of ``primary``: one text, one muted text, one rule."""
+    text, muted, faint = texts
     return {
         "text": text,
         "text-muted": muted,
@@ -73,113 +108,58 @@ def _variables(
     }
 
 
-DARK = Theme(
-    name="lora-dark",
-    primary="#8db4f5",
+DARK = _theme(
+    "lora-dark",
+    dark=True,
+    grounds=("#15171b", "#1e2126", "#262a31"),
+    lifted="#262a31",
+    texts=("#dcdfe4", "#979eaa", "#6b727e"),
+    rule="#343942",
     secondary="#9aa1ad",
-    accent="#8db4f5",
+    primary="#8db4f5",
     warning="#d9b45b",
     error="#f28f8a",
     success="#7ccb83",
-    foreground="#dcdfe4",
-    background="#15171b",
-    surface="#1e2126",
-    panel="#262a31",
-    dark=True,
-    variables=_variables(
-        "#15171b",
-        "#dcdfe4",
-        "#979eaa",
-        "#6b727e",
-        "#343942",
-        "#262a31",
-        primary="#8db4f5",
-        warning="#d9b45b",
-        error="#f28f8a",
-        success="#7ccb83",
-    ),
 )
 
-LIGHT = Theme(
-    name="lora-light",
+LIGHT = _theme(
+    "lora-light",
+    dark=False,
+    grounds=("#fcfbf9", "#f3f2ef", "#eae8e4"),
+    lifted="#eae8e4",
+    texts=("#24262b", "#5f646d", "#8d929b"),
+    rule="#d6d3cd",
     primary="#2f5cab",
-    secondary="#5f646d",
-    accent="#2f5cab",
     warning="#7a5b00",
     error="#a8322d",
     success="#2a6e33",
-    foreground="#24262b",
-    background="#fcfbf9",
-    surface="#f3f2ef",
-    panel="#eae8e4",
-    dark=False,
-    variables=_variables(
-        "#fcfbf9",
-        "#24262b",
-        "#5f646d",
-        "#8d929b",
-        "#d6d3cd",
-        "#eae8e4",
-        primary="#2f5cab",
-        warning="#7a5b00",
-        error="#a8322d",
-        success="#2a6e33",
-    ),
 )
 
-CONTRAST = Theme(
-    name="lora-contrast",
+CONTRAST = _theme(
+    "lora-contrast",
+    dark=True,
+    grounds=("#000000", "#1c1c1c", "#2a2a2a"),
+    lifted="#003a6b",
+    texts=("#ffffff", "#dcdcdc", "#bebebe"),
+    rule="#8a8a8a",
     primary="#a8ccff",
-    secondary="#dcdcdc",
-    accent="#a8ccff",
     warning="#ffd75f",
     error="#ffb3ae",
     success="#9cf09c",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#1c1c1c",
-    panel="#2a2a2a",
-    dark=True,
-    variables=_variables(
-        "#000000",
-        "#ffffff",
-        "#dcdcdc",
-        "#bebebe",
-        "#8a8a8a",
-        "#003a6b",
-        primary="#a8ccff",
-        warning="#ffd75f",
-        error="#ffb3ae",
-        success="#9cf09c",
-    ),
 )
 """Every text keeps 7:1 on every ground (WCAG 2.1, AAA)."""
 
-MONO = Theme(
-    name="lora-mono",
+MONO = _theme(
+    "lora-mono",
+    dark=True,
+    grounds=("#000000", "#1c1c1c", "#262626"),
+    lifted="#4a4a4a",
+    texts=("#ffffff", "#c8c8c8", "#9a9a9a"),
+    rule="#6a6a6a",
     primary="#ffffff",
-    secondary="#c8c8c8",
-    accent="#ffffff",
     warning="#ffffff",
     error="#ffffff",
     success="#ffffff",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#1c1c1c",
-    panel="#262626",
-    dark=True,
-    variables=_variables(
-        "#000000",
-        "#ffffff",
-        "#c8c8c8",
-        "#9a9a9a",
-        "#6a6a6a",
-        "#4a4a4a",
-        primary="#ffffff",
-        warning="#ffffff",
-        error="#ffffff",
-        success="#ffffff",
-    ),
 )
 """Black, white and greys; with ``NO_COLOR`` not even those."""
 

@@ -125,7 +125,7 @@ def test_where_it_is_without_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         (200, 403, "no permission", {}, 4, "ModelScope does not show org/tiny to you: check the name"),
         (401, 401, "", MINE, 4, "not show org/tiny to the account of MODELSCOPE_API_TOKEN: ask for access at {page}"),
         (403, 403, "", MINE, 4, "ask for access at {page}, or give another token."),
-        (500, 500, "", {}, 5, "ModelScope answered 500 for org/tiny: try again later; what arrived is kept."),
+        (500, 500, "", {}, 5, "ModelScope answered 500 for org/tiny: try again later."),
         (200, 10010, "\x1b[31mbusy.\nwait", {}, 5, 'ModelScope refused org/tiny ("[31mbusy. wait"): try again later'),
         (200, 10010, "", {}, 5, 'ModelScope refused org/tiny ("10010"): try again later'),
     ],

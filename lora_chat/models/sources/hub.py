@@ -16,7 +16,8 @@ _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = frozenset({"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt"})
 # Configuration, tokenizer and template; never weights in another form, never code.
 _BESIDES = re.compile(r"[\w.-]+\.json|chat_template\.jinja|tokenizer\.model|merges\.txt|vocab\.txt", re.ASCII)
-_WORDS = Words("model", "; what arrived is kept")
+_NOTHING, _KEPT = Words("model", ""), Words("model", "; what arrived is kept")
+"""Before a file moved, unless an earlier run left some; and from then on."""
 
 
 def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -> Path:
@@ -28,10 +29,11 @@ def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -
         EngineError: the hub cannot be reached, or no room.
     """
     hub = hub_called(source.hub)
-    with hub.told(source.repo, _WORDS):
+    with hub.told(source.repo, _KEPT if (partial / "files").is_dir() else _NOTHING):
         listing = hub.list_files(source.repo, source.revision)
         wanted = _wanted(listing)
         hub.check(listing, wanted)
+    with hub.told(source.repo, _KEPT):
         files = _same_commit(partial, listing.commit)
         _download_all(hub, listing, wanted, files, name, progress)
     return files

@@ -181,7 +181,7 @@ class BasesScreen(ListingScreen):
             case "close_line":
                 return asks
             case "use" | "pull" | "default" | "remove" | "filter" | "dismiss" | "stop" if asks:
-                return action in ("use", "pull") and False
+                return False
             case "use":
                 return here and name_of(row) != self._answering
             case "pull":
