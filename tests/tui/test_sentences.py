@@ -1,4 +1,4 @@
-"""Sentences told over the talk: the newest few, always in the same place."""
+"""What is told over the talk: the newest few sentences in the same place, and facts with their whole names."""
 
 from __future__ import annotations
 
@@ -26,5 +26,14 @@ def test_the_newest_of_many_stand_where_the_first_did(window: Tell) -> None:
         await w.until(lambda: [each._notification.message for each in shown()] == newest)
         await w.until(lambda: shown() and shown()[0].region.y == first)
         assert shown()[-1].region.bottom < 12
+
+    window(story, (80, 24))
+
+
+def test_the_names_that_one_types_are_whole(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/set")
+        await w.see("repetition_penalty   1 (the settings)")
 
     window(story, (80, 24))

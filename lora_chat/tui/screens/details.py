@@ -14,6 +14,9 @@ from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.columns import facts
 from lora_chat.tui.widgets.pane import Pane
 
+_LONGEST = len("repetition_penalty")
+"""Cells of a name: one that is typed must be read whole."""
+
 
 class DetailsScreen(PanelScreen[None]):
     """An adapter's facts, or an exchange in full."""
@@ -30,4 +33,4 @@ class DetailsScreen(PanelScreen[None]):
         """Aligned; a long fact goes on below itself."""
         rows = [(clean_line(name), clean(fact).strip()) for name, fact in self._rows]
         with Pane():
-            yield Static(facts(rows))
+            yield Static(facts(rows, longest=_LONGEST))
