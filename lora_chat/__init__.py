@@ -13,7 +13,7 @@ The layers, each importing only what stands below it::
     training   how an adapter is made      selection -> examples -> trainer -> installed adapter
     models     what it runs on             base models, prompts, attaching an adapter
     adapters   what can be worn            chat    what was said
-    config -> paths -> errors
+    config -> paths -> errors              language: what all of this is said in
 
 Importing this package loads nothing heavy, reads no file and makes no folder.
 """

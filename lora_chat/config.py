@@ -18,6 +18,9 @@ Precision = Literal["auto", "fp32", "int8", "int4"]
 HubName = Literal["huggingface", "modelscope"]
 """Where base models are fetched from."""
 
+LanguageName = Literal["auto", "en", "zh"]
+"""What the window and its sentences are in; auto asks the environment."""
+
 Notify = Literal["bell", "desktop", "off"]
 """How a person who looks elsewhere is called."""
 
@@ -46,6 +49,8 @@ class Config:
     """Where base models come from: huggingface or modelscope."""
     theme: str = "dark"
     """Colours of the terminal UI: dark, light, contrast or mono. NO_COLOR in the environment leaves out all colours."""
+    language: LanguageName = "auto"
+    """What lora-chat speaks: en, zh (Chinese), or auto: what LC_ALL, LC_MESSAGES or LANG asks for."""
     notify: Notify = "bell"
     """How you are called when a long answer or a training ends and the terminal has no focus: bell, desktop or off."""
     model_folders: tuple[str, ...] = ()
@@ -61,6 +66,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "theme": THEMES,
     "precision": PRECISIONS,
     "hub": HUBS,
+    "language": get_args(LanguageName),
     "notify": get_args(Notify),
 }
 

@@ -29,8 +29,19 @@ HOME = Path(tempfile.mkdtemp(prefix="lora-chat-tests-"))
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 if (_pip := Path("~/.config/pip/pip.conf").expanduser()).is_file():  # the tests that ask an index ask the person's
     os.environ.setdefault("PIP_CONFIG_FILE", str(_pip))
-for _variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+for _variable in (
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_HOME",
+    "XDG_CACHE_HOME",
+    "LC_ALL",
+    "LC_MESSAGES",
+    "LANG",
+):
     os.environ.pop(_variable, None)
+for _variable in ("LC_ALL", "LC_MESSAGES", "LANG"):  # sentences are held in English, whoever runs the tests
+    if os.environ.get(_variable, "").startswith("zh"):
+        del os.environ[_variable]
 os.environ |= {"HOME": str(HOME), "USERPROFILE": str(HOME), "OLLAMA_MODELS": str(HOME / "no-ollama")}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

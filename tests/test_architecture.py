@@ -29,7 +29,7 @@ LAYERS = [
 ]
 """From the top; a module may import from its own layer and from below."""
 
-GROUND = ["config", "defects", "files", "hub", "memory", "paths", "text", "errors"]
+GROUND = ["config", "defects", "files", "hub", "language", "memory", "paths", "text", "errors"]
 """Below all of them; any of the layers may import these."""
 
 HEAVY = {"numba", "torch", "transformers", "peft", "datasets", "accelerate"}

@@ -41,6 +41,7 @@ def main() -> None:
     from lora_chat.files import is_disk_full
 
     _prepare_streams()
+    _speak_their_language()
     if len(sys.argv) == 1 and can_draw():
         sys.exit(_open_window())
     from typer.exceptions import Abort, TyperException
@@ -127,10 +128,24 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace" if name == "stderr" else "replace")
 
 
+def _speak_their_language() -> None:
+    """By the setting, or by the environment; settings that cannot be read are complained of later, in that one."""
+    from lora_chat.config import load_config
+    from lora_chat.errors import LoraChatError
+    from lora_chat.language import chosen, speak
+    from lora_chat.paths import find_paths
+
+    setting = "auto"
+    with suppress(LoraChatError):
+        setting = load_config(find_paths(os.environ).config).language
+    speak(chosen(setting, os.environ))
+
+
 def _complain(sentence: str) -> None:
     from lora_chat.cli.console import note
+    from lora_chat.language import tr
 
-    note(f"lora-chat: {sentence}")
+    note(f"lora-chat: {tr(sentence)}")
 
 
 def _complain_of_usage(message: str) -> None:
