@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from copy import copy
 from typing import Any
 
 from .address import Address
@@ -28,9 +29,11 @@ _MOST_EVENTS = 4_000_000
 _TRIED_AGAIN = frozenset({429, 502, 503, 504})
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 20.0
+_LONGEST_TOLD_S = 86_400.0
 _POLL_S = 0.05
 _SHORT_S = 30.0
 _DONE = "[DONE]"
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lora-chat"}
 
 
 class Client:
@@ -54,7 +57,9 @@ class Client:
 
     def reopened(self) -> Client:
         """The same for what has to be said after ``close``."""
-        return Client(self.address, self._key, self._settings, self._variables)
+        other = copy(self)
+        other._closed = threading.Event()
+        return other
 
     def ask(
         self,
@@ -131,11 +136,7 @@ class Client:
         self, method: str, path: str, body: Any, at_root: bool, cancel: threading.Event | None, seconds: float
     ) -> tuple[Exchange, Head]:
         """An exchange that the server answers, tried again where nothing came of it; each call can be made twice."""
-        url = (self.address.root if at_root else self.address.api) + path
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lora-chat", **self._key.headers()}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        call = Call(method, url, headers, None if body is None else json.dumps(body, allow_nan=False).encode())
+        call = self._call(method, path, body, at_root)
 
         def unwanted() -> bool:
             return self._closed.is_set() or (cancel is not None and cancel.is_set())
@@ -164,6 +165,13 @@ class Client:
             _rest(wait, unwanted)
         raise AssertionError("the last try returns or raises")
 
+    def _call(self, method: str, path: str, body: Any, at_root: bool) -> Call:
+        """Made here, so that the key is in no other's variables."""
+        url = (self.address.root if at_root else self.address.api) + path
+        written = None if body is None else json.dumps(body, allow_nan=False).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return Call(method, url, _HEADERS | kind | self._key.headers(), written)
+
     def _check(self, head: Head, exchange: Exchange) -> None:
         """What no dialect words differently."""
         if head.status in (401, 403):
@@ -179,11 +187,14 @@ class Client:
             raise EngineError(f"{self._named} has had too many requests (429): try again in a while.")
 
     def _read(self, exchange: Exchange, seconds: float, most: int) -> str:
-        read = bytearray()
-        for piece in exchange.pieces(lambda: seconds):
+        """All of it within ``seconds``, also of a server that says it byte by byte."""
+        read, end = bytearray(), time.monotonic() + seconds
+        for piece in exchange.pieces(lambda: end - time.monotonic()):
             read += piece
             if len(read) > most:
                 raise Broken("garbled", "more than an answer can be")
+            if time.monotonic() > end:
+                raise Broken("stalled")
         return read.decode("utf-8", "replace")
 
     def _gone(self, error: Broken, broke: str) -> EngineError:
@@ -208,7 +219,7 @@ def _parsed(data: str) -> Any:
 
 def _asked_wait(head: Head) -> float:
     try:
-        return max(0.0, float(head.headers.get("retry-after", "0")))
+        return min(max(0.0, float(head.headers.get("retry-after", "0"))), _LONGEST_TOLD_S)
     except ValueError:  # a date
         return 0.0
 

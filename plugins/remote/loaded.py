@@ -9,7 +9,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,10 @@ _UNSEEN = ("no adapter found", "no such file", "adapter_config.json")
 _OTHER_BASE = ("target modules", "shape", "size mismatch", "does not match", "dimension")
 """What vLLM's words have in common where an adapter's folder is not there, or its weights do not fit."""
 _ODD = re.compile(r"[^A-Za-z0-9._]+")
+
+
+Parts = list[tuple[Worn, Checked]]
+"""What is worn together, each with what is known of it."""
 
 
 @dataclass
@@ -57,6 +61,8 @@ class Loaded:
         self._shelf = shelf
         self._copies = Copies(settings)
         self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._unsure: dict[str, Entry] = {}
+        """What was no longer wanted while it was brought: it may be there."""
         self._lock = threading.Lock()
         self._bringing = threading.Lock()
 
@@ -70,12 +76,12 @@ class Loaded:
             EngineError: the server holds none, or answers as the base all the same.
             Cancelled: ``cancel`` was set.
         """
-        checked = {each: self._shelf.check(each) for each in worn.all}
-        counting = {each: found for each, found in checked.items() if each.scale}
-        if not counting:
+        checked = [(each, self._shelf.check(each)) for each in worn.all]
+        parts = [(each, found) for each, found in checked if each.scale]
+        if not parts:
             yield None
             return
-        entry = self._taken(f"lora-chat-{_plain(worn.name)}-{digest(worn, counting)}", counting, cancel)
+        entry = self._taken(f"lora-chat-{_plain(worn.name)}-{digest(parts)}", parts, cancel)
         try:
             yield entry
         finally:
@@ -91,18 +97,16 @@ class Loaded:
 
     def close(self) -> None:
         """Take back what was brought, as far as the server still answers."""
-        client = self._client.reopened()
         with self._lock:
-            entries = [each for each in self._entries.values() if each.is_ours]
+            entries = [*self._entries.values(), *self._unsure.values()]
             self._entries.clear()
+            self._unsure.clear()
+        answers = True
         for entry in entries:
-            try:
-                client.ask("POST", "/unload_lora_adapter", {"lora_name": entry.name}, seconds=_LEAVING_S)
-            except (LoraChatError, Cancelled):
-                break
+            answers = self._drop(entry, tell=answers)
         self._copies.close()
 
-    def _taken(self, name: str, parts: dict[Worn, Checked], cancel: threading.Event | None) -> Entry:
+    def _taken(self, name: str, parts: Parts, cancel: threading.Event | None) -> Entry:
         if (entry := self._known(name)) is not None:
             return entry
         while not self._bringing.acquire(timeout=_POLL_S):
@@ -139,28 +143,41 @@ class Loaded:
         for entry in leaving:
             self._drop(entry)
 
-    def _drop(self, entry: Entry) -> None:
-        if entry.is_ours:
-            with suppress(LoraChatError, Cancelled):  # what it does not let go is its own matter
-                self._client.ask("POST", "/unload_lora_adapter", {"lora_name": entry.name}, seconds=_LEAVING_S)
+    def _drop(self, entry: Entry, *, tell: bool = True) -> bool:
+        """Take one back; whether the server answered."""
+        answered = True
+        if entry.is_ours and tell:
+            body = {"lora_name": entry.name}
+            try:  # also of an engine that was closed meanwhile; what the server keeps all the same is its own matter
+                self._client.reopened().ask("POST", "/unload_lora_adapter", body, seconds=_LEAVING_S)
+            except (LoraChatError, Cancelled):
+                answered = False
         if entry.copy is not None:
             self._copies.remove(entry.copy)
+        return answered
 
-    def _brought(self, name: str, parts: dict[Worn, Checked], cancel: threading.Event | None) -> Entry:
-        [(first, checked), *others] = parts.items()
+    def _brought(self, name: str, parts: Parts, cancel: threading.Event | None) -> Entry:
+        (first, checked), *others = parts
         copy = None
         if others or first.scale != 1.0 or not checked.plain:
-            copy = self._copies.write(name, [(self._shelf.files(each), each.scale) for each in parts])
+            copy = self._copies.write(name, [(self._shelf.files(each), each.scale) for each, _ in parts])
         path = seen_there(copy or first.folder, self._settings.adapters_at)
+        with self._lock:
+            before = self._unsure.pop(name, None)
         entry = Entry(name, False, copy)
         try:
             body = {"lora_name": name, "lora_path": path}
             answer = self._client.ask("POST", "/load_lora_adapter", body, cancel=cancel, seconds=_LOADING_S)
-            entry.is_ours = answer.ok
+            entry.is_ours = answer.ok or before is not None
             if not answer.ok and not answer.says("already", "loaded"):
                 raise self._refused(answer, first.name, path)
-            if not all(each.changes_nothing for each in parts.values()):
+            if not all(each.changes_nothing for _, each in parts):
                 entry.effect = self._proved(name, first.name, cancel)
+        except Cancelled:  # the server may be loading it still
+            entry.is_ours = True
+            with self._lock:
+                self._unsure[name] = entry
+            raise
         except BaseException:
             self._drop(entry)
             raise

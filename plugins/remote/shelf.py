@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,10 +87,10 @@ class Shelf:
         return files, len(files.layout.modules)
 
 
-def digest(worn: Worn, checked: dict[Worn, Checked]) -> str:
-    """Twelve hex digits of all that decides how it answers: weights, config and scale of each."""
-    parts = sorted(f"{each.sha256} {each.config_sha256} {one.scale!r}" for one, each in checked.items())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+def digest(parts: Sequence[tuple[Worn, Checked]]) -> str:
+    """Twelve hex digits of all that decides how they answer: weights, config and scale of each."""
+    told = sorted(f"{each.sha256} {each.config_sha256} {worn.scale!r}" for worn, each in parts)
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
 def _identity(worn: Worn) -> tuple[Any, ...]:

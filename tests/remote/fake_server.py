@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -68,6 +69,7 @@ class FakeServer:
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
         self._http.daemon_threads = True
+        self._http.handle_error = _hung_up  # type: ignore[method-assign]
         threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
@@ -75,6 +77,12 @@ class FakeServer:
         self.over.set()
         self._http.shutdown()
         self._http.server_close()
+
+    def secure(self, certificate: Path, key: Path) -> None:
+        """Speak https from now on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
 
     @property
     def place(self) -> str:
@@ -97,6 +105,10 @@ class FakeServer:
         with self._lock:
             waiting = self._instead.get(path)
             return waiting.popleft() if waiting else None
+
+
+def _hung_up(request: object, client_address: object) -> None:
+    """A client that left is counted, not told on the screen."""
 
 
 def exports_below(root: Path) -> list[tuple[str, Path]]:

@@ -71,10 +71,10 @@ class LlamaServerDialect(Common):
     @contextmanager
     def wearing(self, adapter: Worn | None, cancel: threading.Event | None) -> Iterator[dict[str, Any]]:
         """See ``Dialect``: the list is read anew each time, as a server that was started again counts anew."""
-        checked = {each: self._shelf.check(each) for each in adapter.all} if adapter is not None else {}
+        checked = [(each, self._shelf.check(each)) for each in adapter.all] if adapter is not None else []
         there = self._there(cancel)
-        worn = {self._found(each, found, there): each.scale for each, found in checked.items() if each.scale}
-        for each, found in checked.items():
+        worn = self._worn(checked, there)
+        for each, found in checked:
             if each.scale and not found.changes_nothing:
                 self._prove(self._found(each, found, there), each, found, there, cancel)
         fields = _fields(worn, there)
@@ -115,12 +115,20 @@ class LlamaServerDialect(Common):
 
     def probe(self, adapter: Worn) -> Probe:
         """See ``Dialect``."""
-        checked = {each: self._shelf.check(each) for each in adapter.all}
-        matched, total = max(each.modules for each in checked.values()), max(c.modules_total for c in checked.values())
+        checked = [(each, self._shelf.check(each)) for each in adapter.all]
+        matched, total = max(each.modules for _, each in checked), max(each.modules_total for _, each in checked)
         there = self._there(None)
-        worn = {self._found(each, found, there): each.scale for each, found in checked.items() if each.scale}
-        found = self._measured(worn, there, None)
+        found = self._measured(self._worn(checked, there), there, None)
         return Probe(found.effect, found.finite, matched, total)
+
+    def _worn(self, checked: list[tuple[Worn, Checked]], there: list[_There]) -> dict[_There, float]:
+        """The server's own of what counts, each with its strength."""
+        worn: dict[_There, float] = {}
+        for each, found in checked:
+            if each.scale:
+                own = self._found(each, found, there)
+                worn[own] = worn.get(own, 0.0) + each.scale
+        return worn
 
     def _there(self, cancel: threading.Event | None) -> list[_There]:
         answer = self.client.ask("GET", "/lora-adapters", at_root=True, cancel=cancel)
