@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import Request, Sampling, Worn
 from lora_chat.errors import EngineError, NotFoundError, RefusedError
 from tests.engine.conftest import GREEDY, QUESTION, ask, finish, is_one_sentence, user
@@ -118,6 +119,18 @@ def test_every_sampler_of_its_own_is_off(serve: Serve, opened: Opened) -> None:
     with pytest.raises(RefusedError, match="seed up to 4,294,967,294") as caught:
         ask(engine, sampling=replace(GREEDY, seed=2**32 - 1))
     assert is_one_sentence(caught.value)
+
+
+def test_an_answer_goes_on_and_one_that_had_ended_with_a_word(serve: Serve, opened: Opened) -> None:
+    server = serve("llama-server")
+    engine = opened(server)
+    turns = (*user("Hello"), Turn(Role.ASSISTANT, "Hi."))
+    for past_end in (False, True):
+        finish(engine.generate(Request(turns, None, GREEDY, continues=True, past_end=past_end)))
+    first, second = answered(server)
+    assert first["messages"][-1] == {"role": "assistant", "content": "Hi."}
+    assert "grammar" not in first
+    assert second["grammar"] == "root ::= [^\\x01]+"
 
 
 def test_it_is_known_by_its_list_and_tells_its_window(serve: Serve, opened: Opened) -> None:

@@ -23,6 +23,8 @@ from .common import CHAT, Common, Served, check_goes_on, said, too_long
 
 _LARGEST_SEED = 2**32 - 2
 """The next one means a random seed there."""
+_NOT_EMPTY = r"root ::= [^\x01]+"
+"""A grammar that lets an answer be anything but nothing: its first token is no end of turn."""
 _HASH = 12
 """Hex digits of an adapter's sha256 that make its file's name surely its own."""
 
@@ -60,13 +62,18 @@ class LlamaServerDialect(Common):
         if seed > _LARGEST_SEED:
             raise RefusedError(f"The server at {self.place} takes a seed up to {_LARGEST_SEED:,}, not {seed:,}.")
         sampling = request.sampling
-        return super().body(request, seed) | {
-            "top_k": sampling.top_k,
-            "min_p": 0.0,
-            "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": -1,
-            "timings_per_token": True,
-        }
+        begins = {"grammar": _NOT_EMPTY} if request.continues and request.past_end else {}
+        return (
+            super().body(request, seed)
+            | begins
+            | {
+                "top_k": sampling.top_k,
+                "min_p": 0.0,
+                "repeat_penalty": sampling.repetition_penalty,
+                "repeat_last_n": -1,
+                "timings_per_token": True,
+            }
+        )
 
     @contextmanager
     def wearing(self, adapter: Worn | None, cancel: threading.Event | None) -> Iterator[dict[str, Any]]:
