@@ -110,13 +110,14 @@ class RemoteEngine:
         self._check_open()
         if self._dialect is None:
             raise EngineError("The server was not asked yet: the next message does.")
-        tokens = self.count_tokens(messages)
-        if adapter is not None and tokens < self._window(self._dialect):
-            try:
+        tokens = self._dialect.estimate(messages)
+        try:
+            tokens = self._dialect.count(messages, False, cancel)
+            if adapter is not None and tokens < self._window(self._dialect):
                 with self._dialect.wearing(adapter, cancel):
                     pass
-            except Cancelled:
-                return tokens
+        except Cancelled:
+            self._check_open()
         return tokens
 
     def probe(self, adapter: Worn) -> Probe:

@@ -83,7 +83,6 @@ class Exchange:
         self._came: queue.Queue[Head | bytes | Broken | None] = queue.Queue(_AHEAD)
         self._given_up = threading.Event()
         self._stream: Any = None
-        self._began = False
         threading.Thread(target=self._run, name="remote-exchange", daemon=True).start()
 
     def head(self, seconds: float) -> Head:
@@ -95,7 +94,6 @@ class Exchange:
         """
         came = self._next(seconds, "late")
         assert isinstance(came, Head)
-        self._began = True
         return came
 
     def pieces(self, seconds: Callable[[], float]) -> Iterator[bytes]:

@@ -89,7 +89,7 @@ class Shelf:
 
 def digest(parts: Sequence[tuple[Worn, Checked]]) -> str:
     """Twelve hex digits of all that decides how they answer: weights, config and scale of each."""
-    told = sorted(f"{each.sha256} {each.config_sha256} {worn.scale!r}" for worn, each in parts)
+    told = sorted(f"{each.sha256} {each.config_sha256} {float(worn.scale)!r}" for worn, each in parts)
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,8 @@ from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine
 from lora_chat.models.installed import InstalledBase
-from tests.remote.fake_server import FakeServer, exports_below
+from tests.engine.conftest import MADE
+from tests.remote.fake_server import FakeServer, exports_of
 from tests.remote.loading import plugin
 
 KINDS = ["local", "process", "echo"]
@@ -29,8 +29,7 @@ def make(kind: str, base: InstalledBase, kept: Kept, folders: pytest.TempPathFac
 
 def _made(kind: str, base: InstalledBase, kept: Kept, folders: pytest.TempPathFactory, stack: ExitStack) -> Engine:
     if kind in REMOTE:
-        exports = partial(exports_below, Path(folders.getbasetemp()))
-        server = stack.enter_context(FakeServer(kind, started_with=exports))
+        server = stack.enter_context(FakeServer(kind, started_with=partial(exports_of, MADE)))
         engine: Engine = plugin().open_engine({"url": server.url}, base, {})
         return engine
     if kind == "local":

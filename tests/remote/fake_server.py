@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,19 @@ def _hung_up(request: object, client_address: object) -> None:
     """A client that left is counted, not told on the screen."""
 
 
-def exports_below(root: Path) -> list[tuple[str, Path]]:
-    """Every adapter that lies below ``root``, as if a server had been started with its export."""
-    found = sorted(root.rglob("adapter_model.safetensors"))
-    whole = [each for each in found if (each.parent / "adapter_config.json").is_file()]
+def exports_of(folders: list[Path]) -> list[tuple[str, Path]]:
+    """These adapters as far as they are still there, as if a server had been started with their exports."""
+    files = [(folder, folder / "adapter_model.safetensors") for folder in folders]
     return [
-        (f"/exports/{each.parent.name}-{hashlib.sha256(each.read_bytes()).hexdigest()[:12]}.gguf", each.parent)
-        for each in whole
+        (f"/exports/{folder.name}-{_sha256(file, file.stat().st_mtime_ns)[:12]}.gguf", folder)
+        for folder, file in files
+        if file.is_file()
     ]
+
+
+@lru_cache(1000)
+def _sha256(file: Path, _written: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 class Talk(BaseHTTPRequestHandler):

@@ -15,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from lora_chat.engine.protocol import Engine, Finished, Request, TextChunk
+from lora_chat.chat.conversation import Status
+from lora_chat.chat.store import Store
+from lora_chat.config import Config
+from lora_chat.engine.protocol import Engine, Finished, Request, TextChunk, Worn
 from lora_chat.errors import EngineError, LoraChatError, NotFoundError, RefusedError
+from lora_chat.models.installed import InstalledBase
+from lora_chat.session import Session
 from tests.engine.conftest import GREEDY, ask, finish, is_one_sentence, user
 from tests.remote.conftest import Opened
-from tests.remote.fake_server import Behaviour, FakeServer, Talk
+from tests.remote.fake_server import MODEL, Behaviour, FakeServer, Talk
 from tests.remote.faults import (
     breaks_after,
     ends_after,
@@ -195,6 +200,40 @@ def test_half_an_answer_is_kept(serve: Serve, opened: Opened, behaviour: Behavio
     assert words in str(error)
     assert len(server.sent(CHAT)) == 1, "what had begun is not asked for again"
     assert ask(engine)
+
+
+def test_a_conversation_keeps_the_half_of_an_answer(
+    serve: Serve, opened: Opened, store: Store, tiny_llama: InstalledBase
+) -> None:
+    server = serve()
+    server.instead(CHAT, breaks_after("Half", " an"))
+    session = Session(store, opened(server), Config(), MODEL, tiny_llama.window)
+    conversation = store.create_conversation(title="t")
+    with pytest.raises(EngineError, match="broke off"):
+        list(session.send(conversation, "Hello", None, GREEDY))
+    question, answer = store.branch(conversation.id)
+    assert (question.content, answer.content, answer.status) == ("Hello", "Half an", Status.FAILED)
+    assert "broke off in the middle" in (answer.error or "")
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/load_lora_adapter"])
+def test_reading_ahead_gives_way_while_the_server_stalls(
+    serve: Serve, opened: Opened, adapters: list[Worn], path: str
+) -> None:
+    server, cancel, came = serve(), threading.Event(), threading.Event()
+
+    def stalled(talk: Talk, body: dict[str, object]) -> None:
+        came.set()
+        stalls(talk, body)
+
+    server.instead(path, stalled)
+    engine = opened(server)
+    engine.load()
+    with ThreadPoolExecutor(1) as other:
+        ahead = other.submit(engine.prepare, user("Hello"), adapters[0], cancel)
+        assert came.wait(30)
+        cancel.set()
+        assert ahead.result(10) > 0
 
 
 def test_a_server_that_does_not_begin_is_given_up(serve: Serve, opened: Opened) -> None:

@@ -68,7 +68,7 @@ class Dialect(Protocol):
     def estimate(self, messages: tuple[Turn, ...]) -> int:
         """Tokens of a prompt, guessed without asking."""
 
-    def count(self, messages: tuple[Turn, ...], continues: bool) -> int:
+    def count(self, messages: tuple[Turn, ...], continues: bool, cancel: threading.Event | None = None) -> int:
         """The same, counted by the server where it can."""
 
     def probe(self, adapter: Worn) -> Probe:
@@ -138,7 +138,7 @@ class Common:
         """See ``Dialect``: rather too many. Three bytes are a token, and each message brings some of its own."""
         return sum(-(-len(turn.content.encode("utf-8", "replace")) // 3) + 8 for turn in messages) + 3
 
-    def count(self, messages: tuple[Turn, ...], continues: bool) -> int:
+    def count(self, messages: tuple[Turn, ...], continues: bool, cancel: threading.Event | None = None) -> int:
         """See ``Dialect``: nobody counts here."""
         return self.estimate(messages)
 

@@ -105,16 +105,17 @@ class LlamaServerDialect(Common):
             return EngineError(f"The server at {self.place} is not ready ({answer.told}): try again in a while.")
         return super().refused(answer)
 
-    def count(self, messages: tuple[Turn, ...], continues: bool) -> int:
+    def count(self, messages: tuple[Turn, ...], continues: bool, cancel: threading.Event | None = None) -> int:
         """See ``Dialect``: ``POST /apply-template`` and ``/tokenize``; an answer at the end goes on there too."""
-        answer = self.client.ask("POST", "/apply-template", {"messages": said(messages)}, at_root=True)
+        body: dict[str, Any] = {"messages": said(messages)}
+        answer = self.client.ask("POST", "/apply-template", body, at_root=True, cancel=cancel)
         prompt = answer.table.get("prompt")
         if not answer.ok or not isinstance(prompt, str):
             if answer.status in (404, 405, 501):
                 return self.estimate(messages)
             raise self.refused(answer)
         body = {"content": prompt, "add_special": True, "parse_special": True}
-        answer = self.client.ask("POST", "/tokenize", body, at_root=True)
+        answer = self.client.ask("POST", "/tokenize", body, at_root=True, cancel=cancel)
         tokens = answer.table.get("tokens")
         if not answer.ok or not isinstance(tokens, list):
             raise self.refused(answer)

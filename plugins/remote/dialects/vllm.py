@@ -83,12 +83,12 @@ class VllmDialect(Common):
             )
         return super().refused(answer)
 
-    def count(self, messages: tuple[Turn, ...], continues: bool) -> int:
+    def count(self, messages: tuple[Turn, ...], continues: bool, cancel: threading.Event | None = None) -> int:
         """See ``Dialect``: ``POST /tokenize``."""
         body: dict[str, Any] = {"model": self.served.model, "messages": said(messages)}
         if continues:
             body |= {"add_generation_prompt": False, "continue_final_message": True}
-        answer = self.client.ask("POST", "/tokenize", body, at_root=True)
+        answer = self.client.ask("POST", "/tokenize", body, at_root=True, cancel=cancel)
         count = answer.table.get("count")
         if answer.ok and type(count) is int:
             return count
