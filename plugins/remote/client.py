@@ -32,6 +32,7 @@ _LONGEST_WAIT_S = 20.0
 _LONGEST_TOLD_S = 86_400.0
 _POLL_S = 0.05
 _SHORT_S = 30.0
+CHAT = "/chat/completions"
 _DONE = "[DONE]"
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lora-chat"}
 
@@ -157,7 +158,8 @@ class Client:
             except Broken as error:
                 exchange.abort()
                 if not left or error.trouble not in ("connect", "broken"):
-                    raise self._gone(error, "ended the connection without an answer") from error
+                    advice = "give it more first_seconds" if path == CHAT else "look at its log"
+                    raise self._gone(error, "ended the connection without an answer", advice) from error
             except BaseException:
                 exchange.abort()
                 raise
@@ -197,12 +199,12 @@ class Client:
                 raise Broken("stalled")
         return read.decode("utf-8", "replace")
 
-    def _gone(self, error: Broken, broke: str) -> EngineError:
+    def _gone(self, error: Broken, broke: str, advice: str = "look at its log") -> EngineError:
         why = f" ({error.why})" if error.why else ""
         sentences = {
             "connect": f"Nobody answers at {self.address.place}{why}: start the server or correct url below [remote].",
             "tls": f"The connection to {self.address.place} cannot be trusted{why}: correct the server's certificate.",
-            "late": f"{self._named} does not begin to answer: try again, or give it more first_seconds.",
+            "late": f"{self._named} does not begin to answer: try again, or {advice}.",
             "stalled": f"{self._named} stopped in the middle of the answer and says no more: try again.",
             "broken": f"{self._named} {broke}{why}: try again.",
             "garbled": f"{self._named} sent {error.why or 'what cannot be read'}: check that url names a chat server.",

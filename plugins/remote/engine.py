@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .answer import Refusal
-from .client import Client
-from .dialects.common import CHAT, UNTOLD_WINDOW, Dialect
+from .client import CHAT, Client
+from .dialects.common import UNTOLD_WINDOW, Dialect
 from .dialects.meeting import meet
 from .exchange import Cancelled
 from .house import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .answer import Answer
-from .client import Client
+from .client import CHAT, Client
 from .copies import Copies, seen_there, told
 from .exchange import Cancelled
 from .house import EngineError, LoraChatError, NotFoundError, RefusedError, Worn, clean_line
@@ -189,7 +189,7 @@ class Loaded:
         def scores(model: str, prompt: str) -> Scores:
             body = question(prompt) | {"model": model}
             seconds = self._settings.first_seconds
-            answer = self._client.ask("POST", "/chat/completions", body, cancel=cancel, seconds=seconds)
+            answer = self._client.ask("POST", CHAT, body, cancel=cancel, seconds=seconds)
             return scores_in(answer, self._client.address.place)
 
         found = measured(lambda prompt: scores(self._base, prompt), lambda prompt: scores(name, prompt))

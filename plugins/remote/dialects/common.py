@@ -24,7 +24,6 @@ from ..house import (
 
 UNTOLD_WINDOW = 8192
 """Tokens, where neither the server nor a setting tells the context window."""
-CHAT = "/chat/completions"
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..answer import Answer
-from ..client import Client
+from ..client import CHAT, Client
 from ..house import EngineError, LoraChatError, NotFoundError, Probe, RefusedError, Request, Turn, Worn, clean_line
 from ..proof import Measured, Scores, measured, question, scores_in
 from ..settings import Settings
 from ..shelf import Checked, Shelf
-from .common import CHAT, Common, Served, check_goes_on, said, too_long
+from .common import Common, Served, check_goes_on, said, too_long
 
 _LARGEST_SEED = 2**32 - 2
 """The next one means a random seed there."""
@@ -53,7 +53,7 @@ class LlamaServerDialect(Common):
         self._shelf = shelf
         self._lock = threading.Lock()
         self._last: object = None
-        """What the last request wore."""
+        """What the last request wore; before it anything may have been."""
         self._proved: dict[tuple[_There, str, str], float] = {}
 
     def body(self, request: Request, seed: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class LlamaServerDialect(Common):
         fields = _fields(worn, there)
         key = tuple(sorted((each["id"], each["scale"]) for each in fields["lora"]))
         with self._lock:
-            fields["cache_prompt"] = self._last in (None, key)
+            fields["cache_prompt"] = self._last == key
             self._last = key
         yield fields
 
