@@ -51,7 +51,7 @@ _TOLD_S = 10.0
 
 
 @dataclass
-class _Said:
+class Said:
     """The words of the command line."""
 
     jobs: list[Path]
@@ -61,7 +61,7 @@ class _Said:
 
 def main() -> int:
     """Run the jobs named on the command line, one after the other; the exit code of the last that failed, else 0."""
-    said, paths, stop, code = _said(sys.argv[1:]), find_paths(os.environ), threading.Event(), 0
+    said, paths, stop, code = parsed(sys.argv[1:]), find_paths(os.environ), threading.Event(), 0
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stop.set())
@@ -85,16 +85,17 @@ def main() -> int:
     return code
 
 
-def _said(words: list[str]) -> _Said:
+def parsed(words: list[str]) -> Said:
+    """What ``words`` say. Raises SystemExit as argparse does."""
     parser = argparse.ArgumentParser("python -m lora_chat.training", description="Train jobs without a window.")
     parser.add_argument("jobs", metavar="JOB", nargs="+", type=Path, help="A job's folder.")
     parser.add_argument("--base", metavar="FOLDER", type=Path, help="Where the base lies, if it was not pulled.")
     parser.add_argument("--json", action="store_true", help="Print one JSON object a line.")
     found = parser.parse_args(words)
-    return _Said(found.jobs, found.base, found.json)
+    return Said(found.jobs, found.base, found.json)
 
 
-def _run_here(folder: Path, job: Job, said: _Said, paths: Paths, stop: threading.Event) -> None:
+def _run_here(folder: Path, job: Job, said: Said, paths: Paths, stop: threading.Event) -> None:
     from lora_chat.engine.asking import answering
     from lora_chat.engine.factory import open_local_for
     from lora_chat.models.installed import find_base
@@ -112,7 +113,7 @@ def _run_here(folder: Path, job: Job, said: _Said, paths: Paths, stop: threading
         engine.close()
 
 
-def _run_away(folder: Path, job: Job, model: Model, said: _Said, paths: Paths, stop: threading.Event) -> None:
+def _run_away(folder: Path, job: Job, model: Model, said: Said, paths: Paths, stop: threading.Event) -> None:
     from lora_chat.engine.factory import quiet_and_offline
     from lora_chat.engine.kept import kept_for
     from lora_chat.models.catalog import resolve
@@ -183,7 +184,7 @@ class _Teller:
                 _answer(f"The adapter lies in {event.folder}: lora-chat adapter install {self._folder}")
 
 
-def _fail(folder: Path, error: LoraChatError, job: Job | None, said: _Said) -> None:
+def _fail(folder: Path, error: LoraChatError, job: Job | None, said: Said) -> None:
     if job is not None and job.model is None:
         _print({"event": "failed", "job": folder.name, "kind": type(error).__name__})
         return
