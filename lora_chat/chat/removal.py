@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.rows import insert
 from lora_chat.chat.store import TITLE_LENGTH, Store
@@ -123,7 +124,7 @@ def remove(store: Store, message_id: int) -> Removed:
         connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")  # as delete_conversation does
         if title is not None:  # its words are to be gone from there too
             left = (each.content for each in store.messages(message.conversation) if each.role is Role.USER)
-            store.update_conversation(message.conversation, title=clean_line(next(left, ""), TITLE_LENGTH))
+            store.update_conversation(message.conversation, title=clean_line(words_of(next(left, "")), TITLE_LENGTH))
     return Removed(message.conversation, head, rows, title)
 
 
@@ -152,7 +153,7 @@ def restore(store: Store, removed: Removed) -> None:
 
 def _is_made_of(title: str, rows: Iterable[Mapping[str, Any]]) -> bool:
     said = [row["content"] for row in rows if row["role"] == Role.USER]
-    return bool(title) and any(clean_line(each, TITLE_LENGTH) == title for each in said)
+    return bool(title) and any(clean_line(words_of(each), TITLE_LENGTH) == title for each in said)
 
 
 def _instead(store: Store, message: Message, beside: list[Message]) -> int | None:
