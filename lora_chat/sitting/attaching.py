@@ -141,6 +141,18 @@ def estimated(text: str) -> int:
     return -(-len(text.encode()) // 4)
 
 
+def told(file: File, tokens: int | None = None, longest: int = 0) -> str:
+    """``@notes.md · 12 lines · 340 tokens``, with ``≈`` where nobody has counted them; ``longest`` cuts the name."""
+    about = "≈ " if tokens is None else ""
+    count = estimated(file.block) if tokens is None else tokens
+    parts = clean_line(file.mention, longest), _several(file.lines, "line"), about + _several(count, "token")
+    return " · ".join(parts)
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _meant(name: str, quoted: bool, known: dict[str, File]) -> tuple[str, Path | None]:
     """How the file is written in the text, and where it is; None where there is none of that name."""
     for each in [name] if quoted else _readings(name):

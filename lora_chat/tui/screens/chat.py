@@ -13,7 +13,7 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.base_messages import BaseChanged, BaseFound
 from lora_chat.tui.bridge import Bridge
-from lora_chat.tui.screens.keeping import Keeping
+from lora_chat.tui.screens.attaching import Attaching
 from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.banner import Banner
@@ -42,7 +42,7 @@ _WORK = (
 """Actions that need what is furnished after the first paint."""
 
 
-class ChatScreen(Keeping):
+class ChatScreen(Attaching):
     """The title, the conversations, the talk, the prompt and the keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it an instance variable, as mypy sees it
