@@ -58,6 +58,8 @@ class RemovedConversation:
     """As it lay in the table."""
     rows: tuple[Mapping[str, Any], ...]
     """Its messages, likewise, oldest first."""
+    drafts: tuple[Mapping[str, Any], ...] = ()
+    """What stood unsent in it, likewise: one row or none."""
 
     @property
     def conversation(self) -> str:
@@ -79,8 +81,9 @@ def remove_conversation(store: Store, id: str) -> RemovedConversation:
     with store.database.writing():
         conversations = store.database.rows("SELECT * FROM conversations WHERE id = ?", (id,))
         messages = store.database.rows("SELECT * FROM messages WHERE conversation = ? ORDER BY id", (id,))
+        drafts = tuple(dict(each) for each in store.database.rows("SELECT * FROM drafts WHERE conversation = ?", (id,)))
         store.delete_conversation(id)
-    return RemovedConversation(dict(conversations[0]), tuple(_ended(dict(each)) for each in messages))
+    return RemovedConversation(dict(conversations[0]), tuple(_ended(dict(each)) for each in messages), drafts)
 
 
 def _ended(row: dict[str, Any]) -> dict[str, Any]:
@@ -91,11 +94,13 @@ def _ended(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore_conversation(store: Store, removed: RemovedConversation) -> None:
-    """Bring it back, and all that was said in it; it is listed where it was."""
+    """Bring it back, all that was said in it and what stood unsent; it is listed where it was."""
     with store.database.writing() as connection:
         insert(connection, "conversations", removed.row)
         for row in removed.rows:
             insert(connection, "messages", row)
+        for row in removed.drafts:
+            insert(connection, "drafts", row)
 
 
 def remove(store: Store, message_id: int) -> Removed:

@@ -203,7 +203,7 @@ class ChatScreen(Attaching):
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
         self.list.show(event.conversations, self._open, event.archived)
-        self.asking.conversations = [(each.id, each.title) for each in event.conversations]
+        self.asking.know_conversations([*event.conversations, *event.archived])
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """What can be worn, for completion."""

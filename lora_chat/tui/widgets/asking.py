@@ -17,6 +17,7 @@ from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
+    from lora_chat.chat.conversation import Conversation
     from lora_chat.sitting.attaching import Look
     from lora_chat.sitting.completion import Completion
 
@@ -70,6 +71,10 @@ class Asking(Vertical):
         with Horizontal():
             yield Badge()
             yield Prompt()
+
+    def know_conversations(self, conversations: Sequence[Conversation]) -> None:
+        """For completion: those that were put away can be opened too."""
+        self.conversations = [(each.id, f"{each.title}{' (archived)' * each.archived}") for each in conversations]
 
     @property
     def prompt(self) -> Prompt:
