@@ -10,7 +10,8 @@ import queue
 from collections.abc import Iterator, Sequence
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.conversation import Message, Status
+from lora_chat.chat.attached import parted
+from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.bases import show_table
@@ -35,6 +36,7 @@ from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Started, Wearing
+from lora_chat.sitting.attaching import told
 from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
@@ -57,6 +59,8 @@ class LineFace:
         self.done = False
         self.failed = 0
         """The last refusal's exit code, for scripts."""
+        self._asked = 0
+        """The newest question's number."""
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     @property
@@ -98,7 +102,7 @@ class LineFace:
         if self.sitting.conversation is None:
             note("A new conversation.")
         for message in self.sitting.branch():
-            answer(f"{message.adapter or message.role.value}: {message.content}")
+            answer(f"{message.adapter or message.role.value}: {_shown(message)}")
 
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
@@ -117,6 +121,7 @@ class LineFace:
                 if isinstance(event, TextChunk):
                     stream(event.text)
                 elif isinstance(event, Started):
+                    self._tell_files(event.prompt)
                     if is_interactive():  # where an answer goes on, the eyes find the place by its last line
                         stream(event.reply.content.rpartition("\n")[2])
                 elif isinstance(event, LeftOut):
@@ -127,6 +132,13 @@ class LineFace:
         self.sitting.refresh()
         if is_interactive():
             self.sitting.prefill()
+
+    def _tell_files(self, question: Message) -> None:
+        """What goes with it, once: not where it is answered again, or its answer goes on."""
+        if question.id > self._asked:
+            self._asked = question.id
+            for file in parted(question.content).files:
+                note(f"  + {told(file, longest=80)}")
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
@@ -294,6 +306,14 @@ class LineFace:
         if training is not None and training.failure is not None:
             self.failed = training.failure.exit_code
         self.done = True
+
+
+def _shown(message: Message) -> str:
+    """At a terminal a file is a line; on a pipe all of it may be wanted."""
+    written = parted(message.content)
+    if message.role is not Role.USER or not written.files or not is_interactive():
+        return message.content
+    return "\n".join([written.words, *(f"  + {told(file, longest=80)}" for file in written.files)])
 
 
 def told_here(installed: Installed) -> Iterator[str]:
