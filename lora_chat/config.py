@@ -58,7 +58,9 @@ class Config:
 
 
 BASES = "bases"
-"""The one table among the settings: the person's own base models, which ``models.own`` reads."""
+"""A table among the settings: the person's own base models, which ``models.own`` reads."""
+KEYS = "keys"
+"""Another: the window's keys that the person changed, which ``tui.remap`` reads."""
 THEMES = ("dark", "light", "contrast", "mono")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 HUBS: tuple[HubName, ...] = get_args(HubName)
@@ -86,8 +88,9 @@ def load_config(path: Path) -> Config:
     Raises:
         RefusedError: not TOML, an unknown setting (the nearest one is named), or a value of the wrong kind.
     """
-    found = _read(path)
-    found.pop(BASES, None)
+    found = read_settings(path)
+    for table in (BASES, KEYS):
+        found.pop(table, None)
     return Config(**{name: _checked(name, value, path) for name, value in found.items()})
 
 
@@ -97,10 +100,24 @@ def load_own_bases(path: Path) -> dict[str, Any]:
     Raises:
         RefusedError: not TOML, or no table of tables.
     """
-    found = _read(path).get(BASES, {})
+    found = read_settings(path).get(BASES, {})
     if not isinstance(found, dict):
         raise RefusedError(
             f"{BASES} in {path} must be a table with one entry for each base model: begin each by [{BASES}.NAME]."
+        )
+    return found
+
+
+def load_own_keys(path: Path) -> dict[str, Any]:
+    """What ``path`` says of the window's keys, as it stands there.
+
+    Raises:
+        RefusedError: not TOML, or no table.
+    """
+    found = read_settings(path).get(KEYS, {})
+    if not isinstance(found, dict):
+        raise RefusedError(
+            f'{KEYS} in {path} must be a table: write [{KEYS}] and below it lines as "chat.retry" = "f5".'
         )
     return found
 
@@ -111,15 +128,21 @@ def save_settings(path: Path, **changes: object) -> Config:
 
     from lora_chat.files import write_durably
 
-    current, default, own = load_config(path), Config(), load_own_bases(path)
+    current, default, found = load_config(path), Config(), read_settings(path)
+    tables = {name: found[name] for name in (BASES, KEYS) if name in found}
     names = [each.name for each in fields(Config)]
     settings = {name: getattr(current, name) for name in names if getattr(current, name) != getattr(default, name)}
     settings |= {name: _checked(name, value, path) for name, value in changes.items()}
-    write_durably(path, tomli_w.dumps(settings | ({BASES: own} if own else {})).encode())
+    write_durably(path, tomli_w.dumps(settings | tables).encode())
     return load_config(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """Everything ``path`` says, unchecked; nothing where there is no such file.
+
+    Raises:
+        RefusedError: not TOML, or it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -147,7 +170,7 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     kinds: dict[str, type] = {field.name: type(getattr(default, field.name)) for field in fields(Config)}
     if name not in kinds:
         raise RefusedError(
-            f'Unknown setting "{name}" in {path}{did_you_mean(name, (*kinds, BASES)) or ": remove that line."}'
+            f'Unknown setting "{name}" in {path}{did_you_mean(name, (*kinds, BASES, KEYS)) or ": remove that line."}'
         )
     kind = kinds[name]
     if kind is tuple:

@@ -147,11 +147,26 @@ def table(text: str, heading: str) -> list[tuple[str, str]]:
 
 def test_the_windows_keys_and_commands_are_the_codes() -> None:
     from lora_chat.sitting.commands import COMMANDS
-    from lora_chat.tui.teaching import KEYS
+    from lora_chat.tui.keymap import Keymap
+    from lora_chat.tui.teaching import keys
 
     text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8")
-    assert table(text, "Keys") == list(KEYS)
+    assert table(text, "Keys") == keys(Keymap())
     assert table(text, "Commands") == [(command.usage, command.help) for command in COMMANDS]
+
+
+def test_the_examples_of_own_keys_are_read_and_those_for_zellij_reach_the_window(tmp_path: Path) -> None:
+    from lora_chat.tui.remap import read_keymap
+    from tests.tui.test_keys import is_taken
+
+    text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8").split("### Your own keys")[1].split("\n## ")[0]
+    own, zellij = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    for example in (own, zellij):
+        (tmp_path / "config.toml").write_text(example, encoding="utf-8")
+        found = read_keymap(tmp_path / "config.toml")
+        assert found.problems == ()
+        assert len(found.changed) == example.count(" = ")
+    assert all(not is_taken(keys[0]) for keys in found.changed.values())
 
 
 def test_the_page_on_choosing_names_every_reason_and_every_rule() -> None:

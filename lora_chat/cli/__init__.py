@@ -91,7 +91,21 @@ def build_app() -> typer.Typer:
     """Put the commands together."""
     import typer
 
-    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, preset, report, serve, train
+    from lora_chat.cli import (
+        adapter,
+        ask,
+        chat,
+        check,
+        demo,
+        doctor,
+        history,
+        keys,
+        model,
+        preset,
+        report,
+        serve,
+        train,
+    )
 
     app = typer.Typer(
         name="lora-chat",
@@ -110,6 +124,7 @@ def build_app() -> typer.Typer:
     app.command("serve")(serve.serve)
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
+    app.command("keys")(keys.keys)
     app.command("paths")(doctor.show_paths)
     app.add_typer(adapter.app, name="adapter")
     app.add_typer(model.app, name="model")

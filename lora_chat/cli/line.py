@@ -276,6 +276,10 @@ class LineFace:
         for command in COMMANDS:
             answer(folded(f"  {command.usage:{width}}  {command.help}", width + 4))
 
+    def keys(self) -> None:
+        """See ``Face.keys``: here everything is a command."""
+        note("Keys are the terminal UI's: here everything is typed, see /help; `lora-chat keys` lists them.")
+
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""
         note(f"Kept for the terminal UI: {name}.")

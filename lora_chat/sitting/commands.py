@@ -164,6 +164,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("theme", "NAME", "dark, light, contrast or mono; kept in the settings", verbs.theme, "themes", "Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),
+    Command("keys", "", "every key, and which ones you changed", verbs.keys, group="Program"),
     Command("quit", "", "leave", verbs.quit, group="Program"),
 )
 """The one table."""

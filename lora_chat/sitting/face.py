@@ -155,6 +155,9 @@ class Face(Presenter, Protocol):
     def help(self) -> None:
         """Show every command."""
 
+    def keys(self) -> None:
+        """Show every key of the window."""
+
     def theme(self, name: str) -> None:
         """Use other colours, where there are any."""
 

@@ -309,6 +309,11 @@ def help(sitting: Sitting, rest: str) -> None:
     sitting.face.help()
 
 
+def keys(sitting: Sitting, rest: str) -> None:
+    """Every key."""
+    sitting.face.keys()
+
+
 def quit(sitting: Sitting, rest: str) -> None:
     """Leave."""
     sitting.face.leave()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import constants
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
@@ -29,8 +29,8 @@ from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
+from lora_chat.tui.remapped import Remapped
 from lora_chat.tui.screens.chat import ChatScreen
-from lora_chat.tui.teaching import KEYS
 from lora_chat.tui.theme import ALL
 from lora_chat.tui.training_flow import TrainingFlow
 from lora_chat.tui.training_news import TrainingNews
@@ -63,7 +63,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, App[None]):
+class LoraChatApp(BaseNews, TrainingNews, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -84,7 +84,8 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
     SUSPENDED_SCREEN_CLASS = "-below"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "leave", "quit", id="app.quit", show=False, priority=True),
-        Binding("ctrl+c", "interrupt", "copy", id="app.copy", show=False, system=True),
+        Binding("ctrl+c", "interrupt", "copy, else stop", id="app.copy", show=False, system=True),
+        Binding("ctrl+p", "command_palette", "every command", id="app.palette", show=False, priority=True),
     ]
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
@@ -97,7 +98,7 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
         self.notice = Notice(self)
         self.defect = ""
         """What ended it, where something nobody foresaw did."""
-        self.bridge = Bridge(self._deliver, model, adapter)
+        self.bridge = Bridge(self._deliver, model, adapter, self.keymap)
         self.chat = ChatScreen(self.bridge)
         self.flow = TrainingFlow(self, self.bridge)
         self.shelf = AdapterFlow(self, self.bridge)
@@ -186,9 +187,9 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
         elif self.columns.stop():
             pass  # as an answer in the talk
         elif self.screen is self.chat and self.chat.asking.put_away():
-            self.notify("Put away: up brings it back.", timeout=3)
+            self.notify(self.keymap.told("Put away: {prompt.older} brings it back."), timeout=3)
         else:
-            self.notify("ctrl+q quits.", timeout=3)
+            self.notify(self.keymap.told("{app.quit} quits."), timeout=3)
 
     def _handle_exception(self, error: Exception) -> None:
         """Nobody foresaw it: the traceback goes to the log, the person gets one sentence after the window is gone."""
@@ -353,6 +354,8 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
                 self.flow.open()
             case "help":
                 self.action_help()
+            case "keys":
+                self.show_keys()
             case "tour":
                 self.chat.start_tour()
 
@@ -363,9 +366,10 @@ class LoraChatApp(BaseNews, TrainingNews, App[None]):
     def action_help(self) -> None:
         """Every command and key."""
         from lora_chat.tui.screens.help import HelpScreen
+        from lora_chat.tui.teaching import keys
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(KEYS))
+            self.push_screen(HelpScreen(keys(self.keymap)))
 
     def on_columns_seen(self, event: news.ColumnsSeen) -> None:
         """One question in columns."""

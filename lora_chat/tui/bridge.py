@@ -21,6 +21,7 @@ from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.drafts import Drafts
 from lora_chat.tui.files import Files
+from lora_chat.tui.keymap import Keymap
 from lora_chat.tui.outbox import Outbox
 from lora_chat.tui.teller import Teller
 
@@ -51,11 +52,15 @@ class Bridge(Teller):
     """The screen's way to the work, and the work's way to the screen."""
 
     def __init__(
-        self, deliver: Callable[[news.News], object], model: str | None = None, adapter: str | None = None
+        self,
+        deliver: Callable[[news.News], object],
+        model: str | None = None,
+        adapter: str | None = None,
+        keymap: Keymap | None = None,
     ) -> None:
         """``deliver`` is called on the event loop; ``model`` and ``adapter`` are the command line's wishes."""
         self._outbox = Outbox(deliver)
-        self._model, self._adapter = model, adapter
+        self._model, self._adapter, self._keymap = model, adapter, keymap or Keymap()
         self._desk = Desk("desk", self._complain)
         self._reader = Desk("reader", self._complain)
         self._services: Services | None = None
@@ -324,7 +329,9 @@ class Bridge(Teller):
     def check_idle(self) -> None:
         """See ``Face.check_idle``."""
         if self.replying:
-            raise RefusedError("An answer is still being written: esc stops it, then write again.")
+            raise RefusedError(
+                self._keymap.told("An answer is still being written: {chat.stop} stops it, then write again.")
+            )
 
     # Inside
 

@@ -355,7 +355,7 @@ class QuestionWanted(News):
 class Opened(News):
     """One of the screens was asked for by a command."""
 
-    what: Literal["adapters", "picker", "conversations", "archived", "training", "help", "tour"]
+    what: Literal["adapters", "picker", "conversations", "archived", "training", "help", "keys", "tour"]
 
 
 @dataclass

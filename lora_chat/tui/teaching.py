@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
-KEYS = (
-    ("Enter", "send"),
-    ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
-    ("@", "a file goes with the message: its name, which Tab completes"),
-    ("up, down", "earlier and later prompts"),
-    ("esc", "stop the answer; else to the answers"),
-    (
-        "↑ ↓ in the answers",
-        "choose one: e edit, g good, b bad, r retry, m more, c copy, 1…9 code, d delete, u undo, t thought, ← → others",
-    ),
-    ("ctrl+r", "retry the last answer"),
-    ("ctrl+e", "write the answer you wanted"),
-    ("ctrl+g", "choose an adapter"),
-    ("f2", "the adapters: Enter wears, i install, v verify, d remove, u undo, / filter"),
-    ("f3", "the base models: Enter has one answer or brings it here, s starts with it, d takes it away"),
-    ("f4", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
-    ("ctrl+o", "unfold what was pasted, where the cursor is; in the answers what is folded of a question"),
-    ("ctrl+t", "look at the training"),
-    ("ctrl+l", "the conversations: Enter opens, n new, r rename, p pin, a archive, d delete, u undo"),
-    ("ctrl+n", "new conversation"),
-    ("ctrl+f", "search everything that was said"),
-    ("ctrl+p", "every command"),
-    ("f1", "this help"),
-    ("ctrl+c", "copy what is selected; else stop the answer, or clear the prompt"),
-    ("ctrl+q", "quit"),
-)
-"""For the help screen."""
+from lora_chat.tui.keymap import Keymap
 
-EMPTY = (
-    ("Enter", "sends; ctrl+j begins a new line"),
-    ("/", "every command, with completion; ctrl+p has them too"),
+_KEYS = (
+    ("{prompt.send}", "send"),
+    ("{prompt.newline}", "new line (shift+enter where the terminal sends it)"),
+    ("@", "a file goes with the message: its name, which Tab completes"),
+    ("{prompt.older} {prompt.newer}", "earlier and later prompts"),
+    ("{chat.stop}", "stop the answer; where there is none, {chat.back} goes to the answers"),
+    (
+        "{transcript.before} {transcript.after} in the answers",
+        "choose one: {transcript.edit} edit, {transcript.good} good, {transcript.bad} bad, {transcript.retry} retry, "
+        "{transcript.more} more, {transcript.copy} copy, {transcript.code-1}…{transcript.code-9} code, "
+        "{transcript.delete} delete, {transcript.undo} undo, {transcript.thought} thought, "
+        "{transcript.other-before} {transcript.other-after} others",
+    ),
+    ("{chat.retry}", "retry the last answer"),
+    ("{chat.edit}", "write the answer you wanted"),
+    ("{chat.adapters}", "choose an adapter"),
+    (
+        "{chat.shelf}",
+        "the adapters: {adapters.wear} wears, {adapters.install} install, {adapters.verify} verify, "
+        "{adapters.remove} remove, {adapters.undo} undo, {adapters.filter} filter",
+    ),
+    (
+        "{chat.bases}",
+        "the base models: {bases.use} has one answer or brings it here, {bases.default} starts with it, "
+        "{bases.remove} takes it away",
+    ),
+    ("{chat.editor}", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
+    ("{prompt.unfold}", "unfold what was pasted, where the cursor is; in the answers what is folded of a question"),
+    ("{chat.training}", "look at the training"),
+    (
+        "{chat.list}",
+        "the conversations: {list.open} opens, {list.new} new, {list.rename} rename, {list.pin} pin, "
+        "{list.archive} archive, {list.delete} delete, {list.undo} undo",
+    ),
+    ("{chat.new}", "new conversation"),
+    ("{chat.search}", "search everything that was said"),
+    ("{app.palette}", "every command"),
+    ("{chat.help}", "this help"),
+    ("{app.copy}", "copy what is selected; else stop the answer, or clear the prompt"),
+    ("{app.quit}", "quit"),
+)
+
+_EMPTY = (
+    ("{prompt.send}", "sends; {prompt.newline} begins a new line"),
+    ("/", "every command, with completion; {app.palette} has them too"),
     ("/adapter", "what this conversation can wear"),
-    ("ctrl+e", "write the answer you wanted; that is what is learnt"),
+    ("{chat.edit}", "write the answer you wanted; that is what is learnt"),
     ("/train", "from-history: a new adapter from your corrections"),
     ("/tour", "two minutes through the whole loop"),
 )
-"""What an empty conversation teaches."""
+
+
+def keys(keymap: Keymap) -> list[tuple[str, str]]:
+    """For the help screen."""
+    return [(keymap.told(key), keymap.told(does)) for key, does in _KEYS]
+
+
+def empty(keymap: Keymap) -> list[tuple[str, str]]:
+    """What an empty conversation teaches."""
+    return [(keymap.told(key), keymap.told(does)) for key, does in _EMPTY]
+
+
+def still_written(keymap: Keymap, *, elsewhere: bool) -> str:
+    """Why a message cannot be sent yet."""
+    where = " in another conversation" if elsewhere else ""
+    return keymap.told(f"An answer is still being written{where}: {{chat.stop}} stops it, then send this.")

@@ -90,6 +90,10 @@ class Teller:
         """See ``Face.help``."""
         self._put(news.Opened("help"))
 
+    def keys(self) -> None:
+        """See ``Face.keys``."""
+        self._put(news.Opened("keys"))
+
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""
         self._put(news.ThemeChosen(name))

@@ -41,29 +41,29 @@ class Step:
 
 
 STEPS = (
-    Step("Ask", "Ask something it cannot know: Enter sends what stands in the prompt.", QUESTION, "replied"),
+    Step("Ask", "Ask something it cannot know: {prompt.send} sends what stands in the prompt.", QUESTION, "replied"),
     Step(
         "Correct",
-        "It made that up. ctrl+e opens its answer: there stands the one you want, ctrl+s keeps it.",
+        "It made that up. {chat.edit} opens its answer: there stands the one you want, {write.keep} keeps it.",
         "",
         "edited",
         wanted=WANTED,
     ),
     Step(
         "Train",
-        "One correction is enough to try. Enter shows what will be learnt, Enter again begins.",
+        "One correction is enough to try. {prompt.send} shows what will be learnt, {plan.start} again begins.",
         f"/train from-history {NAME}",
         "began",
     ),
     Step(
         "Meanwhile",
-        "It trains beside the chat, half a minute or so: ask it anything, or look on with ctrl+t.",
+        "It trains beside the chat, half a minute or so: ask it anything, or look on with {chat.training}.",
         "",
         "trained",
     ),
     Step(
         "Wear",
-        "It is trained and installed. Wear it: Enter in the report, or here.",
+        "It is trained and installed. Wear it: {report.wear} in the report, or here.",
         f"/adapter use {NAME}",
         "wears",
         name=NAME,
@@ -81,7 +81,7 @@ STEPS = (
     Step("Ask it", "It answers for a shop's support.", "How do I return an order?", "replied", shipped=True),
     Step(
         "That is the loop",
-        "Chat, correct, train, wear, share. esc closes the tour; /delete removes this conversation, and "
+        "Chat, correct, train, wear, share. {chat.back} closes the tour; /delete removes this conversation, and "
         "`lora-chat adapter remove` what you trained.",
         "",
         "nothing",

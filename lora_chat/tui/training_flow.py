@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lora_chat.errors import LoraChatError
 from lora_chat.tui import messages as news
+from lora_chat.tui.keymap import told
 from lora_chat.tui.tour import REWORDED, UNRELATED
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class TrainingFlow:
             self.open()
         else:
             is_kept = progress.installed is not None and progress.installed.kept
-            self._app.tell(f"{progress.name} is {'trained and kept' if is_kept else 'ready'}: ctrl+t looks at it.")
+            looks = told(self._app, "{chat.training} looks at it.")
+            self._app.tell(f"{progress.name} is {'trained and kept' if is_kept else 'ready'}: {looks}")
 
     def open(self) -> None:
         """The report of one that has ended well, first if nobody looked at it yet; else the live view."""

@@ -92,7 +92,7 @@ def test_it_is_written_over_nothing(tiny_llama: InstalledBase, tmp_path: Path) -
         write_out(tmp_path / "job" / "in-a-file", "shop", tiny_llama, "x", Selection(LESSONS, {}), short_recipe())
 
 
-def renamed(base: InstalledBase, home: Paths, name: str, **changes: str) -> None:
+def renamed(base: InstalledBase, home: Paths, name: str, **changes: Any) -> None:
     """That base under another name, perhaps another one."""
     folder = home.models / name
     folder.mkdir(parents=True)

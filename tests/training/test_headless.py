@@ -157,11 +157,11 @@ def test_one_that_runs_already_is_left_alone(run: Typed, tiny_llama: InstalledBa
 def test_what_was_changed_since_its_checkpoint_does_not_go_on(
     run: Typed, tiny_llama: InstalledBase, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_chat.training import headless
+    from lora_chat.training import headless, trainer
     from lora_chat.training.events import StepDone
 
     edited(job, "checkpoint_s = 60.0", "checkpoint_s = 0.0")
-    train = headless.train
+    train = trainer.train
 
     def breaking(*what: Any, **more: Any) -> Iterator[Any]:
         for event in train(*what, **more):
@@ -210,10 +210,10 @@ def test_told_to_end_it_keeps_a_checkpoint_and_goes_on_to_the_same_bytes(
 def test_a_job_moved_to_another_machine_goes_on_there(
     run: Typed, tiny_llama: InstalledBase, general: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora_chat.training import headless
+    from lora_chat.training import headless, trainer
 
     job = written(tmp_path / "one" / "job", tiny_llama, general, lessons=MANY)
-    train = headless.train
+    train = trainer.train
     monkeypatch.setattr(headless, "train", lambda *what, **more: _stopping(train(*what, **more)))
     assert run(job, "--base", tiny_llama.folder).code == 130
     monkeypatch.setattr(headless, "train", train)

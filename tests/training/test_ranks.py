@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def weights(job: Path) -> dict[str, np.ndarray]:
 
 def workers(program: subprocess.Popen[str]) -> dict[str, int]:
     """Which process is which, by what the launcher told it."""
-    found = {}
+    found: dict[str, int] = {}
     for folder in Path("/proc").iterdir():
         try:
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
@@ -74,7 +75,16 @@ def workers(program: subprocess.Popen[str]) -> dict[str, int]:
     return found
 
 
-HELD_OUT = {"heldout": 4, "patience": 3, "batch": 3, "rehearsed": 3, "variants": 3, "microbatch_tokens": 64}
+HELD_OUT: dict[str, Any] = {"heldout": 4, "patience": 3, "batch": 3, "rehearsed": 3, "variants": 3} | {
+    "microbatch_tokens": 64
+}
+    "heldout": 4,
+    "patience": 3,
+    "batch": 3,
+    "rehearsed": 3,
+    "variants": 3,
+    "microbatch_tokens": 64,
+}
 """Fourteen lessons, four of them held out, in batches of three: both decks are half dealt at most steps."""
 
 

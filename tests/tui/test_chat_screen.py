@@ -8,11 +8,12 @@ import pytest
 from textual import events
 
 from lora_chat.chat.conversation import Status
+from lora_chat.tui.keymap import Keymap
 from lora_chat.tui.screens.adapter_picker import AdapterPicker
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.screens.training import TrainingScreen
-from lora_chat.tui.teaching import KEYS
+from lora_chat.tui.teaching import keys
 from tests.tui.conftest import LONG, Branch, Tell, Window, idle, texts
 
 # Saying something
@@ -183,7 +184,7 @@ def test_every_key_of_the_help_opens_what_it_says(window: Tell) -> None:
         await w.until(lambda: w.app.screen is w.app.chat)
 
     window(story)
-    named = " ".join(key for key, _ in KEYS)
+    named = " ".join(key for key, _ in keys(Keymap()))
     assert all(key in named for key in ("ctrl+r", "ctrl+e", "ctrl+g", "ctrl+t", "ctrl+l", "ctrl+n", "ctrl+f", "ctrl+p"))
 
 

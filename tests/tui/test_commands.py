@@ -104,6 +104,7 @@ TYPED = {
     "set default": "Answers are drawn here as elsewhere from the next answer on.",
     "theme light": "",
     "help": HelpScreen,
+    "keys": DetailsScreen,
     "tour": "",
     "open": ConversationList,
     "archive": "No conversation is open yet",

@@ -41,8 +41,8 @@ class AdapterPicker(PanelScreen[str | None], ShelfScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "wear", id="picker.wear", priority=True),
-        Binding("up", "move(-1)", "choose", key_display="↑ ↓", id="picker.up", priority=True),
-        Binding("down", "move(1)", "choose", show=False, id="picker.down", priority=True),
+        Binding("up", "move(-1)", "choose", key_display="↑ ↓", tooltip="the one above", id="picker.up", priority=True),
+        Binding("down", "move(1)", "choose", show=False, tooltip="the one below", id="picker.down", priority=True),
         Binding("f2", "dismiss('list')", "all of them", id="picker.list"),
         Binding("escape", "dismiss", "back", id="picker.back"),
     ]

@@ -33,7 +33,7 @@ _ASKS = {"filter": "type to filter", "install": "folder, archive or hub id"}
 class Line(Input):
     """Where a filter or a path is written."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "go on", id="adapters.go_on")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "go on", id="adapters.go-on")]
 
 
 class AdaptersScreen(ListingScreen, ShelfScreen):
@@ -56,13 +56,13 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "wear", "wear", id="adapters.wear"),
-        Binding("enter", "take_off", "take off", id="adapters.take_off"),
+        Binding("enter", "take_off", "take off", id="adapters.wear"),
         Binding("u", "undo", "undo", id="adapters.undo"),
         Binding("i", "ask('install')", "install", id="adapters.install"),
         Binding("v", "verify", "verify", id="adapters.verify"),
         Binding("d,delete", "remove", "remove", id="adapters.remove"),
         Binding("slash", "ask('filter')", "filter", id="adapters.filter"),
-        Binding("escape", "close_line", "close", id="adapters.close_line"),
+        Binding("escape", "close_line", "close", id="adapters.close-line"),
         Binding("escape", "dismiss", "back", id="adapters.back"),
     ]
 

@@ -56,12 +56,12 @@ class BasesScreen(ListingScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "use", "have it answer", id="bases.use"),
-        Binding("enter", "pull", "bring it here", id="bases.pull"),
+        Binding("enter", "pull", "bring it here", id="bases.use"),
         Binding("s", "default", "start with it", id="bases.default"),
         Binding("x", "stop", "stop the download", id="bases.stop"),
         Binding("d,delete", "remove", "take away", id="bases.remove"),
         Binding("slash", "filter", "filter", id="bases.filter"),
-        Binding("escape", "close_line", "close", id="bases.close_line"),
+        Binding("escape", "close_line", "close", id="bases.close-line"),
         Binding("escape", "dismiss", "back", id="bases.back"),
     ]
 

@@ -13,8 +13,9 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.base_messages import BaseChanged, BaseFound
 from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.keymap import keymap_of
 from lora_chat.tui.screens.attaching import Attaching
-from lora_chat.tui.teaching import EMPTY
+from lora_chat.tui.teaching import empty, still_written
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.banner import Banner
 from lora_chat.tui.widgets.keys import KeysLine
@@ -68,10 +69,10 @@ class ChatScreen(Attaching):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "stop", id="chat.stop"),
-        Binding("escape", "put_away", "put away", id="chat.put_away"),
+        Binding("escape", "put_away", "put away", id="chat.put-away"),
         Binding("escape", "escape", "back", id="chat.back", show=False),
         Binding("ctrl+t", "training", "training", id="chat.training"),
-        Binding("ctrl+t", "ask_for_training", "training", id="chat.ask_for_training", show=False),
+        Binding("ctrl+t", "ask_for_training", "training", id="chat.training", show=False),
         Binding("ctrl+r", "retry", "retry", id="chat.retry"),
         Binding("ctrl+e", "edit", "edit", id="chat.edit"),
         Binding("ctrl+n", "new", "new", id="chat.new", show=False),
@@ -124,7 +125,7 @@ class ChatScreen(Attaching):
         from lora_chat.tui.widgets.transcript import Transcript
 
         await self.query_one("#middle").mount(ConversationList(), Transcript())
-        self.talk.set_empty(EMPTY)
+        self.talk.set_empty(empty(keymap_of(self)))
         self._furnished = True
         self.refresh_bindings()
         self.bridge.begin()
@@ -152,7 +153,7 @@ class ChatScreen(Attaching):
 
     def on_base_found(self, event: BaseFound) -> None:
         """The base is known."""
-        self.talk.set_empty(EMPTY)
+        self.talk.set_empty(empty(keymap_of(self)))
         self.on_base_changed(event)
 
     def on_base_changed(self, event: BaseFound | BaseChanged) -> None:
@@ -295,8 +296,8 @@ class ChatScreen(Attaching):
         from lora_chat.sitting.commands import is_message
 
         if self._answering and is_message(text):
-            where = "" if self._answering_in == self._open else " in another conversation"
-            self.post_message(news.Said(f"An answer is still being written{where}: esc stops it, then send this."))
+            said = still_written(keymap_of(self), elsewhere=self._answering_in != self._open)
+            self.post_message(news.Said(said))
             self.asking.give_back(text)
             return
         self.app.clear_notifications()  # whoever goes on has read them

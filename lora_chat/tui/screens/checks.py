@@ -20,6 +20,7 @@ from lora_chat.training.proof.line import Proved
 from lora_chat.training.proof.proving import in_order, outcome
 from lora_chat.training.proof.rewording import to_ask
 from lora_chat.tui import messages as news
+from lora_chat.tui.keymap import told
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.check_rows import CHECK, CheckRows, Known, Row
 from lora_chat.tui.widgets.columns import Cell, Columns, facts
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lora_chat.tui.bridge import Bridge
 
 EMPTY = "No checks yet: every answer you correct and train on becomes one."
-TEACHES = "Write the answer you wanted with ctrl+e, then /train from-history learns it, and it is asked here."
+TEACHES = "Write the answer you wanted with {chat.edit}, then /train from-history learns it, and it is asked here."
 NO_RULE = "No rule knows this question in other words."
 NO_MORE = "The rules know no more than these."
 _ASKS = {"must": "must mention", "must_not": "must not mention", "rewordings": "asked as"}
@@ -42,7 +43,7 @@ _OWN_HINT = "the same question in your own words"
 class WordsLine(Input):
     """Where words are written."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "keep", id="checks.keep")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "keep", id="checks.keep-words")]
 
 
 class ChecksScreen(Screen[None]):
@@ -70,15 +71,15 @@ class ChecksScreen(Screen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "confirm(True)", "keep", id="checks.confirm"),
-        Binding("space", "confirm(False)", "take back", id="checks.take_back"),
+        Binding("space", "confirm(True)", "keep", id="checks.keep"),
+        Binding("space", "confirm(False)", "take back", id="checks.keep"),
         Binding("p", "propose", "reword", id="checks.propose"),
         Binding("o", "ask('rewordings')", "ask as", id="checks.own"),
         Binding("m", "ask('must')", "must", id="checks.must"),
-        Binding("n", "ask('must_not')", "must not", id="checks.must_not"),
+        Binding("n", "ask('must_not')", "must not", id="checks.must-not"),
         Binding("d,delete", "remove", "delete", id="checks.remove"),
         Binding("r", "again", "again", id="checks.again"),
-        Binding("escape", "close_line", "close", id="checks.close_line"),
+        Binding("escape", "close_line", "close", id="checks.close-line"),
         Binding("escape", "dismiss", "back", id="checks.back"),
     ]
 
@@ -104,7 +105,7 @@ class ChecksScreen(Screen[None]):
         heads = ("", "You asked", "It was taught → what it says instead")
         yield Static(Columns(CHECK, [[Content.styled(head, "$text-muted") for head in heads]]), id="heads")
         yield CheckRows()
-        yield Static(f"{EMPTY}\n\n{TEACHES}", classes="said", markup=False)
+        yield Static(f"{EMPTY}\n\n{told(self, TEACHES)}", classes="said", markup=False)
         yield Static(classes="rule", id="between")
         with Pane(id="details"):
             yield Static(markup=False)
@@ -186,7 +187,7 @@ class ChecksScreen(Screen[None]):
             if words:
                 yield name, clean_line(", ".join(words))
         if row.proposed:
-            yield "", Content.styled("Proposed: space keeps it, and it is asked.", "$text-muted")
+            yield "", Content.styled(told(self, "Proposed: {checks.keep} keeps it, and it is asked."), "$text-muted")
         elif said is not None:
             lost = Content.styled("  lost: the version before knew it", "$error")
             yield "Says", Content(clean(said).strip() or "nothing") + (lost if check.id in self._known.lost else "")

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.sitting.columns import Answered, Began, ColumnEvent, Comparison, Grew
+from lora_chat.tui.keymap import told
 from lora_chat.tui.widgets.answer_column import AnswerColumn
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
@@ -43,9 +44,9 @@ class CompareScreen(Screen[int]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,b", "mark", "this is better", id="compare.mark"),
-        Binding("left,shift+tab", "step(-1)", "others", key_display="← →", id="compare.left"),
-        Binding("right,tab", "step(1)", "others", show=False, id="compare.right"),
-        Binding("m", "go_on", "more", show=False, id="compare.more"),
+        Binding("left,shift+tab", "step(-1)", "others", key_display="← →", tooltip="the one before", id="compare.left"),
+        Binding("right,tab", "step(1)", "others", show=False, tooltip="the next one", id="compare.right"),
+        Binding("m", "go_on", "more", show=False, tooltip="how one goes on", id="compare.more"),
         Binding("escape", "dismiss(None)", "back", id="compare.back"),
     ]
 
@@ -120,7 +121,11 @@ class CompareScreen(Screen[int]):
 
     def action_go_on(self) -> None:
         """Nothing of a column is kept yet."""
-        self.notify("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it.")
+        self.notify(
+            told(
+                self, "An answer in a column cannot go on: mark it with {compare.mark}, then /continue goes on with it."
+            )
+        )
 
     def action_mark(self) -> None:
         """It is the better one."""

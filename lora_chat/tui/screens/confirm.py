@@ -52,10 +52,12 @@ class ConfirmScreen(PanelScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", id="confirm.yes"),
         Binding("n,escape", "answer(False)", "no", id="confirm.no"),
-        Binding("left", "app.focus_previous", "choose", key_display="← →", id="confirm.left"),
-        Binding("right", "app.focus_next", "choose", show=False, id="confirm.right"),
-        Binding("up", "scroll(-1)", "scroll", key_display="↑ ↓", id="confirm.up"),
-        Binding("down", "scroll(1)", "scroll", show=False, id="confirm.down"),
+        Binding(
+            "left", "app.focus_previous", "choose", key_display="← →", tooltip="the answer before", id="confirm.left"
+        ),
+        Binding("right", "app.focus_next", "choose", show=False, tooltip="the next answer", id="confirm.right"),
+        Binding("up", "scroll(-1)", "scroll", key_display="↑ ↓", tooltip="scroll up", id="confirm.up"),
+        Binding("down", "scroll(1)", "scroll", show=False, tooltip="scroll down", id="confirm.down"),
     ]
 
     def __init__(

@@ -35,8 +35,10 @@ class LeaveScreen(PanelScreen[str]):
         Binding("p", "answer('pause')", "pause it", id="leave.pause"),
         Binding("f", "answer('finish')", "finish", id="leave.finish"),
         Binding("s,escape", "answer('stay')", "stay", id="leave.stay"),
-        Binding("left", "app.focus_previous", "choose", key_display="← →", id="leave.left"),
-        Binding("right", "app.focus_next", "choose", show=False, id="leave.right"),
+        Binding(
+            "left", "app.focus_previous", "choose", key_display="← →", tooltip="the answer before", id="leave.left"
+        ),
+        Binding("right", "app.focus_next", "choose", show=False, tooltip="the next answer", id="leave.right"),
     ]
 
     def __init__(self, name: str, waiting: Sequence[str]) -> None:

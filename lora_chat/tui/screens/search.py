@@ -39,8 +39,8 @@ class SearchScreen(PanelScreen[tuple[Hit, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", id="search.open", priority=True),
-        Binding("up", "move(-1)", "choose", key_display="↑ ↓", id="search.up", priority=True),
-        Binding("down", "move(1)", "choose", show=False, id="search.down", priority=True),
+        Binding("up", "move(-1)", "choose", key_display="↑ ↓", tooltip="the one above", id="search.up", priority=True),
+        Binding("down", "move(1)", "choose", show=False, tooltip="the one below", id="search.down", priority=True),
         Binding("escape", "dismiss", "back", id="search.back"),
     ]
 

@@ -50,7 +50,7 @@ class TrainingScreen(PanelScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause(True)", "pause", id="training.pause"),
-        Binding("p", "pause(False)", "resume", id="training.resume"),
+        Binding("p", "pause(False)", "resume", id="training.pause"),
         Binding("x", "cancel", "stop it", id="training.cancel"),
         Binding("escape", "dismiss", "back to the chat", id="training.back"),
     ]

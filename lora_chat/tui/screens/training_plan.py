@@ -19,6 +19,7 @@ from lora_chat.text import clean_line
 from lora_chat.training.choosing.reasons import words_for
 from lora_chat.training.recipe import Effort
 from lora_chat.training.selection import Lesson
+from lora_chat.tui.keymap import told
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.widgets.choices import Choices
@@ -31,8 +32,8 @@ from lora_chat.tui.widgets.plan_figures import EFFORTS, PlanFigures
 if TYPE_CHECKING:
     from lora_chat.services import Services
 
-NOTHING_LEFT = "Every answer is left out: nothing to learn. Space takes one in again."
-STILL_COUNTING = "Still counting what changed: press Enter again in a moment."
+NOTHING_LEFT = "Every answer is left out: nothing to learn. {plan.exclude} takes one in again."
+STILL_COUNTING = "Still counting what changed: press {plan.start} again in a moment."
 
 _COLUMNS = (Column(share=2), Column(share=3), Column(10, right=True))
 _LONGEST = 400
@@ -89,11 +90,11 @@ class TrainingPlanScreen(Screen[Plan | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "start", "start", id="plan.start"),
         Binding("space", "leave_out(True)", "exclude", id="plan.exclude"),
-        Binding("space", "leave_out(False)", "include", id="plan.include"),
+        Binding("space", "leave_out(False)", "include", id="plan.exclude"),
         Binding("i", "unrated(True)", "add unrated", id="plan.unrated"),
-        Binding("i", "unrated(False)", "drop unrated", id="plan.rated"),
-        Binding("left", "effort(-1)", "effort", key_display="← →", id="plan.lighter"),
-        Binding("right", "effort(1)", "effort", show=False, id="plan.deeper"),
+        Binding("i", "unrated(False)", "drop unrated", id="plan.unrated"),
+        Binding("left", "effort(-1)", "effort", key_display="← →", tooltip="less effort", id="plan.lighter"),
+        Binding("right", "effort(1)", "effort", show=False, tooltip="more effort", id="plan.deeper"),
         Binding("v", "view", "view", id="plan.view"),
         Binding("p", "private", "private", id="plan.private"),
         Binding("w", "why", "why left out", id="plan.why"),
@@ -209,9 +210,9 @@ class TrainingPlanScreen(Screen[Plan | None]):
     def action_start(self) -> None:
         """Only what was counted and teaches something."""
         if self.counting:
-            self._refuse(STILL_COUNTING)
+            self._refuse(told(self, STILL_COUNTING))
         elif not self.plan.selection.lessons:
-            self._refuse(NOTHING_LEFT)
+            self._refuse(told(self, NOTHING_LEFT))
         else:
             self.dismiss(self.plan)
 

@@ -39,8 +39,8 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "switch(True)", "leave off", id="private.off"),
-        Binding("space", "switch(False)", "mask", id="private.on"),
+        Binding("space", "switch(True)", "leave off", id="private.mask"),
+        Binding("space", "switch(False)", "mask", id="private.mask"),
         Binding("escape,enter,q", "leave", "back", id="private.back"),
     ]
 

@@ -16,6 +16,7 @@ from textual.widgets import ProgressBar, Static
 
 from lora_chat.models.catalog import CatalogEntry
 from lora_chat.text import clean_line
+from lora_chat.tui.keymap import Keymap, keymap_of
 from lora_chat.tui.widgets.keys import KeysLine
 
 Choice = Literal["chat", "tour"]
@@ -69,7 +70,7 @@ class WelcomeScreen(Screen[Choice | None]):
         """In the middle."""
         with Vertical(id="welcome"):
             yield Static(Content.assemble(("lora-chat", "bold"), "\n", (_WHAT, "$text-muted")))
-            yield Static(_ways(self._missing), id="how")
+            yield Static(_ways(self._missing, keymap_of(self)), id="how")
             with Vertical(id="fetching"):
                 yield Static("", id="stage", markup=False)
                 yield ProgressBar(show_eta=False)
@@ -124,10 +125,13 @@ _WHAT = (
 )
 
 
-def _ways(missing: CatalogEntry | None) -> Content:
-    rows = [("enter", "chat"), ("t", "teach me: correct, train and wear, in two minutes")]
+def _ways(missing: CatalogEntry | None, keymap: Keymap) -> Content:
+    rows = [
+        (keymap.name("welcome.chat"), "chat"),
+        (keymap.name("welcome.tour"), "teach me: correct, train and wear, in two minutes"),
+    ]
     if missing is not None:
-        rows.append(("m", "choose another base model first"))
+        rows.append((keymap.name("welcome.base"), "choose another base model first"))
     lines = [Content.assemble((f"{key:>7}", "bold $primary"), "   ", text) for key, text in rows]
     if missing is not None:
         about = (

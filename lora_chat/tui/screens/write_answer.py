@@ -16,8 +16,8 @@ class WriteAnswer(Writing):
     FOLLOWS = "Your answer takes its place; the old one is kept beside it. /train from-history learns from yours."
     EMPTY = "An empty answer teaches nothing: write one, or go back."
     UNCHANGED = "That is its own answer: write the one you wanted, or go back and rate it good."
-    UNKEPT = "What you wrote is not kept yet: ctrl+s keeps it, esc again throws it away."
+    UNKEPT = "What you wrote is not kept yet: {write.keep} keeps it, {write.back} again throws it away."
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,ctrl+enter", "keep", "keep", id="write.keep", priority=True),
+        Binding("ctrl+s,ctrl+enter,f2", "keep", "keep", id="write.keep", priority=True),
     ]

@@ -25,11 +25,14 @@ class WriteQuestion(Writing):
     """An editor with the question as it was asked."""
 
     HEADING = "Ask it in other words"
-    FOLLOWS = "It is answered in the old one's place, which is kept beside it with all that followed: ← → go there."
+    FOLLOWS = (
+        "It is answered in the old one's place, which is kept beside it with all that followed: "
+        "{transcript.other-before} {transcript.other-after} go there."
+    )
     EMPTY = "There is nothing to answer: write a question, or go back."
-    UNCHANGED = "That is what you asked: write it otherwise, or go back, where ctrl+r has it answered again."
-    UNKEPT = "What you wrote is not asked yet: ctrl+s asks it, esc again throws it away."
+    UNCHANGED = "That is what you asked: write it otherwise, or go back, where {chat.retry} has it answered again."
+    UNKEPT = "What you wrote is not asked yet: {write.keep} asks it, {write.back} again throws it away."
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s,ctrl+enter", "keep", "ask", id="write.ask", priority=True),
+        Binding("ctrl+s,ctrl+enter,f2", "keep", "ask", id="write.keep", priority=True),
     ]

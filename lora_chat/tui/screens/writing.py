@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static, TextArea
 
 from lora_chat.text import clean
+from lora_chat.tui.keymap import told
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.pane import HEIGHTS, Pane
 
@@ -66,7 +67,7 @@ class Writing(PanelScreen[str | None]):
             with Pane(id="above", can_focus=False):
                 yield Static(Content(self._above))
         yield TextArea(self._begins_with, soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
-        yield Static(self.FOLLOWS, classes="said", markup=False)
+        yield Static(told(self, self.FOLLOWS), classes="said", markup=False)
         yield Static(self.EMPTY, classes="refused", markup=False)
 
     def on_mount(self) -> None:
@@ -101,6 +102,6 @@ class Writing(PanelScreen[str | None]):
 
     def _refuse(self, why: str) -> None:
         refused = self.query_one(".refused", Static)
-        refused.update(why)
+        refused.update(told(self, why))
         refused.display = bool(why)
         self.query_one(".said").display = not why

@@ -34,8 +34,8 @@ class Choices(OptionList, inherit_bindings=False):
 
     # Of all that a list can do only moving: left and right, Enter and what else there is are the screen's own.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "cursor_up", "choose", show=False, id="choices.up"),
-        Binding("down", "cursor_down", "choose", show=False, id="choices.down"),
+        Binding("up", "cursor_up", "choose", show=False, tooltip="the one above", id="choices.up"),
+        Binding("down", "cursor_down", "choose", show=False, tooltip="the one below", id="choices.down"),
         Binding("home", "first", "first", show=False, id="choices.first"),
         Binding("end", "last", "last", show=False, id="choices.last"),
         Binding("pageup", "page_up", "page up", show=False, id="choices.page-up"),

@@ -43,14 +43,14 @@ class ConversationList(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select", "open", id="list.open"),
-        Binding("k", "cursor_up", show=False),
-        Binding("j", "cursor_down", show=False),
+        Binding("up,k", "cursor_up", "choose", show=False, tooltip="the one above", id="list.up"),
+        Binding("down,j", "cursor_down", "choose", show=False, tooltip="the one below", id="list.down"),
         Binding("n", "new", "new", id="list.new"),
         Binding("r", "rename", "rename", id="list.rename"),
         Binding("p", "pin", "pin", id="list.pin"),
-        Binding("p", "unpin", "unpin", id="list.unpin"),
+        Binding("p", "unpin", "unpin", id="list.pin"),
         Binding("a", "archive", "archive", id="list.archive"),
-        Binding("a", "unarchive", "list again", id="list.unarchive"),
+        Binding("a", "unarchive", "list again", id="list.archive"),
         Binding("d,delete", "delete", "delete", id="list.delete"),
         Binding("u", "undo", "undo", show=False, id="list.undo"),
         Binding("escape", "leave", "back", id="list.back"),

@@ -13,7 +13,8 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-_NAMES = {"escape": "esc", "up": "↑", "down": "↓", "left": "←", "right": "→", "question_mark": "?", "slash": "/"}
+from lora_chat.tui.key_names import told
+
 _BETWEEN = " · "
 
 
@@ -30,6 +31,8 @@ class KeysLine(Widget):
         super().__init__()
         self._shown: list[tuple[str, str, str]] = []
         """(key as Textual calls it, as people do, what it does)."""
+        self._way_back = ""
+        """The key of the one that stays, where there is no room for all."""
 
     def on_mount(self) -> None:
         """The screen tells when focus or what can be done changes."""
@@ -38,6 +41,7 @@ class KeysLine(Widget):
     def _bindings_updated(self, screen: Screen[object]) -> None:
         if self.is_attached and screen is self.screen:
             self._shown = list(_keys(screen))
+            self._way_back = _way_back(screen)
             self.refresh(layout=True)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
@@ -51,7 +55,7 @@ class KeysLine(Widget):
     def _fitting(self) -> list[tuple[str, str, str]]:
         fitting = list(self._shown)
         while len(fitting) > 1 and _line(fitting).cell_length > self.content_size.width:
-            fitting.pop(-2 if fitting[-1][0] == "escape" else -1)
+            fitting.pop(-2 if fitting[-1][0] == self._way_back else -1)
         return fitting
 
     def on_click(self, event: Click) -> None:
@@ -77,6 +81,13 @@ def _keys(screen: Screen[object]) -> Iterator[tuple[str, str, str]]:
             yield binding.key, _name(binding), binding.description
 
 
+def _way_back(screen: Screen[object]) -> str:
+    """What is shown of the thing that esc does: the person may have given it another key as well."""
+    active = screen.active_bindings
+    back = active["escape"].binding.id if "escape" in active else None
+    return next((each.binding.key for each in active.values() if back and each.binding.id == back), "escape")
+
+
 def _place(nodes: list[DOMNode], node: DOMNode, binding: Binding) -> tuple[int, int]:
     owner, _, action = binding.action.rpartition(".")
     if owner == "screen":
@@ -88,10 +99,7 @@ def _place(nodes: list[DOMNode], node: DOMNode, binding: Binding) -> tuple[int, 
 
 def _name(binding: Binding) -> str:
     """``ctrl+s``, ``esc``: as keyboards say it."""
-    if binding.key_display:
-        return binding.key_display
-    *modifiers, key = binding.key.split("+")
-    return "+".join([*modifiers, _NAMES.get(key, key)])
+    return binding.key_display or told(binding.key)
 
 
 def _line(keys: list[tuple[str, str, str]]) -> Content:

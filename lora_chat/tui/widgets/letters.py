@@ -20,6 +20,8 @@ class Letters(Follows, inherit_bindings=False):
         super().__init__(*args, **named)
         self._typed = ""
         """A letter that may be a key or the beginning of a word."""
+        self._key = ""
+        """What Textual calls it."""
         self._waiting: Timer | None = None
         self._writing = False
         """Whether the person has begun to write: the prompt gets the focus."""
@@ -51,7 +53,7 @@ class Letters(Follows, inherit_bindings=False):
         event.stop()
         event.prevent_default()
         if self._waiting is None and not self._writing and self.is_key(event.key):
-            self._typed = event.character
+            self._typed, self._key = event.character, event.key
             self._waiting = self.set_timer(ALONE_S, self._act)
         else:
             self._writing = True  # also what comes before the prompt has the focus
@@ -59,9 +61,9 @@ class Letters(Follows, inherit_bindings=False):
             self._forget()
 
     async def _act(self) -> None:
-        typed = self._typed
+        key = self._key if self._typed else ""
         self._forget()
-        for binding in self._bindings.key_to_bindings.get(typed, []):
+        for binding in self._bindings.key_to_bindings.get(key, []):
             await self.run_action(binding.action)
 
     def _forget(self) -> None:

@@ -25,8 +25,8 @@ class Pane(VerticalScroll):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "scroll_up", "scroll", key_display="↑ ↓", id="pane.up"),
-        Binding("down", "scroll_down", "scroll", show=False, id="pane.down"),
+        Binding("up", "scroll_up", "scroll", key_display="↑ ↓", tooltip="scroll up", id="pane.up"),
+        Binding("down", "scroll_down", "scroll", show=False, tooltip="scroll down", id="pane.down"),
     ]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:

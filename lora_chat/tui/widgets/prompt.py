@@ -45,9 +45,9 @@ class Prompt(Folding):
         Binding("up", "older", "earlier prompts", id="prompt.older", show=False),
         Binding("down", "newer", "later prompts", id="prompt.newer", show=False),
         # The text area would keep these for itself; what they do is the screen's.
-        Binding("ctrl+e", "screen.edit", "edit", id="prompt.edit"),
-        Binding("ctrl+f", "screen.search", "search", id="prompt.search", show=False),
-        Binding("ctrl+o", "unfold", "unfold", id="prompt.unfold", show=False),
+        Binding("ctrl+e", "screen.edit", "edit", id="chat.edit"),
+        Binding("ctrl+f", "screen.search", "search", id="chat.search", show=False),
+        Binding("ctrl+o,f5", "unfold", "unfold", id="prompt.unfold", show=False),
         Binding("tab", "complete", "complete", id="prompt.complete", show=False),
     ]
 
@@ -80,7 +80,7 @@ class Prompt(Folding):
     async def _on_key(self, event: events.Key) -> None:
         """Its own keys, in order with the letters: a priority binding would send before fast letters arrived."""
         for binding in self._bindings.key_to_bindings.get(event.key, ()):
-            if binding.id and binding.id.startswith("prompt."):
+            if binding.id is not None:  # the text area's own have none
                 event.stop()
                 event.prevent_default()
                 await self.run_action(binding.action)

@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from lora_chat.text import clean_line
+from lora_chat.tui.keymap import keymap_of
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
@@ -44,10 +45,11 @@ class StatusLine(Widget):
         progress, figures = self.training, clean_line(self.coming, 60) or self.figures
         if progress is None or (not progress.running and progress.state != "finished"):
             return Content(figures)
+        looks = keymap_of(self).name("chat.training")
         width = self.screen.size.width - 4
         width -= KEYS if width > 2 * KEYS else KEYS // 2
-        alone = training_line(progress, width)
-        beside = training_line(progress, width - len(figures) - 3)
+        alone = training_line(progress, width, looks)
+        beside = training_line(progress, width - len(figures) - 3, looks)
         if not figures or beside.cell_length + len(figures) + 3 > width:
             return alone
         return Content.assemble(figures, "   ", beside)
@@ -68,11 +70,11 @@ def spoken_speed(speed: float) -> str:
     return f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s"
 
 
-def training_line(progress: Progress, width: int) -> Content:
+def training_line(progress: Progress, width: int, looks: str = "") -> Content:
     """One line on how far it is, within ``width`` cells: the curve gives way first, then the end."""
     name = clean_line(progress.name, 24)
     if progress.state == "finished":
-        return Content.assemble((f"{name} is ready", "$success"), " · ctrl+t looks at it")
+        return Content.assemble((f"{name} is ready", "$success"), f" · {looks} looks at it")
     head = f"{'paused' if progress.state == 'paused' else 'training'} {name}  "
     if progress.step and not progress.steps:
         return Content(f"{head}going on from step {progress.step}")

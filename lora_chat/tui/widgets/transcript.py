@@ -49,19 +49,19 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         Binding("g", "rate('good')", "good", id="transcript.good"),
         Binding("b", "rate('bad')", "bad", id="transcript.bad"),
         Binding("r", "retry", "retry", id="transcript.retry"),
-        Binding("m", "go_on", "more", id="transcript.more"),
+        Binding("m", "go_on", "more", tooltip="go on where it ends", id="transcript.more"),
         Binding("c", "copy", "copy", id="transcript.copy"),
-        *(Binding(f"{n}", f"copy_code({n})", "code", n == 1, "1…9", id=f"transcript.code_{n}") for n in range(1, 10)),
+        *(Binding(f"{n}", f"copy_code({n})", "code", n == 1, "1…9", id=f"transcript.code-{n}") for n in range(1, 10)),
         Binding("t", "thought", "thought", id="transcript.thought"),
-        Binding("ctrl+o", "unfold", "unfold", id="transcript.unfold"),
-        Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
-        Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
+        Binding("ctrl+o,f5", "unfold", "unfold", tooltip="unfold the question", id="transcript.unfold"),
+        Binding("left", "sibling(-1)", "others", key_display="←→", tooltip="before", id="transcript.other-before"),
+        Binding("right", "sibling(1)", "others", show=False, tooltip="after", id="transcript.other-after"),
         Binding("d", "delete", "delete", id="transcript.delete"),
         Binding("u", "undo", "undo", show=False, id="transcript.undo"),
         Binding("up", "select(-1)", "message before", show=False, id="transcript.before"),
         Binding("down", "select(1)", "message after", show=False, id="transcript.after"),
-        Binding("pageup", "page_up", "page up", show=False, id="transcript.page_up"),
-        Binding("pagedown", "page_down", "page down", show=False, id="transcript.page_down"),
+        Binding("pageup", "page_up", "page up", show=False, id="transcript.page-up"),
+        Binding("pagedown", "page_down", "page down", show=False, id="transcript.page-down"),
         Binding("home", "scroll_home", "top", show=False, id="transcript.top"),
         Binding("end", "scroll_end", "end", show=False, id="transcript.end"),
         Binding("escape,enter", "leave", "back to the prompt", show=False, id="transcript.leave"),
@@ -303,7 +303,11 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
 
     def is_key(self, key: str) -> bool:
         """A digit is one where there is such a block of code, else text."""
-        return super().is_key(key) and (not key.isdecimal() or bool(self.check_action("copy_code", (key,))))
+        return any(self._can(binding.action) for binding in self._bindings.key_to_bindings.get(key, ()))
+
+    def _can(self, action: str) -> bool:
+        name, _, number = action.removesuffix(")").partition("(")
+        return name != "copy_code" or bool(self.check_action(name, (number,)))
 
     def typed(self, text: str) -> None:
         """Whoever writes, writes in the prompt."""
