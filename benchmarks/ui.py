@@ -1,254 +1,177 @@
-"""How fast the window stands and how smooth it stays: first paint, and the event loop's lag under load.
+"""How fast the window stands, how smooth it stays, and how far it reaches.
 
-    python benchmarks/ui.py [--out ui.json] [--runs 9]
+    python benchmarks/ui.py [--out ui.json] [--only paint,lag,stream,start,open,search] [--runs 9] [--work DIR]
 
-Needs the embedded base on this machine (`lora-chat model pull smollm2-135m`). First paint is measured from outside,
-from the start of the process to the prompt on a pseudo-terminal, in turns with a bare Textual app of four widgets. Lag
-is what a 5 ms sleep on the event loop takes too long while the engine process loads, streams and trains beside it.
+Needs the embedded base on this machine (`lora-chat model pull smollm2-135m`); the person's own chats are not looked at.
+
+paint   from the start of the process to the prompt, in turns with a bare Textual app of four widgets.
+lag     what a 5 ms sleep on the event loop takes too long while the engine process loads, streams and trains.
+stream  a reply of --tokens tokens into the window: seconds that its event loop spends on the last tenth and on the
+        first, at the default base's pace and with each token painted by itself. The engine is scripted.
+start   from the start of the process to the list of conversations, with --conversations in the store.
+open    from Enter in that list to the last words of a conversation of --long messages.
+search  from a key to the repaint with its hits, among --messages; letters 150 ms apart, nothing else is waited for.
+
+start and open are seen from outside, on a pseudo-terminal, as are the processes of lag, stream and search, which read
+their clocks inside. Medians of the runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import fcntl
 import json
 import os
-import platform
-import pty
-import select
 import statistics
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
-import threading
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-SIZE = (120, 36)
+import trial
+import ui_lag
+import ui_reach
+import ui_stores
+from ui_window import MARK, Window, environment, first_paint, ours
 
-BARE = """
-from textual.app import App
-from textual.widgets import Input, Static
-class Bare(App):
-    def compose(self):
-        yield Static("one")
-        yield Static("two")
-        yield Static("three")
-        yield Input(placeholder="Type a message")
-Bare().run()
-"""
-
-MARK = b"ype a message"
-"""Of the prompt; its first letter may be drawn by itself, under the cursor."""
-
-BEAT_S = 0.005
-
-
-class Window:
-    """A process on a pseudo-terminal, read as fast as it writes."""
-
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-        )
-        os.close(slave)
-
-    def until(self, mark: bytes, seconds: float = 60) -> float:
-        """Seconds from the start until ``mark`` was written."""
-        seen = b""
-        while mark not in seen:
-            assert time.perf_counter() - self.began < seconds, seen[-2000:]
-            if select.select([self.master], [], [], 0.5)[0]:
-                seen += os.read(self.master, 65536)
-        return time.perf_counter() - self.began
-
-    def drain(self) -> None:
-        """Read whatever comes until the end."""
-        while True:
-            try:
-                if not os.read(self.master, 65536):
-                    return
-            except OSError:
-                return
-
-    def close(self) -> None:
-        """End it."""
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-
-
-def environment(home: Path) -> dict[str, str]:
-    """A terminal with colours, and the home to be used."""
-    return os.environ | {"LORA_CHAT_HOME": str(home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-
-
-def first_paint(home: Path, runs: int) -> dict[str, Any]:
-    """Medians of both programs, started in turns."""
-    ours: list[float] = []
-    bare: list[float] = []
-    torch = False
-    for _ in range(runs):
-        window = Window([sys.executable, "-c", BARE], environment(home))
-        bare.append(window.until(MARK))
-        window.close()
-        window = Window([sys.executable, "-m", "lora_chat"], environment(home))
-        ours.append(window.until(MARK))
-        maps = Path(f"/proc/{window.process.pid}/maps")
-        torch = torch or (maps.exists() and "libtorch" in maps.read_text())
-        window.close()
-    median_ours, median_bare = statistics.median(ours), statistics.median(bare)
-    return {
-        "ours_s": round(median_ours, 3),
-        "bare_textual_s": round(median_bare, 3),
-        "ratio": round(median_ours / median_bare, 2),
-        "runs": runs,
-        "torch_in_the_process": torch,
-    }
-
-
-def lag(home: Path) -> dict[str, Any]:
-    """Run the program under load in a window of its own; it reports its loop's lag by phase."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "lag.json"
-        window = Window([sys.executable, __file__, "--child", str(report)], environment(home))
-        threading.Thread(target=window.drain, daemon=True).start()
-        window.process.wait(600)
-        found: dict[str, Any] = json.loads(report.read_text())
-    return found
-
-
-class Beats:
-    """Lags of the event loop in ms, by phase."""
-
-    def __init__(self) -> None:
-        self.phase = "start"
-        self.lags: dict[str, list[float]] = {}
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(BEAT_S)
-            self.lags.setdefault(self.phase, []).append((time.perf_counter() - began - BEAT_S) * 1000)
-
-    def report(self) -> dict[str, Any]:
-        """Median, p99 and largest of each phase."""
-        return {
-            phase: {
-                "beats": len(lags),
-                "p50_ms": round(statistics.median(lags), 2),
-                "p99_ms": round(sorted(lags)[int(len(lags) * 0.99)], 2),
-                "max_ms": round(max(lags), 2),
-            }
-            for phase, lags in self.lags.items()
-        }
-
-
-def child(report: Path) -> None:
-    """The program itself, worked by a script; writes its lags to ``report``."""
-    from lora_chat.tui.app import LoraChatApp
-
-    beats = Beats()
-
-    class Measured(LoraChatApp):
-        def on_base_found(self, event: Any) -> None:
-            super().on_base_found(event)
-            self.run_worker(beats.run())
-            self.run_worker(work(self, beats))
-
-    app = Measured()
-    app.run()
-    app.bridge.close()
-    report.write_text(json.dumps(beats.report()))
-
-
-async def work(app: Any, beats: Beats) -> None:
-    """Load, stream, correct, train while streaming, then leave."""
-    from lora_chat.tui.screens.training_plan import TrainingPlanScreen
-    from lora_chat.tui.widgets.status_line import StatusLine
-    from lora_chat.tui.widgets.title_bar import TitleBar
-
-    async def until(what: Callable[[], bool]) -> None:
-        while not what():
-            await asyncio.sleep(0.05)
-
-    async def answered(question: str) -> None:
-        app.bridge.take(question)
-        await until(lambda: app.bridge.replying)
-        await until(lambda: not app.bridge.replying)
-        await asyncio.sleep(0.3)
-
-    if app.screen is not app.chat:
-        app.screen.dismiss("chat")
-    chat = app.chat
-    beats.phase = "loading"
-    await until(lambda: chat.query_one(TitleBar).engine == "")
-    beats.phase = "streaming"
-    app.bridge.take("/set max_tokens 160")
-    for question in ("Write a short story about the sea.", "List ten animals.", "Write a Python function."):
-        await answered(question)
-    beats.phase = "training and streaming"
-    app.bridge.take("/edit Ten animals: cat, dog, cow, horse, sheep, goat, pig, hen, duck, goose.")
-    app.bridge.take("/train from-history bench")
-    await until(lambda: isinstance(app.screen, TrainingPlanScreen))
-    app.screen.dismiss(app.screen.plan)
-    await until(lambda: chat.query_one(StatusLine).training is not None)
-    app.bridge.take("/set max_tokens 60")
-    for _ in range(3):  # a training waits while an answer is made: asked without end it would never end
-        await answered("Tell me about the weather.")
-    beats.phase = "training"
-    await until(lambda: not app.flow.running)
-    app.exit()
+CHILDREN = {"lag": ui_lag.lag, "stream": ui_reach.stream, "search": ui_reach.search}
 
 
 def main() -> None:
-    """Measure both and print them."""
-    from lora_chat.paths import find_paths
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--runs", type=int, default=9)
-    parser.add_argument("--child", type=Path)
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="write everything here as JSON")
+    parser.add_argument("--only", default="paint,lag,stream,start,open,search", help="parts, separated by commas")
+    parser.add_argument("--runs", type=int, default=9, help="starts, openings; of searches and streams a third")
+    parser.add_argument("--work", type=Path, help="where the chats are made; a temporary folder if not")
+    parser.add_argument("--base", default="smollm2-135m", help="an installed base")
+    parser.add_argument("--tokens", type=int, default=10_000)
+    parser.add_argument("--conversations", type=int, default=10_000)
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--long", type=int, default=5_000)
+    parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
+    parser.add_argument("--settings", help=argparse.SUPPRESS)
+    parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(options.child)
+        CHILDREN[options.child](json.loads(options.settings), options.report)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
+    result: dict[str, Any] = {"benchmark": "ui", "machine": trial.machine(), "parts": options.only.split(",")}
+    with trial.work_folder(options) as work:
+        measure(result, options, work)
+    trial.keep(result, options.out)
+    for line in table(result):
+        print(line)
+
+
+def measure(result: dict[str, Any], options: argparse.Namespace, work: Path) -> None:
+    """Each part that was asked for, in a home without chats or in one with many."""
+    empty, full = make_home(work / "empty", options.base), make_home(work / "full", options.base)
+    few, parts = max(1, options.runs // 3), result["parts"]
+    if "paint" in parts:
+        result["first_paint"] = first_paint(empty, options.runs)
+    if "lag" in parts:
+        result["lag"] = child(empty, "lag", {})
+    if "stream" in parts:
+        result["stream"] = [
+            stream(empty, kind, alone, few, options) for kind in ui_reach.KINDS for alone in (False, True)
+        ]
+    if {"start", "open", "search"} & set(parts) and not (full / "chats.db").exists():
+        chats = ui_stores.conversations(options.conversations, options.messages)
+        ui_stores.fill(full / "chats.db", options.base, chain(chats, [ui_stores.long_one(options.long)]))
+        result["store"] = {name: getattr(options, name) for name in ("conversations", "messages", "long")}
+    if "start" in parts:
+        result["start"] = started(full, options.runs)
+    if "open" in parts:
+        result["open"] = opened(full, options.runs)
+    if "search" in parts:
+        result["search"] = child(full, "search", {"runs": few})
+
+
+def make_home(home: Path, base: str) -> Path:
+    """One with the person's base models and nothing else of theirs."""
+    from lora_chat.paths import find_paths
+
+    if not home.exists():
+        home.mkdir(parents=True)
         (home / "models").symlink_to(find_paths(os.environ).models)
-        result = {
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-            "first_paint": first_paint(home, options.runs),
-            "lag": lag(home),
-        }
-    show(result)
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        (home / "config.toml").write_text(f'model = "{base}"\n', encoding="utf-8")
+    return home
 
 
-def show(result: dict[str, Any]) -> None:
-    """As a table."""
-    paint = result["first_paint"]
-    lines = [
-        result["machine"],
-        f"first paint   {paint['ours_s']:.3f} s, a bare Textual app {paint['bare_textual_s']:.3f} s: "
-        f"{paint['ratio']:.2f}x (median of {paint['runs']}); torch in the process: {paint['torch_in_the_process']}",
-        f"{'event loop lag':24} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'beats':>8}",
-    ]
-    lines += [
-        f"{phase:24} {each['p50_ms']:>8.2f} {each['p99_ms']:>8.2f} {each['max_ms']:>8.2f} {each['beats']:>8}"
-        for phase, each in result["lag"].items()
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+def child(home: Path, name: str, settings: dict[str, Any]) -> Any:
+    """Run the window in a process and on a terminal of its own; it reports what its clocks said."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            name,
+            "--settings",
+            json.dumps(settings),
+            "--report",
+            str(report),
+        ]
+        window = Window(command, environment(home))
+        window.drain()
+        window.process.wait(900)
+        return json.loads(report.read_text(encoding="utf-8"))
+
+
+def stream(home: Path, kind: str, alone: bool, runs: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Medians of the first and the last tenth, in seconds of the event loop's thread."""
+    settings = {"kind": kind, "alone": alone, "tokens": options.tokens, "step": options.tokens // 10, "before": 12}
+    found = [child(home, "stream", settings)["ui_s"] for _ in range(runs)]
+    first, last = (statistics.median(each[at] for each in found) for at in (0, -1))
+    row = {"kind": kind, "alone": alone, "first_s": round(first, 2), "last_s": round(last, 2)}
+    return row | {"ratio": trial.ratio(last, first), "tokens": options.tokens, "tenths_s": found}
+
+
+def started(home: Path, runs: int) -> dict[str, Any]:
+    """Until the newest conversation's title stands in the list, and until the prompt did."""
+    paints, lists = list[float](), list[float]()
+    for _ in range(runs):
+        window = ours(home)
+        paints.append(window.until(MARK))
+        lists.append(window.until(ui_stores.LONG[1:].encode()))
+        window.close()
+    return {"paint_s": round(statistics.median(paints), 3), "list_s": round(statistics.median(lists), 3), "runs": runs}
+
+
+def opened(home: Path, runs: int) -> dict[str, Any]:
+    """The newest one, from the list, each time in a window of its own."""
+    times = list[float]()
+    for _ in range(runs):
+        window = ours(home)
+        window.until(ui_stores.LONG[1:].encode())
+        window.settle(3.0)  # the engine loads
+        window.press(b"\x0c")
+        window.settle(0.5)
+        window.press(b"\r")
+        times.append(window.until(ui_stores.LAST[4:].encode()))
+        window.close()
+    return {"ms": round(statistics.median(times) * 1000), "all_ms": [round(each * 1000) for each in times]}
+
+
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """What is printed."""
+    yield result["machine"]
+    if paint := result.get("first_paint"):
+        bare = f"a bare Textual app {paint['bare_textual_s']:.3f} s: {paint['ratio']:.2f}x"
+        yield f"first paint   {paint['ours_s']:.3f} s, {bare}; torch in the process: {paint['torch_in_the_process']}"
+    for phase, each in result.get("lag", {}).items():
+        yield f"lag, {phase:24} p50 {each['p50_ms']:.2f}, p99 {each['p99_ms']:.2f}, max {each['max_ms']:.2f} ms"
+    for row in result.get("stream", ()):
+        how = "each alone" if row["alone"] else "as it comes"
+        yield f"{row['kind']:6} {how:12} first {row['first_s']:.2f} s, last {row['last_s']:.2f} s: {row['ratio']:.2f}x"
+    if start := result.get("start"):
+        yield f"start, with many conversations: prompt {start['paint_s']:.3f} s, list {start['list_s']:.3f} s"
+    if opening := result.get("open"):
+        yield f"a long conversation opens in {opening['ms']} ms"
+    for name, each in result.get("search", {}).items():
+        yield f"search, {name:16} slowest key {max(each['ms']):.0f} ms, the first time {max(each['first_ms']):.0f} ms"
 
 
 if __name__ == "__main__":

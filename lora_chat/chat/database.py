@@ -71,6 +71,12 @@ class Database:
         with self._lock, explained(self.path):
             return self._connection.execute(sql, values).fetchall()
 
+    def stamp(self) -> tuple[int, int]:
+        """Another one whenever something may have been written since, by this program or another."""
+        with self._lock, explained(self.path):
+            others: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return others, self._connection.total_changes
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """One view of all that is read in the block, whatever other threads and programs write meanwhile.

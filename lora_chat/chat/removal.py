@@ -14,7 +14,8 @@ from typing import Any
 from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.rows import insert
-from lora_chat.chat.store import TITLE_LENGTH, Store
+from lora_chat.chat.store import Store
+from lora_chat.chat.titles import TITLE_LENGTH
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean_line
 

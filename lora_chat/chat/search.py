@@ -13,8 +13,8 @@ from itertools import islice
 
 from lora_chat.chat.conversation import Conversation, Message
 from lora_chat.chat.rows import message_of
-from lora_chat.chat.store import TITLE_LENGTH, Store
-from lora_chat.chat.words import holds_all, is_indexed, spans
+from lora_chat.chat.store import Store
+from lora_chat.chat.words import is_indexed, spans
 from lora_chat.text import clean, clean_line
 
 _LONGEST_QUERY = 500
@@ -63,14 +63,8 @@ def search(store: Store, text: str, limit: int = 20) -> list[Hit]:
 
 def _titled(store: Store, words: list[str]) -> Iterator[Hit]:
     """Those whose title holds the words; one that was made of a message is found by that."""
-    for row in store.database.rows("SELECT id, title FROM conversations WHERE title <> '' ORDER BY updated_at DESC"):
-        if holds_all(row["title"], words) and not _is_made_of_a_message(store, row["id"], row["title"]):
-            yield Hit(store.conversation(row["id"]), None, clean_line(row["title"]))
-
-
-def _is_made_of_a_message(store: Store, id: str, title: str) -> bool:
-    sql = "SELECT content FROM messages WHERE conversation = ? AND parent IS NULL AND role = 'user'"
-    return any(clean_line(row["content"], TITLE_LENGTH) == title for row in store.database.rows(sql, (id,)))
+    for id, title in store.titles.with_words(words):
+        yield Hit(store.conversation(id), None, clean_line(title))
 
 
 def _query(words: list[str], limit: int) -> tuple[str, dict[str, object]]:

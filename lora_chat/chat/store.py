@@ -36,11 +36,9 @@ from lora_chat.chat.rows import (
     this_writer,
     update,
 )
+from lora_chat.chat.titles import TITLE_LENGTH, Titles
 from lora_chat.errors import NotFoundError, RefusedError, StoreError
 from lora_chat.text import clean, clean_line
-
-TITLE_LENGTH = 60
-"""Characters of the first user message that become the title of an untitled conversation."""
 
 
 class Store:
@@ -48,6 +46,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.titles = Titles(database)
         self._taken_back: set[str] = set()
 
     @classmethod
@@ -113,11 +112,9 @@ class Store:
             RefusedError: several do.
         """
         beginning = clean(id).strip().lower()
-        found = (
-            self.database.rows("SELECT * FROM conversations WHERE substr(id, 1, ?) = ?", (len(beginning), beginning))
-            if beginning
-            else []
-        )
+        # What begins so lies together in the index of ids, up to the last character there is.
+        sql = "SELECT * FROM conversations WHERE id BETWEEN :it AND :it || char(1114111) AND substr(id, 1, :many) = :it"
+        found = self.database.rows(sql, {"it": beginning, "many": len(beginning)}) if beginning else []
         if not found:
             raise _no_such_conversation(id)
         if len(found) > 1:
@@ -263,6 +260,16 @@ class Store:
         self._require_conversation(conversation_id)
         sql = "SELECT * FROM messages WHERE conversation = ? ORDER BY id"
         return [message_of(row) for row in self.database.rows(sql, (conversation_id,))]
+
+    def kinship(self, conversation_id: str) -> list[tuple[int, int | None, str]]:
+        """Return number, parent and role of every message of a conversation, oldest first.
+
+        Raises:
+            NotFoundError: no such conversation.
+        """
+        self._require_conversation(conversation_id)
+        sql = "SELECT id, parent, role FROM messages WHERE conversation = ? ORDER BY id"
+        return [(row[0], row[1], row[2]) for row in self.database.rows(sql, (conversation_id,))]
 
     def siblings(self, message_id: int) -> list[Message]:
         """Return the message and its alternatives (same parent, same role), oldest first."""

@@ -17,8 +17,9 @@ from typing import Any
 from lora_chat.chat import markdown_file
 from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import ROLE_NAMES, Conversation, Message, Role, Status, Turn
-from lora_chat.chat.store import TITLE_LENGTH, Store
+from lora_chat.chat.store import Store
 from lora_chat.chat.text_parts import joined
+from lora_chat.chat.titles import TITLE_LENGTH
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
 

@@ -33,22 +33,38 @@ def holds_all(text: str, words: Sequence[str]) -> bool:
     return all(pattern.search(folded) for pattern in _patterns(tuple(words)))
 
 
+def folded(text: str) -> str:
+    """``text`` without case and accents, as all of this compares it."""
+    return _folded(text)[0]
+
+
+def longest_part(words: Sequence[str]) -> str:
+    """The longest piece that the folded form of every text with all of ``words`` holds; may be empty."""
+    parts = [part for word in words for part in _parts(word)]
+    return max(parts, key=len, default="")
+
+
+def _parts(word: str) -> list[str]:
+    """What of a word stands in a text in one piece: letters and digits, or all of it where the index is of no use."""
+    same = folded(word)
+    return _PARTS.findall(same) if is_indexed(word) else [same]
+
+
 @lru_cache(maxsize=16)
 def _patterns(words: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     found = []
     for number, word in enumerate(words):
-        same, _ = _folded(word)
+        parts = _parts(word)
         if not is_indexed(word):
-            found.append(re.compile(re.escape(same)))
+            found.append(re.compile(re.escape(parts[0])))
             continue
-        parts = _PARTS.findall(same)
         for place, part in enumerate(parts, 1):
             ends = "" if number == len(words) - 1 and place == len(parts) else r"(?![^\W_])"
             found.append(re.compile(r"(?<![^\W_])" + re.escape(part) + ends))
     return tuple(found)
 
 
-@lru_cache(maxsize=20_000)  # of each title, at each letter that is typed
+@lru_cache(maxsize=500)  # what was found for one letter is found for the next
 def _folded(text: str) -> tuple[str, Sequence[int]]:
     """``text`` without case and accents, and from which letter of it each comes."""
     if text.isascii():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.conversation import Message
 from lora_chat.chat.store import Store
 
 
@@ -16,8 +16,10 @@ def with_places(store: Store, messages: Sequence[Message]) -> list[tuple[Message
     """
     if not messages:
         return []
-    alternatives: defaultdict[tuple[int | None, Role], set[int]] = defaultdict(set)
-    for each in [*store.messages(messages[0].conversation), *messages]:
+    alternatives: defaultdict[tuple[int | None, str], set[int]] = defaultdict(set)
+    for id, parent, role in store.kinship(messages[0].conversation):
+        alternatives[parent, role].add(id)
+    for each in messages:
         alternatives[each.parent, each.role].add(each.id)
     together = [(message, sorted(alternatives[message.parent, message.role])) for message in messages]
     return [(message, ids.index(message.id) + 1, len(ids)) for message, ids in together]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -96,6 +99,39 @@ def test_a_title_that_was_given_is_found_before_what_was_said(store: Store) -> N
 def test_a_title_made_of_the_first_question_is_found_by_that_alone(store: Store) -> None:
     talk(store, "needle " * 30, "hay")
     assert (titles(store, "needle"), len(found(store, "needle"))) == ([], 1)
+
+
+def test_a_title_is_found_as_it_is_now_whoever_changed_it(store: Store, database: Path) -> None:
+    id = talk(store, "Where to?")[0].conversation
+    assert titles(store, "lisbon") == []
+    store.update_conversation(id, title="Lisbon")
+    assert titles(store, "lisbon") == ["Lisbon"]
+    with Store.open(database) as another:
+        another.update_conversation(id, title="Porto")
+    assert (titles(store, "lisbon"), titles(store, "porto")) == ([], ["Porto"])
+    store.delete_conversation(id)
+    assert titles(store, "porto") == []
+
+
+def test_titles_are_not_read_again_while_nothing_is_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        store.update_conversation(talk(store, "q")[0].conversation, title=f"Apple {number}")
+    read, rows = list[str](), store.database.rows
+
+    def noted(sql: str, values: Any = ()) -> Any:
+        read.append(sql)
+        return rows(sql, values)
+
+    monkeypatch.setattr(store.database, "rows", noted)
+    for text in ("a", "ap", "app", "apple 7"):
+        assert titles(store, text)
+    assert sum("title <> ''" in sql for sql in read) == 1
+
+
+@pytest.mark.parametrize("question", ["needle\tin the hay", " needle  in it", "needle\n" * 20, "needle", "é" * 90])
+def test_a_title_that_cleaning_made_of_a_question_is_no_given_one(store: Store, question: str) -> None:
+    talk(store, question)
+    assert titles(store, "needle") == titles(store, "é") == []
 
 
 def test_many_titles_leave_room_for_what_was_said(store: Store) -> None:
