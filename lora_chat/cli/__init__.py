@@ -41,6 +41,7 @@ def main() -> None:
     from lora_chat.files import is_disk_full
 
     _prepare_streams()
+    _take_safe_mode()
     if len(sys.argv) == 1 and can_draw():
         sys.exit(_open_window())
     from typer.exceptions import Abort, TyperException
@@ -90,7 +91,8 @@ def build_app() -> typer.Typer:
     """Put the commands together."""
     import typer
 
-    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, preset, report, serve, train
+    from lora_chat.cli import adapter, ask, chat, check, demo, doctor, history, model, plugin, preset, report, serve
+    from lora_chat.cli import train as training
 
     app = typer.Typer(
         name="lora-chat",
@@ -103,7 +105,7 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(chat.start)
     app.command("ask")(ask.ask)
-    app.command("train")(train.train)
+    app.command("train")(training.train)
     app.command("check")(check.check)
     app.command("report")(report.report)
     app.command("serve")(serve.serve)
@@ -114,7 +116,17 @@ def build_app() -> typer.Typer:
     app.add_typer(model.app, name="model")
     app.add_typer(history.app, name="history")
     app.add_typer(preset.app, name="preset")
+    app.add_typer(plugin.app, name="plugin")
     return app
+
+
+def _take_safe_mode() -> None:
+    """``--safe-mode`` may stand anywhere before a ``--``: it is a mode of the program, and of what it starts."""
+    words = sys.argv[1:]
+    ends = words.index("--") if "--" in words else len(words)
+    if "--safe-mode" in words[:ends]:
+        os.environ["LORA_CHAT_SAFE_MODE"] = "1"
+        sys.argv[1:] = [word for word in words[:ends] if word != "--safe-mode"] + words[ends:]
 
 
 def _prepare_streams() -> None:
