@@ -7,18 +7,15 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
 from lora_chat.plugins.hookspecs import hookimpl
 from lora_chat.plugins.registrars import (
-    CommandRegistrar,
     ExporterRegistrar,
     ImporterRegistrar,
     Refused,
     SavedConversation,
     SavedMessage,
-    Talk,
 )
 from lora_chat.plugins.streaming import begins_with_keys, json_array
 
 __all__ = [
-    "CommandRegistrar",
     "ExporterRegistrar",
     "ImporterRegistrar",
     "Problem",
@@ -26,7 +23,6 @@ __all__ = [
     "Role",
     "SavedConversation",
     "SavedMessage",
-    "Talk",
     "Transcript",
     "Turn",
     "begins_with_keys",

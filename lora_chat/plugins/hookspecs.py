@@ -1,4 +1,4 @@
-"""The six hooks. Owns their names and what each is given; imported by plugins and their process alone, never at start.
+"""The hooks. Owns their names and what each is given; imported by plugins and their process alone, never at start.
 
 A plugin is a module with any of these functions, marked with ``hookimpl``. Each is called once, when the plugin's
 process begins, with a registrar that takes what the plugin has; what was registered is called later.
@@ -12,7 +12,6 @@ import pluggy
 
 if TYPE_CHECKING:
     from lora_chat.plugins.registrars import (
-        CommandRegistrar,
         ExporterRegistrar,
         ImporterRegistrar,
     )
@@ -32,8 +31,3 @@ def lora_chat_importers(registrar: ImporterRegistrar) -> None:
 @hookspec
 def lora_chat_exporters(registrar: ExporterRegistrar) -> None:
     """Add formats that ``/export`` and ``history export`` write."""
-
-
-@hookspec
-def lora_chat_commands(registrar: CommandRegistrar) -> None:
-    """Add commands of the chat."""

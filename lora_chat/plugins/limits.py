@@ -7,4 +7,4 @@ START_S = 20.0
 SNIFF_S = 5.0
 """To say whether a file is its own."""
 STEP_S = 20.0
-"""From one conversation, piece of text or thing that a command does to the next."""
+"""From one conversation or piece of text to the next."""

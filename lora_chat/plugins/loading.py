@@ -16,23 +16,21 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from lora_chat.plugins.offers import Offer, Offers
-from lora_chat.plugins.registrars import CommandRegistrar, ExporterRegistrar, ImporterRegistrar
+from lora_chat.plugins.registrars import ExporterRegistrar, ImporterRegistrar
 
 
 @dataclass
 class Registered:
     """All that one plugin has."""
 
-    commands: CommandRegistrar = field(default_factory=CommandRegistrar)
     importers: ImporterRegistrar = field(default_factory=ImporterRegistrar)
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
-        commands = (Offer(each.name, each.help, each.argument) for each in self.commands.added.values())
         importers = (Offer(each.name, each.help, suffixes=each.suffixes) for each in self.importers.added.values())
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
-        return Offers(tuple(commands), tuple(importers), tuple(exporters))
+        return Offers(tuple(importers), tuple(exporters))
 
 
 def load(name: str, root: Path, module: str) -> Registered:

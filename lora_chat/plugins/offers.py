@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_chat.text import clean_line
 
-_LONGEST = {"name": 32, "help": 54, "argument": 40, "suffix": 16}
+_LONGEST = {"name": 32, "help": 54, "suffix": 16}
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,6 @@ class Offer:
 
     name: str
     help: str = ""
-    argument: str = ""
-    """Of a command: what follows it."""
     suffix: str = ""
     """Of an exporter: its files' ending."""
     suffixes: tuple[str, ...] = ()
@@ -32,16 +30,14 @@ class Offer:
 class Offers:
     """All of them, by hook."""
 
-    commands: tuple[Offer, ...] = ()
     importers: tuple[Offer, ...] = ()
     exporters: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:
-        """Such as ``importer chatgpt; command /count``."""
+        """Such as ``importer chatgpt; exporter html``."""
         kinds = [(each.name.removesuffix("s"), getattr(self, each.name)) for each in fields(self)]
-        named = [(kind, ("/" if kind == "command" else "") + one.name) for kind, found in kinds for one in found]
-        return "; ".join(f"{kind} {name}" for kind, name in named)
+        return "; ".join(f"{kind} {one.name}" for kind, found in kinds for one in found)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.chat.transcript import Problem, Transcript
@@ -56,26 +55,6 @@ Write = Callable[[Iterator[SavedConversation]], Iterable[str]]
 """Yields the text of a file piece by piece. Has 20 s from one piece to the next."""
 
 
-class Talk(Protocol):
-    """What a command can do in the chat."""
-
-    def say(self, sentence: str) -> None:
-        """Say one sentence."""
-
-    def show(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Show facts, each with its name."""
-
-    def ask(self, question: str) -> bool:
-        """Ask the person, who may say no. The command's time stands still meanwhile."""
-
-    def conversation(self) -> SavedConversation | None:
-        """What is open now, as it can be seen; None where nothing was said yet."""
-
-
-Run = Callable[[Talk, str], None]
-"""Does what a command's line says; the text is what follows the command's name. Has 20 s between things it does."""
-
-
 @dataclass(frozen=True)
 class Importer:
     """One format that can be read."""
@@ -96,18 +75,6 @@ class Exporter:
     suffix: str
     """Ending of the files it makes, with the dot."""
     write: Write
-    help: str
-
-
-@dataclass(frozen=True)
-class PluginCommand:
-    """One command of the chat."""
-
-    name: str
-    """What is typed after the slash."""
-    argument: str
-    """What follows it: ``TEXT``; in brackets where it may be left out; empty where nothing does."""
-    run: Run
     help: str
 
 
@@ -136,17 +103,6 @@ class ExporterRegistrar:
         if not _is_suffix(suffix):
             raise ValueError(f'the exporter {name} needs an ending such as ".html"')
         self.added[name] = Exporter(_checked(name, self.added), suffix, write, help)
-
-
-@dataclass
-class CommandRegistrar:
-    """Takes commands of the chat."""
-
-    added: dict[str, PluginCommand] = field(default_factory=dict)
-
-    def add(self, name: str, run: Run, argument: str = "", help: str = "") -> None:
-        """``name`` is what is typed after the slash: one word; ``help`` stands beside it in the list of commands."""
-        self.added[name] = PluginCommand(_checked(name, self.added), argument, run, help)
 
 
 def _checked(name: str, taken: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -127,30 +127,7 @@ def _write(pipe: _Pipe, plugin: Registered, name: str) -> None:
         pipe.say(item=piece)
 
 
-class _Talk:
-    """What a command's run is given."""
-
-    def __init__(self, pipe: _Pipe) -> None:
-        self._pipe = pipe
-
-    def say(self, sentence: str) -> None:
-        self._pipe.ask("say", str(sentence))
-
-    def show(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        self._pipe.ask("show", str(title), [[str(name), str(fact)] for name, fact in rows])
-
-    def ask(self, question: str) -> bool:
-        return bool(self._pipe.ask("confirm", str(question)))
-
-    def conversation(self) -> SavedConversation | None:
-        return saved_of_plain(self._pipe.ask("conversation"))
-
-
-def _run(pipe: _Pipe, plugin: Registered, name: str, argument: str) -> None:
-    plugin.commands.added[name].run(_Talk(pipe), argument)
-
-
-_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write, "run": _run}
+_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write}
 
 
 if __name__ == "__main__":

@@ -23,9 +23,7 @@ def enable(plugins: Plugins, name: str, asker: Asker) -> Listed | None:
 
 def taken() -> Taken:
     """What lora-chat itself has, by hook."""
-    from lora_chat.sitting.commands import COMMANDS
-
-    return {"exporters": {each.value for each in Format}, "commands": {each.noun for each in COMMANDS}}
+    return {"exporters": {each.value for each in Format}}
 
 
 def enabled(listed: Listed) -> str:
