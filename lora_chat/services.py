@@ -28,12 +28,16 @@ from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
+from lora_chat.plugins.manager import Plugins
 from lora_chat.session import Session, Wearing
 from lora_chat.text import clean_line
 from lora_chat.training.estimate import Estimate, estimate
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.pace import read_pace
 from lora_chat.training.recipe import Recipe
+
+SAFE_MODE = "LORA_CHAT_SAFE_MODE"
+"""What says so in the environment; ``--safe-mode`` sets it."""
 
 
 @dataclass
@@ -42,6 +46,8 @@ class Services:
 
     paths: Paths
     config: Config
+    safe: bool = False
+    """Whether this is the safe mode: no plugin runs and no adapter is worn."""
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Services:
@@ -69,6 +75,13 @@ class Services:
         """What is remembered of the adapters."""
         return Index(self.paths)
 
+    @cached_property
+    def plugins(self) -> Plugins:
+        """What others add; nothing of it runs before it is needed."""
+        plugins = Plugins(self.paths, safe=self.safe)
+        self._open.callback(plugins.close)
+        return plugins
+
     def adapters(self) -> Catalog:
         """What can be worn now; a folder dropped in a moment ago is there."""
         return self.index.catalog()
@@ -78,8 +91,9 @@ class Services:
 
         Raises:
             NotFoundError: no such adapter, naming the nearest.
-            RefusedError: the scale is not a number, or the shares make no mixture.
+            RefusedError: the scale is not a number, the shares make no mixture, or this is the safe mode.
         """
+        self._require_wearing()
         if is_mixture(wish):
             return self.mix(read_shares(wish), scale)
         name, sign, written = wish.partition("=")
@@ -104,9 +118,14 @@ class Services:
 
     def mix(self, shares: Sequence[Share], scale: float | None = None) -> Wearing:
         """Several adapters at once, each times its share, all of them times ``scale``. Raises as ``wear``."""
+        self._require_wearing()
         catalog = self.adapters()
         parts = tuple((catalog.get(share.name), share.weight) for share in shares)
         return Wearing(max(parts, key=lambda part: abs(part[1]))[0], 1.0 if scale is None else scale, parts)
+
+    def _require_wearing(self) -> None:
+        if self.safe:
+            raise RefusedError("This is the safe mode, which wears no adapter: start without it to wear one.")
 
     def check_fit(self, wearing: Wearing, base: InstalledBase) -> list[str]:
         """Refuse what does not fit; returns what is to be said of what was made for another base.
@@ -155,9 +174,17 @@ class Services:
 def open_services(environ: Mapping[str, str] | None = None) -> Services:
     """Put the parts together for the home that ``environ`` (by default the process's) names.
 
+    ``LORA_CHAT_SAFE_MODE=1`` in it is the safe mode.
+
     Raises:
         RefusedError: the settings cannot be used.
     """
-    paths = find_paths(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    paths = find_paths(environ)
     recover(paths)
-    return Services(paths, load_config(paths.config))
+    return Services(paths, load_config(paths.config), is_safe(environ))
+
+
+def is_safe(environ: Mapping[str, str]) -> bool:
+    """Whether no plugin is to run and no adapter to be worn."""
+    return environ.get(SAFE_MODE, "") not in ("", "0")

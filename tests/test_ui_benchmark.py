@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
 
-import ui_reach
-import ui_stores
+import ui_reach  # type: ignore[import-not-found]
+import ui_stores  # type: ignore[import-not-found]
 
 
 def test_the_chats_are_as_many_as_asked_for_and_the_needles_are_found(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ is checked whole before anything is kept: one bad line in 10,000 is named and no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -58,6 +58,26 @@ class Transcript:
     """Whether whoever exported it said that nothing of it is ever to be trained on."""
     title: str = ""
     """What it is called; empty where the file does not say."""
+    parents: tuple[int, ...] = ()
+    """Of each turn the place of the one it follows, which stands before it, or -1; empty: each follows the last one.
+
+    The last turn of all is the end of the branch that is seen.
+    """
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What of a file is no conversation, or has no place in one."""
+
+    place: str
+    """Such as ``line 7``."""
+    why: str
+    """What follows the place in a sentence: ``is not JSON``."""
+    part: bool = False
+    """Only a part, such as pictures: the conversation is taken without it, and nothing is refused for it."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,8 @@ class Imported:
     conversations: list[str]
     """Their ids, in the file's order."""
     messages: int
+    left_out: tuple[str, ...] = ()
+    """What has no place in a conversation here, and what is none where that was to be left out."""
 
 
 def export_conversations(store: Store, ids: Sequence[str] | None, format: Format) -> Iterator[str]:
@@ -100,8 +122,12 @@ class Looked:
     """What is no conversation, each with its place and why."""
 
 
-def look_into(path: Path) -> Looked:
-    """Read a file as an import would, and keep nothing.
+Entries = Callable[[Path], Iterator[Transcript | Problem]]
+"""Reads a file: its conversations and what of it is none, in its order."""
+
+
+def look_into(path: Path, entries: Entries | None = None) -> Looked:
+    """Read a file as an import would, and keep nothing; ``entries`` reads another form than those known here.
 
     Raises:
         RefusedError: the file cannot be read, or nothing in it is a conversation.
@@ -109,7 +135,7 @@ def look_into(path: Path) -> Looked:
     problems: list[str] = []
     conversations = messages = systems = kept_out = 0
     titles: list[str] = []
-    for each in read_transcripts(path, problems):
+    for each in read_transcripts(path, problems, entries):
         conversations, messages = conversations + 1, messages + len(each.turns)
         systems, kept_out = systems + bool(each.system.strip()), kept_out + each.never_train
         if len(titles) < _SHOWN_TITLES:
@@ -117,23 +143,25 @@ def look_into(path: Path) -> Looked:
     return Looked(conversations, messages, systems, kept_out, tuple(titles), tuple(problems))
 
 
-def import_file(store: Store, path: Path, *, leave_out: bool = False) -> Imported:
+def import_file(store: Store, path: Path, *, leave_out: bool = False, entries: Entries | None = None) -> Imported:
     """Add every conversation of ``path`` to ``store``, all or none; ``leave_out``: without what is no conversation.
 
     Raises:
         RefusedError: the file cannot be read, or lines of it are not conversations; they are named by number.
     """
-    for _ in read_transcripts(path, [] if leave_out else None):  # only looks: the store is not locked meanwhile
+    for _ in _read(path, entries, [], leave_out=leave_out):  # only looks: the store is not locked meanwhile
         pass
-    ids, count = [], 0
+    ids, count, left_out = [], 0, list[Problem]()
     with store.as_one():
-        for transcript in read_transcripts(path, [] if leave_out else None):
+        for transcript in _read(path, entries, left_out, leave_out=leave_out):
             ids.append(_keep(store, transcript))
             count += len(transcript.turns)
-    return Imported(ids, count)
+    return Imported(ids, count, tuple(map(str, left_out)))
 
 
-def read_transcripts(path: Path, left_out: list[str] | None = None) -> Iterator[Transcript]:
+def read_transcripts(
+    path: Path, left_out: list[str] | None = None, entries: Entries | None = None
+) -> Iterator[Transcript]:
     """Yield the conversations of a file; after the last one, refuse the file if any of it was bad.
 
     ``left_out`` takes what was bad instead, each with its place and why.
@@ -141,22 +169,36 @@ def read_transcripts(path: Path, left_out: list[str] | None = None) -> Iterator[
     Raises:
         RefusedError: with the first bad lines by number and how many there are.
     """
-    problems: list[str] = []
+    problems: list[Problem] = []
+    yield from _read(path, entries, problems, leave_out=left_out is not None)
+    if left_out is not None:
+        left_out += map(str, problems)
+
+
+def _read(path: Path, entries: Entries | None, problems: list[Problem], *, leave_out: bool) -> Iterator[Transcript]:
     found = 0
-    for place, raw in _entries(path):
-        try:
-            yield _parse(raw)
+    for each in (entries or _known)(path):
+        if isinstance(each, Problem):
+            problems.append(each)
+        else:
+            yield each
             found += 1
-        except _BadEntryError as problem:
-            problems.append(f"{place}: {problem}")
-    if left_out is not None and found:
-        left_out += problems
-    elif problems:
-        more = f" (and {len(problems) - _SHOWN_PROBLEMS:,} more)" if len(problems) > _SHOWN_PROBLEMS else ""
-        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
+    bad = [problem for problem in problems if not problem.part]
+    if bad and not (leave_out and found):
+        more = f" (and {len(bad) - _SHOWN_PROBLEMS:,} more)" if len(bad) > _SHOWN_PROBLEMS else ""
+        shown = "; ".join(map(str, bad[:_SHOWN_PROBLEMS]))
         raise RefusedError(f"{path} was not imported, nothing was changed. {shown}{more}.")
     if not found:
         raise RefusedError(f"{path} holds no conversations: nothing was changed.")
+
+
+def _known(path: Path) -> Iterator[Transcript | Problem]:
+    """The forms that are known here."""
+    for place, raw in _entries(path):
+        try:
+            yield _parse(raw)
+        except _BadEntryError as problem:
+            yield Problem(place, str(problem))
 
 
 class _BadEntryError(Exception):
@@ -286,9 +328,11 @@ def _keep(store: Store, transcript: Transcript) -> str:
     conversation = store.create_conversation(system=transcript.system, title=transcript.title)
     if transcript.never_train:
         store.update_conversation(conversation.id, never_train=True)
-    parent = None
-    for turn in transcript.turns:
-        parent = store.add_message(conversation.id, turn.role, turn.content, parent=parent).id
+    kept: list[int] = []
+    for number, turn in enumerate(transcript.turns):
+        before = transcript.parents[number] if transcript.parents else number - 1
+        parent = kept[before] if before >= 0 else None
+        kept.append(store.add_message(conversation.id, turn.role, turn.content, parent=parent).id)
     return conversation.id
 
 

@@ -42,6 +42,7 @@ def main() -> None:
 
     _prepare_streams()
     _speak_their_language()
+    _take_safe_mode()
     if len(sys.argv) == 1 and can_draw():
         sys.exit(_open_window())
     from typer.exceptions import Abort, TyperException
@@ -101,6 +102,7 @@ def build_app() -> typer.Typer:
         history,
         keys,
         model,
+        plugin,
         preset,
         report,
         serve,
@@ -130,7 +132,17 @@ def build_app() -> typer.Typer:
     app.add_typer(model.app, name="model")
     app.add_typer(history.app, name="history")
     app.add_typer(preset.app, name="preset")
+    app.add_typer(plugin.app, name="plugin")
     return app
+
+
+def _take_safe_mode() -> None:
+    """``--safe-mode`` may stand anywhere before a ``--``: it is a mode of the program, and of what it starts."""
+    words = sys.argv[1:]
+    ends = words.index("--") if "--" in words else len(words)
+    if "--safe-mode" in words[:ends]:
+        os.environ["LORA_CHAT_SAFE_MODE"] = "1"
+        sys.argv[1:] = [word for word in words[:ends] if word != "--safe-mode"] + words[ends:]
 
 
 def _prepare_streams() -> None:

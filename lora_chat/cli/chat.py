@@ -29,6 +29,9 @@ def start(
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Pull a missing base model without asking.")] = False,
+    safe_mode: Annotated[
+        bool, typer.Option("--safe-mode", help="Run no plugin and wear no adapter; for any command.")
+    ] = False,
 ) -> None:
     """Chat with a small model on your own machine, correct it, and train a LoRA adapter from that."""
     if context.invoked_subcommand is not None:

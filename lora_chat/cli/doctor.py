@@ -89,6 +89,7 @@ def _checks() -> Iterator[Check]:
     yield _store(paths)
     yield from _models(paths, config, device)
     yield from _adapters(paths)
+    yield from _plugins(paths)
 
 
 def _packages() -> Iterator[Check]:
@@ -176,6 +177,21 @@ def _decoding(base: InstalledBase, paths: Paths, config: Config, device: str) ->
         return "fast path; what auto means is measured when it is first loaded"
     losses = ", ".join(f"{name} {loss:.3f}" for name, loss in sorted(verdict.losses.items()))
     return f"fast path, auto is {verdict.chosen} (loss: {losses})"
+
+
+def _plugins(paths: Paths) -> Iterator[Check]:
+    from lora_chat.plugins.manager import Plugins
+    from lora_chat.services import is_safe
+
+    shelf = Plugins(paths, safe=is_safe(os.environ)).shelf()
+    on = ", ".join(each.name for each in shelf.plugins if each.state == "on")
+    off = ", ".join(each.name for each in shelf.plugins if each.state == "off")
+    yield Check("plugins", "ok", f"on: {on or 'none'}; off: {off or 'none'}")
+    for each in shelf.plugins:
+        if each.state in ("changed", "switched off"):
+            yield Check(f"plugin {each.name}", "note", f"{each.state}: {each.why}")
+    for problem in shelf.problems:
+        yield Check(f"plugin {problem.path.name}", "note", problem.reason)
 
 
 def _adapters(paths: Paths) -> Iterator[Check]:

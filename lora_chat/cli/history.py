@@ -31,6 +31,8 @@ ID = Annotated[
     ),
 ]
 MessageNumber = Annotated[int, typer.Argument(metavar="MESSAGE", help="A message's number, as `show` prints it.")]
+_SHOWN = 5
+"""Parts that are left out which an import names."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -98,45 +100,73 @@ def export(
         list[str] | None,
         typer.Argument(metavar="[ID]...", help="Conversations; all without any.", autocompletion=names.conversations),
     ] = None,
-    format: Annotated[str, typer.Option("--format", "-f", help="jsonl (OpenAI messages), md or sharegpt.")] = "jsonl",
+    format: Annotated[
+        str, typer.Option("--format", "-f", help="jsonl (OpenAI messages), md, sharegpt, or a plugin's.")
+    ] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write this file instead of stdout.")] = None,
 ) -> None:
     """Write conversations in a format that others read; of each the visible branch."""
     from lora_chat.chat.transcript import Format, export_conversations
     from lora_chat.cli.console import answer, note
     from lora_chat.errors import NotFoundError, UsageError
+    from lora_chat.plugins.formats import saved_conversations, writers
+    from lora_chat.services import open_services
     from lora_chat.sitting.carrying import write_private
 
-    if format not in list(Format):
-        raise UsageError(f'Unknown format "{format}": choose one of {", ".join(Format)}.')
-    with _store() as store:
-        texts = list(export_conversations(store, ids or None, Format(format)))
+    with open_services() as services, _store() as store:
+        if format in list(Format):
+            texts = list(export_conversations(store, ids or None, Format(format)))
+        else:
+            known = {each.name: each for each in writers(services.plugins)}
+            if format not in known:
+                raise UsageError(f'Unknown format "{format}": choose one of {", ".join([*Format, *known])}.')
+            chosen = [each.id for each in (map(store.conversation, ids) if ids else store.conversations()[::-1])]
+            found = list(saved_conversations(store, chosen))
+            texts = ["".join(known[format].write(found))] if found else []
     if not texts:
         raise NotFoundError("There are no messages to export.")
     if output is None:
         answer("".join(texts).removesuffix("\n"))
         return
     write_private(output, "".join(texts))
-    note(f"Exported {_count(len(texts), 'conversation')} to {output}.")
+    note(f"Exported {_count(len(texts) if format in list(Format) else len(found), 'conversation')} to {output}.")
 
 
 @app.command("import")
 def import_conversations(
-    file: Annotated[Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON, or exported Markdown.")],
+    file: Annotated[
+        Path, typer.Argument(help="OpenAI messages or ShareGPT, as JSON, exported Markdown, or what a plugin reads.")
+    ],
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="Import the rest where part of it is no conversation.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Add the conversations of a file; the whole file is checked first."""
     from lora_chat.chat.transcript import import_file, read_transcripts
-    from lora_chat.cli.console import answer, answer_json
+    from lora_chat.cli.console import answer, answer_json, note
+    from lora_chat.plugins.formats import reader_for
+    from lora_chat.services import open_services
 
-    if not _database().exists():
-        for _ in read_transcripts(file):  # a refused file must not leave an empty database behind
-            pass
-    with _store(create=True) as store:
-        imported = import_file(store, file)
+    with open_services() as services:
+        reader = reader_for(services.plugins, file)
+        for news in services.plugins.news():
+            note(news)
+        if not _database().exists():
+            problems: list[str] | None = [] if leave_out else None
+            for _ in read_transcripts(file, problems, reader):  # a refused file must leave no empty database behind
+                pass
+        with _store(create=True) as store:
+            imported = import_file(store, file, leave_out=leave_out, entries=reader)
+    left_out = list(imported.left_out)
     if json:
-        answer_json({"conversations": imported.conversations, "messages": imported.messages})
+        counted = {"conversations": imported.conversations, "messages": imported.messages}
+        answer_json(counted | ({"left_out": left_out} if left_out else {}))
         return
+    for problem in left_out[:_SHOWN]:
+        note(f"Left out: {problem}.")
+    if len(left_out) > _SHOWN:
+        note(f"Left out: {len(left_out) - _SHOWN:,} more.")
     conversations = _count(len(imported.conversations), "conversation")
     answer(f"Imported {conversations} with {_count(imported.messages, 'message')}.")
 

@@ -73,6 +73,15 @@ def presets(paths: Paths) -> Iterator[tuple[str, str]]:
 
 
 @_beginning_so
+def plugins(paths: Paths) -> Iterator[tuple[str, str]]:
+    """Those that are here, on or off."""
+    from lora_chat.plugins.finding import find_plugins
+
+    for each in find_plugins(paths).plugins:
+        yield each.name, each.manifest.description
+
+
+@_beginning_so
 def conversations(paths: Paths) -> Iterator[tuple[str, str]]:
     """Their ids, each with its title, the newest first."""
     from lora_chat.chat.store import Store

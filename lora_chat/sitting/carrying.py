@@ -7,12 +7,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lora_chat.chat.transcript import Format, Looked, export_conversations, import_file, look_into
 from lora_chat.errors import RefusedError
 from lora_chat.files import sync_folder
+from lora_chat.plugins.formats import Reader, Writer, reader_for, saved_conversations, writers
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -35,11 +37,12 @@ def export(sitting: Sitting, words: str) -> None:
     """
     sitting.refresh()
     current = sitting.conversation
-    text = "".join(export_conversations(sitting.store, [current.id], _format(words)[0])) if current else ""
+    format, place = _format(words, writers(sitting.services.plugins))
+    text = "".join(_texts(sitting, current.id, format)) if current else ""
     if current is None or not text:
         raise RefusedError("Nothing was said here yet: write a message, or /open a conversation, then /export it.")
-    format, place = _format(words)
-    path = Path(place).expanduser() if place else _free(current.title or current.id, _ENDINGS[format])
+    ending = format.suffix if isinstance(format, Writer) else _ENDINGS[format]
+    path = Path(place).expanduser() if place else _free(current.title or current.id, ending)
     shown = clean_line(str(path), 200)
     if path.exists() and not sitting.face.confirm(f"Replace {shown}?", loses=True):
         sitting.face.note("Nothing was written.")
@@ -55,12 +58,16 @@ def import_(sitting: Sitting, place: str) -> None:
         RefusedError: the file cannot be read, or nothing in it is a conversation.
     """
     path = Path(place).expanduser()
-    looked = look_into(path)
+    plugins = sitting.services.plugins
+    reader = reader_for(plugins, path)
+    for news in plugins.news():
+        sitting.face.note(news)
+    looked = look_into(path, reader)
     count = _count(looked.conversations, "conversation")
-    if not sitting.face.confirm(f"Import {count}?", about=facts(path, looked)):
+    if not sitting.face.confirm(f"Import {count}?", about=facts(path, looked, reader)):
         sitting.face.note("Nothing was imported.")
         return
-    imported = import_file(sitting.store, path, leave_out=True)
+    imported = import_file(sitting.store, path, leave_out=True, entries=reader)
     if len(imported.conversations) == 1:
         sitting.open(imported.conversations[0])
     else:
@@ -69,10 +76,11 @@ def import_(sitting: Sitting, place: str) -> None:
     sitting.face.note(f"Imported {came} with {_count(imported.messages, 'message')}.")
 
 
-def facts(path: Path, looked: Looked) -> list[tuple[str, str]]:
+def facts(path: Path, looked: Looked, reader: Reader | None = None) -> list[tuple[str, str]]:
     """What an import brings, and what it leaves out and why."""
     rows = [
         ("file", str(path)),
+        ("read as", reader.told if reader is not None else ""),
         ("brings", f"{_count(looked.conversations, 'conversation')}, {_count(looked.messages, 'message')}"),
     ]
     systems = [_count(looked.systems, "system prompt")] if looked.systems else []
@@ -114,12 +122,24 @@ def write_private(path: Path, text: str) -> None:
         raise RefusedError(f"Cannot write {path} ({error.strerror}): choose another place.") from error
 
 
-def _format(words: str) -> tuple[Format, str]:
-    """The format that is named, else that of the file's ending, else Markdown; and the file, if any."""
+def _texts(sitting: Sitting, id: str, format: Format | Writer) -> Iterator[str]:
+    if isinstance(format, Writer):
+        chosen = list(saved_conversations(sitting.store, [id]))
+        return format.write(chosen) if chosen else iter(())
+    return export_conversations(sitting.store, [id], format)
+
+
+def _format(words: str, others: Sequence[Writer]) -> tuple[Format | Writer, str]:
+    """The format that is named, else that of the file's ending, else Markdown; and the file, if any.
+
+    ``others`` are the formats that plugins write.
+    """
     first, _, rest = words.strip().partition(" ")
-    if first.lower() in list(Format):
-        return Format(first.lower()), rest.strip()
-    return Format.JSONL if words.strip().lower().endswith(".jsonl") else Format.MARKDOWN, words.strip()
+    known: dict[str, Format | Writer] = {each.name: each for each in others} | {each.value: each for each in Format}
+    if first.lower() in known:
+        return known[first.lower()], rest.strip()
+    endings: dict[str, Format | Writer] = {each.suffix: each for each in others} | {"jsonl": Format.JSONL}
+    return endings.get(words.strip().lower().rpartition(".")[2], Format.MARKDOWN), words.strip()
 
 
 def _free(title: str, ending: str) -> Path:
@@ -129,7 +149,9 @@ def _free(title: str, ending: str) -> Path:
     return next(path for path in paths if not path.exists())
 
 
-def _told(format: Format) -> str:
+def _told(format: Format | Writer) -> str:
+    if isinstance(format, Writer):
+        return format.told
     return dict(FORMATS)[format.value].partition(",")[0]
 
 

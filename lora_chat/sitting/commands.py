@@ -17,6 +17,7 @@ from lora_chat.sitting import (
     continuing,
     copying,
     listing,
+    plugins,
     presets,
     reporting,
     sampling,
@@ -162,6 +163,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("context", "", "how much of this conversation the base reads", verbs.context),
     Command("set", "[NAME VALUE]", "sampling here: temperature 0.2, or default", sampling.set_sampling, "settings"),
     Command("theme", "NAME", "dark, light, contrast or mono; kept in the settings", verbs.theme, "themes", "Program"),
+    Command("plugin list", "", "code of others that can join in, and what runs", plugins.plugin_list, group="Program"),
+    Command("plugin info", "NAME", "what is known of one", plugins.plugin_info, group="Program"),
+    Command("plugin enable", "NAME", "run one, once you agree", plugins.plugin_enable, group="Program"),
+    Command("plugin disable", "NAME", "run it no more", plugins.plugin_disable, group="Program"),
     Command("tour", "", "two minutes through the whole loop", verbs.tour, group="Program"),
     Command("help", "", "this list", verbs.help, group="Program"),
     Command("keys", "", "every key, and which ones you changed", verbs.keys, group="Program"),
@@ -169,7 +174,7 @@ COMMANDS: tuple[Command, ...] = (
 )
 """The one table."""
 
-_WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list", "model": "model list"}
+_WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list", "model": "model list", "plugin": "plugin list"}
 """What the first word alone means, where it means anything."""
 
 

@@ -113,8 +113,9 @@ def test_every_sampler_of_its_own_is_off(serve: Serve, opened: Opened) -> None:
     ask(engine, sampling=Sampling(0.7, 0.8, 40, 1.3, 9, 11, ("END",)))
     ask(engine, sampling=replace(GREEDY, seed=1))
     first, second = answered(server)
+    first_window = engine.load().context_window
     said = ("temperature", "top_p", "top_k", "repeat_penalty", "repeat_last_n", "min_p", "max_tokens", "seed", "stop")
-    assert [first[name] for name in said] == [0.7, 0.8, 40, 1.3, -1, 0.0, 9, 11, ["END"]]
+    assert [first[name] for name in said] == [0.7, 0.8, 40, 1.3, first_window, 0.0, 9, 11, ["END"]]
     assert (second["top_k"], second["repeat_penalty"]) == (0, 1.0)
     with pytest.raises(RefusedError, match="seed up to 4,294,967,294") as caught:
         ask(engine, sampling=replace(GREEDY, seed=2**32 - 1))

@@ -75,9 +75,7 @@ def workers(program: subprocess.Popen[str]) -> dict[str, int]:
     return found
 
 
-HELD_OUT: dict[str, Any] = {"heldout": 4, "patience": 3, "batch": 3, "rehearsed": 3, "variants": 3} | {
-    "microbatch_tokens": 64
-}
+HELD_OUT: dict[str, Any] = {
     "heldout": 4,
     "patience": 3,
     "batch": 3,

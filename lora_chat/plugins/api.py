@@ -1,0 +1,31 @@
+"""All that a plugin may use. Owns the list; what stands here stays, and nothing else of lora-chat does.
+
+Importing it loads nothing heavy. ``docs/plugins.md`` has an example for each hook.
+"""
+
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.chat.transcript import Problem, Transcript
+from lora_chat.plugins.hookspecs import hookimpl
+from lora_chat.plugins.registrars import (
+    ExporterRegistrar,
+    ImporterRegistrar,
+    Refused,
+    SavedConversation,
+    SavedMessage,
+)
+from lora_chat.plugins.streaming import begins_with_keys, json_array
+
+__all__ = [
+    "ExporterRegistrar",
+    "ImporterRegistrar",
+    "Problem",
+    "Refused",
+    "Role",
+    "SavedConversation",
+    "SavedMessage",
+    "Transcript",
+    "Turn",
+    "begins_with_keys",
+    "hookimpl",
+    "json_array",
+]

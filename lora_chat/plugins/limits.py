@@ -1,0 +1,10 @@
+"""How long a plugin may take. Owns the seconds, each without a sign of life; the person's own time never counts."""
+
+from __future__ import annotations
+
+START_S = 20.0
+"""To be imported and to register what it has."""
+SNIFF_S = 5.0
+"""To say whether a file is its own."""
+STEP_S = 20.0
+"""From one conversation or piece of text to the next."""

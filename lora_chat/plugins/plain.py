@@ -1,0 +1,90 @@
+"""Conversations as plain data, for the pipe between the program and a plugin. Owns both ways; believes neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from lora_chat.chat.conversation import Conversation, Message, Role, Turn
+from lora_chat.chat.transcript import Problem, Transcript
+from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from lora_chat.text import clean, clean_line
+
+_T = TypeVar("_T")
+LONGEST_TITLE = 200
+
+
+def transcript_to_plain(found: object) -> dict[str, Any]:
+    """What an importer yielded.
+
+    Raises:
+        TypeError: it is neither a Transcript of texts nor a Problem.
+    """
+    if isinstance(found, Problem):
+        return {"place": _text(found.place), "why": _text(found.why), "part": bool(found.part)}
+    if not isinstance(found, Transcript):
+        raise TypeError(f"an importer yields Transcript or Problem, and this one a {type(found).__name__}")
+    turns = [[Role(turn.role).value, _text(turn.content)] for turn in found.turns]
+    return {
+        "system": _text(found.system), "title": _text(found.title), "turns": turns,
+        "parents": [int(each) for each in found.parents], "never_train": bool(found.never_train),
+    }  # fmt: skip
+
+
+def transcript_of_plain(value: Any) -> Transcript | Problem:
+    """The same, read and cleaned.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _guarded(_transcript, value)
+
+
+def _transcript(value: Any) -> Transcript | Problem:
+    if "why" in value:
+        return Problem(clean_line(value["place"], 60), clean_line(value["why"], 200), value["part"] is True)
+    turns = tuple(Turn(Role(role), clean(_text(content))) for role, content in value["turns"])
+    parents = tuple(value["parents"])
+    if not turns or not all(turn.content.strip() for turn in turns):
+        return Problem(clean_line(_text(value["title"]), 60) or "a conversation", "has a message without text")
+    above = all(type(at) is int and -1 <= at < number for number, at in enumerate(parents))
+    if parents and (len(parents) != len(turns) or not above):
+        raise ValueError("a message answers one that does not stand before it")
+    title = clean_line(_text(value["title"]), LONGEST_TITLE)
+    return Transcript(clean(_text(value["system"])), turns, value["never_train"] is True, title, parents)
+
+
+def saved(conversation: Conversation, messages: list[Message]) -> SavedConversation:
+    """A conversation as plugins see it, with its visible branch."""
+    said = tuple(
+        SavedMessage(each.role, each.content, each.adapter, each.base, each.created_at, each.status.value)
+        for each in messages
+    )
+    return SavedConversation(conversation.id, conversation.title, conversation.system, conversation.created_at, said)
+
+
+def saved_to_plain(conversation: SavedConversation | None) -> dict[str, Any] | None:
+    """For the pipe."""
+    return asdict(conversation) if conversation is not None else None
+
+
+def saved_of_plain(value: Any) -> SavedConversation | None:
+    """The same, read in the plugin's process."""
+    if value is None:
+        return None
+    messages = tuple(SavedMessage(**each | {"role": Role(each["role"])}) for each in value["messages"])
+    return SavedConversation(**value | {"messages": messages})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text was wanted, and {type(value).__name__} came")
+    return value
+
+
+def _guarded(read: Callable[[Any], _T], value: Any) -> _T:
+    try:
+        return read(value)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it sent what is no conversation ({error})") from error

@@ -1,0 +1,117 @@
+"""What a plugin registers and what it is called with. Owns the public types; never runs what was registered.
+
+Raised by every ``add``: ValueError, for a name that is none or stands twice; the plugin is then switched off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lora_chat.chat.conversation import Turn
+from lora_chat.chat.transcript import Problem, Transcript
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class Refused(Exception):
+    """A plugin's own no: one sentence with what, where and what to do. The person reads it, and the plugin stays on."""
+
+
+@dataclass(frozen=True)
+class SavedMessage(Turn):
+    """One message of a saved conversation."""
+
+    adapter: str | None = None
+    """The adapter's name, for answers that wore one."""
+    base: str | None = None
+    """The base model's name, for answers."""
+    created_at: float = 0.0
+    """Unix seconds."""
+    status: str = "done"
+    """``done``, or why it is cut off: ``stopped``, ``interrupted``, ``failed``."""
+
+
+@dataclass(frozen=True)
+class SavedConversation:
+    """The visible branch of a saved conversation."""
+
+    id: str
+    title: str
+    system: str
+    """The system prompt; empty where it has none of its own."""
+    created_at: float
+    """Unix seconds."""
+    messages: tuple[SavedMessage, ...]
+
+
+Sniff = Callable[[Path], bool]
+"""Whether a file is this importer's. Has 5 s; reads no more than its beginning."""
+Read = Callable[[Path], Iterable[Transcript | Problem]]
+"""Yields a file's conversations one by one, and what of it is none. Has 20 s from one to the next."""
+Write = Callable[[Iterator[SavedConversation]], Iterable[str]]
+"""Yields the text of a file piece by piece. Has 20 s from one piece to the next."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """One format that can be read."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    """Endings of file names, lower case with the dot, that are worth a sniff."""
+    sniff: Sniff
+    read: Read
+    help: str
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """One format that can be written."""
+
+    name: str
+    suffix: str
+    """Ending of the files it makes, with the dot."""
+    write: Write
+    help: str
+
+
+@dataclass
+class ImporterRegistrar:
+    """Takes importers."""
+
+    added: dict[str, Importer] = field(default_factory=dict)
+
+    def add(self, name: str, suffixes: Sequence[str], sniff: Sniff, read: Read, help: str = "") -> None:
+        """``suffixes`` are endings of file names such as ``.json``; ``help`` says what it reads in a few words."""
+        if isinstance(suffixes, str) or not suffixes or not all(_is_suffix(each) for each in suffixes):
+            raise ValueError(f'the importer {name} needs a list of endings such as [".json"]')
+        importer = Importer(_checked(name, self.added), tuple(each.lower() for each in suffixes), sniff, read, help)
+        self.added[name] = importer
+
+
+@dataclass
+class ExporterRegistrar:
+    """Takes exporters."""
+
+    added: dict[str, Exporter] = field(default_factory=dict)
+
+    def add(self, name: str, suffix: str, write: Write, help: str = "") -> None:
+        """``name`` is what follows ``/export``; ``help`` says what it writes in a few words."""
+        if not _is_suffix(suffix):
+            raise ValueError(f'the exporter {name} needs an ending such as ".html"')
+        self.added[name] = Exporter(_checked(name, self.added), suffix, write, help)
+
+
+def _checked(name: str, taken: Iterable[str]) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name: use up to 32 of a-z, 0-9 and -")
+    if name in taken:
+        raise ValueError(f"{name} is registered twice")
+    return name
+
+
+def _is_suffix(text: str) -> bool:
+    return isinstance(text, str) and bool(re.fullmatch(r"\.[A-Za-z0-9.]{1,15}", text))

@@ -1,0 +1,66 @@
+"""Plugins as a person writes them, in a home where none ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from lora_chat.paths import Paths
+from lora_chat.plugins.manager import Listed, Plugins
+from lora_chat.sitting.plugins import taken
+
+UP = """
+from lora_chat.plugins.api import hookimpl
+
+@hookimpl
+def lora_chat_exporters(registrar):
+    registrar.add("up", ".txt", write, "in capitals")
+
+def write(conversations):
+    for each in conversations:
+        yield each.title.upper() + "\\n"
+"""
+
+
+def plugin_source(body: str, top: str = "") -> str:
+    """An exporter called up whose ``write`` has ``body``."""
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    return UP.partition("def write")[0] + f"{top}\ndef write(conversations):\n{lines}\n    yield 'ends'\n"
+
+
+@dataclass
+class Host:
+    """A home and what of plugins is in it."""
+
+    paths: Paths
+    plugins: Plugins
+
+    def put(self, name: str = "up", source: str = UP, toml: str | None = None) -> Path:
+        """Write one into the person's folder."""
+        folder = self.paths.plugins / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plugin.py").write_text(source, encoding="utf-8")
+        (folder / "plugin.toml").write_text(toml if toml is not None else f'name = "{name}"\n', encoding="utf-8")
+        return folder
+
+    def enable(self, name: str = "up") -> Listed:
+        """As a person who agrees."""
+        listed = self.plugins.enable(name, lambda _: True, taken())
+        assert listed is not None
+        return listed
+
+    def state(self, name: str = "up") -> tuple[str, str]:
+        """How it stands and why."""
+        listed = self.plugins.get(name)
+        return listed.state, listed.why
+
+
+@pytest.fixture
+def host(home: Paths, tmp_path: Path) -> Iterator[Host]:
+    paths = replace(home, bundled_plugins=tmp_path / "nothing-shipped")
+    plugins = Plugins(paths)
+    yield Host(paths, plugins)
+    plugins.close()

@@ -1,0 +1,49 @@
+"""The page on plugins: each hook has an example of about ten lines, and each is what it says when it is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lora_chat.chat.conversation import Role
+from lora_chat.plugins import limits
+from lora_chat.plugins.content import HOOKS
+from lora_chat.plugins.formats import reader_for, writers
+from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from tests.plugins.conftest import Host
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "plugins.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"### lora_chat_(\w+)\n.*?```python\n(.*?)```", PAGE, re.DOTALL))
+
+
+def test_each_hook_has_an_example_of_about_ten_lines() -> None:
+    assert tuple(EXAMPLES) == HOOKS
+    assert all(len([line for line in text.splitlines() if line.strip()]) <= 10 for text in EXAMPLES.values())
+
+
+def test_the_importer_reads(host: Host, tmp_path: Path) -> None:
+    host.put("notes", EXAMPLES["importers"], PAGE.partition("```toml\n")[2].partition("```")[0])
+    assert host.enable("notes").offers.told == "importer notes"
+    (tmp_path / "notes.txt").write_text("Where? => Here.\nWho? => Me.\n", encoding="utf-8")
+    (tmp_path / "other.txt").write_text("", encoding="utf-8")
+    reader = reader_for(host.plugins, tmp_path / "notes.txt")
+    assert reader is not None
+    assert reader.told == "my notes, by the plugin notes"
+    said = [[turn.content for turn in each.turns] for each in reader(tmp_path / "notes.txt") if hasattr(each, "turns")]
+    assert said == [["Where?", "Here."], ["Who?", "Me."]]
+    assert reader_for(host.plugins, tmp_path / "other.txt") is None
+
+
+def test_the_exporter_writes(host: Host) -> None:
+    host.put("plain", EXAMPLES["exporters"])
+    host.enable("plain")
+    [writer] = writers(host.plugins)
+    said = (SavedMessage(Role.USER, "Where?"), SavedMessage(Role.ASSISTANT, "Here."))
+    assert "".join(writer.write([SavedConversation("1", "t", "", 0.0, said)])) == "user: Where?\nassistant: Here.\n"
+
+
+@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S"])
+def test_the_page_has_the_limits(name: str) -> None:
+    assert f"{getattr(limits, name):g} s" in PAGE
