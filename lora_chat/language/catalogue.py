@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 
 HOLE = "{}"
@@ -20,16 +20,15 @@ LONGEST = 4_000
 
 PLACE = re.compile(r"\{(\d)(:\w+)?\}")
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=\S)")
-_FIGURE = re.compile(r"[~<>≈×+-]?\d[\d.,]*(?: ?[A-Za-z%]{1,9})?")
-_KINDS = {":n": _FIGURE, ":c": re.compile(r"\d[\d.,]*(?: [a-z]+| [\d.,]*\d)*"), ":w": re.compile(r"\S+")}
+_FIGURE = re.compile(r"[~<>≈×+-]?\d(?:[\d.,]*\d)?(?: ?[A-Za-z%]{1,9})?")
+_KINDS = {":n": _FIGURE, ":c": re.compile(r"\d(?:[\d.,]*\d)?(?: [A-Za-z/]+| [\d.,]*\d)*"), ":w": re.compile(r"\S+")}
 _SAID = frozenset({":tr", ":c"})
 _ENDING = re.compile(r"[a-z ]{0,8}")
 _CHINESE, _LATIN = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[A-Za-z0-9`]")
-_SEVERAL = re.compile("[;,.] ")
 _QUOTED = re.compile("“.*”")
 _COMMAND = re.compile(r"/\w|lora-chat ")
 _SIGNS = (("; ", "；"), (", ", "，"))
-_LAST = ((" and ", " 和 "), (" or ", " 或 "))
+_LAST = ((" and ", "和"), (" or ", "或"))
 
 
 class Catalogue:
@@ -49,20 +48,24 @@ class Catalogue:
     def _say(self, text: str) -> str:
         if not text or len(text) > LONGEST:
             return text
-        found = self._known(text)
-        if found is not None:
-            return found
         stripped = text.strip()
         if stripped != text:
             return text.replace(stripped, self._say(stripped), 1) if stripped else text
         parts = _SENTENCE_END.split(text)
-        if len(parts) == 1:
-            return text
-        said = [self._known(part) for part in parts]
+        several = [self._known(part) for part in parts] if len(parts) > 1 else []
+        if several and None not in several and self._is_several(text):
+            return "".join(map(str, several))
+        found = self._find(text) if several else self._known(text)
+        if found is not None or not several:
+            return text if found is None else found
         return "".join(
             (new if new is not None else old) + ("" if new is not None else " ")
-            for old, new in zip(parts, said, strict=True)
+            for old, new in zip(parts, several, strict=True)
         ).rstrip()
+
+    def _is_several(self, text: str) -> bool:
+        """Whether the one sentence like ``text`` would have others in its holes."""
+        return text not in self._whole and any(_SENTENCE_END.search(hole) for hole in self._match(text)[1] or [text])
 
     def _known(self, text: str, *, names: bool = False) -> str | None:
         """One sentence, or phrases in a row; ``names`` takes for one of these also a word that nobody knows."""
@@ -73,9 +76,13 @@ class Catalogue:
         holes = next((holes for form, _ in forms if (holes := self._match(form)[1])), [])
         if any("; " in hole for hole in holes) and (said := self._row(body, "; ", "；", names=False)) is not None:
             return said + end
+        if end and holes and holes[-1].endswith("."):  # the full stop is the sentence's and not the hole's
+            forms = (*forms[2:], *forms[:2])
         for form, stop in forms:
             if (found := self._part(form)) is not None:
                 return found + stop
+        if not end and (found := self._find(f"{text}.")) is not None:  # a sentence that stands inside another
+            return found.removesuffix("。")
         said = self._listed(body, names=names)
         return None if said is None else said + end
 
@@ -88,7 +95,8 @@ class Catalogue:
         said = self._find(rest) if colon else None
         if said is None and _COMMAND.match(rest) and (known := self._find(name)) is not None:
             return f"{known}：{rest}"
-        return None if said is None or _SEVERAL.search(name) else f"{self._find(name) or name}：{said}"
+        begun = self._find(name) or (name if " " not in name else None)
+        return None if said is None or begun is None else f"{begun}：{said}"
 
     def _listed(self, text: str, *, names: bool) -> str | None:
         for sign, theirs in (*_SIGNS, *(_LAST if names else ())):
@@ -98,7 +106,7 @@ class Catalogue:
 
     def _row(self, text: str, sign: str, theirs: str, *, names: bool) -> str | None:
         said = self._each(text.split(sign), names=names) if sign in text else None
-        return None if said is None else theirs.join(said)
+        return None if said is None else reduce(lambda left, right: _joined(_joined(left, theirs), right), said)
 
     def _each(self, parts: Sequence[str], *, names: bool) -> list[str] | None:
         said, known = list[str](), names
@@ -139,8 +147,11 @@ class Catalogue:
         return _joined(whole, said[at:])
 
     def _inside(self, hole: str) -> str:
-        found = self._known(hole, names=True)
-        return found if found is not None else self._say(hole)
+        bare = hole.strip()
+        found = None if _SENTENCE_END.search(bare) else self._known(bare, names=True)
+        if found is None:
+            found = self._say(bare)
+        return hole if found == bare else found
 
 
 def _small(text: str) -> str:
@@ -152,7 +163,7 @@ def _joined(left: str, right: str) -> str:
     """Chinese next to Chinese without a space, next to Latin letters with one."""
     before, after = left.rstrip(" "), right.lstrip(" ")
     last, first = before[-1:], after[:1]
-    if _CHINESE.match(last) and _CHINESE.match(first):
+    if _CHINESE.match(first) and (_CHINESE.match(last) or last in "。；：？！，、）”"):
         return before + after
     if (_CHINESE.match(last) and _LATIN.match(first)) or (_LATIN.match(last) and _CHINESE.match(first)):
         return f"{before} {after}"
