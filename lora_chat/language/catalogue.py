@@ -55,7 +55,8 @@ class Catalogue:
             return text
         stripped = text.strip()
         if stripped != text:
-            return text.replace(stripped, self._say(stripped, depth), 1) if stripped else text
+            found = self._find(text, depth)
+            return found or (text.replace(stripped, self._say(stripped, depth), 1) if stripped else text)
         parts = _SENTENCE_END.split(text)
         if len(parts) == 1:
             return self._known(text, depth) or text
