@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.sitting.columns import Answered, Began, ColumnEvent, Comparison, Grew
 from lora_chat.tui.widgets.answer_column import AnswerColumn
 from lora_chat.tui.widgets.headline import Headline
@@ -56,7 +57,7 @@ class CompareScreen(Screen[int]):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline(self.comparison.question.content, "which answer is better?")
+        yield Headline(self.comparison.question.content, tr("which answer is better?"))
         yield Static(classes="rule")
         yield Grid(*self.columns, id="columns")
         yield KeysLine()
@@ -120,7 +121,7 @@ class CompareScreen(Screen[int]):
 
     def action_go_on(self) -> None:
         """Nothing of a column is kept yet."""
-        self.notify("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it.")
+        self.notify(tr("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it."))
 
     def action_mark(self) -> None:
         """It is the better one."""

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
+from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.pane import HEIGHTS, Pane
@@ -54,7 +55,7 @@ class Writing(PanelScreen[str | None]):
 
     def __init__(self, above: str, text: str, begins_with: str = "") -> None:
         """``begins_with`` stands in the editor instead of ``text`` where there is one."""
-        super().__init__(self.HEADING)
+        super().__init__(tr(self.HEADING))
         self._above = clean(above).strip()
         self._text = clean(text).strip()
         self._begins_with = clean(begins_with or text)
@@ -66,8 +67,8 @@ class Writing(PanelScreen[str | None]):
             with Pane(id="above", can_focus=False):
                 yield Static(Content(self._above))
         yield TextArea(self._begins_with, soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
-        yield Static(self.FOLLOWS, classes="said", markup=False)
-        yield Static(self.EMPTY, classes="refused", markup=False)
+        yield Static(tr(self.FOLLOWS), classes="said", markup=False)
+        yield Static(tr(self.EMPTY), classes="refused", markup=False)
 
     def on_mount(self) -> None:
         """Ready to go on writing."""
@@ -101,6 +102,6 @@ class Writing(PanelScreen[str | None]):
 
     def _refuse(self, why: str) -> None:
         refused = self.query_one(".refused", Static)
-        refused.update(why)
+        refused.update(tr(why))
         refused.display = bool(why)
         self.query_one(".said").display = not why

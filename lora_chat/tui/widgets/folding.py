@@ -10,6 +10,7 @@ from textual.document._document import EditResult, Location, Selection
 from textual.document._edit import Edit
 from textual.widgets import TextArea
 
+from lora_chat.language import tr
 from lora_chat.tui.widgets.folds import Folds
 
 
@@ -43,7 +44,7 @@ class Folding(TextArea):
             text = self.folds.fold(text, self.text)
             if not self._told:
                 self._told = True
-                self.notify("ctrl+o, or a click on it, unfolds what was pasted.", timeout=5)
+                self.notify(tr("ctrl+o, or a click on it, unfolds what was pasted."), timeout=5)
         if result := self._replace_via_keyboard(text, *self.selection):
             self.move_cursor(result.end_location)
             self.focus()

@@ -13,6 +13,8 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from lora_chat.language import tr
+
 _NAMES = {"escape": "esc", "up": "↑", "down": "↓", "left": "←", "right": "→", "question_mark": "?", "slash": "/"}
 _BETWEEN = " · "
 
@@ -74,7 +76,7 @@ def _keys(screen: Screen[object]) -> Iterator[tuple[str, str, str]]:
     for _, binding, enabled, _ in active:
         if binding.show and enabled and binding.action not in seen:
             seen.add(binding.action)
-            yield binding.key, _name(binding), binding.description
+            yield binding.key, _name(binding), tr(binding.description)
 
 
 def _place(nodes: list[DOMNode], node: DOMNode, binding: Binding) -> tuple[int, int]:

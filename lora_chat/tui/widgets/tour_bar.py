@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.tui.tour import SHIPPED, Step, Tour
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class TourBar(Horizontal):
     def compose(self) -> ComposeResult:
         """What to do, and how to do something else."""
         yield Static(classes="step", markup=False)
-        yield Static("esc leaves the tour", classes="leave", markup=False)
+        yield Static(tr("esc leaves the tour"), classes="leave", markup=False)
 
     @property
     def step(self) -> Step | None:
@@ -88,7 +89,7 @@ class TourBar(Horizontal):
         step = self._tour.step
         self.display = step is not None
         if step is not None:
-            head = Content.assemble((f"{self._tour.place}  ", "$text-muted"), (step.title, "bold $primary"))
-            self.query_one(".step", Static).update(Content.assemble(head, "  ", step.text))
+            head = Content.assemble((f"{tr(self._tour.place)}  ", "$text-muted"), (tr(step.title), "bold $primary"))
+            self.query_one(".step", Static).update(Content.assemble(head, "  ", tr(step.text)))
             self.query_one(".leave").display = step.waits_for != "nothing"
             self.post_message(self.StepBegan(step))
