@@ -52,6 +52,8 @@ from lora_chat.text import clean_line
 from lora_chat.training.events import Installed
 from lora_chat.training.report.record import Record
 
+TOUR = "The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line."
+
 
 class LineFace:
     """``Face`` at a prompt or on a pipe."""

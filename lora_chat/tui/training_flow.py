@@ -135,7 +135,9 @@ class TrainingFlow:
             self.open()
         else:
             is_kept = progress.installed is not None and progress.installed.kept
-            self._app.tell(f"{progress.name} is {'trained and kept' if is_kept else 'ready'}: ctrl+t looks at it.")
+            name = progress.name
+            ready, kept = f"{name} is ready: ctrl+t looks at it.", f"{name} is trained and kept: ctrl+t looks at it."
+            self._app.tell(kept if is_kept else ready)
 
     def open(self) -> None:
         """The report of one that has ended well, first if nobody looked at it yet; else the live view."""

@@ -156,7 +156,7 @@ class BasesScreen(ListingScreen):
         self.query_one("#head", Static).update(self._list.head)
         best, why = recommend(self._choices)
         named = (tr("recommended here: "), "$text-muted")
-        told = Content.assemble(named, tr(f"{best.name}, {why}")) if best else Content(tr(why))
+        told = Content.assemble(named, best.name, tr(", "), tr(why)) if best else Content(tr(why))
         self.query_one("#advice", Static).update(told)
         self._show_details()
 

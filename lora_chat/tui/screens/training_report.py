@@ -174,7 +174,8 @@ class TrainingReportScreen(Screen[bool]):
         if self.worn is not None:
             return f"{clean_line(record.adapter)} {record.version}"
         version = f" {record.version}" if record.version != FIRST else ""
-        return tr(f"{clean_line(record.adapter)}{version} is {'kept' if record.kept else 'ready'}")
+        name = f"{clean_line(record.adapter)}{version}"
+        return tr(f"{name} is kept" if record.kept else f"{name} is ready")
 
     @property
     def _against(self) -> bool:

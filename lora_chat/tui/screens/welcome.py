@@ -135,10 +135,9 @@ def _ways(missing: CatalogEntry | None) -> Content:
             f"about {missing.download_bytes / 1e6:.0f} MB" if missing.download_bytes else "size not known beforehand"
         )
         licence = f", {missing.licence}" if missing.licence else ""
-        taken = f"takes the base model {missing.name} from {missing.place}; nothing is downloaded."
-        first = (
-            f"Either first {taken if missing.place else f'fetches the base model {missing.name}: {about}{licence}.'}"
-        )
+        fetched = f"Either first fetches the base model {missing.name}: {about}{licence}."
+        taken = f"Either first takes the base model {missing.name} from {missing.place}; nothing is downloaded."
+        first = taken if missing.place else fetched
         said = f"{tr(first)}\n{tr('After that nothing goes online unless you type the command for it.')}"
         lines += [Content(""), Content.styled(said, "$text-muted")]
     return Content("\n").join(lines)

@@ -55,7 +55,9 @@ def _taught(plan: Plan) -> str:
     """``14 edited · 9 rated good``."""
     why = Counter(why for lesson in plan.selection.lessons for why in lesson.why)
     counts = [f"{count:,} {clean_line(tr(reason))}" for reason, count in why.items()]
-    return " · ".join(counts) or tr(f"{plan.selection.examples:,} answers" if plan.selection.examples else "nothing")
+    return " · ".join(counts) or (
+        f"{plan.selection.examples:,} {tr('answers')}" if plan.selection.examples else tr("nothing")
+    )
 
 
 def _private(counted: DatasetReady) -> str:

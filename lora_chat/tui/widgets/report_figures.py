@@ -90,10 +90,10 @@ def _wrong(record: Record) -> Iterator[Fact]:
     if why:
         yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(tr(why)), "$warning")
     for each in checks.lost[:MOST_SHOWN] if checks else ():
-        said = tr(f"“{clean_line(each.question, 60)}” now: {clean_line(each.answer, 80)}")
+        said = f"“{clean_line(each.question, 60)}” {tr('now:')} {clean_line(each.answer, 80)}"
         yield "Lost", Content.styled(said, "$warning")
     for each in [wrong for wrong in checks.wrong if wrong not in checks.lost][:MOST_SHOWN] if checks else ():
-        yield "Not learnt", Content(tr(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}"))
+        yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
 
 
 def _trained(record: Record) -> Iterator[Fact]:
