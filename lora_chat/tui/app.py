@@ -23,6 +23,7 @@ from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.base_flow import BaseFlow
 from lora_chat.tui.base_news import BaseNews
+from lora_chat.tui.breaking import break_anywhere
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.colourless import Colourless
@@ -88,6 +89,7 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes):
     ]
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
+        break_anywhere()
         super().__init__(driver_class=_driver())
         for theme in ALL.values():
             self.register_theme(theme)

@@ -143,7 +143,7 @@ def _fitting(parts: list[Content], width: int) -> Content:
 
 def _sample(sample: Sampled) -> Content:
     """``taught, step 12  Where is your shop? → At 12 Harbour Street. ✓``: as it was taught, or as the base says."""
-    at = tr(f"{'taught' if sample.taught else 'other talk'}, step {sample.step}")
+    at = tr(f"taught, step {sample.step}" if sample.taught else f"other talk, step {sample.step}")
     kind = f"{at}  {clean_line(sample.question, 60)} → "
     mark = (" ✓", "$success") if sample.expected else ""
     return Content.assemble((kind, "$text-muted"), clean_line(sample.answer, 200), mark)

@@ -72,7 +72,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
         state = Content.styled(tr("as said"), "bold") if off else Content(tr("masked")) if found else Content("")
         count = Content(f"{len(found):,}" if found else "")
         proof = Content.styled(tr(rule.proof), "$text-muted")
-        return Columns(_COLUMNS, [[state, Content(tr(rule.name)), count, Content(shown), proof]])
+        return Columns(_COLUMNS, [[state, Content(rule.name), count, Content(shown), proof]])
 
     @property
     def _looked_at(self) -> tuple[int, Rule] | None:

@@ -64,7 +64,7 @@ def _private(counted: DatasetReady) -> str:
     """``2 e-mail · 1 card masked   1 phone as it was said``."""
     parts = [(counted.private, "masked"), (counted.kept, "as said")]
     said = [
-        " · ".join(f"{count:,} {clean_line(tr(rule), 40)}" for rule, count in counts.items()) + f" {tr(done)}"
+        " · ".join(f"{count:,} {clean_line(rule, 40)}" for rule, count in counts.items()) + f" {tr(done)}"
         for counts, done in parts
         if counts
     ]

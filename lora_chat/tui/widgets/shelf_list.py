@@ -145,7 +145,7 @@ class ShelfList(Choices):
                 f"  {clean_line(row.path.name, 60)}", "", tr("broken"), tr(_without_place(row.reason)), columns
             )
         if row is None:
-            answers = _muted(tr(f"{clean_line(self._base, 40)} answers"))
+            answers = _muted(f"{clean_line(self._base, 40)} {tr('answers')}")
             return Columns((*columns[:2], Column()), [[_nothing(), worn, answers]])
         if refusal := self._refusal(row):
             return self._refused(f"▎{row.name}", worn, self._fit(row), tr(_without_name(refusal, row)), columns)
