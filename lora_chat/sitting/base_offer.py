@@ -55,25 +55,25 @@ def _copies(services: Services, entry: CatalogEntry) -> Iterator[str]:
 
 def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     """What would be pulled, how big, under which licence, what it is good for, and what stands against it."""
-    said = "".join(f" {doubt}" for doubt in doubts)
     if entry.place and isinstance(entry.source, FolderSource | GgufSource):
         where = f"{entry.place}, {clean_line(str(entry.source.path))}"
         kept = f" from {entry.quantisation}" if entry.quantisation else ""
         how = "used where it lies" if entry.source_kind == "folder" else f"converted{kept} to safetensors once"
-        what = f" {entry.description}" if entry.description else ""
-        return (
-            f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It was found in {where}. It is "
-            f"{how} ({size(entry.installed_bytes)}), and nothing is downloaded.{what}{said} Go on?"
-        )
+        return " ".join(
+            filter(None, (
+                f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}?",
+                f"It was found in {where}.",
+                f"It is {how} ({size(entry.installed_bytes)}), and nothing is downloaded.",
+                entry.description, *doubts, "Go on?",
+            ))
+        )  # fmt: skip
     if entry.source_kind in ("folder", "gguf"):
-        how = "is used where it lies" if entry.source_kind == "folder" else "is converted to safetensors"
-        return f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}? It {how}."
+        how = "It is used where it lies." if entry.source_kind == "folder" else "It is converted to safetensors."
+        return " ".join((f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}?", how))
     about = f"about {size(entry.download_bytes)} to download" if entry.download_bytes else "size not known beforehand"
-    on_disk = f", {size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
+    on_disk = f"{size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"
-    what = f" {entry.description}" if entry.description else ""
+    facts = ", ".join(filter(None, (about, on_disk, licence)))
     hub = f" from {called}" if (called := hub_of(entry).called) == "ModelScope" else ""
-    return (
-        f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}){hub}: {about}{on_disk}, {licence}."
-        f"{what}{said} Go on?"
-    )
+    asked = f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}){hub}: {facts}."
+    return " ".join(filter(None, (asked, entry.description, *doubts, "Go on?")))

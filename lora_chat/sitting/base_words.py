@@ -99,9 +99,10 @@ def facts_of(choice: Choice, room: Room, pull: str = "") -> Iterator[tuple[str, 
     """All that is known of one, each with its label; ``pull`` is what brings it here."""
     entry, base = choice.entry, choice.base
     if base is not None:
-        yield "on disk", f"{size(base.bytes)} in {base.folder}{', the default' if choice.default else ''}"
+        where = f"{size(base.bytes)} in {base.folder}"
+        yield "on disk", f"{where}, the default" if choice.default else where
     elif choice.found_in:
-        yield "found", f"in {_found(choice)}{': ' if pull else ''}{pull}"
+        yield "found", f"{_found(choice)}: {pull}" if pull else _found(choice)
         yield "lies in", str(choice.found_at)
     else:
         local = {"folder": "a folder of this machine", "gguf": "a .gguf file of this machine"}
@@ -137,9 +138,10 @@ def _found(choice: Choice) -> str:
     assert choice.entry is not None
     taken = size(choice.entry.installed_bytes)
     if choice.source == "folder":
-        return f"{choice.found_in}, {taken}, used where it lies, nothing is downloaded"
-    kept = f" as {choice.entry.quantisation}" if choice.entry.quantisation else ""
-    return f"{choice.found_in}{kept}, converted once to {taken}, nothing is downloaded"
+        return f"in {choice.found_in}, {taken}, used where it lies, nothing is downloaded"
+    if kept := choice.entry.quantisation:
+        return f"in {choice.found_in} as {kept}, converted once to {taken}, nothing is downloaded"
+    return f"in {choice.found_in}, converted once to {taken}, nothing is downloaded"
 
 
 def _said(choice: Choice) -> Iterator[tuple[str, str]]:

@@ -97,7 +97,8 @@ def refuse_another_base(
     if not verdict.ok:
         raise RefusedError(verdict.reason)
     if verdict.doubt:
-        raise RefusedError(f"{adapter.name}: {verdict.doubt} {what} on the base it was made for.")
+        asked = f"{what} on the base it was made for."
+        raise RefusedError(f"{adapter.name}: {verdict.doubt} {asked}")
 
 
 def check(sitting: Sitting, name: str) -> None:

@@ -56,8 +56,7 @@ def _ended(job: Listed) -> str:
         report = f"/report {name} {job.state.version}".rstrip()  # an older program kept no version
         if job.state.reason:
             why = clean_line(job.state.reason, 300)
-            told = f"The next version of {name}, trained while you were away, is kept and not worn"
-            return f"{told}: {why} See {report}."
+            return f"The next version of {name}, trained while you were away, is kept and not worn: {why} See {report}."
         held = f" ({clean_line(job.state.told, 80)})" if job.state.told else ""
         ready = f"{name} is ready, it was trained while you were away{held}"
         return f"{ready}: /adapter use {name}, {report}"

@@ -48,18 +48,19 @@ def set_sampling(sitting: Sitting, words: str) -> None:
     now = wishes(sitting)
     if words == BACK:
         now.clear()
-        said = "Answers are drawn here as elsewhere"
+        said = "Answers are drawn here as elsewhere from the next answer on."
     elif name not in SETTINGS:
         raise UsageError(f"Write /set and one of {', '.join(SETTINGS)} with a value, or /set {BACK}.")
     elif value.strip() == BACK:
         now.pop(name, None)
-        said = f"{name} is here what it is elsewhere, {_spoken(getattr(_elsewhere(sitting), name))},"
+        there = _spoken(getattr(_elsewhere(sitting), name))
+        said = f"{name} is here what it is elsewhere, {there}, from the next answer on."
     else:
         now[name] = _read(name, value)
         check_wishes({name: now[name]})
-        said = f"{name} is {_spoken(now[name])}"
+        said = f"{name} is {_spoken(now[name])} from the next answer on."
     _keep(sitting, now)
-    sitting.face.note(f"{said} from the next answer on.")
+    sitting.face.note(said)
 
 
 def facts(sitting: Sitting) -> list[tuple[str, str]]:

@@ -162,13 +162,14 @@ class Training:
         if self.installed is not None and self.installed.kept:
             return self._kept(self.installed)
         if self.installed is not None and self.installed.report.forgot:
-            worn = f"/adapter use {self.installed.adapter} wears it all the same"
-            return f"{self.installed.adapter} is trained and not worn: {self.installed.report.forgot} {worn}."
+            name, forgot = self.installed.adapter, self.installed.report.forgot
+            return f"{name} is trained and not worn: {forgot} /adapter use {name} wears it all the same."
         if self.state == "stopped":
             return f"The training of {name} is kept at step {self.kept_step}: /train resume goes on from there."
         if self.installed is not None:
-            checked = f" {self.installed.checks.sentence}" if self.installed.checks else ""
-            return f"{self.installed.adapter} is ready: /adapter use {self.installed.adapter}{checked}"
+            name, checks = self.installed.adapter, self.installed.checks
+            ready = f"{name} is ready: /adapter use {name}"
+            return f"{ready} {checks.sentence}" if checks else ready
         waits = "paused at " if self.paused else ""
         if step is not None and self.state != "preparing":
             left = f"{step.eta_s:.0f} s left at most"
@@ -177,8 +178,11 @@ class Training:
 
     @staticmethod
     def _kept(installed: Installed) -> str:
-        worn = f"/adapter rollback {installed.adapter} {installed.version} wears it all the same"
-        return f"{installed.adapter} {installed.version} is trained, kept and not worn: {installed.kept} {worn}."
+        name, version = installed.adapter, installed.version
+        return (
+            f"{name} {version} is trained, kept and not worn: {installed.kept} "
+            f"/adapter rollback {name} {version} wears it all the same."
+        )
 
     @property
     def progress(self) -> Progress:

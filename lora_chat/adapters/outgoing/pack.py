@@ -119,8 +119,12 @@ def _notes(candidate: Candidate, contents: Mapping[str, bytes], dtype: str) -> l
     if contents[CONFIG_NAME] != files.config:
         notes.append(f"Paths of this machine were taken out of {CONFIG_NAME}.")
     if contents[WEIGHTS_NAME] != files.weights:
-        what = f"in {dtype.lower()}" if dtype else "under PEFT's own names and without further remarks"
-        notes.append(f"The weights are written anew {what}, so their sha256 is another.")
+        notes.append(
+            f"The weights are written anew in {dtype.lower()}, so their sha256 is another."
+            if dtype
+            else "The weights are written anew under PEFT's own names and without further remarks, so their sha256 is "
+            "another."
+        )
     own = candidate.texts.get("README.md", b"").decode()
     if not own.strip():
         notes.append("README.md is a model card made from adapter.toml.")

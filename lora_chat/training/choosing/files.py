@@ -60,7 +60,8 @@ def _lesson(row: Row) -> Lesson:
         if not learn or not any(turn.role is Role.USER for turn in turns[: learn[0]]):
             raise BadRowError("has no answer to a question")
     except BadRowError as problem:
-        raise RefusedError(f"{row.where} {problem}: correct it; {UNCHANGED}.") from problem
+        what = f"{row.where} {problem}"
+        raise RefusedError(f"{what}: correct it; {UNCHANGED}.") from problem
     return Lesson(tuple(turns[: learn[-1] + 1]), learn, row.source, ("example",) * len(learn))
 
 

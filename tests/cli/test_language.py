@@ -1,0 +1,36 @@
+"""The language of the command line: refusals are the person's, what programs read is English."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lora_chat import language
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(autouse=True)
+def english_again() -> Iterator[None]:
+    yield
+    language.speak("en")
+
+
+def test_a_refusal_of_the_command_line_is_chinese_and_its_code_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_english = run("adapter", "info", "nothere")
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    refused = run("adapter", "info", "nothere")
+    assert refused.code == in_english.code == 3
+    assert in_english.err.startswith('lora-chat: There is no adapter called "nothere"')
+    assert refused.err.startswith("lora-chat: 没有名为“nothere”的适配器：")
+
+
+def test_json_stays_english(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    (tmp_path / "folder").mkdir()
+    done = run("adapter", "verify", tmp_path / "folder", "--json")
+    assert json.loads(done.out)["reason"].startswith("Cannot use ")
