@@ -47,3 +47,9 @@ def test_what_a_command_is_for_stands_in_one_line_of_the_help(command: object) -
 )
 def test_a_new_sentence_is_found_where_it_is_written(code: str, english: list[str]) -> None:
     assert [text for _, text in spoken.found(ast.parse(code))] == english
+
+
+def test_every_proof_of_private_data_has_its_chinese() -> None:
+    from lora_chat.training.choosing.redact import RULES
+
+    assert [rule.name for rule in RULES if rule.proof not in SENTENCES] == []

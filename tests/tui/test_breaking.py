@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from rich._wrap import divide_line
 from rich.cells import cell_len
@@ -11,7 +13,7 @@ from lora_chat.tui.breaking import divided
 
 def lines(text: str, width: int) -> list[str]:
     edges = [0, *divided(text, width), len(text)]
-    return [text[begin:end].rstrip() for begin, end in zip(edges, edges[1:], strict=False)]
+    return [text[begin:end].rstrip() for begin, end in pairwise(edges)]
 
 
 @pytest.mark.parametrize(
