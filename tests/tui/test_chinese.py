@@ -93,7 +93,7 @@ NAMES = {
     "Base", "Pirate", "limericks", "Trip", "notes", "zebra", "Apache", "SmolLM", "tuned", "from", "history", "train",
     "temperature", "default", "none", "safetensors", "model", "paths", "id", "temperatures", "md", "jsonl", "sharegpt",
     "turn", "dark", "light", "contrast", "mono", "good", "bad", "remove", "adapter", "min", "mail", "card", "phone",
-    "nat", "private", "key", "jwt", "aws", "secret", "github", "com", "ghp", "gho", "ghu", "ghs", "ghr", "gh",
+    "nat", "private", "key", "jwt", "base", "aws", "secret", "github", "com", "ghp", "gho", "ghu", "ghs", "ghr", "gh",
 }  # fmt: skip
 """Of models, adapters, saved conversations, commands, what follows these, settings and units."""
 
