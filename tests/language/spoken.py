@@ -12,9 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_chat.language.catalogue import HOLE
+from lora_chat.sitting.commands import COMMANDS
 
 CODE = Path(__file__).parents[2] / "lora_chat"
-FACES = (*sorted((CODE / "tui").rglob("*.py")), CODE / "cli" / "line.py", CODE / "cli" / "chat.py")
+FACES = (
+    *sorted((CODE / "tui").rglob("*.py")),
+    CODE / "cli" / "line.py",
+    CODE / "cli" / "chat.py",
+    CODE / "sitting" / "commands.py",
+)
 
 _STYLES = {"bold", "strike", "reverse", "wide", "solid", "none", "center", "middle", "left", "right"}
 _UNSAID = (
@@ -36,10 +42,12 @@ _NO_SENTENCES = {
 
 def sentences() -> Iterator[tuple[str, str]]:
     """(place, English with its holes) of each."""
+    typed = {text for command in COMMANDS for text in (command.words, command.argument)}
     for path in FACES:
         place = str(path.relative_to(CODE))
         if place not in _UNSAID:
-            yield from ((f"{place}:{line}", text) for line, text in found(ast.parse(path.read_text("utf-8"))))
+            said = found(ast.parse(path.read_text("utf-8")))
+            yield from ((f"{place}:{line}", text) for line, text in said if text not in typed)
 
 
 def found(tree: ast.Module) -> Iterator[tuple[int, str]]:
