@@ -57,7 +57,8 @@ def _ended(job: Listed) -> str:
         if job.state.reason:
             why = clean_line(job.state.reason, 300)
             return f"The next version of {name}, trained while you were away, is kept and not worn: {why} See {report}."
-        held = f" ({clean_line(job.state.told, 80)})" if job.state.told else ""
-        ready = f"{name} is ready, it was trained while you were away{held}"
+        ready = f"{name} is ready, it was trained while you were away"
+        if told := clean_line(job.state.told, 80):
+            ready = f"{name} is ready, it was trained while you were away ({told})"
         return f"{ready}: /adapter use {name}, {report}"
     return f"The training of {job.name}, while you were away, failed: {clean_line(job.state.reason, 300)}"

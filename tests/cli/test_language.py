@@ -34,3 +34,23 @@ def test_json_stays_english(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "folder").mkdir()
     done = run("adapter", "verify", tmp_path / "folder", "--json")
     assert json.loads(done.out)["reason"].startswith("Cannot use ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("adapter", "info"), "缺少参数“name”。请试试 --help。"),
+        (("adapter", "list", "--zzz"), "没有选项 --zzz。请试试 --help。"),
+        (("nothing",), "没有命令“nothing”。请试试 --help。"),
+        (("train", "from-history"), "请指明适配器的名称：--name NAME。"),
+        (("preset", "show", "zz"), "没有名为“zz”的预设：`lora-chat preset list`，或聊天中的 /preset，列出全部。"),
+        (("model", "info", "qwen9"), "“qwen9”既不是目录中的基础模型"),
+    ],
+)
+def test_what_is_refused_says_why_in_chinese(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    refused = run(*words)
+    assert refused.code != 0
+    assert refused.err.startswith(f"lora-chat: {said}")

@@ -26,8 +26,12 @@ LAYERS = {
     "training": ("training",),
     "engine": ("engine", "decoder", "session.py", "memory.py", "services.py"),
     "settings": ("config.py", "files.py", "paths.py", "defects.py", "errors.py", "hub"),
+    "cli": ("cli",),
 }
 """By the file of the catalogue that holds what is said there."""
+
+RAISED = frozenset({"cli"})
+"""Layers of whose texts only the refusals are here: their tables and their help are English."""
 
 UNSAID = {
     "sitting/commands.py": "the table of commands has a file of its own",
@@ -36,6 +40,7 @@ UNSAID = {
     "training/report/picture.py": "a file, as the model card",
     "training/report/svg.py": "SVG",
     "training/choosing/private": "patterns, and what each takes, which the command line lists in English",
+    "cli/line.py": "the line chat, whose words are with those of the window",
     "decoder/quality.py": "text that a base is measured with",
     "training/general.py": "questions that are put to the model",
     "training/proof/rewording.py": "questions that are put to the model",
@@ -139,7 +144,7 @@ def said(layer: str) -> Iterator[Sentence]:
     """What a layer says."""
     for path in _files(layer):
         name = path.relative_to(CODE).as_posix()
-        yield from _said_in(path.read_text(encoding="utf-8"), name)
+        yield from _said_in(path.read_text(encoding="utf-8"), name, raised=layer in RAISED)
 
 
 def texts() -> frozenset[str]:
@@ -178,10 +183,11 @@ def _or_hole(text: str | None) -> str:
     return HOLE if text is None else text
 
 
-def _said_in(source: str, name: str) -> Iterator[Sentence]:
+def _said_in(source: str, name: str, *, raised: bool) -> Iterator[Sentence]:
     tree = ast.parse(source)
     told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-    for node, around in _walk(tree, None):
+    raises = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)] if raised else [tree]
+    for node, around in (each for begun in raises for each in _walk(begun, None)):
         english = template(node)
         if english is None or id(node) in told:
             continue

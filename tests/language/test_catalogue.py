@@ -54,6 +54,12 @@ def test_text_that_is_made_to_be_slow_is_not() -> None:
     assert catalogue.held(["", " of ", " of ", " of ", "!"], " of " * 100_000) is None
 
 
+@pytest.mark.parametrize("beginning", ["The base answers. ", "a: b; c, ", "Moved 1 of 2 to it and ", "Cannot use x: "])
+def test_text_that_is_made_to_be_deep_is_said_to_a_depth_only(beginning: str) -> None:
+    nested = catalogue.Catalogue({"{} The base answers.": "{0:tr}回答。", "Cannot use {}: {}": "不用 {0}：{1:tr}"})
+    assert nested.say(beginning * (catalogue.LONGEST // len(beginning)))
+
+
 @pytest.mark.parametrize(
     ("setting", "environment", "expected"),
     [
