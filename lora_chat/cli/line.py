@@ -205,11 +205,11 @@ class LineFace:
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
-        away = {True: tr(" (archived)"), False: ""}
+        away = {True: f" ({tr('archived')})", False: ""}
         rows = [
             [
                 hit.conversation.id,
-                ("" if hit.message else tr("title: ")) + hit.snippet + away[hit.conversation.archived],
+                ("" if hit.message else tr("title:") + " ") + hit.snippet + away[hit.conversation.archived],
             ]
             for hit in hits
         ]

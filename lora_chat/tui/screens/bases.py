@@ -155,8 +155,8 @@ class BasesScreen(ListingScreen):
         self._list.display = self.query_one("#details").display = not empty
         self.query_one("#head", Static).update(self._list.head)
         best, why = recommend(self._choices)
-        named = (tr("recommended here: "), "$text-muted")
-        told = Content.assemble(named, best.name, tr(", "), tr(why)) if best else Content(tr(why))
+        named = (tr("recommended here:") + " ", "$text-muted")
+        told = Content.assemble(named, f"{best.name}{tr(',')} ", tr(why)) if best else Content(tr(why))
         self.query_one("#advice", Static).update(told)
         self._show_details()
 

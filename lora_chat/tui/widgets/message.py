@@ -223,7 +223,7 @@ class Head(Widget):
         if message.role is not Role.ASSISTANT:
             return Content(tr("you" if message.role is Role.USER else "system"))
         if message.edited_from is not None:
-            return Content.assemble((tr("you wrote"), "$text"), tr(" in place of an answer"))
+            return Content.assemble((tr("you wrote"), "$text"), f" {tr('in place of an answer')}")
         if message.adapter is None:
             return Content(clean_line(message.base or tr("assistant")))
         scale = "" if message.scale in (None, 1.0) else f" ×{message.scale:g}"

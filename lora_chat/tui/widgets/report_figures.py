@@ -131,7 +131,7 @@ def _general(report: Report) -> Content:
     if report.general_kl_after is None or report.general_kl_bound is None:
         return fell
     low, high, over = report.general_kl_low, report.general_kl_high, report.general_answers
-    counted = tr(f" over {over:,}") if over else ""
+    counted = f" {tr('over')} {over:,}" if over else ""
     between, digits = ("", 2) if low is None or high is None else (f"{number(low)}–{number(high)}{counted}, ", 3)
     told = f"KL {report.general_kl_after:.{digits}f}"
     bound = tr(f"bound {report.general_kl_bound:g}")

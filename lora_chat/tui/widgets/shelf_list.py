@@ -164,7 +164,7 @@ class ShelfList(Choices):
 
 def _nothing() -> str:
     """How the row of the base alone is called."""
-    return tr("  nothing")
+    return f"  {tr('nothing')}"
 
 
 def _without_place(reason: str) -> str:

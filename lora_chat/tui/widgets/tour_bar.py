@@ -89,7 +89,7 @@ class TourBar(Horizontal):
         step = self._tour.step
         self.display = step is not None
         if step is not None:
-            place = self._tour.place.replace(" of ", tr(" of "))
+            place = self._tour.place.replace("of", tr("of"))
             head = Content.assemble((f"{place}  ", "$text-muted"), (tr(step.title), "bold $primary"))
             self.query_one(".step", Static).update(Content.assemble(head, "  ", tr(step.text)))
             self.query_one(".leave").display = step.waits_for != "nothing"
