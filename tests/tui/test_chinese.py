@@ -42,7 +42,7 @@ ABOUT = {"support-bot": "回答网店客服的问题", "pirate": "像海盗一�
 
 WAITS = {
     "teach me": "教我",
-    "1 of 10": "1/10",
+    "1 of 10": "1 / 10",
     "tokens": "词元",
     "good": "好",
     "b bad": "b 差",
