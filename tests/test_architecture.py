@@ -61,9 +61,12 @@ TORCH_MODULES = {
     "training/checkpoint.py",
     "training/dataset.py",
     "training/forward.py",
+    "training/headless.py",
     "training/layout.py",
     "training/lower.py",
+    "training/measure.py",
     "training/prefix_tree.py",
+    "training/ranks.py",
     "training/rehearsal.py",
     "training/remembered.py",
     "training/room.py",
@@ -80,7 +83,7 @@ TORCH_MODULES = {
 }
 """Modules that may import the heavy libraries, and be imported only by each other or inside the doors' functions."""
 
-DOORS = {"engine/factory.py", "models/sources/__init__.py", "cli/doctor.py"}
+DOORS = {"engine/factory.py", "models/sources/__init__.py", "training/__main__.py", "cli/doctor.py"}
 """Torch-free modules that reach a torch module (doctor: torch itself), each inside a function."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from dataclasses import fields
@@ -169,7 +170,7 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-ELSEWHERE = {"curve", "faq", "grow", "kinds", "shelf", "swap", "switch", "teach", "train"}
+ELSEWHERE = {"curve", "faq", "grow", "kinds", "ranks", "shelf", "swap", "switch", "teach", "train"}
 """What other pages show."""
 RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
@@ -278,6 +279,48 @@ def test_the_figures_on_switching_are_the_benchmarks() -> None:
         figures = " | ".join(f"{row[name]:,.1f}" for name in ("warm_ms", "cold_ms", "off_ms"))
         assert f"| {row['peer']} | {row['resident']} | {figures} | {row['peak_mb']:,.0f} MB |" in text
     assert f"{result['lookup_ms']:.1f} ms" in text
+
+
+def test_the_page_on_scale_says_what_was_measured_and_reckons_with_it() -> None:
+    text = " ".join((ROOT / "docs" / "scale.md").read_text(encoding="utf-8").split())
+    result, shelf, switch = (
+        json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("ranks", "shelf", "switch")
+    )
+    assert f"{result['machine']}: {result['lessons']} lessons, {result['effort']} effort" in text
+    for row in result["rows"]:
+        figures = f"{row['wall_s']:,.1f} s | {row['steps']} | {row['tokens_per_second']:.1f} | {row['loss_apart']:.1e}"
+        assert f"| {row['processes']} | {figures} |" in text
+        assert row["loss_apart"] < 1e-4
+    first = result["rows"][0]
+    shipped = (ROOT / "adapters" / "support-bot" / "adapter_model.safetensors").stat().st_size
+    for size in (first["adapter_bytes"], shipped):
+        million, held = f"{size / 1e6:.2f} TB, computed", f"{10**9 // size:,}, computed"
+        assert f"{size:,} bytes, measured | {million} | {held} |" in text
+    half = first["adapter_bytes"] / 2
+    assert f"{half / 1e6:.2f} MB, computed | {half / 1e6:.2f} TB, computed | {10**9 // half:,.0f}, computed |" in text
+    assert f"{first['job_bytes']:,} bytes, measured | {first['job_bytes'] / 1e6:.2f} TB, computed |" in text
+    listed = {row["installed"]: row for row in shelf["rows"]}
+    for count in (100, 1000):
+        assert f"{listed[count]['cold_ms']:,.0f} ms and {listed[count]['warm_ms']:,.0f} ms" in text
+    assert f"| {1000 * listed[1000]['cold_ms'] / 3.6e6:.1f} hours | computed" in text
+    cold = next(row["cold_ms"] for row in switch["rows"] if (row["peer"], row["resident"]) == ("lora-chat auto", 1))
+    assert f"| {cold:.1f} ms | measured" in text
+    assert f"| {round(3.6e6 / cold, -3):,.0f} | computed" in text
+    hours = 10_000 * first["wall_s"] / 3600
+    assert f"| {hours:,.0f} machine hours, {math.ceil(hours / 24)} machines | computed" in text
+    assert f"256 adapters as trained now are {256 * first['adapter_bytes'] / 1e6:,.0f} MB" in text
+
+
+def test_the_programs_that_train_elsewhere_are_documented_as_they_are() -> None:
+    from lora_chat.training.__main__ import parsed
+
+    text = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+    lines = [line for block in blocks(text) for line in block.splitlines() if "lora_chat.training" in line]
+    assert {line.split()[0] for line in lines} == {"python", "torchrun", "accelerate"}
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        assert parsed(words[words.index("lora_chat.training") + 1 :]).jobs == [Path("shop-job")]
 
 
 def test_the_figures_on_changing_bases_are_the_benchmarks() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from lora_chat.chat.attached import names_of
 from lora_chat.chat.conversation import Message, Role, Turn
 from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError
@@ -94,14 +95,17 @@ def fit(
             f"there is no room for it to go on; ask for the rest in a new message."
         )
     if found.tokens >= window and said[-1].role is Role.USER:
+        files = names_of(said[-1].content)
+        message = f"this message with {files}" if files else "this message"
         if preset and count((said[-1].turn,)) < window:
             raise RefusedError(
-                f"The preset {preset} and this message make a prompt of {found.tokens:,} tokens and {base} takes "
+                f"The preset {preset} and {message} make a prompt of {found.tokens:,} tokens and {base} takes "
                 f"{window:,} with the answer: leave the preset off, or shorten the message."
             )
+        shorter = "attach the part that matters" if files else "shorten it"
         raise RefusedError(
-            f"This message makes a prompt of {found.tokens:,} tokens and {base} takes {window:,} with the answer: "
-            f"shorten it."
+            f"T{message[1:]} makes a prompt of {found.tokens:,} tokens and {base} takes {window:,} with the answer: "
+            f"{shorter}."
         )
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.rows import insert
 from lora_chat.chat.store import TITLE_LENGTH, Store
@@ -57,6 +58,8 @@ class RemovedConversation:
     """As it lay in the table."""
     rows: tuple[Mapping[str, Any], ...]
     """Its messages, likewise, oldest first."""
+    drafts: tuple[Mapping[str, Any], ...] = ()
+    """What stood unsent in it, likewise: one row or none."""
 
     @property
     def conversation(self) -> str:
@@ -78,8 +81,9 @@ def remove_conversation(store: Store, id: str) -> RemovedConversation:
     with store.database.writing():
         conversations = store.database.rows("SELECT * FROM conversations WHERE id = ?", (id,))
         messages = store.database.rows("SELECT * FROM messages WHERE conversation = ? ORDER BY id", (id,))
+        drafts = tuple(dict(each) for each in store.database.rows("SELECT * FROM drafts WHERE conversation = ?", (id,)))
         store.delete_conversation(id)
-    return RemovedConversation(dict(conversations[0]), tuple(_ended(dict(each)) for each in messages))
+    return RemovedConversation(dict(conversations[0]), tuple(_ended(dict(each)) for each in messages), drafts)
 
 
 def _ended(row: dict[str, Any]) -> dict[str, Any]:
@@ -90,11 +94,13 @@ def _ended(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def restore_conversation(store: Store, removed: RemovedConversation) -> None:
-    """Bring it back, and all that was said in it; it is listed where it was."""
+    """Bring it back, all that was said in it and what stood unsent; it is listed where it was."""
     with store.database.writing() as connection:
         insert(connection, "conversations", removed.row)
         for row in removed.rows:
             insert(connection, "messages", row)
+        for row in removed.drafts:
+            insert(connection, "drafts", row)
 
 
 def remove(store: Store, message_id: int) -> Removed:
@@ -123,7 +129,7 @@ def remove(store: Store, message_id: int) -> Removed:
         connection.execute("INSERT INTO messages_fts (messages_fts) VALUES ('optimize')")  # as delete_conversation does
         if title is not None:  # its words are to be gone from there too
             left = (each.content for each in store.messages(message.conversation) if each.role is Role.USER)
-            store.update_conversation(message.conversation, title=clean_line(next(left, ""), TITLE_LENGTH))
+            store.update_conversation(message.conversation, title=clean_line(words_of(next(left, "")), TITLE_LENGTH))
     return Removed(message.conversation, head, rows, title)
 
 
@@ -152,7 +158,7 @@ def restore(store: Store, removed: Removed) -> None:
 
 def _is_made_of(title: str, rows: Iterable[Mapping[str, Any]]) -> bool:
     said = [row["content"] for row in rows if row["role"] == Role.USER]
-    return bool(title) and any(clean_line(each, TITLE_LENGTH) == title for each in said)
+    return bool(title) and any(clean_line(words_of(each), TITLE_LENGTH) == title for each in said)
 
 
 def _instead(store: Store, message: Message, beside: list[Message]) -> int | None:

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Unpack
 
+from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
 from lora_chat.chat.database import Database
 from lora_chat.chat.rows import (
@@ -350,7 +351,7 @@ class Store:
             changes: dict[str, Any] = {"head": id, "updated_at": now}
             if role is Role.USER:
                 changes["archived"] = False
-                changes["title"] = row["title"] or clean_line(content, TITLE_LENGTH)
+                changes["title"] = row["title"] or clean_line(words_of(content), TITLE_LENGTH)
             update(connection, "conversations", conversation, changes)
             return self.message(id)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lora_chat.chat import markdown_file
+from lora_chat.chat.attached import words_of
 from lora_chat.chat.conversation import ROLE_NAMES, Conversation, Message, Role, Status, Turn
 from lora_chat.chat.store import TITLE_LENGTH, Store
 from lora_chat.chat.text_parts import joined
@@ -111,7 +112,7 @@ def look_into(path: Path) -> Looked:
         conversations, messages = conversations + 1, messages + len(each.turns)
         systems, kept_out = systems + bool(each.system.strip()), kept_out + each.never_train
         if len(titles) < _SHOWN_TITLES:
-            titles.append(clean_line(each.title or each.turns[0].content, TITLE_LENGTH))
+            titles.append(clean_line(each.title or words_of(each.turns[0].content), TITLE_LENGTH))
     return Looked(conversations, messages, systems, kept_out, tuple(titles), tuple(problems))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from lora_chat.chat.attached import words_of
 from lora_chat.chat.store import Store
 from lora_chat.text import clean
 
@@ -24,14 +25,15 @@ _FARTHEST = 20
 
 
 def sent_before(store: Store) -> list[str]:
-    """Return what was sent, in any conversation, as it is typed; newest first, and each text once."""
+    """Return what was sent, in any conversation, as it is typed: files by name; newest first, and each once."""
     found: dict[str, None] = {}
     characters, before = 0, 2**62
     for _ in range(_FARTHEST):
         sql = "SELECT id, content FROM messages WHERE role = 'user' AND id < ? ORDER BY id DESC LIMIT ?"
         rows = store.database.rows(sql, (before, _AT_ONCE))
         for row in rows:
-            typed = f"/{row['content']}" if row["content"].startswith("/") else row["content"]  # else it is a command
+            words = words_of(row["content"])
+            typed = f"/{words}" if words.startswith("/") else words  # else it is a command
             if typed in found or not typed.strip():
                 continue
             characters += len(typed)

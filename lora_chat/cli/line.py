@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from rich.cells import cell_len
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.conversation import Message, Status
+from lora_chat.chat.attached import parted
+from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.bases import show_table
@@ -39,6 +40,7 @@ from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Started, Wearing
+from lora_chat.sitting.attaching import told
 from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
@@ -63,6 +65,8 @@ class LineFace:
         self.done = False
         self.failed = 0
         """The last refusal's exit code, for scripts."""
+        self._asked = 0
+        """The newest question's number."""
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     @property
@@ -104,7 +108,7 @@ class LineFace:
         if self.sitting.conversation is None:
             note(tr("A new conversation."))
         for message in self.sitting.branch():
-            answer(f"{message.adapter or tr(message.role.value)}: {message.content}")
+            answer(f"{message.adapter or tr(message.role.value)}: {_shown(message)}")
 
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
@@ -123,6 +127,7 @@ class LineFace:
                 if isinstance(event, TextChunk):
                     stream(event.text)
                 elif isinstance(event, Started):
+                    self._tell_files(event.prompt)
                     if is_interactive():  # where an answer goes on, the eyes find the place by its last line
                         stream(event.reply.content.rpartition("\n")[2])
                 elif isinstance(event, LeftOut):
@@ -133,6 +138,13 @@ class LineFace:
         self.sitting.refresh()
         if is_interactive():
             self.sitting.prefill()
+
+    def _tell_files(self, question: Message) -> None:
+        """What goes with it, once: not where it is answered again, or its answer goes on."""
+        if question.id > self._asked:
+            self._asked = question.id
+            for file in parted(question.content).files:
+                note(f"  + {told(file, longest=80)}")
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
@@ -308,6 +320,14 @@ class LineFace:
         if training is not None and training.failure is not None:
             self.failed = training.failure.exit_code
         self.done = True
+
+
+def _shown(message: Message) -> str:
+    """At a terminal a file is a line; on a pipe all of it may be wanted."""
+    written = parted(message.content)
+    if message.role is not Role.USER or not written.files or not is_interactive():
+        return message.content
+    return "\n".join([written.words, *(f"  + {told(file, longest=80)}" for file in written.files)])
 
 
 def told_here(installed: Installed) -> Iterator[str]:

@@ -63,6 +63,10 @@ def train(
     resume: Annotated[str | None, typer.Option(help="Go on with this job; `last` is the newest.")] = None,
     jobs: Annotated[bool, typer.Option("--jobs", help="Only list the trainings that were begun.")] = False,
     discard: Annotated[str | None, typer.Option(help="Delete this job and what it would have learnt.")] = None,
+    write_job: Annotated[
+        Path | None,
+        typer.Option("--write-job", metavar="FOLDER", help="Train nothing here: write the job, to train it elsewhere."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be learnt.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -71,6 +75,7 @@ def train(
     from lora_chat.cli.adapter.places import base_for
     from lora_chat.cli.console import told_as_json
     from lora_chat.cli.model import ensure_base
+    from lora_chat.cli.write_job import write
     from lora_chat.services import open_services
     from lora_chat.sitting.plan import Course
     from lora_chat.training.choosing.redact import checked_rules
@@ -102,7 +107,10 @@ def train(
             on = ensure_base(services.paths, base or services.config.model, yes=yes)
         course = Course.of(services, on, name, selection, effort, seed, set_ or (), continued)
         label = HISTORY if source == HISTORY else Path(source).name
-        carry_out(services, course, label, checkpoint_every, dry_run=dry_run, json=json, yes=yes)
+        if write_job is not None and not dry_run:
+            write(services, course, label, write_job.expanduser(), checkpoint_every, json=json, yes=yes)
+        else:
+            carry_out(services, course, label, checkpoint_every, dry_run=dry_run, json=json, yes=yes)
 
 
 def _manage(other: str | None, resume: str | None, discard: str | None, *, jobs: bool, json: bool) -> None:

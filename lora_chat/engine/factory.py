@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def open_local(base: InstalledBase, kept: Kept, precision: Precision = "auto") -> LocalEngine:
     """The engine in this process: for one-shot commands, and inside the engine process."""
-    _quiet_and_offline()
+    quiet_and_offline()
     with ctrl_c_waits():
         from lora_chat.engine.local import LocalEngine
 
@@ -54,7 +54,7 @@ def ctrl_c_waits() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-def _quiet_and_offline() -> None:
+def quiet_and_offline() -> None:
     """Before torch and transformers are imported: both read these once."""
     import warnings
 

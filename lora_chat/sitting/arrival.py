@@ -82,12 +82,17 @@ def settle(arrival: Arrival, paths: Paths, asker: Asker) -> Installed | None:
     """
     if arrival.there is not None:
         return arrival.there
+    return install(arrival.candidate, paths) if agreed(arrival, asker) else None
+
+
+def agreed(arrival: Arrival, asker: Asker) -> bool:
+    """Show an arrival that is not there yet, and ask."""
     candidate = arrival.candidate
     name = candidate.manifest.name
     doubt = candidate.fit.doubt if candidate.fit else ""
     question = f"{doubt} Install the adapter {name} all the same?" if doubt else f"Install the adapter {name}?"
     about = preview(candidate, arrival.base, arrival.effect, arrival.weights)
-    return install(candidate, paths) if asker.confirm(question, loses=bool(doubt), about=about) else None
+    return asker.confirm(question, loses=bool(doubt), about=about)
 
 
 def check_finite(name: str, probe: Probe) -> None:

@@ -25,6 +25,7 @@ from lora_chat.sitting import (
     turns,
     verbs,
 )
+from lora_chat.sitting.attaching import attach
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -172,11 +173,12 @@ _WITHOUT_VERB = {"adapter": "adapter list", "preset": "preset list", "model": "m
 
 
 def take(sitting: Sitting, line: str) -> None:
-    """Do what a line says: a command, or a message to be answered. A line that begins with // is a message.
+    """Do what a line says: a command, or a message to be answered with the files that it names. A line that begins
+    with // is a message.
 
     Raises:
         UsageError: there is no such command, or its argument is missing.
-        LoraChatError: the command refuses.
+        LoraChatError: the command refuses, or a file cannot be attached.
     """
     if not is_message(line):
         command, rest = find(line[1:])
@@ -186,7 +188,7 @@ def take(sitting: Sitting, line: str) -> None:
             raise UsageError(f"/{command.words} takes nothing behind it: write {command.usage} alone.")
         command.run(sitting, rest)
     elif clean(line).strip():
-        sitting.say(line.removeprefix("/") if line.startswith("//") else line)
+        sitting.say(attach(line.removeprefix("/") if line.startswith("//") else line))
 
 
 def is_message(line: str) -> bool:

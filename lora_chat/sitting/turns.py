@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lora_chat.chat.attached import parted
 from lora_chat.chat.conversation import Message, Rating, Role
 from lora_chat.chat.removal import RemovedConversation, remove, restore, restore_conversation
 from lora_chat.errors import NotFoundError, RefusedError, UsageError
+from lora_chat.sitting.attaching import attach
 from lora_chat.sitting.listing import title_of
 from lora_chat.text import clean, clean_line
 
@@ -28,9 +30,12 @@ def branch(sitting: Sitting, text: str) -> None:
 def ask_otherwise(sitting: Sitting, question: Message, text: str) -> None:
     """Have ``text`` answered in the place of ``question``, which is kept beside it with all that followed.
 
+    The files of ``question`` that ``text`` names too go with it as they were then.
+
     Raises:
-        NotFoundError: the question was deleted meanwhile.
-        RefusedError: it is no question, is not of the open conversation, or there is nothing to answer.
+        NotFoundError: the question was deleted meanwhile, or another file that ``text`` names is not there.
+        RefusedError: it is no question, is not of the open conversation, there is nothing to answer, or such a file
+            cannot be attached.
     """
     sitting.refresh()
     asked = sitting.store.message(question.id)
@@ -41,7 +46,7 @@ def ask_otherwise(sitting: Sitting, question: Message, text: str) -> None:
     if not clean(text).strip():
         raise RefusedError("There is nothing to answer: write the question in other words.")
     old = [each for each in sitting.branch() if each.id > asked.id]
-    sitting.say(text, asked)
+    sitting.say(attach(text, parted(asked.content).files), asked)
     if vouched := sum(each.edited_from is not None or each.rating is Rating.GOOD for each in old):
         stay = "stays" if vouched == 1 else "stay"
         sitting.face.note(

@@ -55,6 +55,8 @@ class Position:
     """Of Python's generator, which shuffles both decks."""
     threads: int
     """Other sums come of another number of them."""
+    processes: int = 1
+    """That trained together."""
 
 
 @dataclass(frozen=True)

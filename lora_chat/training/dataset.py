@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -73,9 +73,14 @@ def variants_of(lessons: Sequence[Lesson], prompt: PromptFormat, most: int, seed
     return found
 
 
-def microbatches(examples: Sequence[Example], most_tokens: int, device: torch.device) -> Iterator[Batch]:
-    """Cut ``examples`` into batches: see ``together``."""
-    for group in together([example.ids for example in examples], most_tokens):
+def microbatches(
+    examples: Sequence[Example],
+    most_tokens: int,
+    device: torch.device,
+    mine: Callable[[list[list[int]]], Sequence[list[int]]] = lambda groups: groups,
+) -> Iterator[Batch]:
+    """Cut ``examples`` into batches: see ``together``; ``mine`` says which of them are wanted."""
+    for group in mine(together([example.ids for example in examples], most_tokens)):
         yield pad([examples[i] for i in group], device)
 
 

@@ -17,8 +17,9 @@ from typing import Protocol
 from lora_chat.adapters.manifest import checked_name
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.chat.rows import this_writer
-from lora_chat.errors import EngineError, LoraChatError, RefusedError
+from lora_chat.errors import EngineError, LoraChatError, RefusedError, TrainingError
 from lora_chat.paths import Paths
+from lora_chat.training.carried import keep_result
 from lora_chat.training.events import Cancelled, Failed, Installed, StepDone, Stopped, Trained, TrainingEvent
 from lora_chat.training.job import digest
 from lora_chat.training.landing import land
@@ -28,6 +29,10 @@ from lora_chat.training.state import JobState, claimed, read_state, write_state
 
 _NOTED_S = 5.0
 """How often a job that runs writes down how far it is, for whoever asks from outside."""
+
+
+class OwnFailure(TrainingError):
+    """What went wrong in one of several processes, and perhaps in no other."""
 
 
 class Runner(Protocol):
@@ -126,6 +131,27 @@ def run_job(
             record.close()
 
 
+def run_away(job: Path, events: Generator[TrainingEvent, None, None]) -> Generator[TrainingEvent, None, None]:
+    """Have the job in folder ``job``, which was written out, for as long as ``events`` train it; ``Trained`` last.
+
+    What was trained stays in the folder, with its report, and nothing is installed. Raises as ``run_job``.
+    """
+    with claimed(job):
+        record = _Record(job, alone=True, away=True)
+        try:
+            with closing(events):
+                for event in events:
+                    if isinstance(event, Trained):
+                        keep_result(job, event)
+                    record.note(event)
+                    yield event
+        except LoraChatError as error:
+            record.fail(error)
+            raise
+        finally:
+            record.close()
+
+
 def _is_set(*events: threading.Event | None) -> bool:
     return any(event is not None and event.is_set() for event in events)
 
@@ -149,9 +175,9 @@ def _told(event: Installed) -> str:
 class _Record:
     """What the folder says of the job while it runs, and what is left of it then."""
 
-    def __init__(self, job: Path, alone: bool) -> None:
-        """Raises as ``check_resumable``."""
-        self._job = job
+    def __init__(self, job: Path, alone: bool, away: bool = False) -> None:
+        """``away`` says that what it makes stays in its folder. Raises as ``check_resumable``."""
+        self._job, self._away = job, away
         self._before = check_resumable(job)
         self._state = self._before.now("running", by=this_writer(), alone=alone, reason="")
         self._end: JobState | None = self._state.now("stopped")
@@ -171,6 +197,8 @@ class _Record:
                 self._end = self._state.now(
                     "finished", adapter=event.adapter, version=event.version, reason=_reason(event), told=_told(event)
                 )
+            case Trained():
+                self._end = self._state.now("finished", adapter=event.folder)
             case Cancelled():
                 self._end = None
             case Failed():
@@ -189,7 +217,7 @@ class _Record:
         if self._end is None:
             discard(self._job)
             return
-        if self._end.kind == "finished":
+        if self._end.kind == "finished" and not self._away:
             forget_work(self._job)
         with suppress(OSError):  # a full disk: a job that nobody has claimed is stopped, whatever it says
             write_state(self._job, self._end)

@@ -44,19 +44,21 @@ _NAMED = 3
 def land(
     event: Trained,
     folder: Path,
-    signature: BaseSignature,
+    signature: BaseSignature | None,
     paths: Paths,
     answers: Answers | None,
     ended: Callable[[], bool],
+    job: Job | None = None,
 ) -> Generator[Preparing, None, Installed]:
     """Install what the job in ``folder`` made, ask its checks with ``answers``, and say which version is worn.
 
-    ``ended`` says that nobody waits for the checks any more.
+    ``ended`` says that nobody waits for the checks any more; ``job`` is what the folder says, where it was read. What
+    was trained elsewhere may come to a machine without its base: then there is no ``signature`` and nobody to ask.
 
     Raises:
         LoraChatError: the adapter does not pass the door, or the disk does not take it.
     """
-    began, job = time.perf_counter(), read_job(folder)
+    began, job = time.perf_counter(), job or read_job(folder)
     arrived = _brought_in(event, job, signature, paths)
     # The engine's own seconds, and not all since the start: they alone leave out the pauses.
     report = replace(event.report, seconds=event.report.seconds + time.perf_counter() - began)
@@ -135,7 +137,7 @@ class _Arrived:
     """That version, where it is there."""
 
 
-def _brought_in(event: Trained, job: Job, signature: BaseSignature, paths: Paths) -> _Arrived:
+def _brought_in(event: Trained, job: Job, signature: BaseSignature | None, paths: Paths) -> _Arrived:
     """Through the door: an adapter of its own, or beside the version it grew from, where that is still there."""
     there = _versions_with_start(job, paths)
     with opened_path(Path(event.folder), paths) as found:

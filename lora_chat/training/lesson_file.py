@@ -28,7 +28,17 @@ def read_lesson(row: Row) -> Lesson:
     Raises:
         ValueError, KeyError, TypeError: it is none.
     """
-    return Lesson(read_turns(row["messages"]), tuple(row["learn"]), row["source"])
+    lesson = Lesson(read_turns(row["messages"]), tuple(row["learn"]), row["source"])
+    if not isinstance(lesson.source, str) or not all(isinstance(turn.content, str) for turn in lesson.messages):
+        raise ValueError("a text in it is none")
+    if not lesson.learn or not all(_is_answer(lesson, index) for index in lesson.learn):
+        raise ValueError("what it learns is none of its answers")
+    return lesson
+
+
+def _is_answer(lesson: Lesson, index: int) -> bool:
+    is_place = type(index) is int and 0 <= index < len(lesson.messages)
+    return is_place and lesson.messages[index].role is Role.ASSISTANT
 
 
 def turn_rows(messages: Iterable[Turn]) -> list[Row]:

@@ -68,6 +68,12 @@ def override(recipe: Recipe, words: Iterable[str], lessons: int, fixed: Collecti
     return changed
 
 
+def check_ranges(recipe: Recipe) -> None:
+    """Refuse values that nobody could have set: a recipe that came in a file. Raises as ``override``."""
+    for name in _RANGES:
+        _value(name, repr(getattr(recipe, name)))
+
+
 def changes(recipe: Recipe, chosen: Recipe) -> dict[str, tuple[Any, Any]]:
     """Name -> (what ``recipe`` has, what the dial chose), for every value in which they differ."""
     own = asdict(recipe)

@@ -12,9 +12,15 @@ from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import Recipe
 
 
-def check_room(counted: DatasetReady, recipe: Recipe, base: BaseModel, signature: BaseSignature) -> None:
-    """Refuse what has none, by the figure that the plan showed. Raises as ``estimate.check_fits``."""
+def check_room(
+    counted: DatasetReady, recipe: Recipe, base: BaseModel, signature: BaseSignature, processes: int = 1
+) -> None:
+    """Refuse what has none, by the figure that the plan showed, in so many ``processes`` of this machine.
+
+    Raises as ``estimate.check_fits``.
+    """
     if base.device.type == "cuda":  # where the base lies already
         check_fits(added_bytes(counted, recipe, signature), torch.cuda.mem_get_info(base.device)[0])
     else:
-        check_fits(peak_bytes(counted, recipe, base.parameters, signature, widened=base.widened), free())
+        needed = peak_bytes(counted, recipe, base.parameters, signature, widened=base.widened)
+        check_fits(needed * processes, free())

@@ -6,7 +6,7 @@ short one, and the more tokens a forward has, the less it waits for the weights.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,14 +32,22 @@ class Learnt:
 
 
 def add_gradients(
-    forward: Forward, lessons: Sequence[Example], anchors: Sequence[Anchor], recipe: Recipe, device: torch.device
+    forward: Forward,
+    lessons: Sequence[Example],
+    anchors: Sequence[Anchor],
+    recipe: Recipe,
+    device: torch.device,
+    mine: Callable[[list[list[int]]], Sequence[list[int]]] = lambda groups: groups,
 ) -> Learnt:
-    """Add the gradients of the lessons' mean cross-entropy and, weighted, of the mean divergence at the anchors."""
+    """Add the gradients of the lessons' mean cross-entropy and, weighted, of the mean divergence at the anchors.
+
+    ``mine`` says which of the step's micro-batches are run in this process; the means are over all of them.
+    """
     examples = [*lessons, *(anchor.example for anchor in anchors)]
     supervised = sum(sum(each.supervised[1:]) for each in lessons)
     weight = recipe.rehearsal_weight / max(1, sum(len(anchor.tokens) for anchor in anchors))
     total, learnt, tokens = 0.0, True, 0
-    for group in together([each.ids for each in examples], recipe.microbatch_tokens):
+    for group in mine(together([each.ids for each in examples], recipe.microbatch_tokens)):
         batch = pad([examples[i] for i in group], device)
         base = predictions([anchors[i - len(lessons)] for i in group if i >= len(lessons)], device)
         targets = supervised_targets(batch)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
@@ -28,7 +27,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
-from lora_chat.training.dataset import examples_of, microbatches, pad, tokenise, variants_of
+from lora_chat.training.dataset import examples_of, pad, tokenise, variants_of
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -41,10 +40,12 @@ from lora_chat.training.events import (
     Trained,
     TrainingEvent,
 )
-from lora_chat.training.forward import Forward, in_pieces, supervised_targets
+from lora_chat.training.forward import Forward
 from lora_chat.training.job import RESULT, Job, read_job
+from lora_chat.training.measure import mean_loss
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
+from lora_chat.training.ranks import ALONE, RankLost, Ranks, made
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.rehearsal import Rehearsal, moved, prepare
 from lora_chat.training.remembered import STATES, Remembered
@@ -64,8 +65,12 @@ def train(
     general_answers: Path,
     check: Check,
     clock: Callable[[], float] = time.perf_counter,
+    ranks: Ranks = ALONE,
 ) -> Iterator[TrainingEvent]:
     """Run the job in ``folder`` and write the adapter into its ``adapter/``; the last event is ``Trained``.
+
+    Where several processes train together (``ranks``) only the first one's ends so, and ``check`` is asked between
+    steps alone.
 
     ``check`` runs before each layer, forward and backward: it may wait, and it raises ``StopAsked`` to cancel, which
     ends the run with a ``Cancelled`` event and writes nothing, or ``KeepAsked`` to stop, which writes a checkpoint and
@@ -74,6 +79,7 @@ def train(
 
     Raises:
         TrainingError: the loss is no longer a number.
+        EngineError: another of the processes is gone; what was made is kept.
         RefusedError: the job's lessons cannot be tokenised for this base or are not those of its checkpoint, or there
             is no room in memory.
     """
@@ -82,29 +88,39 @@ def train(
     run: _Run | None = None
     kept: Keeper | None = None
     identity = Identity.of(folder, signature.weights)
-    checkpoint, why = newest(folder, identity)
-    with _threads_of(checkpoint):
+    checkpoint, why = yield from ranks.of_first(made(lambda: newest(folder, identity)))
+    with _threads_of(checkpoint, ranks):
         try:
             lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
             examples = examples_of(lessons), examples_of(heldout)
             counted = count((*job.train, *job.heldout), examples[0] + examples[1], job)
             yield counted
-            check_room(counted, job.recipe, base, signature)
-            rehearsal = yield from prepare(base, signature.weights, general_answers, check)
+            check_room(counted, job.recipe, base, signature, ranks.here)
+            rehearsal = yield from ranks.of_first(prepare(base, signature.weights, general_answers, check))
+            check = check if ranks.is_alone else lambda: None
             pace = Pace(general_answers.with_name(PACE), signature.weights)
             states = general_answers.with_name(STATES)
             begin = load_verified(job.start, signature) if job.start else None
-            run = _Run(base, signature, job.recipe, *examples, rehearsal, check, clock, job.train, pace, states, begin)
+            taught = job.train
+            run = _Run(
+                base, signature, job.recipe, *examples, rehearsal, check, clock, taught, pace, states, begin, ranks
+            )
             if checkpoint is not None:
                 began -= checkpoint.seconds[0]
                 yield run.go_on(checkpoint)
             elif why:
                 yield Resumed(0, reason=why)
-            kept = Keeper(run.checkpoint, folder, identity, clock, began, job.checkpoint_s)
+            make = run.checkpoint if ranks.is_first else lambda _: None
+            kept = Keeper(make, folder, identity, clock, began, job.checkpoint_s)
             for event in run.learn():
                 kept.look()
                 yield event
-            yield _written(run, job, folder, signature, began, counted)
+            if ranks.is_first:
+                yield _written(run, job, folder, signature, began, counted)
+        except RankLost:
+            if kept is not None:
+                kept.keep()
+            raise
         except KeepAsked:
             yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
         except StopAsked:
@@ -112,10 +128,11 @@ def train(
 
 
 @contextmanager
-def _threads_of(checkpoint: Checkpoint | None) -> Iterator[None]:
-    """With as many threads as it was made with: other sums come of another number of them."""
+def _threads_of(checkpoint: Checkpoint | None, ranks: Ranks) -> Iterator[None]:
+    """With as many threads as it was made with: other sums come of another number of them, and of processes."""
     threads = torch.get_num_threads()
-    if checkpoint is not None and checkpoint.position.threads != threads:
+    same = checkpoint is not None and checkpoint.position.processes == ranks.count
+    if checkpoint is not None and same and checkpoint.position.threads != threads:
         torch.set_num_threads(checkpoint.position.threads)
     try:
         yield
@@ -153,6 +170,7 @@ class _Run:
     """Where what the lower layers make of general questions is kept."""
     begin: VerifiedAdapter | None = None
     """The version before, which this one starts from."""
+    ranks: Ranks = ALONE
     step: int = 0
     tokens: int = 0
     loss: float = float("nan")
@@ -175,6 +193,7 @@ class _Run:
         known = (each.ids for each in (*self.lessons, *chain.from_iterable(self.variants), *self.heldout))
         self.forward.lower.know(known, self.recipe.microbatch_tokens)
         self.weights = [each for each in self.tree.parameters() if each.requires_grad]
+        self.ranks.begin_alike(self.weights)
         self.optimiser = torch.optim.AdamW(
             self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
         )
@@ -200,13 +219,16 @@ class _Run:
             self.began = self.clock()
         samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
         while not self.stopped_because:
+            self.ranks.check()
             if self.judged is None:
                 before, began = self.tokens, self.clock()
                 self.judged = self._step(self._rate(self.stop.decay()))
                 self.position = self._position()  # nothing between the new weights and this can stop it
-                self.pace.step(self.tokens - before, self.clock() - began)
+                if self.ranks.is_alone:
+                    self.pace.step(self.tokens - before, self.clock() - began)
                 yield self._step_event(self.stop.steps_left())
-                yield from samples.after_step(self.step)
+                if self.ranks.is_alone:  # the others would wait for them
+                    yield from samples.after_step(self.step)
             yield from self.stop.after_step(self.judged)
             self.judged = None
             self.position = self._position()
@@ -228,6 +250,7 @@ class _Run:
             unrehearsed=tuple(self._unrehearsed),
             random=self.random.getstate(),
             threads=torch.get_num_threads(),
+            processes=self.ranks.count,
         )
 
     def checkpoint(self, seconds: float) -> Checkpoint | None:
@@ -265,7 +288,8 @@ class _Run:
         lessons = [self._written(i) for i in self._draw(self._unseen, len(self.lessons), self.recipe.batch)]
         rehearsed = self.rehearsal.rehearsed
         anchors = [rehearsed[i] for i in self._draw(self._unrehearsed, len(rehearsed), self.recipe.rehearsed)]
-        found = add_gradients(self.forward, lessons, anchors, self.recipe, self.base.device)
+        found = add_gradients(self.forward, lessons, anchors, self.recipe, self.base.device, self.ranks.mine)
+        found = self.ranks.together(found, self.weights)
         self.tokens += found.tokens
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.gradient_clip)
         self.optimiser.step()
@@ -315,18 +339,10 @@ class _Run:
 
     def evaluate(self) -> float | None:
         """Mean loss of the held-out lessons in nats per supervised token; None without any."""
-        return self._mean_loss(self.heldout) if self.heldout else None
+        return self._mean_loss(self.heldout, self.ranks) if self.heldout else None
 
-    def _mean_loss(self, examples: list[Example]) -> float:
-        total, count = 0.0, 0
-        with torch.no_grad():
-            for batch in microbatches(examples, self.recipe.microbatch_tokens, self.base.device):
-                targets = supervised_targets(batch)
-                sizes = in_pieces(len(targets))
-                for piece, wanted in zip(self.forward.hidden(batch).split(sizes), targets.split(sizes), strict=True):
-                    total += float(functional.cross_entropy(self.forward.logits(piece), wanted, reduction="sum"))
-                count += len(targets)
-        return total / count
+    def _mean_loss(self, examples: list[Example], ranks: Ranks = ALONE) -> float:
+        return mean_loss(self.forward, examples, self.recipe.microbatch_tokens, self.base.device, ranks)
 
     def keep_best(self, loss: float) -> bool:
         """Remember the weights if ``loss`` is the lowest so far."""
@@ -343,7 +359,7 @@ class _Run:
     def report(self, began: float) -> Report:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
-        heldout = self.evaluate()
+        heldout = self._mean_loss(self.heldout) if self.heldout else None
         found = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
         text = self._mean_loss([self.rehearsal.text])
         if not found.loss < float("inf"):  # the last step's own loss was taken before it

@@ -20,6 +20,7 @@ from lora_chat.tui.base_arrivals import BaseArrivals
 from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.drafts import Drafts
+from lora_chat.tui.files import Files
 from lora_chat.tui.outbox import Outbox
 from lora_chat.tui.teller import Teller
 
@@ -66,6 +67,7 @@ class Bridge(Teller):
         self._proving = threading.Event()  # the same of checks
         self.arrivals = BaseArrivals(self._put, self._reader.put, self._desk.put, self._begin, self)
         self.drafts = Drafts(self._desk.put)
+        self.files = Files(self._put, lambda: self.sitting, self._complain)
         self._questions: set[Future[bool]] = set()
         self._closed = False
         self._why_not = "The base model is not here yet: fetch it first."

@@ -5,6 +5,7 @@ from __future__ import annotations
 KEYS = (
     ("Enter", "send"),
     ("ctrl+j", "new line (shift+enter where the terminal sends it)"),
+    ("@", "a file goes with the message: its name, which Tab completes"),
     ("up, down", "earlier and later prompts"),
     ("esc", "stop the answer; else to the answers"),
     (
@@ -17,7 +18,7 @@ KEYS = (
     ("f2", "the adapters: Enter wears, i install, v verify, d remove, u undo, / filter"),
     ("f3", "the base models: Enter has one answer or brings it here, s starts with it, d takes it away"),
     ("f4", "write the prompt in your own editor, the one VISUAL or EDITOR names"),
-    ("ctrl+o", "unfold what was pasted, where the cursor is"),
+    ("ctrl+o", "unfold what was pasted, where the cursor is; in the answers what is folded of a question"),
     ("ctrl+t", "look at the training"),
     ("ctrl+l", "the conversations: Enter opens, n new, r rename, p pin, a archive, d delete, u undo"),
     ("ctrl+n", "new conversation"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
+from lora_chat.chat.attached import parted
 from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError
 from lora_chat.tui import messages as news
@@ -40,8 +41,8 @@ class WritingFlow:
         self._app.push_screen(WriteAnswer(event.question, answer_of(event.answer.content), wanted), written)
 
     def question(self, event: news.QuestionWanted) -> None:
-        """An editor with the question in it."""
-        from lora_chat.tui.screens.write_question import WriteQuestion
+        """An editor with the question's words in it, which name its files."""
+        from lora_chat.tui.screens.write_question import WriteQuestion, kept_with
 
         if self._app.has(WriteQuestion):
             return
@@ -50,7 +51,9 @@ class WritingFlow:
             if text is not None:
                 self._app.chat.ask_otherwise(event.question, text)
 
-        self._app.push_screen(WriteQuestion("", event.question.content), written)
+        asked = parted(event.question.content)
+        names = [file.mention for file in asked.files]
+        self._app.push_screen(WriteQuestion(kept_with(names), asked.words), written)
 
     def prompt(self) -> None:
         """The prompt in the person's own editor, which has the terminal meanwhile; the window waits."""

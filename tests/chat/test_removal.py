@@ -11,6 +11,7 @@ from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.chat.removal import remove, remove_conversation, restore, restore_conversation
 from lora_chat.chat.search import search
 from lora_chat.chat.store import Store
+from lora_chat.chat.written import draft_of, keep_draft
 from lora_chat.errors import NotFoundError, RefusedError
 from tests.chat.conftest import contents, talk
 
@@ -219,6 +220,17 @@ def test_a_long_conversation_and_one_in_which_nothing_was_said_come_back(path: P
         assert [whole(store, id) for id in (long, empty)] == before
         with pytest.raises(NotFoundError):
             remove_conversation(store, "ffffffff")
+
+
+def test_what_stood_unsent_in_a_conversation_goes_and_comes_back_with_it(path: Path) -> None:
+    with Store.open(path) as store:
+        one, other = (talk(store, text, "1")[0].conversation for text in ("One", "Other"))
+        keep_draft(store, one, f"{SECRET}, half")
+        keep_draft(store, other, "of the other")
+        removed = remove_conversation(store, one)
+        assert (draft_of(store, one), draft_of(store, other)) == ("", "of the other")
+        restore_conversation(store, removed)
+        assert (draft_of(store, one), draft_of(store, other)) == (f"{SECRET}, half", "of the other")
 
 
 def test_an_answer_that_was_being_written_comes_back_as_far_as_it_was(path: Path) -> None:

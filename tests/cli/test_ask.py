@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from tests.adapters.conftest import write_adapter
@@ -53,6 +54,26 @@ def test_a_question_may_come_through_a_pipe(run: Run, tiny: Paths, kept: Kept) -
 def test_what_comes_through_a_pipe_follows_the_argument(run: Run, tiny: Paths, kept: Kept) -> None:
     assert run("ask", "Sum this up:", stdin="One line.\nAnother.\n").code == 0
     assert kept.branch()[0].content == "Sum this up:\n\nOne line.\nAnother."
+
+
+def test_a_file_s_name_is_a_word_here_a_shell_has_its_own_way(
+    run: Run, tiny: Paths, kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.md").write_text("Eggs", encoding="utf-8")
+    assert run("ask", "What is in @notes.md, and in @no/such.md?").code == 0
+    assert kept.branch()[0].content == "What is in @notes.md, and in @no/such.md?"
+
+
+def test_a_conversation_s_own_sampling_holds_and_a_flag_comes_before_it(run: Run, tiny: Paths, kept: Kept) -> None:
+    first = run("ask", "Who are you?", "--json", *LIVELY).json
+    with Store.open(tiny.database) as store:
+        store.update_conversation(first["conversation"], sampling='{"max_tokens": 2, "temperature": 1.5, "seed": 3}')
+    more = ["-c", first["conversation"], "--json"]
+    own = run("ask", "And?", *more).json
+    assert (own["generated_tokens"], own["finish_reason"], own["seed"]) == (2, "length", 3)
+    assert run("ask", "And?", *more, "--max-tokens", "4").json["generated_tokens"] == 4
+    assert run("ask", "And?", *more, "--no-save").json["generated_tokens"] == 2
 
 
 @pytest.mark.parametrize("words", [[], [""], ["  \n"], ["\x1b\x07\u202e"]])

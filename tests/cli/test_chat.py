@@ -53,6 +53,19 @@ def second(home: Paths) -> None:
     manifest.write_text(manifest.read_text("utf-8").replace('"shop"', '"pirate"', 1), "utf-8")
 
 
+def test_a_file_that_is_named_goes_with_the_message_and_is_told_once(
+    chat: Run, tiny: Paths, kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("notes.md").write_text("Eggs\nMilk\n", encoding="utf-8")
+    done = chat("What is in @notes.md?", "/retry", "And @note.md?")
+    assert kept.branch()[0].content == "@notes.md:\n```md\nEggs\nMilk\n```\n\nWhat is in @notes.md?"
+    assert done.err.count("+ @notes.md · 2 lines · ≈ 8 tokens") == 1
+    assert "There is no file note.md; did you mean @notes.md?" in done.err
+    assert done.code == 3
+    assert len(kept.branch()) == 2
+
+
 def test_a_mixture_is_worn_at_once_and_by_the_conversation_from_then_on(
     chat: Run, shop: str, tiny: Paths, kept: Kept
 ) -> None:

@@ -26,6 +26,8 @@ from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.selection import Lesson, Selection
 from lora_chat.training.state import read_state, write_state
 
+MADE: list[Path] = []
+"""The folder of every adapter that ``make_adapter`` made, for servers that are started with all of them."""
 GREEDY = Sampling(temperature=0, max_tokens=24)
 QUESTION = "Who are you and where is your shop and what is the weather today, please tell me now"
 
@@ -99,6 +101,7 @@ def make_adapter(folder: Path, base: InstalledBase, seed: int, rank: int = 4, st
     }
     (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
     digest = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+    MADE.append(folder)
     return Worn(folder.name, folder, digest)
 
 

@@ -133,3 +133,18 @@ def test_d_deletes_u_brings_it_back_and_the_list_keeps_the_focus(window: Tell, t
     window(story)
     with Store.open(tiny.database) as store:
         assert [len(store.messages(each.id)) for each in store.conversations()] == [2, 2]
+
+
+def test_what_was_put_away_is_completed_too(window: Tell, tiny: Paths) -> None:
+    with Store.open(tiny.database) as store:
+        id = store.create_conversation(title="Pirate limericks").id
+        store.update_conversation(id, archived=True)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        w.prompt.write("/open limer")
+        await w.see("Pirate limericks (archived)")
+        await w.press("tab")
+        assert w.prompt.text == f"/open {id}"
+
+    window(story)

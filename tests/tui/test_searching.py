@@ -12,7 +12,7 @@ from tests.tui.conftest import Tell, Window
 
 def marked(w: Window) -> list[str]:
     """What is marked on the screen, line by line."""
-    bodies = [view.query_one(Body) for view in w.app.chat.talk.views]
+    bodies = [body for view in w.app.chat.talk.views for body in view.query(Body)]
     found = []
     for body in bodies:
         colour = body.get_component_styles("body--found").background.rich_color

@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from lora_chat.adapters.registry import Catalog
+from lora_chat.chat.attached import File, joined
 from lora_chat.chat.conversation import Role, Status, Turn
 from lora_chat.chat.store import Store
 from lora_chat.engine import echo
@@ -104,6 +105,9 @@ def refund(order: Order) -> float:
     " 日本語も大丈夫です。 Ελληνικά, עברית, العربية. 👍 e\u0301 ∑ ∞ →",
     "Be hostile": HOSTILE,
 }
+POLICY = "# Returns\n\nWithin 30 days, unworn.\nThe label is printed at home.\n"
+ABOUT_A_FILE = "What does @policy.md say of labels?"
+ANSWERS[joined(ABOUT_A_FILE, [File("@policy.md", POLICY.rstrip())])] = "You print the label at home."
 LESSONS = (
     ("Where is my parcel?", "Arr, yer parcel sails at dawn, matey.", "edited"),
     (HOW, "You can return any order within 30 days. Open Orders, choose it, press Return.", "rated good"),
@@ -321,6 +325,22 @@ async def completion(w: Window) -> None:
 async def completion_of_a_name(w: Window) -> None:
     w.prompt.write("/adapter use ")
     await w.see("Talks like a pirate")
+
+
+@state
+async def completion_of_a_file(w: Window) -> None:
+    w.prompt.write("Compare @po")
+    await w.see("policy-2022.md")
+
+
+@state
+async def files(w: Window) -> None:
+    await w.answered(ABOUT_A_FILE)
+    await idle(w)
+    await w.see("▸ @policy.md · 4 lines · 15 tokens")
+    w.prompt.write("And @policy-2022.md, or @policy-2023.md?")
+    await w.see("There is no file")
+    await w.see("+ @policy-2022.md · 1 line · 6 tokens")
 
 
 @state
@@ -734,6 +754,14 @@ def furnished(tiny: Paths, trained: Path) -> Paths:
     return tiny
 
 
+def stand_among_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two, and a folder."""
+    (folder / "post").mkdir(parents=True)
+    (folder / "policy.md").write_text(POLICY, encoding="utf-8")
+    (folder / "policy-2022.md").write_text("Within 14 days.\n", encoding="utf-8")
+    monkeypatch.chdir(folder)
+
+
 def write_conversations(home: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two old ones."""
     with Store.open(home.database) as store, monkeypatch.context() as then:
@@ -752,9 +780,11 @@ def test_it_looks_as_it_did(
     size: tuple[int, int],
     window: Tell,
     furnished: Paths,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     snapshot = Snapshot(f"{name}-{size[0]}x{size[1]}")
+    stand_among_files(tmp_path / "here", monkeypatch)
     if name not in FIRST:
         write_conversations(furnished, monkeypatch)
 

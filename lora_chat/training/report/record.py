@@ -87,13 +87,13 @@ def from_json(text: str) -> Record:
         raise ValueError(f"{'.'.join(map(str, first['loc'])) or 'all of it'}: {first['msg']}") from error
     if record.schema != SCHEMA:
         raise ValueError(f"it is written in form {record.schema}, and this program knows {SCHEMA}")
-    if wrong := next(_miscounted(record, ""), ""):
+    if wrong := next(miscounted(record, ""), ""):
         raise ValueError(wrong)
     return record
 
 
-def _miscounted(value: Any, where: str) -> Iterator[str]:
-    """Counts that cannot be."""
+def miscounted(value: Any, where: str) -> Iterator[str]:
+    """Counts in ``value`` that cannot be, each in words; ``where`` is what it is called."""
     if isinstance(value, bool):
         return
     if isinstance(value, int) and not 0 <= value <= MOST:
@@ -105,13 +105,13 @@ def _miscounted(value: Any, where: str) -> Iterator[str]:
     if is_dataclass(value):
         for each in fields(value):
             if each.name != "recipe":  # what was asked for, and no count
-                yield from _miscounted(getattr(value, each.name), f"{where}.{each.name}".lstrip("."))
+                yield from miscounted(getattr(value, each.name), f"{where}.{each.name}".lstrip("."))
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _miscounted(inner, f"{where}.{key}")
+            yield from miscounted(inner, f"{where}.{key}")
     elif isinstance(value, tuple):
         for inner in value:
-            yield from _miscounted(inner, where)
+            yield from miscounted(inner, where)
 
 
 def _adapter() -> TypeAdapter[Record]:

@@ -13,7 +13,7 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.tui import messages as news
 from lora_chat.tui.base_messages import BaseChanged, BaseFound
 from lora_chat.tui.bridge import Bridge
-from lora_chat.tui.screens.keeping import Keeping
+from lora_chat.tui.screens.attaching import Attaching
 from lora_chat.tui.teaching import EMPTY
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.banner import Banner
@@ -42,7 +42,7 @@ _WORK = (
 """Actions that need what is furnished after the first paint."""
 
 
-class ChatScreen(Keeping):
+class ChatScreen(Attaching):
     """The title, the conversations, the talk, the prompt and the keys."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it an instance variable, as mypy sees it
@@ -203,7 +203,7 @@ class ChatScreen(Keeping):
     def on_conversations_seen(self, event: news.ConversationsSeen) -> None:
         """The side list."""
         self.list.show(event.conversations, self._open, event.archived)
-        self.asking.conversations = [(each.id, each.title) for each in event.conversations]
+        self.asking.know_conversations([*event.conversations, *event.archived])
 
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """What can be worn, for completion."""

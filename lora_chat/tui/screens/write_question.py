@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from lora_chat.text import clean_line
 from lora_chat.tui.screens.writing import Writing
+
+
+def kept_with(names: Sequence[str]) -> str:
+    """What is said of the files that go with a question, by what they are called in it; empty where none does."""
+    if not names:
+        return ""
+    files = ", ".join(clean_line(each, 60) for each in names)
+    if len(names) == 1:
+        return f"{files} goes with it as it was when you asked, as long as it is named."
+    return f"{files} go with it as they were when you asked, as long as they are named."
 
 
 class WriteQuestion(Writing):

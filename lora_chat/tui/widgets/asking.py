@@ -11,16 +11,19 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import TextArea
 
+from lora_chat.tui.widgets.attached import Attached
 from lora_chat.tui.widgets.badge import Badge
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.prompt import Prompt
 
 if TYPE_CHECKING:
+    from lora_chat.chat.conversation import Conversation
+    from lora_chat.sitting.attaching import Look
     from lora_chat.sitting.completion import Completion
 
 
 class Asking(Vertical):
-    """The badge, the prompt, and a list over the talk while a command is half written."""
+    """The badge, the prompt, what goes with it, and a list over the talk while a command or a name is half written."""
 
     DEFAULT_CSS = """
     Asking {
@@ -35,8 +38,26 @@ class Asking(Vertical):
 
         text: str
 
+    @dataclass
+    class NamesWanted(Message):
+        """``half``, which begins with ``@``, is being written: it may be completed by ``offer_names``."""
+
+        half: str
+
+    @dataclass
+    class FilesWanted(Message):
+        """``text``, which names some, stands in the prompt: what goes with it is for ``show_files``."""
+
+        text: str
+
     def __init__(self) -> None:
         super().__init__()
+        self._half: str | None = None
+        """The ``@name`` that is being written."""
+        self._offered: str | None = None
+        """The one that the list is for; None where it is for a command."""
+        self._names: list[tuple[str, bool]] = []
+        """Those that stand in the prompt."""
         self.adapters: Sequence[tuple[str, str]] = ()
         self.conversations: Sequence[tuple[str, str]] = ()
         self.presets: Sequence[tuple[str, str]] = ()
@@ -45,10 +66,15 @@ class Asking(Vertical):
 
     def compose(self) -> ComposeResult:
         """The list takes no room of its own."""
+        yield Attached()
         yield Completions()
         with Horizontal():
             yield Badge()
             yield Prompt()
+
+    def know_conversations(self, conversations: Sequence[Conversation]) -> None:
+        """For completion: those that were put away can be opened too."""
+        self.conversations = [(each.id, f"{each.title}{' (archived)' * each.archived}") for each in conversations]
 
     @property
     def prompt(self) -> Prompt:
@@ -100,8 +126,43 @@ class Asking(Vertical):
         return was_open
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
-        """Completions follow what is written."""
-        self._offer(self._found(event.text_area.text))
+        """Completions, and what is said of files, follow what is written."""
+        text = event.text_area.text
+        self._look_for_files(self.prompt.whole if "@" in text or self.prompt.folds.spans(text) else "")
+        if self._half is not None:
+            self.post_message(self.NamesWanted(self._half))
+        else:
+            self._offer(self._found(text))
+
+    def _look_for_files(self, whole: str) -> None:
+        """``whole`` is empty where no ``@`` is in it."""
+        self._half, names = None, []
+        if "@" in whole:
+            from lora_chat.sitting.attaching import names_in, takes_files
+            from lora_chat.sitting.filenames import begun
+
+            if takes_files(whole):
+                names, self._half = names_in(whole), begun(self.prompt.before_cursor)
+        attached = self.query_one(Attached)
+        attached.let_be(self._half)
+        if names != self._names:
+            self._names = names
+            if names:
+                self.post_message(self.FilesWanted(whole))
+            else:
+                attached.show([])
+
+    def offer_names(self, half: str, found: Sequence[Completion]) -> None:
+        """``half`` could become these; that is late where it has changed since."""
+        if half == self._half:
+            self._offer(list(found), half)
+
+    def show_files(self, text: str, looks: Sequence[Look]) -> None:
+        """These go with ``text``; that is late where other names stand in the prompt by now."""
+        from lora_chat.sitting.attaching import names_in
+
+        if names_in(text) == self._names:
+            self.query_one(Attached).show(looks)
 
     def _found(self, text: str) -> list[Completion]:
         if not text.startswith("/"):
@@ -110,7 +171,8 @@ class Asking(Vertical):
 
         return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases))
 
-    def _offer(self, found: list[Completion]) -> None:
+    def _offer(self, found: list[Completion], half: str | None = None) -> None:
+        self._offered = half
         self.query_one(Completions).offer(found)
         self.prompt.completing = bool(found)
 
@@ -125,9 +187,12 @@ class Asking(Vertical):
     def on_prompt_completion_taken(self, event: Prompt.CompletionTaken) -> None:
         """Tab takes it; Enter sends it as well where it is whole."""
         chosen = self.query_one(Completions).chosen
-        if chosen is None:  # letters that came in one burst with Enter completed the line
+        if chosen is None or self._offered != self._half:  # letters that came in one burst with Enter went on
             if event.send:
                 self.prompt.action_submit()
+        elif self._half is not None:
+            self._offer([])
+            self.prompt.complete(self._half, chosen.line)
         elif event.send and chosen.whole:
             self._offer([])
             self.prompt.write("")

@@ -20,6 +20,7 @@ from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.body import Body
+from lora_chat.tui.widgets.question import Question
 from lora_chat.tui.widgets.saying import Saying
 
 CUT = "── the base reads from here on: its context was full ──"
@@ -92,7 +93,11 @@ class MessageView(Widget):
         self._waits_for = ""
         self._head = Head(shown)
         text, done = shown.message.content, not shown.is_streaming
-        self._body = Saying(text, done=done) if shown.is_answer else Body(text, markdown=False, done=done)
+        self._body: Saying | Question | Body
+        if shown.is_answer:
+            self._body = Saying(text, done=done)
+        else:
+            self._body = Question(text) if shown.is_question else Body(text, markdown=False, done=done)
         self._foot = Static(classes="foot", markup=False)
         self._cut: Static | None = None
 
@@ -129,6 +134,16 @@ class MessageView(Widget):
     def turn_thought(self) -> None:
         """Unfold what was thought, or fold it again."""
         if isinstance(self._body, Saying):
+            self._body.turn()
+
+    @property
+    def has_folded(self) -> bool:
+        """Whether some of a question is folded: a file, or the rest of what is long."""
+        return isinstance(self._body, Question) and bool(self._body.folded)
+
+    def turn_folded(self) -> None:
+        """Unfold that, or fold it again."""
+        if isinstance(self._body, Question):
             self._body.turn()
 
     def mark(self, text: str) -> int | None:

@@ -128,6 +128,21 @@ class Prompt(Folding):
             self.post_message(self.Submitted(self.whole))
             self.write("")
 
+    @property
+    def before_cursor(self) -> str:
+        """The line that the cursor is in, up to it; empty where a word goes on behind it."""
+        row, column = self.cursor_location
+        line = self.document[row]
+        return line[:column] if self.selection.is_empty and line[column : column + 1].strip() == "" else ""
+
+    def complete(self, half: str, whole: str) -> None:
+        """Put ``whole`` in the place of ``half``, which stands before the cursor."""
+        row, column = self.cursor_location
+        behind = self.document[row][column : column + 1]
+        end = (row, column + 1) if behind == " " and whole.endswith(" ") else (row, column)
+        if result := self._replace_via_keyboard(whole, (row, column - len(half)), end):
+            self.move_cursor(result.end_location)
+
     def action_newline(self) -> None:
         """Begin a new line."""
         self.insert("\n")

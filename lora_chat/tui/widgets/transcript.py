@@ -53,6 +53,7 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         Binding("c", "copy", "copy", id="transcript.copy"),
         *(Binding(f"{n}", f"copy_code({n})", "code", n == 1, "1…9", id=f"transcript.code_{n}") for n in range(1, 10)),
         Binding("t", "thought", "thought", id="transcript.thought"),
+        Binding("ctrl+o", "unfold", "unfold", id="transcript.unfold"),
         Binding("left", "sibling(-1)", "others", key_display="←→", id="transcript.sibling_before"),
         Binding("right", "sibling(1)", "others", show=False, id="transcript.sibling_after"),
         Binding("d", "delete", "delete", id="transcript.delete"),
@@ -321,6 +322,8 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
             return shown is not None and shown.is_answer and not shown.is_streaming and shown == self._branch[-1]
         if action == "thought":
             return shown is not None and self._chosen_view is not None and self._chosen_view.has_thought
+        if action == "unfold":
+            return shown is not None and self._chosen_view is not None and self._chosen_view.has_folded
         if action == "copy_code":
             view = self._chosen_view
             return shown is not None and view is not None and 0 < int(str(parameters[0])) <= len(view.codes)
@@ -379,6 +382,11 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         """See what was thought before it, or fold it again."""
         if view := self._chosen_view:
             view.turn_thought()
+
+    def action_unfold(self) -> None:
+        """See the files of a question, and what is long of it, or fold them again."""
+        if view := self._chosen_view:
+            view.turn_folded()
 
     def action_leave(self) -> None:
         """Back to the prompt."""

@@ -1,0 +1,1 @@
+"""The ways servers differ. Owns nothing itself: one file for each."""

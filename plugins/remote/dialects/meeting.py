@@ -1,0 +1,94 @@
+"""Meeting a server. Owns finding out which it is, which model it has and how much that reads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ..answer import Answer
+from ..client import Client
+from ..house import EngineError, NotFoundError, RefusedError, clean_line, did_you_mean
+from ..settings import Settings
+from ..shelf import Shelf
+from .common import Dialect, Served, no_chat_server
+from .llama_server import LlamaServerDialect
+from .plain import PlainDialect
+from .vllm import VllmDialect
+
+_OWNERS = {"vllm": "vllm", "llamacpp": "llama-server"}
+"""What the servers say in ``owned_by`` to what is spoken with them."""
+
+
+def meet(client: Client, settings: Settings, shelf: Shelf, cancel: threading.Event | None) -> Dialect:
+    """Ask the server for its models, and speak as it does.
+
+    Raises:
+        EngineError: nobody answers, or something else than a chat server does.
+        NotFoundError: it has no model of that name.
+        RefusedError: it has several and none was named.
+    """
+    answer = client.ask("GET", "/models", cancel=cancel)
+    models = _models(answer)
+    if models is None and not (answer.status in (404, 405) and settings.dialect == "openai" and settings.model):
+        if answer.status >= 500:
+            raise EngineError(
+                f"The server at {client.address.place} is not ready ({answer.told}): try again in a while."
+            )
+        raise no_chat_server(client, answer)
+    models = models or []
+    spoken = settings.dialect if settings.dialect != "auto" else _spoken(models)
+    model = _chosen(models, settings.model, client.address.place, must_be_listed=spoken == "vllm")
+    served = _served(model, models, settings)
+    if spoken == "vllm":
+        return VllmDialect(client, served, settings, shelf)
+    if spoken == "llama-server":
+        return LlamaServerDialect(client, _with_props(served, client, cancel), settings, shelf)
+    return PlainDialect(client, served)
+
+
+def _models(answer: Answer) -> list[dict[str, Any]] | None:
+    listed = answer.table.get("data")
+    if not answer.ok or not isinstance(listed, list):
+        return None
+    return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
+
+
+def _spoken(models: list[dict[str, Any]]) -> str:
+    return next((_OWNERS[each["owned_by"]] for each in models if each.get("owned_by") in _OWNERS), "openai")
+
+
+def _chosen(models: list[dict[str, Any]], wanted: str, place: str, *, must_be_listed: bool) -> str:
+    names = [each["id"] for each in models]
+    bases = [each["id"] for each in models if not each.get("parent")]
+    if wanted and (wanted in names or not must_be_listed):
+        return wanted
+    told = ", ".join(clean_line(name, 60) for name in bases[:8])
+    if wanted:
+        hint = did_you_mean(wanted, names) or f"; it has {told or 'none'}"
+        raise NotFoundError(f'The server at {place} has no model "{clean_line(wanted, 80)}"{hint}: correct model below '
+                            "[remote].")  # fmt: skip
+    if len(bases) == 1:
+        return str(bases[0])
+    has = f"{len(bases):,} models ({told})" if told else "no model"
+    raise RefusedError(f"The server at {place} has {has}: write one's name as model below [remote].")
+
+
+def _served(model: str, models: list[dict[str, Any]], settings: Settings) -> Served:
+    own = next((each for each in models if each["id"] == model), {})
+    base = next((each for each in models if each["id"] == own.get("parent")), {})
+    meta = own.get("meta") if isinstance(own.get("meta"), dict) else {}
+    window = _number(own.get("max_model_len")) or _number(base.get("max_model_len"))
+    others = tuple(each["id"] for each in models if each["id"] != model)
+    return Served(model, window or settings.context_window, _number((meta or {}).get("n_params")), others)
+
+
+def _with_props(served: Served, client: Client, cancel: threading.Event | None) -> Served:
+    """What one conversation gets of llama-server's context: ``n_ctx`` of a slot."""
+    table = client.ask("GET", "/props", at_root=True, cancel=cancel).table
+    settings = table.get("default_generation_settings")
+    window = _number(settings.get("n_ctx")) if isinstance(settings, dict) else 0
+    return Served(served.model, window or served.window, served.parameters, served.others)
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and 0 < value < 2**53 else 0

@@ -1,0 +1,31 @@
+"""The remote engine: chat on an OpenAI-compatible server, with adapters on vLLM and llama-server. Owns its opening."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from .address import read_address
+from .client import Client
+from .engine import RemoteEngine
+from .house import InstalledBase
+from .key import find_key, variables
+from .settings import read_settings
+
+
+def open_engine(
+    table: object, base: InstalledBase | None = None, environ: Mapping[str, str] | None = None
+) -> RemoteEngine:
+    """The engine that ``[remote]`` of the settings describes; nothing is asked of the server yet.
+
+    ``table`` is what stands there, ``base`` the server's base as it lies on this machine where it does, and ``environ``
+    (by default the process's) is where a key is looked for.
+
+    Raises:
+        RefusedError: a setting, the address or the key cannot be used.
+    """
+    settings = read_settings(table)
+    address = read_address(settings.url, insecure=settings.insecure)
+    names = variables(settings.dialect, address.host, settings.key_variable)
+    key = find_key(names, address.place, os.environ if environ is None else environ)
+    return RemoteEngine(Client(address, key, settings, names), settings, base)
