@@ -26,6 +26,12 @@ def tr_fact(name: str, fact: str, title: str = "") -> tuple[str, str]:
     return name if title in _NAMED else tr(name), said
 
 
+def tr_counts(said: str) -> str:
+    """``@notes.md · 12 lines · 340 tokens``: the counts behind the name of a file."""
+    name, *counts = said.rsplit(" · ", 2)
+    return " · ".join([name, *map(tr, counts)])
+
+
 def _counts(name: str, fact: str) -> bool:
     """``and 3 more``, among the titles of an import."""
     return not name and fact.startswith("and ") and fact.endswith(" more") and fact[4:-5].replace(",", "").isdecimal()
