@@ -31,7 +31,7 @@ _CHINESE, _LATIN = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[A-Za-z0-9`]")
 _NAMED = re.compile(r"(?:(?![;:.] ).)*", re.DOTALL)
 _NAME = re.compile(r"\S+|“.*”")
 _COMMAND = re.compile(r"/\w|lora-chat ")
-_SIGNS = (("; ", "；"), (", ", "，"))
+_SIGNS = ((" · ", " · "), ("; ", "；"), (", ", "，"))
 _LAST = ((" and ", "和"), (" or ", "或"))
 
 
@@ -55,7 +55,8 @@ class Catalogue:
             return text
         stripped = text.strip()
         if stripped != text:
-            return text.replace(stripped, self._say(stripped, depth), 1) if stripped else text
+            found = self._find(text, depth)
+            return found or (text.replace(stripped, self._say(stripped, depth), 1) if stripped else text)
         parts = _SENTENCE_END.split(text)
         if len(parts) == 1:
             return self._known(text, depth) or text
@@ -107,8 +108,8 @@ class Catalogue:
             new = self._part(part, depth)
             if new is None and not at:
                 new = self._part(_small(part), depth)
-            if new is None and names and at:
-                new = self._row(part, depth, names=True)
+            if new is None and ((names and at) or sign == " · "):
+                new = self._row(part, depth, names=names)
             if new is None and not (_NAME if names else _FIGURE).fullmatch(part):
                 return None
             said.append(part if new is None else new)

@@ -71,8 +71,8 @@ def model_remove(sitting: Sitting, name: str) -> None:
         raise RefusedError(f"{folder} answers here: have another one answer first, /model use NAME.")
     if sitting.face.confirm(f"Take the base model {folder} off this machine: {kept}?", loses=loses):
         remove_base(models, folder)
-        was = " It was the default: /model default NAME makes another one that." if _is_default(sitting, folder) else ""
-        sitting.face.note(f"{folder} is taken away; {kept}.{was}")
+        was = "It was the default: /model default NAME makes another one that." if _is_default(sitting, folder) else ""
+        sitting.face.note(" ".join(filter(None, (f"{folder} is taken away; {kept}.", was))))
         sitting.face.bases_changed()
 
 

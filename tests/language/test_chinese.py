@@ -193,6 +193,14 @@ def test_the_chinese_is_written_as_the_others_are() -> None:
         ),
         ("Cannot read /a ([Errno 13]): correct its permissions.", "无法读取 /a（[Errno 13]）：请更正其权限。"),
         ("Cannot read /a (Permission denied): correct its permissions.", "无法读取 /a（权限不足）：请更正其权限。"),
+        (
+            "worn · 3 of 4 hold · 2 conversations, 12 steps · 4.9 MB · sha256 12ab34cd56ef",
+            "佩戴中 · 4 项中 3 项通过 · 2 段对话，12 步 · 4.9 MB · sha256 12ab34cd56ef",
+        ),
+        (
+            "x is taken away; 1.2 GB are deleted. It was the default: /model default NAME makes another one that.",
+            "x 已移除；删除 1.2 GB。它原是默认模型：用 /model default NAME 另选一个。",
+        ),
         ("King of Pirates", "King of Pirates"),
         ("Fish and chips", "Fish and chips"),
     ],
