@@ -34,6 +34,8 @@ RAISED = frozenset({"cli"})
 """Layers of whose texts only the refusals are here: their tables and their help are English."""
 
 UNSAID = {
+    "training/__main__.py": "the command line of a job, which is English as the help of all of them",
+    "training/carried.py": "a file that goes with a job; what it refuses is in jobs.toml",
     "sitting/commands.py": "the table of commands has a file of its own",
     "adapters/outgoing/card.py": "a model card, which is for everybody",
     "training/report/markdown.py": "a file, as the model card",
