@@ -21,6 +21,8 @@ from ..settings import Settings
 from ..shelf import Checked, Shelf
 from .common import Common, Served, check_goes_on, said, too_long
 
+_LONGEST_LOOKED_BACK = 8192
+"""Tokens that a repetition is looked for in, where the server does not tell its window."""
 _LARGEST_SEED = 2**32 - 2
 """The next one means a random seed there."""
 _NOT_EMPTY = r"root ::= [^\x01]+"
@@ -70,7 +72,8 @@ class LlamaServerDialect(Common):
                 "top_k": sampling.top_k,
                 "min_p": 0.0,
                 "repeat_penalty": sampling.repetition_penalty,
-                "repeat_last_n": -1,
+                # All of the prompt and the answer; newer servers refuse the -1 that used to say so.
+                "repeat_last_n": self.served.window or _LONGEST_LOOKED_BACK,
                 "timings_per_token": True,
             }
         )
