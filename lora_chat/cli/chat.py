@@ -61,6 +61,7 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.cli.console import note
     from lora_chat.cli.line import LineFace
     from lora_chat.cli.model import ensure_base
+    from lora_chat.language import tr
     from lora_chat.services import open_services
     from lora_chat.sitting.returning import what_came_of_them
 
@@ -73,9 +74,9 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
             # It loads while the person writes; what goes wrong is said at the first message.
             threading.Thread(target=_load, args=(chat.sitting.engine,), name="load", daemon=True).start()
             for news in what_came_of_them(services.paths.training):
-                note(news)
+                note(tr(news))
             _let_up_bring_back(services.store)
-            note(f"{base.name}. Write a message, or /help. Ctrl-C stops an answer, /quit leaves.")
+            note(f"{base.name}. {tr('Write a message, or /help. Ctrl-C stops an answer, /quit leaves.')}")
         _converse(chat)
 
 
@@ -101,6 +102,7 @@ def _load(engine: Engine) -> None:
 def _converse(chat: LineFace) -> None:
     from lora_chat.cli.console import note
     from lora_chat.errors import LoraChatError
+    from lora_chat.language import tr
 
     with _one_interrupt_a_line() as next_line:
         while not chat.done:
@@ -114,12 +116,12 @@ def _converse(chat: LineFace) -> None:
                 else:
                     chat.take(line)
             except LoraChatError as error:
-                note(f"✗ {error}")
+                note(f"✗ {tr(str(error))}")
                 chat.failed = error.exit_code
             except KeyboardInterrupt:
                 if not sys.stdin.isatty():
                     raise
-                note(said)
+                note(tr(said))
     if chat.failed and not sys.stdin.isatty():
         raise typer.Exit(chat.failed)
 
@@ -155,9 +157,10 @@ def _one_interrupt_a_line() -> Iterator[Callable[[], None]]:
 def _read(chat: LineFace) -> str | None:
     """The next line; None at the end of the input."""
     from lora_chat.cli.console import note
+    from lora_chat.language import tr
 
     for news in chat.news():
-        note(news)
+        note(tr(news))
     if not sys.stdin.isatty():
         line = sys.stdin.readline()
         return line.rstrip("\n") if line else None

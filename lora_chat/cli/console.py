@@ -86,7 +86,7 @@ def is_interactive() -> bool:
 def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     """Ask on stderr; ``yes`` answers for the person. Without a terminal nobody can answer.
 
-    Enter alone agrees, but not where something would be lost (``loses``).
+    Enter alone agrees, but not where something would be lost (``loses``). 是 is yes too, whatever language is spoken.
 
     Raises:
         UsageError: no terminal and no ``--yes``.
@@ -100,7 +100,7 @@ def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     line = sys.stdin.readline()
     if not line:  # Ctrl-D is no consent
         note("")
-    agreeing = {"y", "yes"} if loses else {"", "y", "yes"}
+    agreeing = {"y", "yes", "是"} if loses else {"", "y", "yes", "是"}
     return line.endswith("\n") and line.strip().lower() in agreeing
 
 

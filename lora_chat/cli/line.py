@@ -9,6 +9,8 @@ import os
 import queue
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
+
 from lora_chat.adapters.registry import Catalog
 from lora_chat.chat.attached import parted
 from lora_chat.chat.conversation import Message, Role, Status
@@ -32,6 +34,8 @@ from lora_chat.cli.report import beside, table
 from lora_chat.cli.train import summary
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
@@ -49,6 +53,8 @@ from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
 from lora_chat.training.events import Installed
 from lora_chat.training.report.record import Record
+
+TOUR = "The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line."
 
 
 class LineFace:
@@ -82,27 +88,27 @@ class LineFace:
 
     def note(self, text: str) -> None:
         """See ``Face.note``."""
-        note(text)
+        note(tr(text))
 
     def details(self, title: str, rows: Facts) -> None:
         """See ``Face.details``."""
-        answer(title)
-        _show(rows)
+        answer(tr(title))
+        _show(rows, title)
 
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Face.confirm``; on a pipe the command itself is the person's word, and what it agrees to is said."""
         _show(about)
         if is_interactive():
-            return confirm(question, yes=False, loses=loses)
-        note(f"{question} Yes, since nobody is at a terminal to answer.")
+            return confirm(tr(question), yes=False, loses=loses)
+        note(f"{tr(question)} {tr('Yes, since nobody is at a terminal to answer.')}")
         return True
 
     def opened(self) -> None:
         """See ``Face.opened``."""
         if self.sitting.conversation is None:
-            note("A new conversation.")
+            note(tr("A new conversation."))
         for message in self.sitting.branch():
-            answer(f"{message.adapter or message.role.value}: {_shown(message)}")
+            answer(f"{message.adapter or tr(message.role.value)}: {_shown(message)}")
 
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
@@ -112,7 +118,7 @@ class LineFace:
 
     def copy(self, text: str) -> None:
         """See ``Face.copy``; what a line writes to is no terminal for sure, so that none is asked."""
-        note(copy(text, self.sitting.services.paths.copied, os.environ, None))
+        note(tr(copy(text, self.sitting.services.paths.copied, os.environ, None)))
 
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; Ctrl-C keeps what there is."""
@@ -125,7 +131,7 @@ class LineFace:
                     if is_interactive():  # where an answer goes on, the eyes find the place by its last line
                         stream(event.reply.content.rpartition("\n")[2])
                 elif isinstance(event, LeftOut):
-                    note(event.sentence)
+                    note(tr(event.sentence))
                 elif isinstance(event, Ended):
                     answer()
                     note(_footer(event))
@@ -151,19 +157,19 @@ class LineFace:
                 elif event.draft is not None or event.failure is not None:
                     answer()
                     self._tell_end(event)
-        note("Nothing of this is kept: wear the better one with /adapter use NAME, then /retry and /rate good.")
+        note(tr("Nothing of this is kept: wear the better one with /adapter use NAME, then /retry and /rate good."))
 
     def _tell_end(self, event: Answered) -> None:
         if event.failure is not None:
-            note(f"✗ {event.failure}")
+            note(f"✗ {tr(str(event.failure))}")
             self.failed = event.failure.exit_code
         elif event.draft is not None and event.draft.status is Status.STOPPED:
-            note("  stopped")
+            note(f"  {tr('stopped')}")
 
     def warn(self, text: str) -> None:
         """See ``Face.warn``: a line stays where it is."""
         if text:
-            note(text)
+            note(tr(text))
 
     def check_idle(self) -> None:
         """See ``Face.check_idle``: a line is read once the answer before it has ended."""
@@ -176,15 +182,17 @@ class LineFace:
 
     def show_adapters(self, catalog: Catalog) -> None:
         """See ``Face.show_adapters``."""
-        answer_table(["NAME", "RANK", "DESCRIPTION"], [[a.name, str(a.rank), a.description] for a in catalog.adapters])
+        answer_table(
+            _heads("NAME", "RANK", "DESCRIPTION"), [[a.name, str(a.rank), a.description] for a in catalog.adapters]
+        )
         for problem in catalog.problems:
-            note(problem.reason)
+            note(tr(problem.reason))
 
     def show_bases(self, choices: Choices) -> None:
         """See ``Face.show_bases``."""
         show_table(choices)
         for problem in choices.problems:
-            note(problem.reason)
+            note(tr(problem.reason))
 
     def pull(self, wish: str, entry: CatalogEntry) -> None:
         """See ``Face.pull``: waited for; Ctrl-C ends it, and what a hub has sent is kept."""
@@ -192,7 +200,7 @@ class LineFace:
 
         with progress_bar() as tell:
             there = pull(entry, self.sitting.services.paths, tell)
-        note(f"{there.name} is on this machine: /model use {there.name} has it answer.")
+        note(tr(f"{there.name} is on this machine: /model use {there.name} has it answer."))
 
     def coming(self) -> str:
         """See ``Face.coming``: a line waits until it is here."""
@@ -205,16 +213,19 @@ class LineFace:
         """See ``Face.choose_conversation``."""
         found = self.sitting.store.listed(20, archived=archived)
         rows = [[each.id, str(each.adapter or ""), each.title] for each in found]
-        answer_table(["ID", "ADAPTER", "TITLE"], rows)
+        answer_table(_heads("ID", "ADAPTER", "TITLE"), rows)
 
     def found(self, text: str, hits: Sequence[Hit]) -> None:
         """See ``Face.found``."""
-        away = {True: " (archived)", False: ""}
+        away = {True: f" ({tr('archived')})", False: ""}
         rows = [
-            [hit.conversation.id, ("" if hit.message else "title: ") + hit.snippet + away[hit.conversation.archived]]
+            [
+                hit.conversation.id,
+                ("" if hit.message else tr("title:") + " ") + hit.snippet + away[hit.conversation.archived],
+            ]
             for hit in hits
         ]
-        answer_table(["ID", "FOUND"], rows)
+        answer_table(_heads("ID", "FOUND"), rows)
 
     def look_at(self, message: Message, text: str) -> None:
         """See ``Face.look_at``: all of it is printed when it is opened."""
@@ -232,14 +243,14 @@ class LineFace:
         for lesson in plan.selection.lessons:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
                 asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
-                note(folded(f"  {why}: {asked} → {said}", 4))
+                note(folded(f"  {tr(why)}: {asked} → {said}", 4))
         for line in describe(plan):
-            note(folded(line, INDENT))
-        if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
-            note("Nothing was trained. /rate bad leaves the last answer out.")
+            note(folded(tr(line), INDENT))
+        if is_interactive() and not confirm(tr(f"Train {plan.name}?"), yes=False):
+            note(tr("Nothing was trained. /rate bad leaves the last answer out."))
             return
         self.sitting.train(plan)
-        note("It trains beside the chat: go on, or see /train status.")
+        note(tr("It trains beside the chat: go on, or see /train status."))
 
     def trains(self, training: Training) -> None:
         """See ``Face.trains``; called from the training's thread, so it is told at the next prompt."""
@@ -253,17 +264,17 @@ class LineFace:
 
     def show_training(self, training: Training) -> None:
         """See ``Face.show_training``."""
-        answer(training.status)
+        answer(tr(training.status))
 
     def show_checks(self, checking: Checking) -> None:
         """See ``Face.show_checks``: the whole result, once it is there; Ctrl-C ends the asking."""
         if not checking.checks():
-            note(f"{checking.name} has no checks yet: {HOW_THEY_COME}.")
+            note(tr(f"{checking.name} has no checks yet: {HOW_THEY_COME}."))
             return
         with cancelled_by_ctrl_c() as cancel:
             outcome = asked(checking, cancel)
         tell(checking, outcome)
-        answer(outcome.sentence)
+        answer(tr(outcome.sentence))
 
     def show_report(self, record: Record, *, worn: bool) -> None:
         """See ``Face.show_report``."""
@@ -274,7 +285,7 @@ class LineFace:
         """See ``Face.help``."""
         width = max(len(command.usage) for command in COMMANDS)
         for command in COMMANDS:
-            answer(folded(f"  {command.usage:{width}}  {command.help}", width + 4))
+            answer(folded(f"  {command.usage:{width}}  {tr(command.help)}", width + 4))
 
     def keys(self) -> None:
         """See ``Face.keys``: here everything is a command."""
@@ -282,11 +293,14 @@ class LineFace:
 
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""
-        note(f"Kept for the terminal UI: {name}.")
+        note(tr(f"Kept for the terminal UI: {name}."))
 
     def tour(self) -> None:
         """See ``Face.tour``."""
-        note("The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line.")
+        said = (
+            "The tour is in the terminal UI: start lora-chat without --plain; `lora-chat demo` tells it line by line."
+        )
+        note(tr(said))
 
     def leave(self) -> None:
         """See ``Face.leave``; trainings are waited for on a pipe, and asked about at a terminal."""
@@ -296,17 +310,17 @@ class LineFace:
                 self.sitting.trainings.wait()
                 training = self.sitting.training
             else:
-                match choose(leaving(training.name, self.sitting.trainings.names), WAYS_OUT):
+                match choose(tr(leaving(training.name, self.sitting.trainings.names)), WAYS_OUT):
                     case "pause":
                         self.sitting.close()
-                        note(training.status)
+                        note(tr(training.status))
                     case "finish":
                         self.sitting.finish_alone()
-                        note("It goes on without this window: the next start tells what came of it.")
+                        note(tr("It goes on without this window: the next start tells what came of it."))
                     case _:
                         return
         for line in self.news():
-            note(line)
+            note(tr(line))
         if training is not None and training.failure is not None:
             self.failed = training.failure.exit_code
         self.done = True
@@ -336,17 +350,23 @@ def told_here(installed: Installed) -> Iterator[str]:
 def _footer(event: Ended) -> str:
     """Of the whole answer, also where it went on; where it was cut off, what takes it further."""
     reply = event.reply
-    parts = ["stopped"] if event.finished.reason == "cancelled" else []
+    parts = [tr("stopped")] if event.finished.reason == "cancelled" else []
     if reply.tokens_per_second:
-        parts.append(f"{reply.tokens_per_second:.0f} tok/s")
+        parts.append(tr(f"{reply.tokens_per_second:.0f} tok/s"))
     if reply.first_token_ms:
-        parts.append(f"first {reply.first_token_ms / 1000:.1f} s")
+        parts.append(tr(f"first {reply.first_token_ms / 1000:.1f} s"))
     count = f"{reply.generated_tokens or 0} tokens"
     cut = event.finished.reason == "length"
-    return "  " + " · ".join([*parts, f"cut off at {count}: /continue goes on" if cut else count])
+    return "  " + " · ".join([*parts, tr(f"cut off at {count}: /continue goes on" if cut else count)])
 
 
-def _show(facts: Facts) -> None:
-    width = max((len(name) for name, _ in facts), default=0)
-    for name, fact in facts:
-        answer(folded(f"  {name:{width}}  {fact}", width + 4))
+def _heads(*names: str) -> list[str]:
+    """The names of a table's columns."""
+    return [tr(name) for name in names]
+
+
+def _show(facts: Facts, title: str = "") -> None:
+    shown = [tr_fact(name, fact, title) for name, fact in facts]
+    width = max((cell_len(name) for name, _ in shown), default=0)
+    for name, fact in shown:
+        answer(folded(f"  {name}{' ' * (width - cell_len(name))}  {fact}", width + 4))

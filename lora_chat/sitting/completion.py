@@ -20,6 +20,9 @@ MOST = 8
 _TAILS = {"settings": " ", "shares": "="}
 """What must follow a completed argument."""
 
+_THEIRS = ("adapters", "shares", "conversations", "models")
+"""What is said of these is theirs."""
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -31,6 +34,8 @@ class Completion:
     help: str
     whole: bool
     """Whether the line can be sent as it is then."""
+    is_ours: bool = True
+    """Whether ``help`` is the program's own word; else an adapter or a person wrote it."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def _arguments(line: str, names: Names) -> Iterator[Completion]:
             tail = _TAILS.get(command.completes, "")
             by_words = command.completes != "copies"  # a number is a wish there, and is no word of what it says
             for name, what in _matching(typed, _choices(command, names), by_words=by_words):
-                yield Completion(beginning + name + tail, name, what, not tail)
+                yield Completion(beginning + name + tail, name, what, not tail, command.completes not in _THEIRS)
 
 
 def _columns(line: str, beginning: str, names: Names) -> Iterator[Completion]:
@@ -89,7 +94,7 @@ def _columns(line: str, beginning: str, names: Names) -> Iterator[Completion]:
     left = [(name, what) for name, what in choices if name not in said]
     plain = [(name, what) for name, what in left if typed and name.removeprefix("@").lower().startswith(typed)]
     for name, what in plain or _matching(typed, left):
-        yield Completion(before + name, name, what, bool(typed))
+        yield Completion(before + name, name, what, bool(typed), not name.startswith("@"))
 
 
 def _matching(typed: str, choices: Sequence[tuple[str, str]], *, by_words: bool = True) -> Iterator[tuple[str, str]]:

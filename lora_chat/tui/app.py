@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual import constants
-from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
@@ -19,16 +18,19 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast, ToastHolder
 
 from lora_chat.errors import LoraChatError
+from lora_chat.language import tr
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.base_flow import BaseFlow
 from lora_chat.tui.base_news import BaseNews
+from lora_chat.tui.breaking import break_anywhere
 from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
+from lora_chat.tui.palette import Palettes
 from lora_chat.tui.remapped import Remapped
 from lora_chat.tui.screens.chat import ChatScreen
 from lora_chat.tui.theme import ALL
@@ -39,14 +41,13 @@ from lora_chat.tui.writing_flow import WritingFlow
 
 if TYPE_CHECKING:
     from lora_chat.chat.search import Hit
-    from lora_chat.sitting.commands import Command
     from lora_chat.sitting.sitting import Sitting
     from lora_chat.tui.screens.adapters import AdaptersScreen
     from lora_chat.tui.widgets.body import Body
 
 
 READ_PER_S = 15
-"""Characters of a sentence that are read in a second, at ease."""
+"""Cells of a sentence that are read in a second, at ease."""
 TOLD = 3
 """Sentences that stand over the talk at once."""
 
@@ -63,7 +64,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, Remapped):
+class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -89,6 +90,7 @@ class LoraChatApp(BaseNews, TrainingNews, Remapped):
     ]
 
     def __init__(self, model: str | None = None, adapter: str | None = None) -> None:
+        break_anywhere()
         super().__init__(driver_class=_driver())
         for theme in ALL.values():
             self.register_theme(theme)
@@ -117,21 +119,6 @@ class LoraChatApp(BaseNews, TrainingNews, Remapped):
         """The last look at every line that leaves for the terminal."""
         filters = super().get_line_filters()
         return [*(self._colourless.among(filters) if self.no_color else filters), self._harmless]
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette is the command table."""
-        from lora_chat.sitting.commands import COMMANDS
-
-        for command in COMMANDS:
-            argument = f"{command.argument}: ".replace("[", "\\[") if command.argument else ""  # it is read as markup
-            yield SystemCommand(f"/{command.words}", argument + command.help, partial(self._from_palette, command))
-
-    def _from_palette(self, command: Command) -> None:
-        """A whole command is done; one that wants an argument waits in the prompt."""
-        if command.needs_argument:
-            self.chat.asking.fill(f"/{command.words} ")
-        else:
-            self.bridge.take(f"/{command.words}")
 
     def _deliver(self, event: news.News) -> None:
         self.chat.post_message(event)
@@ -240,8 +227,9 @@ class LoraChatApp(BaseNews, TrainingNews, Remapped):
 
     def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
         """Say one sentence over the talk, as long as it takes to read; a refusal, or what nobody asked for, longer."""
-        seconds = 20 if lasting else 10 if refused else min(max(4, len(text) / READ_PER_S), 10)
-        self.notify(text, severity="error" if refused else "information", markup=False, timeout=seconds)
+        said = tr(text)
+        seconds = 20 if lasting else 10 if refused else min(max(4, cell_len(said) / READ_PER_S), 10)
+        self.notify(said, severity="error" if refused else "information", markup=False, timeout=seconds)
         self.call_later(self._keep_few)
 
     def _keep_few(self) -> None:
@@ -358,10 +346,6 @@ class LoraChatApp(BaseNews, TrainingNews, Remapped):
                 self.show_keys()
             case "tour":
                 self.chat.start_tour()
-
-    def has(self, kind: type[Screen[Any]]) -> bool:
-        """Whether such a screen is open already: a key pressed twice opens one."""
-        return any(isinstance(screen, kind) for screen in self.screen_stack)
 
     def action_help(self) -> None:
         """Every command and key."""

@@ -12,6 +12,7 @@ from pygments.token import Token, _TokenType  # type: ignore[import-untyped]
 from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 from textual.content import Content, Span
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.tui.rows import Row
 
@@ -42,8 +43,8 @@ class Labels:
         self.count += 1
         words = language.split()
         number = f" · {self.count}" if self.several else ""
-        name = f"{clean_line(words[0], 24) if words else 'code'}{number}"
-        body = Content.assemble((f"{name} · ", "muted"), ("copy", "copy"))
+        name = f"{clean_line(words[0], 24) if words else tr('code')}{number}"
+        body = Content.assemble((f"{name} · ", "muted"), (tr("copy"), "copy"))
         return Row(body, fill="code", copies=code)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 
+from lora_chat.language import tr
 from lora_chat.tui import bound, key_names
 
 _NAMED = re.compile(r"\{([a-z]+\.[a-z0-9-]+)\}")
@@ -36,8 +37,9 @@ class Keymap:
         return key_names.told(self.keys(id)[0])
 
     def told(self, text: str) -> str:
-        """A sentence with the present key of each ``{id}`` in it."""
-        return _NAMED.sub(lambda found: _in_sentence(self.name(found[1]), text[: found.start()]), text)
+        """A sentence in the person's language, with the present key of each ``{id}`` in it."""
+        said = tr(text)
+        return _NAMED.sub(lambda found: _in_sentence(self.name(found[1]), said[: found.start()]), said)
 
     def over(self, bindings: BindingsMap, above: Collection[str] = ()) -> BindingsMap:
         """``bindings`` with the person's keys.

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from lora_chat.config import Notify
+from lora_chat.language import tr
 
 if TYPE_CHECKING:
     from lora_chat.tui.app import LoraChatApp
@@ -49,7 +50,7 @@ class Notice:
         if self.way == "bell":
             self._app.bell()
         elif self.way == "desktop":
-            self._app.tell_terminal(desktop(text, os.environ))
+            self._app.tell_terminal(desktop(tr(text), os.environ))
 
 
 def desktop(text: str, environment: Mapping[str, str]) -> str:

@@ -136,8 +136,10 @@ class TrainingFlow:
             self.open()
         else:
             is_kept = progress.installed is not None and progress.installed.kept
-            looks = told(self._app, "{chat.training} looks at it.")
-            self._app.tell(f"{progress.name} is {'trained and kept' if is_kept else 'ready'}: {looks}")
+            name = progress.name
+            ready = f"{name} is ready: {{chat.training}} looks at it."
+            kept = f"{name} is trained and kept: {{chat.training}} looks at it."
+            self._app.tell(told(self._app, kept if is_kept else ready))
 
     def open(self) -> None:
         """The report of one that has ended well, first if nobody looked at it yet; else the live view."""

@@ -10,6 +10,7 @@ from textual.app import SuspendNotSupported
 from lora_chat.chat.attached import parted
 from lora_chat.chat.thought import answer_of
 from lora_chat.errors import RefusedError
+from lora_chat.language import tr
 from lora_chat.tui import messages as news
 from lora_chat.tui.widgets.prompt import LONGEST
 
@@ -53,7 +54,7 @@ class WritingFlow:
 
         asked = parted(event.question.content)
         names = [file.mention for file in asked.files]
-        self._app.push_screen(WriteQuestion(kept_with(names), asked.words), written)
+        self._app.push_screen(WriteQuestion(tr(kept_with(names)), asked.words), written)
 
     def prompt(self) -> None:
         """The prompt in the person's own editor, which has the terminal meanwhile; the window waits."""

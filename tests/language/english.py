@@ -26,6 +26,7 @@ LAYERS = {
     "training": ("training",),
     "engine": ("engine", "decoder", "session.py", "memory.py", "services.py"),
     "settings": ("config.py", "files.py", "paths.py", "defects.py", "errors.py", "hub"),
+    "plugins": ("plugins",),
     "cli": ("cli",),
 }
 """By the file of the catalogue that holds what is said there."""
@@ -34,6 +35,8 @@ RAISED = frozenset({"cli"})
 """Layers of whose texts only the refusals are here: their tables and their help are English."""
 
 UNSAID = {
+    "training/__main__.py": "the command line of a job, which is English as the help of all of them",
+    "training/carried.py": "a file that goes with a job; what it refuses is in jobs.toml",
     "sitting/commands.py": "the table of commands has a file of its own",
     "adapters/outgoing/card.py": "a model card, which is for everybody",
     "training/report/markdown.py": "a file, as the model card",

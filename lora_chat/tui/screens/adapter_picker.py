@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.sitting.standing import Standing, standing_facts
 from lora_chat.sitting.verbs import adapter_facts
 from lora_chat.text import clean_line
@@ -49,13 +51,13 @@ class AdapterPicker(PanelScreen[str | None], ShelfScreen):
 
     def __init__(self, catalog: Catalog, worn: str, base: str, standings: Mapping[str, Standing] | None = None) -> None:
         """``worn`` is the name of the one worn, or empty; ``base`` is what answers without any."""
-        super().__init__("Wear an adapter", f"base {base}")
+        super().__init__(tr("Wear an adapter"), tr(f"base {base}"))
         self._catalog, self._worn, self._base = catalog, worn, base
         self._standings: Mapping[str, Standing] = standings or {}
 
     def body(self) -> ComposeResult:
         """A filter, the list, and what the one looked at says of itself."""
-        yield Input(placeholder="type to filter", compact=True)
+        yield Input(placeholder=tr("type to filter"), compact=True)
         yield ShelfList(self._worn, self._base, with_base=True)
         yield Static("", classes="said", markup=False)
         yield Static("", id="facts", markup=False)
@@ -90,7 +92,7 @@ class AdapterPicker(PanelScreen[str | None], ShelfScreen):
 
     def _say(self) -> None:
         said = self.query_one(".said", Static)
-        said.update(NO_MATCH if self._catalog.adapters else EMPTY)
+        said.update(tr(NO_MATCH if self._catalog.adapters else EMPTY))
         said.display = not self._list.matching
         self._show_facts()
 
@@ -101,9 +103,10 @@ class AdapterPicker(PanelScreen[str | None], ShelfScreen):
     def _show_facts(self) -> None:
         row, shown = self._list.looked_at, self.query_one("#facts", Static)
         if isinstance(row, Adapter):
-            shown.update(facts([*standing_facts(row, self._list.standing, self._base), *_facts(row)]))
+            rows = [*standing_facts(row, self._list.standing, self._base), *_facts(row)]
+            shown.update(facts([tr_fact(*each) for each in rows]))
         else:
-            shown.update(Content(clean_line(row.reason) if isinstance(row, Problem) else ""))
+            shown.update(Content(clean_line(tr(row.reason)) if isinstance(row, Problem) else ""))
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -13,6 +13,8 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.sitting.standing import Standing, provenance, standing_facts
 from lora_chat.sitting.verbs import adapter_facts
 from lora_chat.text import clean_line
@@ -24,9 +26,7 @@ from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.pane import Pane
 from lora_chat.tui.widgets.shelf_list import ShelfList, name_of
 
-TEACHES = (
-    f"{EMPTY} A folder that is put among the adapters by hand appears here by itself; `lora-chat paths` says where."
-)
+TEACHES = "A folder that is put among the adapters by hand appears here by itself; `lora-chat paths` says where."
 _ASKS = {"filter": "type to filter", "install": "folder, archive or hub id"}
 
 
@@ -84,7 +84,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline("Adapters", f"base {self._base}")
+        yield Headline(tr("Adapters"), tr(f"base {self._base}"))
         yield Static(classes="rule")
         with Horizontal(id="asked"):
             yield Static("", markup=False)
@@ -121,11 +121,11 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
     def _say(self) -> None:
         said, empty = self.query_one(".said", Static), self._shelf.is_empty
         nothing = not self._catalog.adapters and not self._catalog.problems
-        said.update(TEACHES if nothing else NO_MATCH)
+        said.update(f"{tr(EMPTY)} {tr(TEACHES)}" if nothing else tr(NO_MATCH))
         said.display, self._shelf.display, self.query_one("#details").display = empty, not empty, not empty
         many, broken = len(self._catalog.adapters), len(self._catalog.problems)
-        title = f"Adapters · {many:,} installed" + (f" · {broken:,} broken" if broken else "")
-        self.query_one(Headline).show(title if not nothing else "Adapters", f"base {self._base}")
+        parts = ["Adapters", *([] if nothing else [f"{many:,} installed"]), *([f"{broken:,} broken"] if broken else [])]
+        self.query_one(Headline).show(" · ".join(map(tr, parts)), tr(f"base {self._base}"))
         self._show_details()
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -137,9 +137,11 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         if isinstance(row, Adapter):
             fit = standing_facts(row, self._shelf.standing, self._base)
             place = [("path", clean_line(str(row.path)))] if row.origin == "bundled" else []
-            pane.update(facts([*fit, *adapter_facts(row), *provenance(row), *place]))
+            rows = [*fit, *adapter_facts(row), *provenance(row), *place]
+            pane.update(facts([tr_fact(*each) for each in rows]))
         elif isinstance(row, Problem):
-            pane.update(facts([("broken", clean_line(row.reason)), ("path", clean_line(str(row.path)))]))
+            rows = [("broken", clean_line(row.reason)), ("path", clean_line(str(row.path)))]
+            pane.update(facts([tr_fact(*each) for each in rows]))
         else:
             pane.update("")
         self.refresh_bindings()
@@ -192,7 +194,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
     def action_verify(self) -> None:
         """Check it and measure what it changes."""
         name = name_of(self._shelf.looked_at)
-        self.notify(f"{name} is being checked…", markup=False, timeout=3)
+        self.notify(tr(f"{name} is being checked…"), markup=False, timeout=3)
         self.post_message(self.Wanted(f"/adapter verify {name}"))
 
     # The line
@@ -202,9 +204,9 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self._asking = what
         self.add_class("-asks")
         line = self.query_one(Line)
-        line.placeholder = _ASKS[what]
+        line.placeholder = tr(_ASKS[what])
         line.value = ""
-        self.query_one("#asked > Static", Static).update(what)
+        self.query_one("#asked > Static", Static).update(tr(what))
         line.focus()
         self.refresh_bindings()
 

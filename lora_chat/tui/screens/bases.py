@@ -12,6 +12,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, OptionList, ProgressBar, Static
 
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.models.installed import Problem
 from lora_chat.models.sources.staging import size
 from lora_chat.sitting.advice import recommend
@@ -84,11 +86,11 @@ class BasesScreen(ListingScreen):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline("Base models")
+        yield Headline(tr("Base models"))
         yield Static(classes="rule")
         with Horizontal(id="asked"):
-            yield Static("filter", markup=False)
-            yield Input(placeholder="type to filter", compact=True)
+            yield Static(tr("filter"), markup=False)
+            yield Input(placeholder=tr("type to filter"), compact=True)
         with Horizontal(id="coming"):
             yield Static("", markup=False)
             yield ProgressBar(show_eta=False)
@@ -96,7 +98,7 @@ class BasesScreen(ListingScreen):
             with Vertical(id="list"):
                 yield Static("", id="head")
                 yield self._list
-                yield Static(_NO_MATCH, classes="said", markup=False)
+                yield Static(tr(_NO_MATCH), classes="said", markup=False)
             with Pane(id="details"):
                 yield Static(markup=False)
         yield Static("", id="advice", markup=False)
@@ -129,7 +131,7 @@ class BasesScreen(ListingScreen):
         """How far the one that comes is."""
         self._coming = name
         self.add_class("-comes")
-        self.query_one("#coming > Static", Static).update(clean_line(what, 60))
+        self.query_one("#coming > Static", Static).update(clean_line(tr(what), 60))
         self.query_one(ProgressBar).update(total=total or None, progress=done)
         self._list.show_coming(name, f"{done / total:.0%}" if total else "comes")
         self.refresh_bindings()
@@ -144,15 +146,17 @@ class BasesScreen(ListingScreen):
     def _say(self) -> None:
         here = sum(each.base is not None for each in self._choices.bases)
         more = len(self._choices.bases) - here
-        broken = f" · {len(self._choices.problems):,} broken" if self._choices.problems else ""
-        free = f"{size(self._choices.room.free)} of memory to be had"
-        self.query_one(Headline).show(f"Base models · {here:,} here · {more:,} more{broken}", free)
+        parts = ["Base models", f"{here:,} here", f"{more:,} more"]
+        parts += [f"{len(self._choices.problems):,} broken"] if self._choices.problems else []
+        free = tr(f"{size(self._choices.room.free)} of memory to be had")
+        self.query_one(Headline).show(" · ".join(map(tr, parts)), free)
         empty = self._list.is_empty
         self.query_one(".said").display = empty
         self._list.display = self.query_one("#details").display = not empty
         self.query_one("#head", Static).update(self._list.head)
         best, why = recommend(self._choices)
-        told = Content.assemble(("recommended here: ", "$text-muted"), f"{best.name}, {why}") if best else Content(why)
+        named = (tr("recommended here:") + " ", "$text-muted")
+        told = Content.assemble(named, f"{best.name}{tr(',')} ", tr(why)) if best else Content(tr(why))
         self.query_one("#advice", Static).update(told)
         self._show_details()
 
@@ -165,7 +169,8 @@ class BasesScreen(ListingScreen):
         if isinstance(row, Choice):
             pane.update(facts(_details(row, self._choices, self._answering)))
         elif isinstance(row, Problem):
-            pane.update(facts([("broken", clean_line(row.reason)), ("path", clean_line(str(row.path)))]))
+            rows = [("broken", clean_line(row.reason)), ("path", clean_line(str(row.path)))]
+            pane.update(facts([tr_fact(*each) for each in rows]))
         else:
             pane.update("")
         self.refresh_bindings()
@@ -261,12 +266,13 @@ class BasesScreen(ListingScreen):
 
 def _details(choice: Choice, choices: Choices, answering: str) -> list[tuple[str, Cell]]:
     """What it is, whether it answers, and every figure in words."""
-    rows: list[tuple[str, Cell]] = [("model", Content.styled(clean_line(choice.lineage, 120), "bold"))]
+    rows: list[tuple[str, Cell]] = [(tr("model"), Content.styled(clean_line(choice.lineage, 120), "bold"))]
     if choice.base is not None and choice.name == answering:
-        rows.append(("answers", "in this conversation"))
+        rows.append(tr_fact("answers", "in this conversation"))
     if choice.entry is not None and choice.entry.description:
-        rows.append(("is", clean_line(choice.entry.description)))
-    rows += [(label, clean_line(text)) for label, text in facts_of(choice, choices.room)]
+        said = choice.entry.description
+        rows.append((tr("is"), clean_line(said if choice.entry.own else tr(said))))
+    rows += [tr_fact(label, clean_line(text)) for label, text in facts_of(choice, choices.room)]
     if any(figure is not None and not figure.measured for figure in (choice.speed, choice.seconds)):
-        rows.append(("figures", _GUESSED))
+        rows.append(tr_fact("figures", _GUESSED))
     return rows

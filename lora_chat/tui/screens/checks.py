@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
+from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 from lora_chat.training.proof.check import Check, split_words
 from lora_chat.training.proof.line import Proved
@@ -100,18 +101,18 @@ class ChecksScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline("Checks")
+        yield Headline(tr("Checks"))
         yield Static(classes="rule")
         heads = ("", "You asked", "It was taught → what it says instead")
-        yield Static(Columns(CHECK, [[Content.styled(head, "$text-muted") for head in heads]]), id="heads")
+        yield Static(Columns(CHECK, [[Content.styled(tr(head), "$text-muted") for head in heads]]), id="heads")
         yield CheckRows()
-        yield Static(f"{EMPTY}\n\n{told(self, TEACHES)}", classes="said", markup=False)
+        yield Static(f"{tr(EMPTY)}\n\n{told(self, TEACHES)}", classes="said", markup=False)
         yield Static(classes="rule", id="between")
         with Pane(id="details"):
             yield Static(markup=False)
         with Horizontal(id="asked"):
             yield Static("", markup=False)
-            yield WordsLine(compact=True, placeholder=_HINT)
+            yield WordsLine(compact=True, placeholder=tr(_HINT))
         yield KeysLine()
 
     def on_mount(self) -> None:
@@ -158,10 +159,8 @@ class ChecksScreen(Screen[None]):
             parts += [f"{len(done.lost):,} lost"] if done.lost else []
             parts += [f"{left:,} not asked"] if left else []
             parts += [f"version {self._checking.version}"]
-        title = f"{self._checking.name} · {done.held:,} of {of:,} check{'s hold' if of != 1 else ' holds'}"
-        self.query_one(Headline).show(
-            title if self._checks else f"{self._checking.name} · no checks", " · ".join(parts)
-        )
+        held = f"{done.held:,} of {of:,} check{'s hold' if of != 1 else ' holds'}" if self._checks else "no checks"
+        self.query_one(Headline).show(f"{self._checking.name} · {tr(held)}", " · ".join(map(tr, parts)))
         self.set_class(not self._checks, "-empty")
         self.query_one(CheckRows).show(list(self._rows()), self._known)
         self._show_details()
@@ -173,7 +172,9 @@ class ChecksScreen(Screen[None]):
 
     def _show_details(self) -> None:
         row = self._looked_at
-        self.query_one("#details > Static", Static).update(facts(list(self._facts(row))) if row else "")
+        self.query_one("#details > Static", Static).update(
+            facts([(tr(name), fact) for name, fact in self._facts(row)]) if row else ""
+        )
         self.refresh_bindings()
 
     def _facts(self, row: Row) -> Iterator[tuple[str, Cell]]:
@@ -189,8 +190,8 @@ class ChecksScreen(Screen[None]):
         if row.proposed:
             yield "", Content.styled(told(self, "Proposed: {checks.keep} keeps it, and it is asked."), "$text-muted")
         elif said is not None:
-            lost = Content.styled("  lost: the version before knew it", "$error")
-            yield "Says", Content(clean(said).strip() or "nothing") + (lost if check.id in self._known.lost else "")
+            lost = Content.styled("  " + tr("lost: the version before knew it"), "$error")
+            yield "Says", Content(clean(said).strip() or tr("nothing")) + (lost if check.id in self._known.lost else "")
 
     # Keys
 
@@ -232,7 +233,7 @@ class ChecksScreen(Screen[None]):
         proposed = [words for words in to_ask(check.question) if words not in known]
         known += proposed
         if not proposed:
-            self.notify(NO_MORE if known else NO_RULE, markup=False, timeout=4)
+            self.notify(tr(NO_MORE if known else NO_RULE), markup=False, timeout=4)
             return
         self._draw()
         self.query_one(CheckRows).look_at((check.id, proposed[0]))
@@ -288,10 +289,10 @@ class ChecksScreen(Screen[None]):
             return
         self._field = field
         self.add_class("-asks")
-        self.query_one("#asked > Static", Static).update(_ASKS[field])
+        self.query_one("#asked > Static", Static).update(tr(_ASKS[field]))
         line = self.query_one(WordsLine)
         own = field == "rewordings"
-        line.placeholder = _OWN_HINT if own else _HINT
+        line.placeholder = tr(_OWN_HINT if own else _HINT)
         line.value = "" if own else ", ".join(clean_line(words) for words in getattr(row.check, field))
         line.cursor_position = len(line.value)
         line.focus()

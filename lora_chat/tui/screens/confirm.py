@@ -12,6 +12,8 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widgets import Button, Static
 
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.columns import facts
@@ -76,11 +78,12 @@ class ConfirmScreen(PanelScreen[bool]):
         """What it is about, the question, and its answers."""
         if self._about:
             with About(id="about", can_focus=False):
-                yield Static(facts([(clean_line(name), clean(fact)) for name, fact in self._about]))
-        yield Static(Content(clean(self._question)), id="question")
+                rows = [tr_fact(name, fact) for name, fact in self._about]
+                yield Static(facts([(clean_line(name), clean(fact)) for name, fact in rows]))
+        yield Static(Content(clean(tr(self._question))), id="question")
         with Horizontal(id="answers"):
-            yield Button(Content(clean_line(self._yes, 24)), compact=True, id="yes")
-            yield Button(Content(clean_line(self._no, 24)), compact=True, id="no")
+            yield Button(Content(clean_line(tr(self._yes), 24)), compact=True, id="yes")
+            yield Button(Content(clean_line(tr(self._no), 24)), compact=True, id="no")
 
     def on_mount(self) -> None:
         """Enter alone loses nothing; what was told before would stand over what is asked about."""

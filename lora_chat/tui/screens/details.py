@@ -9,6 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_fact
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.columns import facts
@@ -26,8 +28,8 @@ class DetailsScreen(PanelScreen[None]):
     ]
 
     def __init__(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        super().__init__(title)
-        self._rows = rows
+        super().__init__(tr(title))
+        self._rows = [tr_fact(name, fact, title) for name, fact in rows]
 
     def body(self) -> ComposeResult:
         """Aligned; a long fact goes on below itself."""

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.sitting.commands import COMMANDS
 from lora_chat.text import clean_line
 from lora_chat.tui.screens.panel import PanelScreen
@@ -28,8 +29,8 @@ class HelpScreen(PanelScreen[None]):
     ]
 
     def __init__(self, keys: Sequence[tuple[str, str]]) -> None:
-        super().__init__("Help", "a message that begins with / takes two: //")
-        self._keys = [(clean_line(key), clean_line(does)) for key, does in keys]
+        super().__init__(tr("Help"), tr("a message that begins with / takes two: //"))
+        self._keys = [(clean_line(tr(key)), clean_line(does)) for key, does in keys]
 
     def body(self) -> ComposeResult:
         """All of it, aligned."""
@@ -51,5 +52,5 @@ _PLACES = list(dict.fromkeys(each.group for each in COMMANDS))
 
 
 def _group(name: str, rows: Sequence[tuple[str, str]]) -> list[tuple[Cell, Cell]]:
-    told: list[tuple[Cell, Cell]] = [(row, Content.styled(does, "$text-muted")) for row, does in rows]
-    return [(Content.styled(name, "bold"), ""), *told, ("", "")]
+    told: list[tuple[Cell, Cell]] = [(row, Content.styled(tr(does), "$text-muted")) for row, does in rows]
+    return [(Content.styled(tr(name), "bold"), ""), *told, ("", "")]

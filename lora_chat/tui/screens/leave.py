@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from lora_chat.language import tr
 from lora_chat.sitting.face import WAYS_OUT, leaving
 from lora_chat.text import clean_line
 from lora_chat.tui.screens.panel import PanelScreen
@@ -48,10 +49,10 @@ class LeaveScreen(PanelScreen[str]):
 
     def body(self) -> ComposeResult:
         """The question, and its answers."""
-        yield Static(Content(self._question), id="question")
+        yield Static(Content(tr(self._question)), id="question")
         with Horizontal(id="answers"):
             for way, said in _SAID.items():
-                yield Button(said, compact=True, id=way)
+                yield Button(tr(said), compact=True, id=way)
 
     def on_mount(self) -> None:
         """Enter alone changes nothing."""

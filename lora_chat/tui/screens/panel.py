@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 class PanelScreen(ModalScreen[Answer]):
-    """A title, something, and its keys."""
+    """A title, something, and its keys; the title is in the person's language already where it holds their words."""
 
     DEFAULT_CSS = """
     PanelScreen {

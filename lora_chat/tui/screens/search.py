@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from lora_chat.chat.search import Hit, words_of
 from lora_chat.chat.words import spans
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.tui.screens.panel import PanelScreen
 from lora_chat.tui.widgets.choices import Choices
@@ -51,12 +52,12 @@ class SearchScreen(PanelScreen[tuple[Hit, str] | None]):
         text: str
 
     def __init__(self, text: str = "", hits: Sequence[Hit] = ()) -> None:
-        super().__init__("Search everything that was said")
+        super().__init__(tr("Search everything that was said"))
         self._text, self._hits = text, hits
 
     def body(self) -> ComposeResult:
         """The box above what it finds."""
-        yield Input(clean_line(self._text), placeholder="words", compact=True, select_on_focus=False)
+        yield Input(clean_line(self._text), placeholder=tr("words"), compact=True, select_on_focus=False)
         yield Choices()
         yield Static("", classes="said", markup=False)
 
@@ -83,7 +84,7 @@ class SearchScreen(PanelScreen[tuple[Hit, str] | None]):
         rows.set_options([Option(_row(hit, self._text)) for hit in self._hits])
         rows.highlighted = 0 if self._hits else None
         rows.display, said.display = bool(self._hits), not self._hits
-        said.update(NOTHING_FOUND if self._text.strip() else NOTHING_TYPED)
+        said.update(tr(NOTHING_FOUND if self._text.strip() else NOTHING_TYPED))
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -108,12 +109,12 @@ class SearchScreen(PanelScreen[tuple[Hit, str] | None]):
 
 def _row(hit: Hit, text: str) -> Columns:
     words = words_of(text)
-    title = Content(clean_line(hit.conversation.title, 200) or "untitled")
+    title = Content(clean_line(hit.conversation.title, 200) or tr("untitled"))
     snippet = Content.styled(clean_line(hit.snippet), "$text-muted")
     if hit.message is None:
-        title, snippet = _marked(title, words), Content.styled("the title", "$text-muted")
+        title, snippet = _marked(title, words), Content.styled(tr("the title"), "$text-muted")
     when = Content.styled(spoken_time(hit.at), "$text-muted")
-    away = ("  archived", "$text-muted") if hit.conversation.archived else ""
+    away = ("  " + tr("archived"), "$text-muted") if hit.conversation.archived else ""
     return Columns(_COLUMNS, [(Content.assemble(title, away), when), (_marked(snippet, words), "")])
 
 
@@ -127,5 +128,6 @@ def spoken_time(at: float, now: datetime.datetime | None = None) -> str:
     """``today 14:03``, ``12 Nov``, ``12 Nov 2024``; ``at`` in Unix seconds."""
     then, now = datetime.datetime.fromtimestamp(at), now or datetime.datetime.now()
     if then.date() == now.date():
-        return f"today {then:%H:%M}"
-    return f"{then.day} {then:%b}" if then.year == now.year else f"{then.day} {then:%b %Y}"
+        return tr(f"today {then:%H:%M}")
+    how = "{0.day} {0:%b}" if then.year == now.year else "{0.day} {0:%b} {0.year}"
+    return tr(how).format(then)

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.models.sources.staging import size
 from lora_chat.sitting.training import Progress
 from lora_chat.text import clean, clean_line
@@ -56,7 +57,7 @@ class TrainingScreen(PanelScreen[None]):
     ]
 
     def __init__(self, progress: Progress) -> None:
-        super().__init__(clean_line(progress.name), progress.state)
+        super().__init__(clean_line(progress.name), tr(progress.state))
         self._progress = progress
 
     def body(self) -> ComposeResult:
@@ -77,7 +78,7 @@ class TrainingScreen(PanelScreen[None]):
 
     def _draw(self) -> None:
         progress = self._progress
-        self.query_one(Headline).show(progress.name, progress.state)
+        self.query_one(Headline).show(progress.name, tr(progress.state))
         figures = self.query_one("#figures", Static)
         for state in ("failed", "finished"):
             figures.set_class(progress.state == state, f"-{state}")
@@ -113,14 +114,14 @@ class TrainingScreen(PanelScreen[None]):
 
 def _figures(progress: Progress, width: int) -> Content:
     if not progress.running:
-        return Content(clean(progress.status))
+        return Content(clean(tr(progress.status)))
     if progress.step and not progress.steps:
-        return Content(f"going on from step {progress.step}…")
+        return Content(tr(f"going on from step {progress.step}…"))
     if progress.step:
         return _fitting(_steps(progress), width)
     if not progress.what:
-        return Content("starting…")
-    what = Content(f"{clean_line(progress.what)} {progress.done:.0%}")
+        return Content(tr("starting…"))
+    what = Content(f"{clean_line(tr(progress.what))} {progress.done:.0%}")
     return Content("\n").join([what, _bar(progress.done, width)])
 
 
@@ -131,7 +132,7 @@ def _steps(progress: Progress) -> list[Content]:
     quiet = [f"{spoken_clock(progress.eta_s)} left at most"] if progress.eta_s is not None else []
     quiet += [f"{progress.tokens_per_second:.0f} tok/s"] if progress.tokens_per_second is not None else []
     quiet += [size(progress.memory)] if progress.memory else []
-    return [*map(Content, parts), *(Content.styled(part, "$text-muted") for part in quiet)]
+    return [*(Content(tr(part)) for part in parts), *(Content.styled(tr(part), "$text-muted") for part in quiet)]
 
 
 def _fitting(parts: list[Content], width: int) -> Content:
@@ -142,7 +143,8 @@ def _fitting(parts: list[Content], width: int) -> Content:
 
 def _sample(sample: Sampled) -> Content:
     """``taught, step 12  Where is your shop? → At 12 Harbour Street. ✓``: as it was taught, or as the base says."""
-    kind = f"{'taught' if sample.taught else 'other talk'}, step {sample.step}  {clean_line(sample.question, 60)} → "
+    at = tr(f"taught, step {sample.step}" if sample.taught else f"other talk, step {sample.step}")
+    kind = f"{at}  {clean_line(sample.question, 60)} → "
     mark = (" ✓", "$success") if sample.expected else ""
     return Content.assemble((kind, "$text-muted"), clean_line(sample.answer, 200), mark)
 

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from lora_chat.language import tr
 from lora_chat.sitting.plan import Plan
 from lora_chat.text import clean_line
 from lora_chat.training.choosing.reasons import words_for
@@ -114,11 +115,11 @@ class TrainingPlanScreen(Screen[Plan | None]):
         """From the top."""
         start = self.plan.start
         what = f"Teach {self.plan.name} more → {start.version}" if start else f"Train from history → {self.plan.name}"
-        yield Headline(what, f"base {self.plan.base.name}")
+        yield Headline(tr(what), tr(f"base {self.plan.base.name}"))
         yield Static(classes="rule")
         yield PlanFigures()
         heads = ("You said", "It will learn to say", "")
-        yield Static(Columns(_COLUMNS, [[Content.styled(head, "$text-muted") for head in heads]]), id="heads")
+        yield Static(Columns(_COLUMNS, [[Content.styled(tr(head), "$text-muted") for head in heads]]), id="heads")
         yield Choices(keeps_focus=True)
         yield Static(id="refused", markup=False)
         yield KeysLine()
@@ -172,11 +173,11 @@ class TrainingPlanScreen(Screen[Plan | None]):
         out = taught.key in self._excluded
         style = "strike $text-muted" if out else ""
         texts = [Content.styled(clean_line(text[:_LONGEST]), style) for text in _exchange(taught)]
-        return Columns(_COLUMNS, [[*texts, Content.styled("left out" if out else taught.why, "$text-muted")]])
+        return Columns(_COLUMNS, [[*texts, Content.styled(tr("left out" if out else taught.why), "$text-muted")]])
 
     def _refuse(self, why: str) -> None:
         refused = self.query_one("#refused", Static)
-        refused.update(why)
+        refused.update(tr(why))
         refused.display = bool(why)
 
     # Keys

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 from textual.widgets.option_list import Option
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.training.choosing.private.rule import Rule
 from lora_chat.training.choosing.redact import RULES
@@ -45,7 +46,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
     ]
 
     def __init__(self, found: Iterable[Found], keep: frozenset[str]) -> None:
-        super().__init__("Private data")
+        super().__init__(tr("Private data"))
         self._keep = keep
         self._found: defaultdict[str, list[str]] = defaultdict(list)
         for each in found:
@@ -54,7 +55,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
 
     def body(self) -> ComposeResult:
         """What leaving one off means, and all of them."""
-        yield Static(SAID, classes="said", markup=False)
+        yield Static(tr(SAID), classes="said", markup=False)
         yield Choices(keeps_focus=True)
         yield Static(id="proof", markup=False)
 
@@ -68,9 +69,9 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
     def _row(self, rule: Rule) -> Columns:
         found, off = self._found[rule.name], rule.name in self._keep
         shown = "  ".join(clean_line(each, 24) for each in list(dict.fromkeys(found))[:_SHOWN])
-        state = Content.styled("as said", "bold") if off else Content("masked") if found else Content("")
+        state = Content.styled(tr("as said"), "bold") if off else Content(tr("masked")) if found else Content("")
         count = Content(f"{len(found):,}" if found else "")
-        proof = Content.styled(rule.proof, "$text-muted")
+        proof = Content.styled(tr(rule.proof), "$text-muted")
         return Columns(_COLUMNS, [[state, Content(rule.name), count, Content(shown), proof]])
 
     @property
@@ -81,7 +82,7 @@ class PrivateScreen(PanelScreen[frozenset[str]]):
     def on_option_list_option_highlighted(self) -> None:
         """Space does the other thing to one that is left off; its proof is told in full."""
         if looked_at := self._looked_at:
-            self.query_one("#proof", Static).update(looked_at[1].proof)
+            self.query_one("#proof", Static).update(tr(looked_at[1].proof))
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.adapters.manifest import FIRST
+from lora_chat.language import tr
 from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean_line
 from lora_chat.training.report.record import Record
@@ -94,7 +95,7 @@ class TrainingReportScreen(Screen[bool]):
         yield Static(classes="rule")
         if self._exam is not None:
             said = verdict(record.report, record.checks, self._exam, counts=False)
-            yield Static(clean_line(said), id="verdict", markup=False)
+            yield Static(clean_line(tr(said)), id="verdict", markup=False)
         with Horizontal(id="top"):
             with Vertical(id="figures"):
                 yield from self._figures()
@@ -107,7 +108,7 @@ class TrainingReportScreen(Screen[bool]):
 
     def _figures(self) -> ComposeResult:
         if self._exam is None:
-            yield Static(facts(list(told.figures(self._record))), markup=False)
+            yield Static(facts([(tr(name), fact) for name, fact in told.figures(self._record)]), markup=False)
             return
         yield Static(told.shares(self._exam), markup=False)
         if broken := list(told.broken(self._record)):
@@ -173,7 +174,8 @@ class TrainingReportScreen(Screen[bool]):
         if self.worn is not None:
             return f"{clean_line(record.adapter)} {record.version}"
         version = f" {record.version}" if record.version != FIRST else ""
-        return f"{clean_line(record.adapter)}{version} is {'kept' if record.kept else 'ready'}"
+        name = f"{clean_line(record.adapter)}{version}"
+        return tr(f"{name} is kept" if record.kept else f"{name} is ready")
 
     @property
     def _against(self) -> bool:
@@ -186,13 +188,13 @@ class TrainingReportScreen(Screen[bool]):
     def _aside(self) -> str:
         """``not worn`` and why in few words, else what came of the checks; while the rest is asked, how far that is."""
         if self._asking is not None:
-            return f"asking the rest: {self._asking:.0%}"
+            return tr(f"asking the rest: {self._asking:.0%}")
         record = self._record
-        held = " · ".join(told.tally(record.checks)) if record.checks else ""
+        held = " · ".join(map(tr, told.tally(record.checks))) if record.checks else ""
         if self.worn is None and record.report.forgot:
-            return "not worn: it forgot too much"
+            return tr("not worn: it forgot too much")
         is_worn = self.worn if self.worn is not None else not record.kept
-        return held if is_worn else f"not worn: {held}" if held else "not worn"
+        return held if is_worn else tr(f"not worn: {held}" if held else "not worn")
 
     def show_row(self, index: int, row: Compared) -> None:
         """One question as far as it is answered; a later row of the same index takes its place."""
@@ -203,12 +205,17 @@ class TrainingReportScreen(Screen[bool]):
     def _draw(self) -> None:
         prompted = self.size.width >= WIDE and any(each.prompted is not None for each in self._examined)
         columns = [Column(share=share, wraps=True) for share in ((3, 4, 4, 4) if prompted else (3, 4, 4))]
-        heads = ["Asked", "Base", clean_line(self._record.adapter), *(["Base with examples"] if prompted else [])]
+        heads = [
+            tr("Asked"),
+            tr("Base"),
+            clean_line(self._record.adapter),
+            *([tr("Base with examples")] if prompted else []),
+        ]
         muted = [Content.styled(head, "$text-muted") for head in heads]
         self.query_one("#heads", Static).update(Columns(columns, [muted]))
         rows = [told.answered(each, prompted=prompted) for each in self._examined]
         rows += [told.compared(self._rows[index], prompted=prompted) for index in sorted(self._rows)]
         blank: list[Cell] = [""] * len(columns)
         spaced = [line for row in rows for line in (row, blank)][:-1]
-        waiting = Content.styled("The questions are asked in a moment…", "$text-muted")
+        waiting = Content.styled(tr("The questions are asked in a moment…"), "$text-muted")
         self.query_one("#answers", Static).update(Columns(columns, spaced) if spaced else waiting)

@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
+from lora_chat.language import tr
 from lora_chat.models.catalog import CatalogEntry
 from lora_chat.text import clean_line
 from lora_chat.tui.keymap import Keymap, keymap_of
@@ -69,7 +70,7 @@ class WelcomeScreen(Screen[Choice | None]):
     def compose(self) -> ComposeResult:
         """In the middle."""
         with Vertical(id="welcome"):
-            yield Static(Content.assemble(("lora-chat", "bold"), "\n", (_WHAT, "$text-muted")))
+            yield Static(Content.assemble(("lora-chat", "bold"), "\n", (tr(_WHAT), "$text-muted")))
             yield Static(_ways(self._missing, keymap_of(self)), id="how")
             with Vertical(id="fetching"):
                 yield Static("", id="stage", markup=False)
@@ -106,13 +107,13 @@ class WelcomeScreen(Screen[Choice | None]):
 
     def show_fetch(self, what: str, done: float, total: float) -> None:
         """How far the fetch is."""
-        self.query_one("#stage", Static).update(what)
+        self.query_one("#stage", Static).update(tr(what))
         self.query_one(ProgressBar).update(total=total or None, progress=done)
 
     def show_failure(self, reason: str) -> None:
         """It did not come; the choices are there again."""
         self.fetching = False
-        self.query_one("#failed", Static).update(clean_line(reason))
+        self.query_one("#failed", Static).update(clean_line(tr(reason)))
 
     def arrived(self) -> None:
         """The base is here."""
@@ -132,16 +133,15 @@ def _ways(missing: CatalogEntry | None, keymap: Keymap) -> Content:
     ]
     if missing is not None:
         rows.append((keymap.name("welcome.base"), "choose another base model first"))
-    lines = [Content.assemble((f"{key:>7}", "bold $primary"), "   ", text) for key, text in rows]
+    lines = [Content.assemble((f"{key:>7}", "bold $primary"), "   ", tr(text)) for key, text in rows]
     if missing is not None:
         about = (
             f"about {missing.download_bytes / 1e6:.0f} MB" if missing.download_bytes else "size not known beforehand"
         )
         licence = f", {missing.licence}" if missing.licence else ""
-        taken = f"takes the base model {missing.name} from {missing.place}; nothing is downloaded."
-        said = (
-            f"Either first {taken if missing.place else f'fetches the base model {missing.name}: {about}{licence}.'}\n"
-            "After that nothing goes online unless you type the command for it."
-        )
+        fetched = f"Either first fetches the base model {missing.name}: {about}{licence}."
+        taken = f"Either first takes the base model {missing.name} from {missing.place}; nothing is downloaded."
+        first = taken if missing.place else fetched
+        said = f"{tr(first)}\n{tr('After that nothing goes online unless you type the command for it.')}"
         lines += [Content(""), Content.styled(said, "$text-muted")]
     return Content("\n").join(lines)

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
+from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.keymap import told
 from lora_chat.tui.screens.panel import PanelScreen
@@ -55,7 +56,7 @@ class Writing(PanelScreen[str | None]):
 
     def __init__(self, above: str, text: str, begins_with: str = "") -> None:
         """``begins_with`` stands in the editor instead of ``text`` where there is one."""
-        super().__init__(self.HEADING)
+        super().__init__(tr(self.HEADING))
         self._above = clean(above).strip()
         self._text = clean(text).strip()
         self._begins_with = clean(begins_with or text)
@@ -68,7 +69,7 @@ class Writing(PanelScreen[str | None]):
                 yield Static(Content(self._above))
         yield TextArea(self._begins_with, soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
         yield Static(told(self, self.FOLLOWS), classes="said", markup=False)
-        yield Static(self.EMPTY, classes="refused", markup=False)
+        yield Static(tr(self.EMPTY), classes="refused", markup=False)
 
     def on_mount(self) -> None:
         """Ready to go on writing."""

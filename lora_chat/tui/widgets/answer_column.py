@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from lora_chat.chat.conversation import Status
+from lora_chat.language import tr
 from lora_chat.session import Draft
 from lora_chat.sitting.columns import Answered, Column
 from lora_chat.text import clean_line
@@ -49,7 +50,7 @@ class AnswerColumn(Vertical):
         self._body = Saying(done=False)
         self._why = Static(classes="why", markup=False)
         self._pane = AnswerPane(self._body, self._why)
-        self._foot = Static("waiting", classes="foot", markup=False)
+        self._foot = Static(tr("waiting"), classes="foot", markup=False)
 
     def compose(self) -> ComposeResult:
         """Name, text, figures."""
@@ -91,7 +92,7 @@ class AnswerColumn(Vertical):
 
     def begin(self) -> None:
         """It is its turn."""
-        self._foot.update("writing…")
+        self._foot.update(tr("writing…"))
 
     def grow(self, text: str) -> None:
         """Append ``text``; what is read already stays where it is."""
@@ -102,7 +103,7 @@ class AnswerColumn(Vertical):
         self.ended = ended
         self._body.close()
         if ended.failure is not None:
-            self._why.update(Content(f"✗ {clean_line(str(ended.failure))}"))
+            self._why.update(Content(f"✗ {clean_line(tr(str(ended.failure)))}"))
             self._why.add_class("-said")
         self._foot.update(Content(_outcome(ended)))
 
@@ -134,7 +135,7 @@ class ColumnHead(Widget):
     def render(self) -> Content:
         """A long name gives way."""
         column, width = self._column, self.content_size.width
-        aside = Content.styled(column.at, "$text-muted")
+        aside = Content.styled(tr(column.at), "$text-muted")
         style = f"bold {accent_in(column.who, self.app.current_theme)}" if column.wearing else "$text-muted"
         scale = "" if column.scale == 1 else f" ×{column.scale:g}"
         room = max(width - aside.cell_length - len(scale) - 1, 1)
@@ -144,16 +145,16 @@ class ColumnHead(Widget):
 
 def _outcome(ended: Answered) -> str:
     if ended.failure is not None:
-        return "failed"
+        return tr("failed")
     if ended.draft is None:
-        return "not asked"
-    return "stopped" if ended.draft.status is Status.STOPPED else _figures(ended.draft)
+        return tr("not asked")
+    return tr("stopped") if ended.draft.status is Status.STOPPED else _figures(ended.draft)
 
 
 def _figures(draft: Draft) -> str:
     """``31 tok/s · 41 tokens``."""
     speed, tokens = draft.came.get("tokens_per_second"), draft.came.get("generated_tokens") or 0
     counted = f"{tokens:,} token{'' if tokens == 1 else 's'}"
-    length = f"cut off at {counted}" if draft.came.get("finish_reason") == "length" else counted
-    empty = "" if draft.text else "an empty answer"
+    length = tr(f"cut off at {counted}" if draft.came.get("finish_reason") == "length" else counted)
+    empty = "" if draft.text else tr("an empty answer")
     return " · ".join(filter(None, (spoken_speed(speed) if speed is not None else "", length, empty)))

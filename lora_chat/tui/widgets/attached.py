@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 from textual.widgets import Static
 
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_counts
 from lora_chat.text import clean_line
 from lora_chat.tui.widgets.weighing import WeightWanted
 
@@ -67,17 +69,17 @@ class Attached(Static):
         looks = [look for look in self._looks if look.file is not None or look.mention != self._half]
         lines = [self._line(look) for look in looks]
         if len(lines) > SHOWN:
-            lines = [*lines[: SHOWN - 1], Content(f"and {len(lines) - SHOWN + 1:,} more")]
+            lines = [*lines[: SHOWN - 1], Content(tr(f"and {len(lines) - SHOWN + 1:,} more"))]
         self.display = bool(lines)
         self.update(Content("\n").join(lines))
 
     def _line(self, look: Look) -> Content:
         if look.file is None:
-            return Content.styled(f"✗ {clean_line(str(look.problem))}", "$text-error")
+            return Content.styled(f"✗ {clean_line(tr(str(look.problem)))}", "$text-error")
         from lora_chat.sitting.attaching import told
 
         tokens = self._weights.get(look.file)
-        said = told(look.file, tokens, max(self.size.width // 2, 16))
+        said = tr_counts(told(look.file, tokens, max(self.size.width // 2, 16)))
         if self.window and tokens is not None and tokens >= self.window:
-            return Content.styled(f"+ {said}: the base takes {self.window:,}", "$text-error")
+            return Content.styled(tr(f"+ {said}: the base takes {self.window:,}"), "$text-error")
         return Content(f"+ {said}")

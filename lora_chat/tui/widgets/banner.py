@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 
 
@@ -26,7 +27,7 @@ class Banner(Static):
 
     def show(self, text: str) -> None:
         """Say it; empty puts it away."""
-        self.update(Content(clean_line(text)))
+        self.update(Content(clean_line(tr(text))))
         self.display = bool(text)
         self.screen.refresh_bindings()
 

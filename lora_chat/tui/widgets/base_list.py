@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets.option_list import Option
 
+from lora_chat.language import tr
 from lora_chat.models.installed import Problem
 from lora_chat.sitting.base_words import HEAD, MORE, NUMBERS, cells, more_cells
 from lora_chat.sitting.bases import Choice, Choices
@@ -71,8 +72,9 @@ class BaseList(rows.Choices):
     def head(self) -> Columns:
         """The names of the columns, as wide as they are now."""
         columns = self._columns()
-        names = [f"{_ELSE}{_COLUMNS[0]}", *_COLUMNS[1:]][: len(columns)]
-        return Columns(columns, [[_muted(name.lower()) for name in names]])
+        first, *others = _heads()
+        names = [f"{_ELSE}{first}", *others][: len(columns)]
+        return Columns(columns, [[_muted(name) for name in names]])
 
     def on_resize(self) -> None:
         """Another width has other columns."""
@@ -96,7 +98,7 @@ class BaseList(rows.Choices):
         shown = [self._cells(row) for row in self._rows if isinstance(row, Choice)]
         fitting: list[Column] = []
         left = self.scrollable_content_region.width - 2
-        for at, name in enumerate(_COLUMNS):
+        for at, name in enumerate(_heads()):
             width = widest([name, *(row[at] for row in shown)], _LONGEST) + (len(_ELSE) if at == 0 else 0)
             if width > left and at > 1:
                 break
@@ -106,16 +108,17 @@ class BaseList(rows.Choices):
 
     def _cells(self, choice: Choice) -> list[str]:
         more = more_cells(choice)
-        found = [clean_line(cell, 60) for cell in [*cells(choice), *(more[name] for name in MORE)]]
+        named, *figures = [*cells(choice), *(more[name] for name in MORE)]
+        found = [clean_line(cell, 60) for cell in (named, *map(tr, figures))]
         name, part = self._coming
         if choice.base is None and name and name == choice.name:
-            found[1] = part
+            found[1] = tr(part)
         return found
 
     def _row(self, row: Row, columns: Sequence[Column]) -> Sequence[Content]:
         if isinstance(row, Problem):
             called = Content.styled(f"{_ELSE}{clean_line(row.path.name, 60)}", "$text-muted")
-            broken = [called, Content.styled("broken", "$error"), *[Content("")] * (len(columns) - 2)]
+            broken = [called, Content.styled(tr("broken"), "$error"), *[Content("")] * (len(columns) - 2)]
             return broken[: len(columns)]
         name, *rest = self._cells(row)
         answers = row.base is not None and row.name == self._answering
@@ -129,6 +132,11 @@ class BaseList(rows.Choices):
 def name_of(row: Row | None) -> str:
     """What it is called."""
     return "" if row is None else row.name if isinstance(row, Choice) else row.path.name
+
+
+def _heads() -> list[str]:
+    """The names of the columns."""
+    return [tr(name.lower()) for name in _COLUMNS]
 
 
 def _muted(text: str) -> Content:

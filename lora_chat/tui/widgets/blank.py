@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.text import clean
 
 
@@ -20,10 +21,11 @@ class Blank(Static):
 
     def show(self, lines: Sequence[tuple[str, str]]) -> None:
         """Show these rows."""
+        lines = [(keys, tr(does)) for keys, does in lines]
         width = max((cell_len(keys) for keys, _ in lines), default=0)
         rows = [Content.assemble((keys + " " * (width - cell_len(keys)), "$text"), "   ", does) for keys, does in lines]
         self.update(Content("\n").join(rows))
 
     def refuse(self, why: str) -> None:
         """Show a refusal instead."""
-        self.update(Content.styled(f"✗ {clean(why)}", "$text-error"))
+        self.update(Content.styled(f"✗ {clean(tr(why))}", "$text-error"))

@@ -21,6 +21,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from lora_chat.chat.search import words_of
+from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.code import Labels, code_rows
 from lora_chat.tui.markdown import blocks_of, parted, plain_rows
@@ -230,7 +231,7 @@ class Body(Widget):
 
     def _count_the_rest(self, page: Page) -> None:
         if (more := len(self._text) - LONGEST_SHOWN) > 0:
-            page.add([EMPTY, Row(Content.styled(f"… {more:,} more characters", "muted"))])
+            page.add([EMPTY, Row(Content.styled(tr(f"… {more:,} more characters"), "muted"))])
 
     def _blocks(self, before: Piece | None, piece: Piece, labels: Labels, *, done: bool) -> list[Block]:
         blocks = blocks_of(piece, labels, done=done)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widgets.option_list import Option
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.training.proof.check import Check
 from lora_chat.training.proof.line import Proved
@@ -115,7 +116,7 @@ def _texts(row: Row, known: Known) -> Iterator[str]:
     yield from known.mark(row)
     said = known.said(row)
     shown = [row.wording] if row.wording else [row.check.question, row.check.wanted]
-    for text in (*shown, "" if said is None else said or "nothing"):
+    for text in (*shown, "" if said is None else said or tr("nothing")):
         yield clean_line(text[:_LONGEST])
 
 

@@ -122,7 +122,7 @@ def widest(texts: Sequence[str], most: int) -> int:
 
 
 def facts(rows: Sequence[tuple[str, Cell]], longest: int = 14) -> Columns:
-    """Names in muted words and what each of them is, wrapped."""
+    """Names in muted words and what each of them is, wrapped; both in the person's language already."""
     width = widest([name for name, _ in rows], longest)
     columns = [Column(width), Column(wraps=True)]
     return Columns(columns, [(Content.styled(name, "$text-muted"), fact) for name, fact in rows], gap=3)

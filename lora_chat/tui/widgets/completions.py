@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -66,6 +67,6 @@ class Completions(Static):
             ("› " if looked_at else "  ", "$primary"),
             label.stylize("bold" if looked_at else "$text"),
             " " * (width - cell_len(choice.label) + 2),
-            (clean_line(choice.help, room), "$text-muted"),
         )
-        return text
+        does = Content.styled(clean_line(tr(choice.help) if choice.is_ours else choice.help), "$text-muted")
+        return text + does.truncate(room, ellipsis=True)

@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from lora_chat.chat.conversation import Conversation
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 
 _ARCHIVED = "archived"
@@ -221,14 +222,14 @@ class ConversationList(OptionList):
 
 def _rows(conversations: Sequence[Conversation], current: str | None, today: datetime.date) -> Iterator[Option]:
     if not conversations:
-        yield Option(Content.styled("Nothing yet: write a\nmessage, and it is kept.", "$text-muted"), disabled=True)
+        yield Option(Content.styled(tr("Nothing yet: write a\nmessage, and it is kept."), "$text-muted"), disabled=True)
     day = ""
     for each in conversations:
         when = "Pinned" if each.pinned else day_of(each.updated_at, today)
         if when != day:
             if day:
                 yield Option(Content(""), disabled=True)
-            yield Option(Content.styled(when, "$text-muted"), disabled=True)
+            yield Option(Content.styled(tr(when), "$text-muted"), disabled=True)
             day = when
         yield _row(each, current)
 
@@ -239,7 +240,7 @@ def _archive(archived: Sequence[Conversation], current: str | None, *, unfolded:
         return
     if under:
         yield Option(Content(""), disabled=True)
-    yield Option(Content.styled(f"{'▾' if unfolded else '▸'} Archived", "$text-muted"), id=_ARCHIVED)
+    yield Option(Content.styled(f"{'▾' if unfolded else '▸'} {tr('Archived')}", "$text-muted"), id=_ARCHIVED)
     if unfolded:
         yield from (_row(each, current) for each in archived)
 
@@ -248,7 +249,7 @@ def _row(conversation: Conversation, current: str | None) -> Option:
     """The most telling mark, in colour where it is the open one, and its title."""
     is_open = conversation.id == current
     mark = "⊘" if conversation.never_train else "◆" if conversation.pinned else "●" if is_open else " "
-    title = clean_line(conversation.title, 80) or "untitled"
+    title = clean_line(conversation.title, 80) or tr("untitled")
     colour = "$primary" if is_open else "$text-muted" if mark != " " else ""
     return Option(Content.assemble((f"{mark} ", colour), (title, "bold" if is_open else "")), id=conversation.id)
 
@@ -265,4 +266,4 @@ def day_of(at: float, today: datetime.date) -> str:
         return "This week"
     if (date.year, date.month) == (today.year, today.month):
         return "This month"
-    return date.strftime("%B %Y")
+    return tr("{0:%B} {0.year}").format(date)

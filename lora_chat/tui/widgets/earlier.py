@@ -6,6 +6,8 @@ from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import Static
 
+from lora_chat.language import tr
+
 
 class Earlier(Static):
     """Says how many messages are not shown; hidden where there are none."""
@@ -29,7 +31,7 @@ class Earlier(Static):
     def show(self, count: int) -> None:
         """Say that there are ``count``."""
         self.set_class(count > 0, "-some")
-        self.update(Content(f"↑ {count:,} earlier message{'' if count == 1 else 's'}"))
+        self.update(Content(tr(f"↑ {count:,} earlier message{'' if count == 1 else 's'}")))
 
     def on_click(self) -> None:
         """A click is a wish."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from lora_chat.language import tr
+
 LINES, CHARACTERS = 12, 2_000
 """What has more of either is folded."""
 
@@ -26,11 +28,11 @@ class Folds:
     def fold(self, text: str, shown: str) -> str:
         """The label for ``text`` from now on; one that stands in ``shown`` for another text is not given again."""
         lines = text.count("\n") + 1
-        count = f"{lines:,} lines" if lines > LINES else f"{len(text):,} characters"
-        number, label = 1, f"[pasted {count}]"
+        count = tr(f"{lines:,} lines" if lines > LINES else f"{len(text):,} characters")
+        number, label = 1, tr(f"[pasted {count}]")
         while (label in shown and self._texts.get(label) != text) or self._texts.get(label, text) != text:
             number += 1
-            label = f"[pasted {count}, {number}]"
+            label = tr(f"[pasted {count}, {number}]")
         self._texts[label] = text
         self._unfolded.discard(label)
         for old in list(self._texts)[:-HELD]:

@@ -13,6 +13,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
+from lora_chat.language import tr
 from lora_chat.tui.key_names import told
 
 _BETWEEN = " · "
@@ -78,7 +79,7 @@ def _keys(screen: Screen[object]) -> Iterator[tuple[str, str, str]]:
     for _, binding, enabled, _ in active:
         if binding.show and enabled and binding.action not in seen:
             seen.add(binding.action)
-            yield binding.key, _name(binding), binding.description
+            yield binding.key, _name(binding), tr(binding.description)
 
 
 def _way_back(screen: Screen[object]) -> str:

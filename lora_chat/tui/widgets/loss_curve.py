@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
+
+from lora_chat.language import tr
 
 _BARS = "▁▂▃▄▅▆▇█"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -90,11 +93,15 @@ def _labels(low: float, high: float, rows: int) -> dict[int, str]:
 
 
 def _steps(first: float, last: float, width: int, legend: bool) -> Content:
-    begin, end = f"{first:.0f}", f"step {last:.0f}"
-    if first == last or len(begin) + len(end) + 2 > width:
-        return Content.styled(end[:width], "$text-muted")
-    middle = Content.assemble(("─ train", "$primary"), "   ", ("○ held out", "$foreground")) if legend else Content("")
-    room = width - len(begin) - len(end)
+    begin, end = f"{first:.0f}", tr(f"step {last:.0f}")
+    if first == last or cell_len(begin + end) + 2 > width:
+        return Content.styled(end, "$text-muted").truncate(width)
+    middle = (
+        Content.assemble((tr("─ train"), "$primary"), "   ", (tr("○ held out"), "$foreground"))
+        if legend
+        else Content("")
+    )
+    room = width - cell_len(begin + end)
     middle = middle if middle.cell_length + 4 <= room else Content("")
     left = (room - middle.cell_length) // 2
     right = room - middle.cell_length - left

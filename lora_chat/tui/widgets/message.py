@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.message import Message as TextualMessage
@@ -15,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from lora_chat.chat.conversation import Message, Role, Status
+from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 from lora_chat.tui.theme import accent_in
 from lora_chat.tui.widgets.body import Body
@@ -194,7 +196,7 @@ class MessageView(Widget):
 
     def _draw_cut(self) -> None:
         if self.shown.is_first_read and self._cut is None:
-            self._cut = Static(Content(CUT), classes="cut", markup=False)
+            self._cut = Static(Content(tr(CUT)), classes="cut", markup=False)
             self.mount(self._cut, before=self._head)
         elif not self.shown.is_first_read and self._cut is not None:
             self._cut.remove()
@@ -202,7 +204,7 @@ class MessageView(Widget):
 
     def _draw_foot(self) -> None:
         waits = self.shown.is_streaming and not self._body.text
-        said = f"… {clean_line(self._waits_for)}" if waits else outcome(self.shown.message)
+        said = f"… {clean_line(tr(self._waits_for))}" if waits else outcome(self.shown.message)
         self._foot.update(Content(said))
         self._foot.set_class(bool(said), "-said")
         self._foot.set_class(self.shown.message.status is Status.FAILED, "-failed")
@@ -227,18 +229,18 @@ class Head(Widget):
     def render(self) -> Content:
         """The label, and the marks at the right end; a long name gives way to the marks."""
         marks = self._marks()
-        room = max(8, self.size.width - len(marks) - 1)
+        room = max(8, self.size.width - cell_len(marks) - 1)
         label = self._label().truncate(room, ellipsis=True)
         return Content.assemble(label.pad_right(max(0, room - label.cell_length + 1)), marks)
 
     def _label(self) -> Content:
         message = self._shown.message
         if message.role is not Role.ASSISTANT:
-            return Content("you" if message.role is Role.USER else "system")
+            return Content(tr("you" if message.role is Role.USER else "system"))
         if message.edited_from is not None:
-            return Content.assemble(("you wrote", "$text"), " in place of an answer")
+            return Content.assemble((tr("you wrote"), "$text"), f" {tr('in place of an answer')}")
         if message.adapter is None:
-            return Content(clean_line(message.base or "assistant"))
+            return Content(clean_line(message.base or tr("assistant")))
         scale = "" if message.scale in (None, 1.0) else f" ×{message.scale:g}"
         accent = accent_in(message.adapter, self.app.current_theme)
         return Content.assemble((clean_line(message.adapter), f"bold {accent}"), scale)
@@ -246,18 +248,18 @@ class Head(Widget):
     def _marks(self) -> str:
         siblings = f"‹{self._shown.place}/{self._shown.of}›" if self._shown.of > 1 else ""
         rating = self._shown.message.rating
-        return "  ".join(filter(None, (siblings, rating.value if rating else "")))
+        return "  ".join(filter(None, (siblings, tr(rating.value) if rating else "")))
 
 
 def outcome(message: Message) -> str:
     """How the writing of an answer ended, in one line; empty while it is written, and for what the person wrote."""
     match message.status:
         case Status.STOPPED | Status.INTERRUPTED:
-            return message.status.value
+            return tr(message.status.value)
         case Status.FAILED:
-            return f"✗ {clean_line(message.error or 'the engine failed')}"
+            return f"✗ {clean_line(tr(message.error or 'the engine failed'))}"
         case Status.DONE if message.finish_reason == "length":
-            return f"cut off at {message.generated_tokens or 0:,} tokens"
+            return tr(f"cut off at {message.generated_tokens or 0:,} tokens")
         case Status.DONE if message.generated_tokens is not None:
-            return f"{message.generated_tokens:,} token{'' if message.generated_tokens == 1 else 's'}"
+            return tr(f"{message.generated_tokens:,} token{'' if message.generated_tokens == 1 else 's'}")
     return ""

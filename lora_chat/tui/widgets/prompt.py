@@ -10,6 +10,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from lora_chat.language import tr
 from lora_chat.tui.widgets.folding import Folding
 from lora_chat.tui.widgets.recall import Recall
 
@@ -71,7 +72,7 @@ class Prompt(Folding):
 
     def __init__(self) -> None:
         super().__init__(
-            placeholder="Type a message, / for commands", compact=True, highlight_cursor_line=False, id="prompt"
+            placeholder=tr("Type a message, / for commands"), compact=True, highlight_cursor_line=False, id="prompt"
         )
         self.completing = False
         """Whether completions are open: then up, down, tab and Enter are theirs."""
@@ -92,7 +93,7 @@ class Prompt(Folding):
         event.prevent_default()
         if len(event.text) + len(self.whole) > LONGEST:
             said = f"That is {len(event.text):,} characters: a message takes up to {LONGEST:,}, so nothing was pasted."
-            self.notify(said, severity="error", markup=False, timeout=10)
+            self.notify(tr(said), severity="error", markup=False, timeout=10)
         else:
             self.put_in(event.text)
 

@@ -13,6 +13,8 @@ from textual.widgets import Static
 from lora_chat.chat.attached import File, parted
 from lora_chat.chat.search import words_of
 from lora_chat.chat.words import spans
+from lora_chat.language import tr
+from lora_chat.language.facts import tr_counts
 from lora_chat.sitting.attaching import told
 from lora_chat.text import clean
 from lora_chat.tui.widgets.body import Body
@@ -88,7 +90,7 @@ class Folded(Widget):
         self._draw()
 
     def _draw(self) -> None:
-        said = told(self._file, self._tokens) if self._file is not None else self._what
+        said = tr_counts(told(self._file, self._tokens)) if self._file is not None else self._what
         self._line.update(Content(f"{'▾' if self.is_open else '▸'} {said}"))
 
 
@@ -170,5 +172,5 @@ def _cut(words: str) -> tuple[str, str, str]:
     if rest.startswith("\n"):
         rest = rest[1:]
         lines = rest.count("\n") + 1
-        return head, rest, f"{lines:,} more line{'' if lines == 1 else 's'}"
-    return head, rest, f"{len(rest):,} more characters"
+        return head, rest, tr(f"{lines:,} more line{'' if lines == 1 else 's'}")
+    return head, rest, tr(f"{len(rest):,} more characters")

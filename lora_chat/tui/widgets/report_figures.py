@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from textual.content import Content
 
+from lora_chat.language import tr
 from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean, clean_line
 from lora_chat.training.events import Checked, Report
@@ -28,23 +29,24 @@ Fact = tuple[str, Cell]
 
 def beneath(found: Sequence[Fact]) -> Columns:
     """Facts whose names are as wide as those of the shares."""
-    lines = [(Content.styled(name, "$text-muted"), fact) for name, fact in found]
+    lines = [(Content.styled(tr(name), "$text-muted"), fact) for name, fact in found]
     return Columns([Column(NAMED), Column(wraps=True)], lines, gap=3)
 
 
 def shares(exam: Exam) -> Columns:
     """The four, beside those of the base with the examples in its prompt where it was asked."""
     found = rows(exam)
-    counted = widest([row.adapter.sentence for row in found], 24)
+    counted = widest([tr(row.adapter.sentence) for row in found], 24)
     columns = [Column(NAMED), Column(counted), Column()]
     lines: list[Sequence[Cell]] = []
     if exam.prompted:
-        beside = f"base with {count_of(exam.prompted.examples, 'example')}"
-        lines.append(("", Content.styled("adapter", "$text-muted"), Content.styled(beside, "$text-muted")))
+        beside = tr(f"base with {count_of(exam.prompted.examples, 'example')}")
+        lines.append(("", Content.styled(tr("adapter"), "$text-muted"), Content.styled(beside, "$text-muted")))
     for row in found:
         fires = row.fires and row.adapter.hits > 0
-        said = Content.styled(row.adapter.sentence, "$warning" if fires else "")
-        lines.append((Content.styled(row.name, "$text-muted"), said, row.prompted.sentence if row.prompted else ""))
+        said = Content.styled(tr(row.adapter.sentence), "$warning" if fires else "")
+        beside = tr(row.prompted.sentence) if row.prompted else ""
+        lines.append((Content.styled(tr(row.name), "$text-muted"), said, beside))
     return Columns(columns, lines, gap=3)
 
 
@@ -52,19 +54,19 @@ def broken(record: Record) -> Iterator[Fact]:
     """What it lost or never learnt, what was left out, and how far from the base it is."""
     report = record.report
     yield from _wrong(record)
-    if left := " · ".join(brief for _, brief in left_out(record.exam)):
+    if left := " · ".join(tr(brief) for _, brief in left_out(record.exam)):
         yield "Left out", Content.styled(left, "$text-muted")
     if record.exam is not None and report.general_kl_after is not None:
         yield "Other talk", _general(report)
     if report.forgot:
-        yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
+        yield "Forgot", Content.styled(clean_line(tr(report.forgot)), "$warning")
 
 
 def less(record: Record) -> Iterator[Fact]:
     """What an examined one is less asked about."""
     exam, report = record.exam, record.report
     if exam is not None and (told := exam.prompted.sentence if exam.prompted else exam.unprompted):
-        yield "A prompt", clean_line(told)
+        yield "A prompt", clean_line(tr(told))
     yield from _trained(record)
     if exam is None or report.general_kl_after is None:
         yield from _other_talk(report)
@@ -78,7 +80,7 @@ def figures(record: Record) -> Iterator[Fact]:
     yield from _trained(record)
     yield from _other_talk(report)
     if report.forgot:
-        yield "Forgot", Content.styled(clean_line(report.forgot), "$warning")
+        yield "Forgot", Content.styled(clean_line(tr(report.forgot)), "$warning")
     yield from _size(report)
 
 
@@ -86,9 +88,9 @@ def _wrong(record: Record) -> Iterator[Fact]:
     checks, is_said = record.checks, bool(record.checks and record.checks.lost) or record.kept == record.report.forgot
     why = record.unchecked or ("" if is_said else record.kept)
     if why:
-        yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(why), "$warning")
+        yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(tr(why)), "$warning")
     for each in checks.lost[:MOST_SHOWN] if checks else ():
-        said = f"“{clean_line(each.question, 60)}” now: {clean_line(each.answer, 80)}"
+        said = f"“{clean_line(each.question, 60)}” {tr('now:')} {clean_line(each.answer, 80)}"
         yield "Lost", Content.styled(said, "$warning")
     for each in [wrong for wrong in checks.wrong if wrong not in checks.lost][:MOST_SHOWN] if checks else ():
         yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
@@ -97,10 +99,10 @@ def _wrong(record: Record) -> Iterator[Fact]:
 def _trained(record: Record) -> Iterator[Fact]:
     report = record.report
     if record.saw is not None:
-        yield "It saw", saw(record.saw)
+        yield "It saw", tr(saw(record.saw))
     memory = f" · {size(report.memory)}" if report.memory else ""
-    yield "Trained", Content(f"{spoken_clock(report.seconds)} · {report.steps:,} steps{memory}")
-    yield "Ended", Content.styled(clean_line(report.stopped_because), "$text-muted")
+    yield "Trained", Content(f"{spoken_clock(report.seconds)} · {tr(f'{report.steps:,} steps')}{memory}")
+    yield "Ended", Content.styled(clean_line(tr(report.stopped_because)), "$text-muted")
     if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
         yield "Held out", _fell("loss", report.heldout_loss_before, report.heldout_loss_after)
 
@@ -114,12 +116,12 @@ def _other_talk(report: Report) -> Iterator[Fact]:
 
 def _size(report: Report) -> Iterator[Fact]:
     whole = f"{_counted(report.total_parameters)} ({report.trainable_percent:.2f} %)"
-    yield "Parameters", Content(f"{report.trainable_parameters:,} of {whole}")
+    yield "Parameters", Content(tr(f"{report.trainable_parameters:,} of {whole}"))
 
 
 def _counted(parameters: int) -> str:
     """``137 M``; few are counted to the last."""
-    return f"{parameters / 1e6:,.0f} M" if parameters >= 10_000_000 else f"{parameters:,}"
+    return tr(f"{parameters / 1e6:,.0f} M") if parameters >= 10_000_000 else f"{parameters:,}"
 
 
 def _general(report: Report) -> Content:
@@ -129,15 +131,16 @@ def _general(report: Report) -> Content:
     if report.general_kl_after is None or report.general_kl_bound is None:
         return fell
     low, high, over = report.general_kl_low, report.general_kl_high, report.general_answers
-    counted = f" over {over:,}" if over else ""
+    counted = f" {tr('over')} {over:,}" if over else ""
     between, digits = ("", 2) if low is None or high is None else (f"{number(low)}–{number(high)}{counted}, ", 3)
     told = f"KL {report.general_kl_after:.{digits}f}"
-    aside = (f" ({between}bound {report.general_kl_bound:g})", "$text-muted")
+    bound = tr(f"bound {report.general_kl_bound:g}")
+    aside = (f" ({between}{bound})", "$text-muted")
     return fell + Content.assemble(" · " if fell.plain else "", told, aside)
 
 
 def _fell(what: str, before: float, after: float) -> Content:
-    return Content(f"{what} {before:.2f} → {after:.2f}")
+    return Content(f"{tr(what)} {before:.2f} → {after:.2f}")
 
 
 # Side by side
@@ -154,15 +157,15 @@ def shown(exam: Exam | None) -> list[Answered]:
 
 def answered(row: Answered, *, prompted: bool) -> list[Cell]:
     """One question of the examination."""
-    base: Cell = Content.styled("not asked", "$text-muted") if row.base is None else clean(row.base)
+    base: Cell = Content.styled(tr("not asked"), "$text-muted") if row.base is None else clean(row.base)
     adapter: Cell = _judged(row.adapter, row.right)
     if row.kind == "far" and row.base is not None and row.base == row.adapter:
-        adapter = Content.styled("unchanged ✓", "$success")
+        adapter = Content.styled(tr("unchanged ✓"), "$success")
     cells = [_asked(row.question, KINDS[row.kind]), base, adapter]
     if prompted:
         missing = row.prompted is None
         cells.append(
-            Content.styled("not asked", "$text-muted") if missing else _judged(row.prompted, row.prompted_right)
+            Content.styled(tr("not asked"), "$text-muted") if missing else _judged(row.prompted, row.prompted_right)
         )
     return cells
 
@@ -173,16 +176,16 @@ def compared(row: Compared, *, prompted: bool) -> list[Cell]:
     base = clean(row.base) if row.base or row.done else pending
     adapter: Cell = clean(row.adapter) if row.done else pending
     if row.done and row.same and row.question.kind == "not taught":
-        adapter = Content.styled("unchanged ✓", "$success")
+        adapter = Content.styled(tr("unchanged ✓"), "$success")
     return [_asked(row.question.text, row.question.kind), base, adapter, *([""] if prompted else [])]
 
 
 def _asked(question: str, kind: str) -> Content:
-    return Content(clean(question)) + Content.styled(f"\n{clean_line(kind)}", "$text-muted")
+    return Content(clean(question)) + Content.styled(f"\n{clean_line(tr(kind))}", "$text-muted")
 
 
 def _judged(said: str | None, right: bool | None) -> Content:
-    told = Content(clean(said or "") or "nothing")
+    told = Content(clean(said or "") or tr("nothing"))
     return told if right is not False else Content.styled("✗ ", "$warning") + told
 
 

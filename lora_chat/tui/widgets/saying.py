@@ -9,6 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from lora_chat.chat.thought import may_think, parted
+from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.widgets.body import LONGEST_SHOWN, Body
 
@@ -46,11 +47,11 @@ class Fold(Static):
         self.turn()
 
     def _draw(self) -> None:
-        what = "thinking" if self._is_open else "thought"
+        what = tr("thinking" if self._is_open else "thought")
         if self._unfolded:
             self.update(Content(f"▾ {what}\n{self.thought[:LONGEST_SHOWN]}"))
         else:
-            self.update(Content(f"▸ {what}, {len(self.thought):,} characters"))
+            self.update(Content(tr(f"▸ {what}, {len(self.thought):,} characters")))
 
 
 class Saying(Widget):

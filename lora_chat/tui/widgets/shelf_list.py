@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.theme import Theme
 from textual.widgets.option_list import Option
 
 from lora_chat.adapters.mixture import names_in
 from lora_chat.adapters.registry import Adapter, Catalog, Problem
+from lora_chat.language import tr
 from lora_chat.sitting.standing import Standing
 from lora_chat.text import clean_line
 from lora_chat.tui.theme import accent_in
@@ -20,9 +22,7 @@ from lora_chat.tui.widgets.columns import Cell, Column, Columns, Unseen, widest
 Row = Adapter | Problem | None
 """None is the base alone."""
 
-_NOTHING = "  nothing"
 _WAITING = "…"
-_EFFECT, _REFUSED = len("changes nothing"), len("cannot be used")
 _NAME = 16
 """Cells of a name that stay where an effect needs room: half of "not measured" says nothing."""
 _ROOM = 20
@@ -116,9 +116,9 @@ class ShelfList(Choices):
             self.highlighted = names.index(before) if before in names else min(at or 0, len(names) - 1)
 
     def _columns(self, found: Sequence[Adapter]) -> tuple[Column, ...]:
-        name = max(widest([each.name for each in found], 26) + 1, len(_NOTHING))
+        name = max(widest([each.name for each in found], 26) + 1, cell_len(_nothing()))
         fits = widest([self._fit(each) for each in found] or [""], 22)
-        rest = (Column(4), Column(max(fits, 6)), Column(_EFFECT))
+        rest = (Column(cell_len(tr("worn"))), Column(max(fits, 6)), Column(cell_len(tr("changes nothing"))))
         room = self.scrollable_content_region.width - sum(column.width + 2 for column in rest) - 2
         first = (Column(min(name, max(room, _NAME))), *rest)
         taken = sum(column.width + 2 for column in first)
@@ -135,31 +135,36 @@ class ShelfList(Choices):
 
     def _fit(self, adapter: Adapter) -> str:
         standing = self._standings.get(adapter.name)
-        return standing.fit(adapter.base_model) if standing else _WAITING
+        return tr(standing.fit(adapter.base_model)) if standing else _WAITING
 
     def _row(self, row: Row, columns: tuple[Column, ...]) -> Columns:
         """Name, whether it is worn, whether it fits, what it changes, and what it says of itself."""
-        worn = _muted("worn") if name_of(row) in names_in(self.worn) else ""
+        worn = _muted(tr("worn")) if name_of(row) in names_in(self.worn) else ""
         if isinstance(row, Problem):
             return self._refused(
-                f"  {clean_line(row.path.name, 60)}", "", "broken", _without_place(row.reason), columns
+                f"  {clean_line(row.path.name, 60)}", "", tr("broken"), tr(_without_place(row.reason)), columns
             )
         if row is None:
-            answers = _muted(f"{clean_line(self._base, 40)} answers")
-            return Columns((*columns[:2], Column()), [[_NOTHING, worn, answers]])
+            answers = _muted(f"{clean_line(self._base, 40)} {tr('answers')}")
+            return Columns((*columns[:2], Column()), [[_nothing(), worn, answers]])
         if refusal := self._refusal(row):
-            return self._refused(f"▎{row.name}", worn, self._fit(row), _without_name(refusal, row), columns)
+            return self._refused(f"▎{row.name}", worn, self._fit(row), tr(_without_name(refusal, row)), columns)
         standing = self._standings.get(row.name)
         style = "$text-warning" if standing and standing.doubt else "$text-muted"
         name = Content.styled(f"▎{row.name}", accent_in(row.name, self.app.current_theme))
-        measured = _muted(standing.measured if standing else "")
+        measured = _muted(tr(standing.measured) if standing else "")
         cells = (name, worn, Content.styled(self._fit(row), style), measured, clean_line(row.description))
         return Columns(columns, [cells[: len(columns)]])
 
     def _refused(self, name: str, worn: Cell, word: str, why: str, columns: tuple[Column, ...]) -> Columns:
         """One that cannot be worn: dimmed, and its reason takes all the room there is."""
         cells = (_muted(name), worn, _muted(word), _muted(clean_line(why, 300)))
-        return Columns((*columns[:2], Column(_REFUSED), Column()), [cells])
+        return Columns((*columns[:2], Column(cell_len(tr("cannot be used"))), Column()), [cells])
+
+
+def _nothing() -> str:
+    """How the row of the base alone is called."""
+    return f"  {tr('nothing')}"
 
 
 def _without_place(reason: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.tui.keymap import keymap_of
 
@@ -42,15 +44,15 @@ class StatusLine(Widget):
 
     def render(self) -> Content:
         """A training comes before the figures where there is no room for both: it is what changes."""
-        progress, figures = self.training, clean_line(self.coming, 60) or self.figures
+        progress, figures = self.training, clean_line(tr(self.coming), 60) or self.figures
         if progress is None or (not progress.running and progress.state != "finished"):
             return Content(figures)
         looks = keymap_of(self).name("chat.training")
         width = self.screen.size.width - 4
         width -= KEYS if width > 2 * KEYS else KEYS // 2
         alone = training_line(progress, width, looks)
-        beside = training_line(progress, width - len(figures) - 3, looks)
-        if not figures or beside.cell_length + len(figures) + 3 > width:
+        beside = training_line(progress, width - cell_len(figures) - 3, looks)
+        if not figures or beside.cell_length + cell_len(figures) + 3 > width:
             return alone
         return Content.assemble(figures, "   ", beside)
 
@@ -61,32 +63,32 @@ def figures_of(message: Message) -> str:
     if message.tokens_per_second is not None:
         parts.append(spoken_speed(message.tokens_per_second))
     if message.first_token_ms is not None:
-        parts.append(f"first {message.first_token_ms / 1000:.1f} s")
+        parts.append(tr(f"first {message.first_token_ms / 1000:.1f} s"))
     return " · ".join(parts)
 
 
 def spoken_speed(speed: float) -> str:
     """``31 tok/s``; of a slow one a tenth too."""
-    return f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s"
+    return tr(f"{speed:.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s")
 
 
 def training_line(progress: Progress, width: int, looks: str = "") -> Content:
     """One line on how far it is, within ``width`` cells: the curve gives way first, then the end."""
     name = clean_line(progress.name, 24)
     if progress.state == "finished":
-        return Content.assemble((f"{name} is ready", "$success"), f" · {looks} looks at it")
-    head = f"{'paused' if progress.state == 'paused' else 'training'} {name}  "
+        return Content.assemble((tr(f"{name} is ready"), "$success"), f" · {tr(f'{looks} looks at it')}")
+    head = f"{tr('paused' if progress.state == 'paused' else 'training')} {name}  "
     if progress.step and not progress.steps:
-        return Content(f"{head}going on from step {progress.step}")
+        return Content(head + tr(f"going on from step {progress.step}"))
     if not progress.step:
-        what = f"{progress.what} {progress.done:.0%}" if progress.what else "starting"
+        what = f"{tr(progress.what)} {progress.done:.0%}" if progress.what else tr("starting")
         return Content(head + what)
-    loss = f"loss {progress.losses[-1]:.2f} · " if width > SHORT else ""
-    tail = f"{progress.step}/{progress.steps} · {loss}{spoken_left(progress.eta_s or 0)}"
+    loss = f"{tr(f'loss {progress.losses[-1]:.2f}')} · " if width > SHORT else ""
+    tail = f"{loss}{spoken_left(progress.eta_s or 0)}"
     if not loss:
-        return Content(head + tail)
-    tail = f"step {tail}"
-    room = min(width - len(head) - len(tail) - 2, 24)
+        return Content(f"{head}{progress.step}/{progress.steps} · {tail}")
+    tail = f"{tr(f'step {progress.step}/{progress.steps}')} · {tail}"
+    room = min(width - cell_len(head) - cell_len(tail) - 2, 24)
     if room < 6:
         return Content(head + tail)
     return Content.assemble(head, (bars(progress.losses, room), "$primary"), "  ", tail)
@@ -102,4 +104,4 @@ def bars(losses: tuple[float, ...], width: int) -> str:
 def spoken_left(seconds: float) -> str:
     """``at most 1:10 left``: it stops as soon as everything is learnt."""
     minutes, rest = divmod(int(seconds), 60)
-    return f"at most {minutes}:{rest:02} left"
+    return tr(f"at most {minutes}:{rest:02} left")

@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from lora_chat.language import tr
 from lora_chat.text import clean_line
 
 WARM = 0.8
@@ -49,15 +50,15 @@ class TitleBar(Widget):
         return Content.assemble((name, "$text-muted"), "   ", (title, "bold"), gap, right)
 
     def _right(self) -> Content:
-        kept_out = "⊘ never trained on" if self.never_train else ""
-        away = "archived" if self.archived else ""
-        preset = f"prompt: {clean_line(self.preset, 24)}" if self.preset else ""
-        said = (kept_out, away, preset, clean_line(self.sampling, 32), self.base, self.engine)
+        kept_out = f"⊘ {tr('never trained on')}" if self.never_train else ""
+        away = tr("archived") if self.archived else ""
+        preset = tr(f"prompt: {clean_line(self.preset, 24)}") if self.preset else ""
+        said = (kept_out, away, preset, clean_line(self.sampling, 32), self.base, tr(self.engine))
         parts = [Content.styled(part, "$text-muted") for part in said if part]
         if self.window and self.used:
             share = self.used / self.window
             style = "$warning" if share >= WARM else "$text-muted"
-            parts.append(Content.styled(f"{share:.0%} of {_short(self.window)} context".replace("%", " %"), style))
+            parts.append(Content.styled(tr(f"{share:.0%} of {_short(self.window)} context".replace("%", " %")), style))
         return Content.styled(" · ", "$text-muted").join(parts)
 
 

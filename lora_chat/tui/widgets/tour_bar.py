@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.message import Message as TextualMessage
 from textual.widgets import Static
 
+from lora_chat.language import tr
 from lora_chat.tui.keymap import told
 from lora_chat.tui.tour import SHIPPED, Step, Tour
 
@@ -89,7 +90,8 @@ class TourBar(Horizontal):
         step = self._tour.step
         self.display = step is not None
         if step is not None:
-            head = Content.assemble((f"{self._tour.place}  ", "$text-muted"), (step.title, "bold $primary"))
+            place = self._tour.place.replace("of", tr("of"))
+            head = Content.assemble((f"{place}  ", "$text-muted"), (tr(step.title), "bold $primary"))
             self.query_one(".step", Static).update(Content.assemble(head, "  ", told(self, step.text)))
             self.query_one(".leave").display = step.waits_for != "nothing"
             self.post_message(self.StepBegan(step))

@@ -1,0 +1,37 @@
+"""Facts in the person's language. Owns which of them are others' words, which stay as they were written; shows none."""
+
+from __future__ import annotations
+
+from lora_chat.language import tr
+
+_OTHERS = frozenset({
+    "", "says", "base", "system prompt", "licence", "sha256", "from", "try", "authors", "version", "trained",
+    "evaluated", "path", "file", "lies in", "conversation", "adapter", "settings", "you", "it said", "will learn",
+    "template", "title",
+})  # fmt: skip
+"""Names of facts that people, models and adapters wrote."""
+_OURS = frozenset({"nothing about itself", "not said", "shipped with lora-chat"})
+"""What stands there where they wrote nothing."""
+_NAMED = frozenset({"Presets", "Trainings"})
+"""Titles below which the names are people's too."""
+
+
+def tr_fact(name: str, fact: str, title: str = "") -> tuple[str, str]:
+    """Both as they are shown below ``title``; a preset's fact is what it holds, a full stop, and its description."""
+    if title == "Presets":
+        holds, stop, description = fact.partition(". ")
+        return name, tr(holds) + stop + description
+    is_theirs = name in _OTHERS or name.startswith(("preset ", "example "))
+    said = fact if is_theirs and fact not in _OURS and not _counts(name, fact) else tr(fact)
+    return name if title in _NAMED else tr(name), said
+
+
+def tr_counts(said: str) -> str:
+    """``@notes.md · 12 lines · 340 tokens``: the counts behind the name of a file."""
+    name, *counts = said.rsplit(" · ", 2)
+    return " · ".join([name, *map(tr, counts)])
+
+
+def _counts(name: str, fact: str) -> bool:
+    """``and 3 more``, among the titles of an import."""
+    return not name and fact.startswith("and ") and fact.endswith(" more") and fact[4:-5].replace(",", "").isdecimal()
