@@ -62,7 +62,8 @@ def read_manifest(folder: Path) -> Manifest:
 def _checked(found: dict[str, Any], path: Path) -> Manifest:
     for key in found:
         if key not in _KNOWN:
-            raise refusal(path, f"it has the key {quoted(key)}, which is unknown{did_you_mean(key, _KNOWN) or '; remove it'}")
+            near = did_you_mean(key, _KNOWN) or "; remove it"
+            raise refusal(path, f"it has the key {quoted(key)}, which is unknown{near}")
     for key, longest in _TEXTS.items():
         if not isinstance(value := found.get(key, ""), str) or len(value) > 20 * longest:
             raise refusal(path, f"its {key} must be a short text in quotes, not {quoted(value)}; correct it")

@@ -98,11 +98,11 @@ def _told(error: BaseException) -> str:
     import traceback
 
     steps = traceback.extract_tb(error.__traceback__)
-    where = f" (line {steps[-1].lineno} of {Path(steps[-1].filename).name})" if steps else ""
+    where = f"line {steps[-1].lineno} of {Path(steps[-1].filename).name}" if steps else "nowhere"
     if isinstance(error, SyntaxError):
-        where = f" (line {error.lineno} of {Path(error.filename or '').name})"
-        return f"it is not valid Python: {error.msg}{where}"
-    return f"it raised {type(error).__name__}: {error}{where}"
+        where = f"line {error.lineno} of {Path(error.filename or '').name}"
+        return f"it is not valid Python: {error.msg} ({where})"
+    return f"it raised {type(error).__name__}: {error} ({where})"
 
 
 def _sniff(pipe: _Pipe, plugin: Registered, name: str, path: str) -> bool:
