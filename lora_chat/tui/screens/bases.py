@@ -144,6 +144,8 @@ class BasesScreen(ListingScreen):
         self.refresh_bindings()
 
     def _say(self) -> None:
+        if not self._list.is_attached:
+            return  # it is being closed
         here = sum(each.base is not None for each in self._choices.bases)
         more = len(self._choices.bases) - here
         parts = ["Base models", f"{here:,} here", f"{more:,} more"]
