@@ -126,6 +126,8 @@ class Window:
             for written in [*screen.query(Input), *screen.query(TextArea)]:
                 written.cursor_blink = False
                 written._cursor_visible = True
+                if isinstance(written, TextArea):
+                    written._line_cache.clear()  # a line of a moment without the cursor may be kept
                 written.refresh()
         before = ""
         while (now := self.text) != before:
