@@ -61,8 +61,8 @@ class Program:
     module: str = "lora_chat.engine.worker"
     plugin: Callable[[], dict[str, Any]] = dict
     """What is to be known of the plugin whose engine it is; called before each start, and may refuse it."""
-    grace_s: float = _GRACE_S
-    """How long it may take to end."""
+    closing_s: float = 0.0
+    """How long the engine may take to close before its process ends."""
 
 
 class ProcessEngine:
@@ -196,7 +196,7 @@ class _Child:
 
     def __init__(self, setup: wire.Setup, log: Path, program: Program) -> None:
         self._log = log
-        self._grace_s = program.grace_s
+        self._closing_s = program.closing_s
         self._sending = threading.Lock()
         self._answers: dict[int, queue.SimpleQueue[wire.Told]] = {}
         self._death: str = ""
@@ -231,7 +231,7 @@ class _Child:
         with self._sending, suppress(OSError):  # it may be gone already
             self.process.stdin.close()
         try:
-            self.process.wait(self._grace_s)
+            self.process.wait(_GRACE_S + self._closing_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -37,8 +37,7 @@ class PluginEngine(ProcessEngine):
             where = {"name": plugin.name, "root": str(plugin.root), "module": plugin.module}
             return where | {"sha256": plugin.content.sha256, "engine": name, "table": table}
 
-        grace_s = limits.CLOSE_S + limits.LEAVE_S
-        super().__init__(base, kept_for(base, paths), paths.logs, program=Program(WORKER, begins, grace_s))
+        super().__init__(base, kept_for(base, paths), paths.logs, program=Program(WORKER, begins, limits.CLOSE_S))
 
     def window(self) -> int:
         """Tokens that a prompt and its answer may take together there. Raises as ``load``."""

@@ -10,5 +10,3 @@ STEP_S = 20.0
 """From one conversation or piece of text to the next."""
 CLOSE_S = 6.0
 """For an engine to give back what it holds elsewhere, once the program leaves it."""
-LEAVE_S = 2.0
-"""For its process to end after that."""

@@ -368,7 +368,6 @@ def test_one_that_does_not_close_is_not_waited_for(
     engine: Callable[[str], PluginEngine], host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("lora_chat.plugins.limits.CLOSE_S", 0.1)
-    monkeypatch.setattr("lora_chat.plugins.limits.LEAVE_S", 0.1)
     begun = f"        open({str(tmp_path / 'closing')!r}, 'w').close()\n"
     parrot = engine(f"{PARROT}    def close(self):\n{begun}        while True: pass\n")
     parrot.load()
