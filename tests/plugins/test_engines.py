@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +16,14 @@ import pytest
 
 from lora_chat.chat.conversation import Role, Status, Turn
 from lora_chat.config import Config, load_config, save_settings
+from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import BaseInfo, Request, Sampling, TextChunk
 from lora_chat.errors import EngineError, RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.plugins.engines import PluginEngine, find_engine
 from lora_chat.services import open_services
+from lora_chat.sitting.plugins import taken
 from tests.cli.conftest import (  # noqa: F401
     Kept,
     Run,
@@ -36,6 +41,7 @@ from tests.remote.fake_model import WINDOW
 from tests.remote.fake_server import FakeServer
 from tests.remote.faults import breaks_after
 from tests.remote.loading import FOLDER
+from tests.serve.conftest import start_server
 from tests.tui.conftest import Tell, Window, calm, window  # noqa: F401
 
 CHAT, LOAD, UNLOAD = "/v1/chat/completions", "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
@@ -155,12 +161,9 @@ def test_the_window_of_the_server_is_the_conversations(served: FakeServer, tiny:
 
 def test_a_window_is_answered_by_the_server_and_closes_what_it_brought(
     served: FakeServer,
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    real_window: Tell,
     worn: str,  # noqa: F811
-    tiny: Paths,  # noqa: F811
 ) -> None:
-    tell: Tell = request.getfixturevalue("real_window")
 
     async def story(w: Window) -> None:
         await w.ready()
@@ -171,7 +174,7 @@ def test_a_window_is_answered_by_the_server_and_closes_what_it_brought(
         assert served.loaded != {}
         assert (w.app.chat.answer.status, w.app.chat.answer.adapter) == (Status.DONE, worn)  # type: ignore[union-attr]
 
-    tell(story)
+    real_window(story)
     assert len([body for body in served.sent(CHAT) if body["stream"]]) == 2
     assert served.loaded == {}
 
@@ -195,6 +198,57 @@ def real_window() -> Tell:
         asyncio.run(go())
 
     return tell
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_serve_passes_on_and_takes_back_what_it_brought_however_it_ends(
+    served: FakeServer,
+    tiny: Paths,  # noqa: F811
+    worn: str,  # noqa: F811
+    number: int,
+) -> None:
+    started = start_server(tiny)
+    try:
+        started.see("^Ready: tiny-llama, asked over the network, vllm")
+        client = started.client()
+        names = [model.id for model in client.models.list()]
+        for name in ("tiny-llama", next(each for each in names if worn in each)):
+            done = client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hello"}])
+            assert done.choices[0].message.content
+        assert served.loaded != {}
+        started.interrupt(number)
+        started.end()
+        until = time.monotonic() + 30
+        while served.loaded and time.monotonic() < until:
+            time.sleep(0.05)
+        assert served.loaded == {}
+    finally:
+        started.process.kill()
+
+
+def test_a_window_opens_without_it_and_answers_once_it_is_enabled(
+    served: FakeServer,
+    run: Run,  # noqa: F811
+    real_window: Tell,
+) -> None:
+    run("plugin", "disable", "remote")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.hear("No enabled plugin has the engine openai")
+        await w.write("Hello")
+        await w.until(lambda: not w.app.bridge.replying)
+        assert served.asked == []
+        sitting = w.app.bridge.sitting
+        assert sitting is not None
+        sitting.services.plugins.enable("remote", lambda _: True, taken())
+        w.prompt.write("")
+        await w.answered("Hello again")
+        await w.see(f"of {WINDOW} context")
+
+    real_window(story)
+    assert len(served.sent(CHAT)) == 1
 
 
 # What forbids it
@@ -262,6 +316,20 @@ def test_a_wrong_setting_and_a_table_that_nobody_reads_are_told(
     assert 'Nobody reads the table "remot"' in run("ask", "Hello").sentence
     settle(tiny, served.url)
     assert "leave out --precision" in run("ask", "--precision", "int4", "Hello").sentence
+
+
+def test_a_training_of_the_chat_is_this_machines_own_too(served: FakeServer, tiny: Paths) -> None:  # noqa: F811
+    from lora_chat.models.installed import find_base
+
+    with open_services() as services:
+        base = find_base(services.paths.models, "tiny-llama")
+        answers = services.engine_beside(base)
+        trains = services.trainer_beside(answers, base)
+        assert isinstance(answers, PluginEngine)
+        assert isinstance(trains, ProcessEngine)
+        assert not isinstance(trains, PluginEngine)
+        assert services.trainer_beside(answers, base) is trains
+        assert services.trainer_beside(trains, base) is trains
 
 
 def test_a_training_is_this_machines_own(
