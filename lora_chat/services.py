@@ -50,7 +50,7 @@ class Services:
     safe: bool = False
     """Whether this is the safe mode: no plugin runs and no adapter is worn."""
     _open: ExitStack = field(default_factory=ExitStack)
-    _trainers: dict[str, Engine] = field(default_factory=dict)
+    _own_engines: dict[str, Engine] = field(default_factory=dict)
 
     def __enter__(self) -> Services:
         return self
@@ -169,20 +169,20 @@ class Services:
     def _plugins_engine(self, base: InstalledBase) -> PluginEngine:
         return self._open.enter_context(closing(PluginEngine(self.plugins, self.paths, self.config.engine, base)))
 
-    def trainer_here(self, base: InstalledBase) -> Engine:
-        """As ``engine_here``, but this machine's own whatever the settings say: no other trains."""
+    def own_engine_here(self, base: InstalledBase) -> Engine:
+        """As ``engine_here``, but this machine's own: it alone trains, and adapters are proved on its base."""
         if self.config.engine == LOCAL:
             return self.engine_here(base)
         return self._open.enter_context(closing(open_local_for(base, self.paths, self.config.precision)))
 
-    def trainer_beside(self, engine: Engine, base: InstalledBase) -> Engine:
+    def own_engine_beside(self, engine: Engine, base: InstalledBase) -> Engine:
         """``engine``, or this machine's own in a process of its own where that is a plugin's; one for each base."""
         if not isinstance(engine, PluginEngine):
             return engine
-        if base.name not in self._trainers:
+        if base.name not in self._own_engines:
             opened = open_process(base, self.paths, self.config.precision)
-            self._trainers[base.name] = self._open.enter_context(closing(opened))
-        return self._trainers[base.name]
+            self._own_engines[base.name] = self._open.enter_context(closing(opened))
+        return self._own_engines[base.name]
 
     def estimate(self, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> Estimate:
         """What that training would cost here."""

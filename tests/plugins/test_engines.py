@@ -294,12 +294,12 @@ def test_a_training_of_the_chat_is_this_machines_own_too(served: FakeServer, tin
     with open_services() as services:
         base = find_base(services.paths.models, "tiny-llama")
         answers = services.engine_beside(base)
-        trains = services.trainer_beside(answers, base)
+        trains = services.own_engine_beside(answers, base)
         assert isinstance(answers, PluginEngine)
         assert isinstance(trains, ProcessEngine)
         assert not isinstance(trains, PluginEngine)
-        assert services.trainer_beside(answers, base) is trains
-        assert services.trainer_beside(trains, base) is trains
+        assert services.own_engine_beside(answers, base) is trains
+        assert services.own_engine_beside(trains, base) is trains
 
 
 def test_a_training_is_this_machines_own(
