@@ -53,6 +53,8 @@ class Config:
     """What lora-chat speaks: en, zh (Chinese), or auto: what LC_ALL, LC_MESSAGES or LANG asks for."""
     notify: Notify = "bell"
     """How you are called when a long answer or a training ends and the terminal has no focus: bell, desktop or off."""
+    engine: str = "local"
+    """Who makes the answers: local, or the engine of an enabled plugin, such as ``openai`` of the plugin remote."""
     model_folders: tuple[str, ...] = ()
     """Folders of the person's own in which base models are looked for: full paths, ``~`` is home."""
 
@@ -61,6 +63,10 @@ BASES = "bases"
 """A table among the settings: the person's own base models, which ``models.own`` reads."""
 KEYS = "keys"
 """Another: the window's keys that the person changed, which ``tui.remap`` reads."""
+REMOTE = "remote"
+"""A third: where the server is that an engine asks, which the plugin of that name reads."""
+LOCAL = "local"
+"""The engine of this machine."""
 THEMES = ("dark", "light", "contrast", "mono")
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 HUBS: tuple[HubName, ...] = get_args(HubName)
@@ -89,8 +95,8 @@ def load_config(path: Path) -> Config:
         RefusedError: not TOML, an unknown setting (the nearest one is named), or a value of the wrong kind.
     """
     found = read_settings(path)
-    for table in (BASES, KEYS):
-        found.pop(table, None)
+    for table in _tables(found):
+        del found[table]
     return Config(**{name: _checked(name, value, path) for name, value in found.items()})
 
 
@@ -122,6 +128,32 @@ def load_own_keys(path: Path) -> dict[str, Any]:
     return found
 
 
+def load_engine_table(path: Path, table: str) -> dict[str, Any]:
+    """What ``path`` says below ``[table]``, the settings of the engine that a plugin has, as it stands there.
+
+    Raises:
+        RefusedError: not TOML, no table, or there is another one that nobody reads.
+    """
+    found = read_settings(path)
+    for name in _tables(found):
+        if name not in (BASES, KEYS, REMOTE, table):
+            hint = did_you_mean(name, (BASES, KEYS, table)) or ": remove it."
+            raise RefusedError(f'Nobody reads the table "{clean_line(name, 80)}" in {path}{hint}')
+    own = found.get(table, {})
+    if not isinstance(own, dict):
+        raise RefusedError(f"{table} in {path} must be a table: begin it by [{table}].")
+    return own
+
+
+def _tables(found: dict[str, Any]) -> list[str]:
+    """Those of ``found`` that are read elsewhere; a plugin's engine may name any, see ``load_engine_table``."""
+    settings = {each.name for each in fields(Config)}
+    others = found.get("engine", LOCAL) != LOCAL
+    known = (BASES, KEYS, REMOTE)
+    return [name for name, value in found.items()
+            if name in known or (others and isinstance(value, dict) and name not in settings)]  # fmt: skip
+
+
 def save_settings(path: Path, **changes: object) -> Config:
     """Write ``changes`` into ``path``, keeping what else is set there; return the new settings."""
     import tomli_w
@@ -129,7 +161,7 @@ def save_settings(path: Path, **changes: object) -> Config:
     from lora_chat.files import write_durably
 
     current, default, found = load_config(path), Config(), read_settings(path)
-    tables = {name: found[name] for name in (BASES, KEYS) if name in found}
+    tables = {name: found[name] for name in _tables(found)}
     names = [each.name for each in fields(Config)]
     settings = {name: getattr(current, name) for name in names if getattr(current, name) != getattr(default, name)}
     settings |= {name: _checked(name, value, path) for name, value in changes.items()}
@@ -169,9 +201,8 @@ def _checked(name: str, value: Any, path: Path) -> Any:
     default = Config()
     kinds: dict[str, type] = {field.name: type(getattr(default, field.name)) for field in fields(Config)}
     if name not in kinds:
-        raise RefusedError(
-            f'Unknown setting "{name}" in {path}{did_you_mean(name, (*kinds, BASES, KEYS)) or ": remove that line."}'
-        )
+        hint = did_you_mean(name, (*kinds, BASES, KEYS, REMOTE)) or ": remove that line."
+        raise RefusedError(f'Unknown setting "{name}" in {path}{hint}')
     kind = kinds[name]
     if kind is tuple:
         return _folders(name, value, path)

@@ -19,7 +19,7 @@ from lora_chat.adapters.mixture import Share, is_mixture, read_shares
 from lora_chat.adapters.registry import Catalog
 from lora_chat.adapters.scale import LARGEST_SCALE
 from lora_chat.chat.store import Store
-from lora_chat.config import Config, Precision, load_config
+from lora_chat.config import LOCAL, Config, Precision, load_config
 from lora_chat.engine.alone import start_alone, stop_alone
 from lora_chat.engine.factory import open_local_for, open_process
 from lora_chat.engine.kept import kept_for
@@ -28,6 +28,7 @@ from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths, find_paths
+from lora_chat.plugins.engines import PluginEngine
 from lora_chat.plugins.manager import Plugins
 from lora_chat.session import Session, Wearing
 from lora_chat.text import clean_line
@@ -49,6 +50,7 @@ class Services:
     safe: bool = False
     """Whether this is the safe mode: no plugin runs and no adapter is worn."""
     _open: ExitStack = field(default_factory=ExitStack)
+    _own_engines: dict[str, Engine] = field(default_factory=dict)
 
     def __enter__(self) -> Services:
         return self
@@ -143,13 +145,44 @@ class Services:
         return doubts
 
     def engine_here(self, base: InstalledBase, precision: Precision | None = None) -> Engine:
-        """An engine in this process, for one command; by default in the precision that the settings name."""
+        """An engine for one command: in this process, by default in the precision that the settings name.
+
+        It is the settings' ``engine``, which may be a plugin's: in a process of its own then.
+
+        Raises:
+            RefusedError: a precision for a plugin's.
+        """
+        if self.config.engine != LOCAL:
+            if precision is not None:
+                raise RefusedError(f"The engine {clean_line(self.config.engine, 40)} decodes in what it has: leave out "
+                                   "--precision.")  # fmt: skip
+            return self._plugins_engine(base)
         engine = open_local_for(base, self.paths, precision or self.config.precision)
         return self._open.enter_context(closing(engine))
 
     def engine_beside(self, base: InstalledBase) -> ProcessEngine:
-        """An engine in a process of its own, for a chat."""
+        """The settings' engine in a process of its own, for a chat."""
+        if self.config.engine != LOCAL:
+            return self._plugins_engine(base)
         return self._open.enter_context(closing(open_process(base, self.paths, self.config.precision)))
+
+    def _plugins_engine(self, base: InstalledBase) -> PluginEngine:
+        return self._open.enter_context(closing(PluginEngine(self.plugins, self.paths, self.config.engine, base)))
+
+    def own_engine_here(self, base: InstalledBase) -> Engine:
+        """As ``engine_here``, but this machine's own: it alone trains, and adapters are proved on its base."""
+        if self.config.engine == LOCAL:
+            return self.engine_here(base)
+        return self._open.enter_context(closing(open_local_for(base, self.paths, self.config.precision)))
+
+    def own_engine_beside(self, engine: Engine, base: InstalledBase) -> Engine:
+        """``engine``, or this machine's own in a process of its own where that is a plugin's; one for each base."""
+        if not isinstance(engine, PluginEngine):
+            return engine
+        if base.name not in self._own_engines:
+            opened = open_process(base, self.paths, self.config.precision)
+            self._own_engines[base.name] = self._open.enter_context(closing(opened))
+        return self._own_engines[base.name]
 
     def estimate(self, counted: DatasetReady, recipe: Recipe, base: InstalledBase) -> Estimate:
         """What that training would cost here."""
@@ -168,7 +201,8 @@ class Services:
 
     def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
         """Where turns happen."""
-        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name, base.window)
+        told = engine.window if isinstance(engine, PluginEngine) else None
+        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name, base.window, told)
 
 
 def open_services(environ: Mapping[str, str] | None = None) -> Services:

@@ -141,6 +141,8 @@ class Session:
     """The base model's name, kept with each reply."""
     window: int
     """Tokens that a conversation and its answer may take together."""
+    told: Callable[[], int] | None = None
+    """Tells the window where the engine knows it better: a server's may be another."""
 
     def send(
         self,
@@ -367,7 +369,8 @@ class Session:
         count, longest = self.engine.count_tokens, sampling.max_tokens
         if continues:
             count = partial(count, continues=True)
-        return fit(branch, opening, self.base, self.window, longest, count, preset, continues=continues)
+        window = self.told() if self.told else self.window
+        return fit(branch, opening, self.base, window, longest, count, preset, continues=continues)
 
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:

@@ -90,6 +90,7 @@ def _checks() -> Iterator[Check]:
     yield from _models(paths, config, device)
     yield from _adapters(paths)
     yield from _plugins(paths)
+    yield from _engine(paths, config)
 
 
 def _packages() -> Iterator[Check]:
@@ -192,6 +193,23 @@ def _plugins(paths: Paths) -> Iterator[Check]:
             yield Check(f"plugin {each.name}", "note", f"{each.state}: {each.why}")
     for problem in shelf.problems:
         yield Check(f"plugin {problem.path.name}", "note", problem.reason)
+
+
+def _engine(paths: Paths, config: Config) -> Iterator[Check]:
+    """Where the settings name another than this machine's."""
+    from lora_chat.config import LOCAL
+    from lora_chat.errors import LoraChatError
+    from lora_chat.plugins.engines import find_engine
+    from lora_chat.plugins.manager import Plugins
+    from lora_chat.services import is_safe
+
+    if config.engine == LOCAL:
+        return
+    try:
+        plugin, offer = find_engine(Plugins(paths, safe=is_safe(os.environ)), config.engine)
+        yield Check("engine", "ok", f"{offer.name}, by the plugin {plugin.name}")
+    except LoraChatError as error:
+        yield Check("engine", "problem", str(error))
 
 
 def _adapters(paths: Paths) -> Iterator[Check]:

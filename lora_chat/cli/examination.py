@@ -38,7 +38,7 @@ def examine(name: str, version: str | None = None) -> Record:
         refuse_another_base(adapter, base, services, "It is examined")
         with cancelled_by_ctrl_c() as cancel:
             with progress_bar() as progress:
-                parts = examine_again(adapter, services.engine_here(base), services.paths, cancel)
+                parts = examine_again(adapter, services.own_engine_here(base), services.paths, cancel)
                 while True:
                     try:
                         progress(f"Examining {adapter.name}", next(parts), 1.0)

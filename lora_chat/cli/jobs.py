@@ -125,7 +125,7 @@ def follow(
     installed = None
     with progress_bar() as progress, ExitStack() as stack:
         progress(f"Loading {base.name}", 0, 0)
-        engine = services.engine_here(base)
+        engine = services.own_engine_here(base)
         stop = stack.enter_context(stopped_by_signals())
         job = make()
         asked = answering(engine, threading.Event())

@@ -13,10 +13,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.config import Precision
@@ -53,11 +54,25 @@ _GRACE_S = 2.0
 _POLL_S = 0.02
 
 
-class ProcessEngine:
-    """``Engine`` whose work happens in a spawned ``lora_chat.engine.worker``."""
+@dataclass(frozen=True)
+class Program:
+    """What runs in the process."""
 
-    def __init__(self, base: InstalledBase, kept: Kept, logs: Path, precision: Precision = "auto") -> None:
+    module: str = "lora_chat.engine.worker"
+    plugin: Callable[[], dict[str, Any]] = dict
+    """What is to be known of the plugin whose engine it is; called before each start, and may refuse it."""
+    closing_s: float = 0.0
+    """How long the engine may take to close before its process ends."""
+
+
+class ProcessEngine:
+    """``Engine`` whose work happens in a spawned ``lora_chat.engine.worker``, or another ``Program``."""
+
+    def __init__(
+        self, base: InstalledBase, kept: Kept, logs: Path, precision: Precision = "auto", program: Program | None = None
+    ) -> None:
         self._setup = wire.Setup(base, kept, precision)
+        self._program = program or Program()
         self._log = logs / "engine.log"
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
@@ -171,19 +186,21 @@ class ProcessEngine:
             if self._closed:
                 raise EngineError("The engine was closed: start lora-chat again.")
             if self._child is None or not self._child.alive:
-                self._child = _Child(self._setup, self._log)
+                setup = replace(self._setup, plugin=self._program.plugin())
+                self._child = _Child(setup, self._log, self._program)
             return self._child
 
 
 class _Child:
     """One engine process and the thread that reads what it says."""
 
-    def __init__(self, setup: wire.Setup, log: Path) -> None:
+    def __init__(self, setup: wire.Setup, log: Path, program: Program) -> None:
         self._log = log
+        self._closing_s = program.closing_s
         self._sending = threading.Lock()
         self._answers: dict[int, queue.SimpleQueue[wire.Told]] = {}
         self._death: str = ""
-        self.process = _spawn(log)
+        self.process = _spawn(log, program.module)
         threading.Thread(target=self._listen, name="engine-listener", daemon=True).start()
         self._write(wire.write(setup))
 
@@ -214,7 +231,7 @@ class _Child:
         with self._sending, suppress(OSError):  # it may be gone already
             self.process.stdin.close()
         try:
-            self.process.wait(_GRACE_S)
+            self.process.wait(_GRACE_S + self._closing_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -300,14 +317,14 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _spawn(log: Path) -> subprocess.Popen[bytes]:
+def _spawn(log: Path, module: str) -> subprocess.Popen[bytes]:
     make_private(log.parent)
     fresh = log.exists() and log.stat().st_size > _LARGEST_LOG
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if fresh else os.O_APPEND), 0o600)
     try:
         return subprocess.Popen(
             # -P: a file called torch.py in the person's folder must not be imported.
-            [sys.executable, "-P", "-m", "lora_chat.engine.worker"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=descriptor,

@@ -8,7 +8,7 @@ shall wait.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +33,8 @@ class Setup:
     base: InstalledBase
     kept: Kept
     precision: Precision = "auto"
+    plugin: dict[str, Any] = field(default_factory=dict)
+    """Of an engine that is a plugin's: which, and what its settings are; see ``plugins.engines``."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,8 @@ def read_told(line: bytes) -> Told:
 def describe(number: int, error: BaseException) -> Told:
     """An exception as a line: refusals keep their kind, anything else is the engine's failure."""
     if isinstance(error, LoraChatError):
-        return Told(number, error=str(error), kind=type(error).__name__)
+        kind = next(each.__name__ for each in type(error).__mro__ if each.__module__ == errors.__name__)
+        return Told(number, error=str(error), kind=kind)
     return Told(
         number,
         error=f"The engine failed ({type(error).__name__}: {clean_line(str(error), 300)}): try again.",
@@ -173,7 +176,8 @@ def raised(told: Told) -> LoraChatError:
     """The exception that ``describe`` described."""
     found = getattr(errors, told.kind, EngineError)
     ours = isinstance(found, type) and issubclass(found, LoraChatError)
-    return found(told.error) if ours else EngineError(told.error)
+    said = clean_line(told.error, 2000)  # a plugin's engine may say anything
+    return found(said) if ours else EngineError(said)
 
 
 def _adapter(kind: type) -> TypeAdapter[Any]:

@@ -10,18 +10,29 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from lora_chat.engine import wire
+from lora_chat.engine.protocol import Engine
 from lora_chat.errors import LoraChatError
 
+Opens = Callable[[wire.Setup], Engine]
+"""Makes the engine, at the first call."""
 
-def main() -> None:
-    """Serve calls until the pipe closes."""
+
+def _open_local(setup: wire.Setup) -> Engine:
+    from lora_chat.engine.factory import open_local
+
+    return open_local(setup.base, setup.kept, setup.precision)
+
+
+def main(opens: Opens = _open_local, closing_s: float = 0.0) -> None:
+    """Serve calls until the pipe closes; the engine then has ``closing_s`` to close, by default none."""
     incoming, outgoing = _take_protocol()
     setup = wire.read_setup(incoming.readline())
-    worker = _Worker(setup, outgoing)
+    worker = _Worker(setup, outgoing, opens)
     for line in incoming:
         asked = wire.read_asked(line)
         match asked.call:
@@ -33,6 +44,8 @@ def main() -> None:
                 worker.pause(asked.number, paused)
             case call:
                 worker.start(asked.number, call, cancelled=asked.cancelled)
+    if closing_s:
+        worker.close(closing_s)
     # Not sys.exit: a native thread in the middle of a matrix product would keep the process for seconds.
     os._exit(0)
 
@@ -58,12 +71,13 @@ class _Wishes:
 class _Worker:
     """The engine and the calls that run on it, each on its own thread."""
 
-    def __init__(self, setup: wire.Setup, outgoing: BinaryIO) -> None:
+    def __init__(self, setup: wire.Setup, outgoing: BinaryIO, opens: Opens) -> None:
         self._setup = setup
+        self._opens = opens
         self._outgoing = outgoing
         self._writing = threading.Lock()
         self._making = threading.Lock()
-        self._engine: object | None = None
+        self._engine: Engine | None = None
         self._wishes: dict[int, _Wishes] = {}
 
     def start(self, number: int, call: wire.Call, *, cancelled: bool) -> None:
@@ -120,12 +134,17 @@ class _Worker:
                 for event in engine.train(job, wishes.cancel, pause=wishes.pause, stop=wishes.stop):
                     self._send(wire.Told(number, event))
 
-    def _open(self):  # type: ignore[no-untyped-def]  # LocalEngine, whose import is torch's
-        from lora_chat.engine.factory import open_local
+    def close(self, seconds: float) -> None:
+        """Let the engine give back what it holds elsewhere, for ``seconds`` at most."""
+        if (engine := self._engine) is not None:
+            closing = threading.Thread(target=engine.close, name="close", daemon=True)
+            closing.start()
+            closing.join(seconds)
 
+    def _open(self) -> Engine:
         with self._making:
             if self._engine is None:
-                self._engine = open_local(self._setup.base, self._setup.kept, self._setup.precision)
+                self._engine = self._opens(self._setup)
             return self._engine
 
     def _send(self, told: wire.Told) -> None:

@@ -1,4 +1,4 @@
-"""All that a plugin may use. Owns the list; what stands here stays, and nothing else of lora-chat does.
+"""All that a plugin may use, beside ``engine_api``. Owns the list; what stands here stays, and nothing else does.
 
 Importing it loads nothing heavy. ``docs/plugins.md`` has an example for each hook.
 """
@@ -7,6 +7,8 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
 from lora_chat.plugins.hookspecs import hookimpl
 from lora_chat.plugins.registrars import (
+    EngineRegistrar,
+    EngineSettings,
     ExporterRegistrar,
     ImporterRegistrar,
     Refused,
@@ -16,6 +18,8 @@ from lora_chat.plugins.registrars import (
 from lora_chat.plugins.streaming import begins_with_keys, json_array
 
 __all__ = [
+    "EngineRegistrar",
+    "EngineSettings",
     "ExporterRegistrar",
     "ImporterRegistrar",
     "Problem",

@@ -12,6 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from lora_chat.plugins.registrars import (
+        EngineRegistrar,
         ExporterRegistrar,
         ImporterRegistrar,
     )
@@ -31,3 +32,8 @@ def lora_chat_importers(registrar: ImporterRegistrar) -> None:
 @hookspec
 def lora_chat_exporters(registrar: ExporterRegistrar) -> None:
     """Add formats that ``/export`` and ``history export`` write."""
+
+
+@hookspec
+def lora_chat_engines(registrar: EngineRegistrar) -> None:
+    """Add engines that ``engine = "NAME"`` of the settings has answer."""

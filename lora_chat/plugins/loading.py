@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from lora_chat.plugins.offers import Offer, Offers
-from lora_chat.plugins.registrars import ExporterRegistrar, ImporterRegistrar
+from lora_chat.plugins.registrars import EngineRegistrar, ExporterRegistrar, ImporterRegistrar
 
 
 @dataclass
@@ -25,12 +25,14 @@ class Registered:
 
     importers: ImporterRegistrar = field(default_factory=ImporterRegistrar)
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
+    engines: EngineRegistrar = field(default_factory=EngineRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
         importers = (Offer(each.name, each.help, suffixes=each.suffixes) for each in self.importers.added.values())
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
-        return Offers(tuple(importers), tuple(exporters))
+        engines = (Offer(each.name, each.help, table=each.table) for each in self.engines.added.values())
+        return Offers(tuple(importers), tuple(exporters), tuple(engines))
 
 
 def load(name: str, root: Path, module: str) -> Registered:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_chat.text import clean_line
 
-_LONGEST = {"name": 32, "help": 54, "suffix": 16}
+_LONGEST = {"name": 32, "help": 54, "suffix": 16, "table": 32}
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Offer:
     """Of an exporter: its files' ending."""
     suffixes: tuple[str, ...] = ()
     """Of an importer: the endings that are worth a sniff."""
+    table: str = ""
+    """Of an engine: where its settings stand."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Offers:
 
     importers: tuple[Offer, ...] = ()
     exporters: tuple[Offer, ...] = ()
+    engines: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:

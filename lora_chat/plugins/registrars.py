@@ -6,17 +6,24 @@ Raised by every ``add``: ValueError, for a name that is none or stands twice; th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.chat.transcript import Problem, Transcript
+from lora_chat.config import BASES, KEYS, Config
+from lora_chat.errors import RefusedError
+
+if TYPE_CHECKING:
+    from lora_chat.engine.protocol import Engine
+    from lora_chat.models.installed import InstalledBase
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
-class Refused(Exception):
+class Refused(RefusedError):
     """A plugin's own no: one sentence with what, where and what to do. The person reads it, and the plugin stays on."""
 
 
@@ -56,6 +63,16 @@ Write = Callable[[Iterator[SavedConversation]], Iterable[str]]
 
 
 @dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is opened with."""
+
+    table: Mapping[str, Any]
+    """What stands below the table that the engine named, unchecked."""
+    base: InstalledBase
+    """The base model that is chosen, as it lies on this machine."""
+
+
+@dataclass(frozen=True)
 class Importer:
     """One format that can be read."""
 
@@ -75,6 +92,20 @@ class Exporter:
     suffix: str
     """Ending of the files it makes, with the dot."""
     write: Write
+    help: str
+
+
+OpenEngine = Callable[[EngineSettings], "Engine"]
+"""Makes an engine, in a process of its own; asks nobody yet."""
+
+
+@dataclass(frozen=True)
+class OfferedEngine:
+    """One engine that can be chosen."""
+
+    name: str
+    open: OpenEngine
+    table: str
     help: str
 
 
@@ -105,11 +136,23 @@ class ExporterRegistrar:
         self.added[name] = Exporter(_checked(name, self.added), suffix, write, help)
 
 
+@dataclass
+class EngineRegistrar:
+    """Takes engines."""
+
+    added: dict[str, OfferedEngine] = field(default_factory=dict)
+
+    def add(self, name: str, open: OpenEngine, table: str = "", help: str = "") -> None:
+        """``name`` is what ``engine`` is set to; its own settings stand below ``[table]``, by default its name."""
+        table = _checked(table or name, (BASES, KEYS, *(each.name for each in fields(Config))))
+        self.added[name] = OfferedEngine(_checked(name, self.added), open, table, help)
+
+
 def _checked(name: str, taken: Iterable[str]) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no name: use up to 32 of a-z, 0-9 and -")
     if name in taken:
-        raise ValueError(f"{name} is registered twice")
+        raise ValueError(f"{name} is registered twice or lora-chat's own")
     return name
 
 

@@ -80,7 +80,7 @@ class _Pipe:
         except Refused as no:
             end = {"refused": str(no)}
         except BaseException as error:  # SystemExit and KeyboardInterrupt are no way out either
-            end = {"failed": _told(error)}
+            end = {"failed": told(error)}
         for stream in (sys.stdout, sys.stderr):
             if stream is not None and not stream.closed:
                 stream.flush()
@@ -92,7 +92,8 @@ def _put_away(*files: BinaryIO) -> None:
         os.close(file.fileno())
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
+    """What a plugin raised, in words."""
     if isinstance(error, SystemExit):
         return "it called sys.exit"
     import traceback

@@ -119,7 +119,8 @@ class Queue:
     def _work(self) -> None:
         try:
             engine = self._open_engine()
-            self.info = engine.load()
+            info = engine.load()
+            self._window, self.info = info.context_window, info
         except Exception as error:
             self.failure = error
             self._ready()

@@ -28,7 +28,8 @@ def context_facts(sitting: Sitting) -> list[tuple[str, str]]:
     session, conversation, wearing, sampling = (
         sitting.session, sitting.conversation, sitting.wearing, sitting.sampling()
     )  # fmt: skip
-    found, window = session.context(conversation, wearing, sampling), session.window
+    found = session.context(conversation, wearing, sampling)
+    window = session.told() if session.told else session.window
     read = len(found.messages) - len(session.opening(conversation, wearing))
     preset, examples = (conversation.preset, conversation.examples) if conversation else ("", ())
     before = Preset(preset, examples=examples).holds or "no examples"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_chat.chat.transcript import Format
+from lora_chat.config import LOCAL
 from lora_chat.plugins.manager import WARNING, Listed, Plugins, Taken, facts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def enable(plugins: Plugins, name: str, asker: Asker) -> Listed | None:
 
 def taken() -> Taken:
     """What lora-chat itself has, by hook."""
-    return {"exporters": {each.value for each in Format}}
+    return {"exporters": {each.value for each in Format}, "engines": {LOCAL}}
 
 
 def enabled(listed: Listed) -> str:

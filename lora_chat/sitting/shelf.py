@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def adapter_install(sitting: Sitting, source: str) -> None:
     """Check an adapter against the base at hand, show what it is and does, and install it."""
     paths, base = sitting.services.paths, sitting.base
-    arrival = look_at(source, paths, lambda candidate: Against(base, sitting.engine.probe), _noting(sitting))
+    own = sitting.services.own_engine_beside(sitting.engine, base)  # a server may wear only what it was started with
+    arrival = look_at(source, paths, lambda candidate: Against(base, own.probe), _noting(sitting))
     done = settle(arrival, paths, sitting.face)
     if done is None:
         sitting.face.note("Nothing was installed.")
@@ -113,7 +114,8 @@ def adapter_verify(sitting: Sitting, name: str) -> None:
     verdict = check_fit(files, sitting.base.signature, manifest)
     if not verdict.ok:
         raise RefusedError(verdict.reason)
-    probe = sitting.engine.probe(Worn(adapter.name, adapter.path, files.sha256))
+    own = sitting.services.own_engine_beside(sitting.engine, sitting.base)
+    probe = own.probe(Worn(adapter.name, adapter.path, files.sha256))
     check_finite(adapter.name, probe)
     sitting.face.details(f"{adapter.name} is sound", _report(sitting.base.name, files, manifest, verdict, probe))
     sitting.face.changed()

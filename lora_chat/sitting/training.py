@@ -104,6 +104,7 @@ class Training:
         self._hush = threading.Event()
         """Cuts short what it is answering, where it is to end however."""
         self._ended: Callable[[], None] = lambda: None
+        engine = services.own_engine_beside(engine, base)
         self._events = run_job(
             job,
             engine.train,

@@ -67,7 +67,8 @@ def _the_rest(record: Record, sitting: Sitting, put: Put, cancel: threading.Even
         if adapter is None:
             raise NotFoundError(f"{name} {version} is not here any more, so that nothing can be asked of it.")
         refuse_another_base(adapter, sitting.base, sitting.services, "It is examined")
-        parts = examine_again(adapter, sitting.engine, sitting.services.paths, cancel)
+        engine = sitting.services.own_engine_beside(sitting.engine, sitting.base)
+        parts = examine_again(adapter, engine, sitting.services.paths, cancel)
         while True:
             try:
                 put(RestSeen(name, version, next(parts)))

@@ -56,7 +56,8 @@ class EngineWatch:
         self._tell(EngineSeen("loading"))
         try:
             info = self._engine.load()
-            self._tell(EngineSeen("ready", f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"))
+            how = f"{info.device}, {info.decoding}, {info.load_seconds:.1f} s"
+            self._tell(EngineSeen("ready", how, info.context_window))
             if not self._left:
                 self._ready()
         except LoraChatError as error:

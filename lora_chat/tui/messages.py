@@ -67,6 +67,8 @@ class EngineSeen(News):
 
     state: EngineState
     said: str = ""
+    window: int = 0
+    """Tokens that it reads at most, once it is ready."""
 
 
 @dataclass

@@ -8,9 +8,19 @@ from collections.abc import Mapping
 from .address import read_address
 from .client import Client
 from .engine import RemoteEngine
-from .house import InstalledBase
+from .house import EngineRegistrar, EngineSettings, InstalledBase, hookimpl
 from .key import find_key, variables
-from .settings import read_settings
+from .settings import TABLE, read_settings
+
+
+@hookimpl
+def lora_chat_engines(registrar: EngineRegistrar) -> None:
+    """One engine, whatever the server: its dialect is a setting, or what the server says that it is."""
+    registrar.add("openai", _open, TABLE, "an OpenAI-compatible server, vLLM or llama-server")
+
+
+def _open(settings: EngineSettings) -> RemoteEngine:
+    return open_engine(settings.table, settings.base)
 
 
 def open_engine(

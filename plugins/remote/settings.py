@@ -82,7 +82,7 @@ def _checked(name: Any, value: Any) -> Any:
     kinds: dict[str, type] = {each.name: type(each.default) for each in fields(Settings)} | {"url": str}
     if name not in kinds:
         hint = did_you_mean(str(name), kinds) or ": remove that line."
-        raise RefusedError(f'Unknown setting "{clean_line(spelt(name), 60)}" below [{TABLE}]{hint}')
+        raise RefusedError(f'Unknown setting "{clean_line(str(name), 60)}" below [{TABLE}]{hint}')
     if name == "adapters_at":
         return _folders(value)
     kind = kinds[name]

@@ -273,7 +273,7 @@ def test_a_child_that_speaks_another_language_is_ended_and_nobody_waits_for_it(
 ) -> None:
     babble = [sys.executable, "-c", "import time; print('good day', flush=True); time.sleep(60)"]
 
-    def spawn(_log: Path) -> subprocess.Popen[bytes]:
+    def spawn(*_: object) -> subprocess.Popen[bytes]:
         return subprocess.Popen(babble, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     monkeypatch.setattr(process, "_spawn", spawn)

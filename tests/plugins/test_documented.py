@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from lora_chat.chat.conversation import Role
+from lora_chat.chat.conversation import Role, Turn
+from lora_chat.engine.protocol import Request, TextChunk
+from lora_chat.models.installed import InstalledBase
 from lora_chat.plugins import limits
 from lora_chat.plugins.content import HOOKS
+from lora_chat.plugins.engines import PluginEngine
 from lora_chat.plugins.formats import reader_for, writers
 from lora_chat.plugins.registrars import SavedConversation, SavedMessage
 from tests.plugins.conftest import Host
@@ -36,6 +40,15 @@ def test_the_importer_reads(host: Host, tmp_path: Path) -> None:
     assert reader_for(host.plugins, tmp_path / "other.txt") is None
 
 
+def test_the_engine_answers(host: Host, tiny_llama: InstalledBase) -> None:
+    host.put("parrot", EXAMPLES["engines"])
+    assert host.enable("parrot").offers.told == "engine parrot"
+    host.paths.config.write_text('engine = "parrot"\n[parrot]\nbefore = "You said: "\n', encoding="utf-8")
+    with closing(PluginEngine(host.plugins, host.paths, "parrot", tiny_llama)) as engine:
+        chunks = list(engine.generate(Request((Turn(Role.USER, "Where?"),))))
+    assert [each.text for each in chunks if isinstance(each, TextChunk)] == ["You said: Where?"]
+
+
 def test_the_exporter_writes(host: Host) -> None:
     host.put("plain", EXAMPLES["exporters"])
     host.enable("plain")
@@ -44,6 +57,6 @@ def test_the_exporter_writes(host: Host) -> None:
     assert "".join(writer.write([SavedConversation("1", "t", "", 0.0, said)])) == "user: Where?\nassistant: Here.\n"
 
 
-@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S"])
+@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S"])
 def test_the_page_has_the_limits(name: str) -> None:
     assert f"{getattr(limits, name):g} s" in PAGE

@@ -18,7 +18,8 @@ from lora_chat.plugins.api import json_array
 from tests.cli.conftest import Run, run, same_environment  # noqa: F401
 
 ROOT = Path(__file__).parent.parent.parent
-SHIPPED = ["chatgpt", "claude", "html"]
+SHIPPED = ["chatgpt", "claude", "html", "remote"]
+PUBLIC = {"lora_chat.plugins.api", "lora_chat.plugins.engine_api"}
 
 
 def node(parent: str | None, role: str, *parts: Any, **more: Any) -> dict[str, Any]:
@@ -75,9 +76,11 @@ def test_what_ships_is_off_until_it_is_enabled(run: Run, home: Paths) -> None:  
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_ships_uses_no_private_door(name: str) -> None:
-    source = (ROOT / "plugins" / name / "plugin.py").read_text("utf-8")
-    doors = [line.split()[1] for line in source.splitlines() if line.startswith(("from lora_chat", "import lora_chat"))]
-    assert doors == ["lora_chat.plugins.api"]
+    sources = [path.read_text("utf-8") for path in (ROOT / "plugins" / name).rglob("*.py")]
+    lines = [line.strip() for source in sources for line in source.splitlines()]
+    doors = {line.split()[1] for line in lines if line.startswith(("from lora_chat", "import lora_chat"))}
+    assert len(doors) == 1
+    assert doors <= PUBLIC
 
 
 def test_chatgpts_branches_come_with_it_and_the_one_that_was_seen_is_open(

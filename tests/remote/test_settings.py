@@ -27,7 +27,7 @@ def settings(**table: Any) -> Any:
         ({}, "no server to ask"),
         ({"url": ""}, "no server to ask"),
         ({"url": 7}, '"url" .* a text in quotes, not 7'),
-        ({"url": HERE, "modle": "x"}, "Unknown setting \"'modle'\" .*did you mean model"),
+        ({"url": HERE, "modle": "x"}, 'Unknown setting "modle" .*did you mean model'),
         ({"url": HERE, "api_key": "sk-1234"}, "A key never stands in the settings"),
         ({"url": HERE, "Token": "sk-1234"}, "A key never stands in the settings"),
         ({"url": HERE, "dialect": "ollama"}, "auto or openai or vllm or llama-server, not 'ollama'"),

@@ -8,6 +8,7 @@ from lora_chat.tui.messages import EngineSeen
 from lora_chat.tui.screens.keeping import Keeping
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.attached import Attached
+from lora_chat.tui.widgets.title_bar import TitleBar
 from lora_chat.tui.widgets.weighing import WeightWanted
 
 
@@ -57,6 +58,8 @@ class Attaching(Keeping):
     def on_engine_seen(self, event: EngineSeen) -> None:
         """Now it can count."""
         if event.state == "ready":
+            self._know_window(event.window)
+            self.query_one(TitleBar).window = event.window
             self._weigh()
 
     def _weigh(self) -> None:

@@ -1,0 +1,77 @@
+"""The engines that plugins have. Owns finding the one that the settings name, and when its process may start.
+
+Such an engine is the process of its plugin as well: nothing of it runs here, and it has the whole of its adapters to
+give back when it ends. What forbids it is told by each call, so that the chat opens all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lora_chat.config import LOCAL, load_engine_table
+from lora_chat.engine.kept import kept_for
+from lora_chat.engine.process import ProcessEngine, Program
+from lora_chat.errors import RefusedError, did_you_mean
+from lora_chat.models.installed import InstalledBase
+from lora_chat.paths import Paths
+from lora_chat.plugins import limits
+from lora_chat.plugins.finding import Plugin
+from lora_chat.plugins.manager import Plugins
+from lora_chat.plugins.offers import Offer
+from lora_chat.text import clean_line
+
+WORKER = "lora_chat.plugins.engine_worker"
+
+
+class PluginEngine(ProcessEngine):
+    """``Engine`` of an enabled plugin, in a process of its own."""
+
+    def __init__(self, plugins: Plugins, paths: Paths, name: str, base: InstalledBase) -> None:
+        """``name`` is the engine's. Every call raises ``RefusedError`` while no enabled plugin has it."""
+        self.name = name
+
+        def begins() -> dict[str, Any]:
+            plugin, offer = find_engine(plugins, name)
+            table = load_engine_table(paths.config, offer.table)
+            where = {"name": plugin.name, "root": str(plugin.root), "module": plugin.module}
+            return where | {"sha256": plugin.content.sha256, "engine": name, "table": table}
+
+        super().__init__(base, kept_for(base, paths), paths.logs, program=Program(WORKER, begins, limits.CLOSE_S))
+
+    def window(self) -> int:
+        """Tokens that a prompt and its answer may take together there. Raises as ``load``."""
+        return self.load().context_window
+
+
+def find_engine(plugins: Plugins, name: str) -> tuple[Plugin, Offer]:
+    """The enabled plugin whose engine is called ``name``.
+
+    Raises:
+        RefusedError: there is none, saying which could be; or this is the safe mode.
+    """
+    local = f'write engine = "{LOCAL}" into the settings'
+    if plugins.safe:
+        raise RefusedError(f"This is the safe mode, which runs no plugin, and the engine {clean_line(name, 40)} is of "
+                           f"one: start without it, or {local}.")  # fmt: skip
+    offered = plugins.offered("engines")
+    for plugin, offer in offered:
+        if offer.name == name:
+            return plugin, offer
+    near = did_you_mean(name, [LOCAL, *(offer.name for _, offer in offered)])
+    why = f"No enabled plugin has the engine {clean_line(name, 40)}{near}"
+    could = [] if near else list(_could(plugins, name))
+    if len(could) == 1:
+        raise RefusedError(f"{why}: {could[0]}.")
+    if could:
+        raise RefusedError(f"{why}: {', or '.join(could)}.")
+    raise RefusedError(f"{why}{';' if near else ':'} `lora-chat plugin list` shows them all, or {local}.")
+
+
+def _could(plugins: Plugins, name: str) -> Iterator[str]:
+    """What to do with those plugins that might have it: the one that had it, else all that have any engine."""
+    off = [each for each in plugins.shelf().plugins if each.state != "on" and "engines" in each.plugin.content.hooks]
+    had = [each for each in off if any(offer.name == name for offer in each.offers.engines)]
+    for each in had or off:
+        state = {"changed": "was changed", "switched off": f"is switched off ({each.why})"}.get(each.state, "is off")
+        yield f"the plugin {each.name} {state}, `lora-chat plugin enable {each.name}` has it run"
