@@ -138,7 +138,7 @@ def load_engine_table(path: Path, table: str) -> dict[str, Any]:
     for name in _tables(found):
         if name not in (BASES, KEYS, REMOTE, table):
             hint = did_you_mean(name, (BASES, KEYS, table)) or ": remove it."
-            raise RefusedError(f'Nobody reads the table "{clean_line(name, 80)}" in {path}{hint}')
+            raise RefusedError(f'In {path} nobody reads the table "{clean_line(name, 80)}"{hint}')
     own = found.get(table, {})
     if not isinstance(own, dict):
         raise RefusedError(f"{table} in {path} must be a table: begin it by [{table}].")

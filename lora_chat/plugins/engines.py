@@ -59,7 +59,7 @@ def find_engine(plugins: Plugins, name: str) -> tuple[Plugin, Offer]:
         if offer.name == name:
             return plugin, offer
     near = did_you_mean(name, [LOCAL, *(offer.name for _, offer in offered)])
-    why = f"No enabled plugin has the engine {clean_line(name, 40)}{near}"
+    why = f'No enabled plugin has the engine "{clean_line(name, 40)}"{near}'
     could = [] if near else list(_could(plugins, name))
     if len(could) == 1:
         raise RefusedError(f"{why}: {could[0]}.")

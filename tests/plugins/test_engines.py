@@ -219,7 +219,7 @@ def test_a_window_opens_without_it_and_answers_once_it_is_enabled(
 
     async def story(w: Window) -> None:
         await w.ready()
-        await w.hear("No enabled plugin has the engine openai")
+        await w.hear('No enabled plugin has the engine "openai"')
         await w.write("Hello")
         await w.until(lambda: not w.app.bridge.replying)
         assert served.asked == []
@@ -245,7 +245,7 @@ def test_one_that_is_not_enabled_is_a_sentence_that_says_how(
     run("plugin", "disable", "remote")
     done = run("ask", "Hello")
     assert done.code == 4
-    assert done.sentence.startswith("No enabled plugin has the engine openai")
+    assert done.sentence.startswith('No enabled plugin has the engine "openai"')
     assert "`lora-chat plugin enable remote`" in done.sentence
     (tiny.plugins / ".enabled.json").unlink()
     assert "`lora-chat plugin enable remote`" in run("ask", "Hello").sentence
@@ -283,7 +283,7 @@ def test_a_wrong_setting_and_a_table_that_nobody_reads_are_told(
     settle(tiny, served.url, "stall_second = 3\n")
     assert 'Unknown setting "stall_second" below [remote]; did you mean stall_seconds?' in run("ask", "Hello").sentence
     settle(tiny, served.url, "[remot]\nx = 1\n")
-    assert 'Nobody reads the table "remot"' in run("ask", "Hello").sentence
+    assert 'nobody reads the table "remot"' in run("ask", "Hello").sentence
     settle(tiny, served.url)
     assert "leave out --precision" in run("ask", "--precision", "int4", "Hello").sentence
 
