@@ -12,7 +12,7 @@ _OTHERS = frozenset({
 """Names of facts that people, models and adapters wrote."""
 _OURS = frozenset({"nothing about itself", "not said", "shipped with lora-chat"})
 """What stands there where they wrote nothing."""
-_NAMED = frozenset({"Presets", "Trainings"})
+_NAMED = frozenset({"Plugins", "Presets", "Trainings"})
 """Titles below which the names are people's too."""
 
 

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 MOST_BYTES = 1_000_000
 """Of all files of a message together: more than the largest window of a base that runs here."""
 
-BEGINS = r"(?<![^\s(\[{])@"
-"""An ``@`` at the beginning of a word."""
+BEGINS = r"(?<![^\s(\[{\u3000-\u303f\u3400-\u9fff\uff00-\uff65“‘])@"
+"""An ``@`` at the beginning of a word; Chinese has no spaces between them."""
 
 _MENTION = re.compile(BEGINS + r'(?:"([^"\n]+)"|([^\s"]+))')
 _CODE = re.compile(r"(`{3,}).*?(?:\1|\Z)|`[^`\n]*`", re.DOTALL)
-_BEHIND = ".,;:!?)]}>'’"
+_WIDE = "，。；：！？、）】》」』”’"
+_BEHIND = ".,;:!?)]}>'" + _WIDE
 """What may stand behind a name in a sentence."""
 
 _TEXTS = re.compile(
@@ -168,6 +169,9 @@ def _meant(name: str, quoted: bool, known: dict[str, File]) -> tuple[str, Path |
 def _readings(name: str) -> Iterator[str]:
     """``name``, then without what may stand behind it in a sentence."""
     yield name
+    if (clause := _until_wide(name)) != name:
+        yield from _readings(clause)
+        return
     for end in ("'s", "’s"):
         if name.endswith(end):
             yield name.removesuffix(end) or name
@@ -176,6 +180,11 @@ def _readings(name: str) -> Iterator[str]:
             return
         name = name[:-1]
         yield name
+
+
+def _until_wide(name: str) -> str:
+    """``name`` as far as the first sign that ends a clause in Chinese, behind which no space stands."""
+    return next((name[:place] for place, letter in enumerate(name) if place and letter in _WIDE), name)
 
 
 def _bare(name: str) -> str:

@@ -15,6 +15,7 @@ from lora_chat.chat.transcript import Format, Looked, export_conversations, impo
 from lora_chat.errors import RefusedError
 from lora_chat.files import sync_folder
 from lora_chat.plugins.formats import Reader, Writer, reader_for, saved_conversations, writers
+from lora_chat.plugins.manager import Plugins
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def export(sitting: Sitting, words: str) -> None:
     """
     sitting.refresh()
     current = sitting.conversation
+    _refuse_what_is_off(words.strip().partition(" ")[0], sitting.services.plugins)
     format, place = _format(words, writers(sitting.services.plugins))
     text = "".join(_texts(sitting, current.id, format)) if current else ""
     if current is None or not text:
@@ -127,6 +129,17 @@ def _texts(sitting: Sitting, id: str, format: Format | Writer) -> Iterator[str]:
         chosen = list(saved_conversations(sitting.store, [id]))
         return format.write(chosen) if chosen else iter(())
     return export_conversations(sitting.store, [id], format)
+
+
+def _refuse_what_is_off(word: str, plugins: Plugins) -> None:
+    """A plugin's format that is named while the plugin does not run is no file's name."""
+    for each in plugins.shelf().plugins:
+        formats = {each.name, *(offer.name for offer in each.offers.exporters)}
+        if each.state != "on" and "exporters" in each.plugin.content.hooks and word.lower() in formats:
+            raise RefusedError(
+                f'"{word.lower()}" is a format of the plugin {each.name}, which does not run: /plugin enable '
+                f"{each.name} has it, and ./{word} would be a file."
+            )
 
 
 def _format(words: str, others: Sequence[Writer]) -> tuple[Format | Writer, str]:

@@ -192,6 +192,7 @@ def take(sitting: Sitting, line: str) -> None:
             raise UsageError(f"Write {command.usage}: {command.help}.")
         if rest and not command.argument:
             raise UsageError(f"/{command.words} takes nothing behind it: write {command.usage} alone.")
+        sitting.refresh()  # a first message that was refused took its conversation back with it
         command.run(sitting, rest)
     elif clean(line).strip():
         sitting.say(attach(line.removeprefix("/") if line.startswith("//") else line))

@@ -121,9 +121,9 @@ def test_a_training_whose_loss_is_no_number_is_heard_of() -> None:
     [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.LoraChatError)],
 )
 def test_an_error_keeps_its_kind_and_its_sentence(kind: type[errors.LoraChatError]) -> None:
-    found = wire.raised(wire.read_told(wire.write(wire.describe(3, kind("It is so \ud800.")))))
+    found = wire.raised(wire.read_told(wire.write(wire.describe(3, kind("It is so: é\ud800.")))))
     assert type(found) is kind
-    assert str(found) == "It is so \ud800."
+    assert str(found) == "It is so: é.", "what no terminal can show is left out"
 
 
 def test_a_strangers_exception_becomes_the_engines_failure_in_one_line() -> None:

@@ -236,3 +236,19 @@ def test_private_data_in_a_file_is_found_as_in_any_text() -> None:
     masked = redact(attach("@mail.txt"))
     assert "jane.doe" not in masked.text
     assert words_of(masked.text) == "@mail.txt"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "请看 @notes.md，里面有什么？",
+        "看一下@notes.md。再说一遍",
+        "（@notes.md）里写了什么",
+        "“@notes.md”说了什么",
+        "看 @notes.md",
+    ],
+)
+def test_chinese_has_no_spaces_around_a_name(line: str) -> None:
+    (look,) = look_at(line)
+    assert look.file is not None
+    assert look.file.name == "notes.md"

@@ -128,3 +128,18 @@ def test_what_is_left_out_is_named_and_the_rest_comes(
     assert len(room.store.conversations()) == 7
     with pytest.raises(RefusedError, match="is not a file"):
         room.take("/import nowhere")
+
+
+def test_a_format_of_a_plugin_that_does_not_run_is_no_name_of_a_file(room: Room) -> None:
+    room.take("One")
+    for words in ("html", "html talk.html", "HTML"):
+        with pytest.raises(RefusedError, match="is a format of the plugin html, which does not run"):
+            room.take(f"/export {words}")
+    assert not list(Path().glob("*html*"))
+
+
+def test_after_a_first_message_that_was_refused_commands_know_that_nothing_is_open(room: Room) -> None:
+    with pytest.raises(RefusedError):
+        room.take("word " * 20_000)
+    room.take("/context")
+    assert room.sitting.conversation is None

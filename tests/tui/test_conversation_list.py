@@ -148,3 +148,16 @@ def test_what_was_put_away_is_completed_too(window: Tell, tiny: Paths) -> None:
         assert w.prompt.text == f"/open {id}"
 
     window(story)
+
+
+def test_r_writes_the_command_for_another_one_whose_draft_would_stand_there(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await talks(w, "First", "Second")
+        await to_the_list(w)
+        await w.press("down", "r")
+        await w.until(lambda: w.app.chat.talk.views[0].shown.message.content == "First")
+        await w.until(lambda: w.prompt.text == "/rename First")
+        await w.press("!", "enter")
+        await w.until(lambda: "First!" in " ".join(lines(w)))
+
+    window(story)

@@ -31,6 +31,8 @@ class Keeping(Touring):
     _left = ""
     """What stood in the prompt when the person moved on, and when that was."""
     _left_at = float("-inf")
+    _waits = ("", "")
+    """A conversation, and what is to stand in the prompt once it is open."""
 
     def on_mount(self) -> None:
         """At a pause, not at every key."""
@@ -65,6 +67,13 @@ class Keeping(Touring):
         self._moving_on(self.asking.prompt.unsent)
         super().action_new()
 
+    def _write_in(self, conversation: str, text: str) -> None:
+        """Its own draft comes with it, and would stand in the place of ``text``."""
+        if self._writes_in in (None, conversation):
+            super()._write_in(conversation, text)
+        else:
+            self._waits = (conversation, text)
+
     def _moving_on(self, unsent: str) -> None:
         self._left, self._left_at = unsent, time.monotonic()
 
@@ -77,6 +86,9 @@ class Keeping(Touring):
             mine, since = self._parted(self.asking.prompt.unsent)
             self.bridge.drafts.note(left, mine)
             self.asking.prompt.turn_to(event.text + since)
+            if self._waits[0] == event.conversation:
+                self.asking.fill(self._waits[1])
+            self._waits = ("", "")
         elif not left:  # its first message was sent
             self.bridge.drafts.note(left, "")
         else:  # deleted: what still stands in the prompt is of the next one

@@ -92,7 +92,11 @@ class Wishes(Screen[None]):
     def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:
         """The prompt is where titles are written."""
         self._go_on_with(event.id)
-        self.asking.fill(f"/rename {event.title}")
+        self._write_in(event.id, f"/rename {event.title}")
+
+    def _write_in(self, conversation: str, text: str) -> None:
+        """Let ``text`` stand in the prompt of ``conversation``, which comes to be open."""
+        self.asking.fill(text)
 
     def on_conversation_list_delete_wanted(self, event: ConversationList.DeleteWanted) -> None:
         """Without asking: it can come back."""
