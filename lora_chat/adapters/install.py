@@ -180,11 +180,15 @@ def _called(candidate: Candidate, name: str) -> Candidate:
 
 
 def _completed(manifest: Manifest, files: AdapterFiles, name: str) -> Manifest:
-    weights = WeightsClaim(
+    base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
+    return dataclasses.replace(manifest, name=name, base=base, weights=claim_of(files))
+
+
+def claim_of(files: AdapterFiles) -> WeightsClaim:
+    """What ``adapter.toml`` says of the weights, from their bytes."""
+    return WeightsClaim(
         files.sha256, files.config_sha256, files.layout.rank, files.layout.parameters, len(files.weights)
     )
-    base = dataclasses.replace(manifest.base, model=manifest.base.model or files.settings.base_model)
-    return dataclasses.replace(manifest, name=name, base=base, weights=weights)
 
 
 class Taken(Exception):

@@ -108,7 +108,7 @@ class _Worker:
             self._send(wire.Told(number))
         except LoraChatError as error:  # a refusal may quote a message, and the log holds none
             self._send(wire.describe(number, error))
-        except Exception as error:
+        except BaseException as error:  # sys.exit in a plugin too: whoever waits must hear of it
             import traceback
 
             traceback.print_exc()  # to the log; the person gets one sentence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import peft
 from safetensors.torch import save
 
+from lora_chat.adapters.install import claim_of
 from lora_chat.adapters.manifest import BaseClaim, Manifest, to_toml
 from lora_chat.adapters.signature import BaseSignature
+from lora_chat.adapters.weights import read_adapter
 from lora_chat.files import staged_folder
 from lora_chat.training.events import Report
 from lora_chat.training.job import Job
@@ -37,7 +39,9 @@ def save_adapter(tree: Any, folder: Path, job: Job, signature: BaseSignature, re
     with staged_folder(folder) as stage:
         config.save_pretrained(str(stage))
         (stage / "adapter_model.safetensors").write_bytes(save(tensors, {"format": "pt"}))
-        (stage / "adapter.toml").write_text(to_toml(_manifest(job, signature, report)), encoding="utf-8")
+        # Its hashes are there from the first day: what is trained elsewhere travels before it is installed.
+        manifest = replace(_manifest(job, signature, report), weights=claim_of(read_adapter(stage)))
+        (stage / "adapter.toml").write_text(to_toml(manifest), encoding="utf-8")
 
 
 def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:

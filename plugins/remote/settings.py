@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath, PureWindowsPath
@@ -56,6 +57,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "retries": (0, 10),
     "max_loaded": (1, 10_000),
 }
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -92,6 +94,11 @@ def _checked(name: Any, value: Any) -> Any:
         raise RefusedError(f'"{name}" below [{TABLE}] must be one line without control characters.')
     if name == "dialect" and value not in DIALECTS:
         raise RefusedError(f'"{name}" below [{TABLE}] must be {" or ".join(DIALECTS)}, not {_told(value)}.')
+    if name == "key_variable" and value and not _VARIABLE.fullmatch(value):
+        raise RefusedError(
+            f'"{name}" below [{TABLE}] must be the name of an environment variable in capital letters, such as '
+            "VLLM_API_KEY: a key itself never stands there."
+        )
     if name == "copies" and value and not _is_place(value):
         raise RefusedError(f'"{name}" below [{TABLE}] must be a full path such as "/srv/copies", not {_told(value)}.')
     low, high = _BOUNDS.get(name, (float("-inf"), float("inf")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,11 @@ def test_it_goes_out_masked_and_comes_back_with_its_checks(run: Run, tiny: Paths
     not_trained = run("adapter", "install", job, "--yes")
     assert not_trained.code == 4
     elsewhere(job, tiny.models, tmp_path / "other")
+    changed = shutil.copytree(job, tmp_path / "changed")
+    weights = changed / "adapter" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2] + b"xy")
+    refused = run("adapter", "install", changed, "--yes")
+    assert (refused.code, "changed" in refused.sentence) == (4, True), refused.sentence
     for each in (job, job / "adapter"):
         done = run("adapter", "install", each, "--yes")
         assert done.code == 0, done.err

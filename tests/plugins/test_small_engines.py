@@ -131,3 +131,11 @@ def test_a_name_that_is_taken_is_refused(host: Host, here: str, there: tuple[str
     host.put("parrot", PARROT.replace(here, there[0], 1))
     with pytest.raises(RefusedError, match=there[1]):
         host.enable("parrot")
+
+
+def test_one_that_leaves_in_the_middle_of_an_answer_is_heard_of(engine: Callable[[str], PluginEngine]) -> None:
+    leaving = engine(PARROT.replace("yield from", "yield 'half'; raise SystemExit(3)\n        yield from"))
+    said: list[object] = []
+    with pytest.raises(EngineError, match="SystemExit: 3"):
+        said.extend(leaving.generate(HELLO))
+    assert [each.text for each in said if isinstance(each, TextChunk)] == ["half"]

@@ -162,3 +162,10 @@ def test_opening_asks_nobody() -> None:
     engine = plugin().open_engine({"url": "http://127.0.0.1:9/v1"}, None, {"VLLM_API_KEY": "sk-1"})
     assert not engine.is_running
     engine.close()
+
+
+@pytest.mark.parametrize("key", ["sk-secret123456", "hf_SecretSecret", "Bearer SECRET"])
+def test_a_key_in_the_place_of_its_variable_is_refused_and_never_repeated(key: str) -> None:
+    with pytest.raises(RefusedError, match="name of an environment variable") as caught:
+        plugin().open_engine({"url": "http://127.0.0.1:8000/v1", "key_variable": key}, None, {})
+    assert key not in str(caught.value)
