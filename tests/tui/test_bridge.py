@@ -172,7 +172,8 @@ class Mortal:
         if self.error is not None:
             raise self.error
         self.state = "running"
-        return cast(BaseInfo, SimpleNamespace(device="cpu", decoding="fast path, int4", load_seconds=0.1))
+        info = SimpleNamespace(device="cpu", decoding="fast path, int4", load_seconds=0.1, context_window=512)
+        return cast(BaseInfo, info)
 
 
 def watched() -> tuple[Mortal, EngineWatch, list[EngineSeen]]:

@@ -282,7 +282,7 @@ def test_the_list_opens_renames_deletes_and_comes_over_the_talk_where_it_is_narr
         await w.see("First thing")
         await w.until(lambda: isinstance(w.app.focused, ConversationList))
         await w.press("down", "enter")
-        await w.until(lambda: w.app.chat.talk.views[0].text == "First thing")
+        await w.until(lambda: [each.text for each in w.app.chat.talk.views][:1] == ["First thing"])
         await w.until(lambda: w.prompt.has_focus)
         await w.press("ctrl+l", "r")
         await w.until(lambda: w.prompt.text == "/rename First thing")
