@@ -86,7 +86,7 @@ class Keeping(Touring):
             mine, since = self._parted(self.asking.prompt.unsent)
             self.bridge.drafts.note(left, mine)
             self.asking.prompt.turn_to(event.text + since)
-            if self._waits[0] == event.conversation:
+            if self._waits[1] and self._waits[0] == event.conversation:
                 self.asking.fill(self._waits[1])
             self._waits = ("", "")
         elif not left:  # its first message was sent
