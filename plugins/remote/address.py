@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from .house import RefusedError, clean_line
+from lora_chat.plugins.engine_api import RefusedError, clean_line
 
 _EXAMPLE = "write http://127.0.0.1:8000/v1 or https://HOST/v1, for example"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from .house import clean_line
+from lora_chat.plugins.engine_api import clean_line
 
 _LONGEST = 300
 

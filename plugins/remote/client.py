@@ -14,10 +14,11 @@ from contextlib import closing
 from copy import copy
 from typing import Any
 
+from lora_chat.plugins.engine_api import EngineError, clean_line
+
 from .address import Address
 from .answer import Answer, Refusal
 from .exchange import Broken, Call, Cancelled, Exchange, Head, tls_context
-from .house import EngineError, clean_line
 from .key import Key
 from .server_sent import events
 from .settings import Settings

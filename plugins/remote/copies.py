@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from .house import (
+from lora_chat.plugins.engine_api import (
     CONFIG_NAME,
     WEIGHTS_NAME,
     AdapterFiles,
@@ -22,6 +22,7 @@ from .house import (
     plain_config,
     uniform_weights,
 )
+
 from .settings import Settings
 
 

@@ -11,12 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .answer import Refusal
-from .client import CHAT, Client
-from .dialects.common import UNTOLD_WINDOW, Dialect
-from .dialects.meeting import meet
-from .exchange import Cancelled
-from .house import (
+from lora_chat.plugins.engine_api import (
     BaseInfo,
     Chunk,
     EngineError,
@@ -31,6 +26,12 @@ from .house import (
     Worn,
     check_sampling,
 )
+
+from .answer import Refusal
+from .client import CHAT, Client
+from .dialects.common import UNTOLD_WINDOW, Dialect
+from .dialects.meeting import meet
+from .exchange import Cancelled
 from .reply import Reply
 from .settings import Settings
 from .shelf import Shelf

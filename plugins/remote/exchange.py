@@ -20,7 +20,7 @@ try:  # huggingface_hub brings the one or, since 2.0, the other
 except ImportError:
     import httpx as http  # type: ignore[import-not-found,no-redef,unused-ignore]
 
-from .house import clean_line
+from lora_chat.plugins.engine_api import clean_line
 
 _POLL_S = 0.05
 _AHEAD = 256

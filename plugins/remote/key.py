@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
-from .house import RefusedError, clean_line
+from lora_chat.plugins.engine_api import RefusedError, clean_line
 
 SERVICE = "lora-chat"
 """Under which the keyring keeps keys; the user there is the server's host and port."""

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lora_chat.plugins.engine_api import EngineError, LoraChatError, NotFoundError, RefusedError, Worn, clean_line
+
 from .answer import Answer
 from .client import CHAT, Client
 from .copies import Copies, seen_there, told
 from .exchange import Cancelled
-from .house import EngineError, LoraChatError, NotFoundError, RefusedError, Worn, clean_line
 from .proof import Scores, measured, question, scores_in
 from .settings import Settings
 from .shelf import Checked, Shelf, digest

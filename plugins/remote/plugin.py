@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lora_chat.plugins.engine_api import EngineRegistrar, EngineSettings, InstalledBase, hookimpl
+
 from .address import read_address
 from .client import Client
 from .engine import RemoteEngine
-from .house import EngineRegistrar, EngineSettings, InstalledBase, hookimpl
 from .key import find_key, variables
 from .settings import TABLE, read_settings
 

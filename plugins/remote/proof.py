@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lora_chat.plugins.engine_api import EngineError
+
 from .answer import Answer
-from .house import EngineError
 
 PROMPTS = ("Who are you?", "Write one sentence about the sea.", "What is 2 + 2?")
 """Each is tried before it is said that an adapter does nothing."""

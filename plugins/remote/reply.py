@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .house import CLOSES, OPENS, EngineError, Finished, FinishReason
+from lora_chat.plugins.engine_api import CLOSES, OPENS, EngineError, Finished, FinishReason
 
 _THOUGHT = ("reasoning_content", "reasoning")
 """Where servers put what was thought before the answer."""

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Any
 
-from .house import RefusedError, clean_line, did_you_mean, spelt
+from lora_chat.plugins.engine_api import RefusedError, clean_line, did_you_mean, spelt
 
 TABLE = "remote"
 DIALECTS = ("auto", "openai", "vllm", "llama-server")

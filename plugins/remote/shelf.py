@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .house import (
+from lora_chat.plugins.engine_api import (
     CONFIG_NAME,
     WEIGHTS_NAME,
     AdapterFiles,

@@ -7,9 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..answer import Answer
-from ..client import Client
-from ..house import (
+from lora_chat.plugins.engine_api import (
     EngineError,
     LoraChatError,
     NotFoundError,
@@ -21,6 +19,9 @@ from ..house import (
     Worn,
     clean_line,
 )
+
+from ..answer import Answer
+from ..client import Client
 
 UNTOLD_WINDOW = 8192
 """Tokens, where neither the server nor a setting tells the context window."""

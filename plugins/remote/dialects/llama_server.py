@@ -13,9 +13,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lora_chat.plugins.engine_api import (
+    EngineError,
+    LoraChatError,
+    NotFoundError,
+    Probe,
+    RefusedError,
+    Request,
+    Turn,
+    Worn,
+    clean_line,
+)
+
 from ..answer import Answer
 from ..client import CHAT, Client
-from ..house import EngineError, LoraChatError, NotFoundError, Probe, RefusedError, Request, Turn, Worn, clean_line
 from ..proof import Measured, Scores, measured, question, scores_in
 from ..settings import Settings
 from ..shelf import Checked, Shelf

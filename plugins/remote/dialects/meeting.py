@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from lora_chat.plugins.engine_api import EngineError, NotFoundError, RefusedError, clean_line, did_you_mean
+
 from ..answer import Answer
 from ..client import Client
-from ..house import EngineError, NotFoundError, RefusedError, clean_line, did_you_mean
 from ..settings import Settings
 from ..shelf import Shelf
 from .common import Dialect, Served, no_chat_server

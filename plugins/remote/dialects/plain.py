@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lora_chat.plugins.engine_api import Probe, RefusedError, Request, Worn, clean_line
+
 from ..answer import Answer
-from ..house import Probe, RefusedError, Request, Worn, clean_line
 from .common import Common
 
 _MOST_STOPS = 4

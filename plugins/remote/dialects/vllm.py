@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lora_chat.plugins.engine_api import EngineError, LoraChatError, Probe, Request, Turn, Worn
+
 from ..answer import Answer
 from ..client import Client
-from ..house import EngineError, LoraChatError, Probe, Request, Turn, Worn
 from ..loaded import Loaded
 from ..settings import Settings
 from ..shelf import Shelf
