@@ -206,12 +206,14 @@ def test_a_broken_one_says_why(window: Tell, two: Paths) -> None:
         await opened(w)
         look_at(w, "broken")
         await w.see("JSONDecodeError")
+        assert "2 here · 14 more · 1 broken" in w.text
         assert "bring it here" not in w.text
         await w.press("d")
         await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
         await w.press("y")
-        await w.see("2 here · 14 more ")
-        assert not broken.exists()
+        await w.until(lambda: not broken.exists())
+        await w.not_see("1 broken")
+        await w.see("2 here · 14 more")
 
     window(story, (100, 40))
 
