@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, TypedDict
 
 from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Status
@@ -66,7 +67,7 @@ ANSWER_FIELDS = AnswerFields.__optional_keys__
 MESSAGE_FIELDS = MessageFields.__optional_keys__
 
 _OF_A_CONVERSATION = frozenset(each.name for each in fields(Conversation))
-_OF_A_MESSAGE = frozenset(each.name for each in fields(Message))
+_OF_A_MESSAGE = [each.name for each in fields(Message)]
 
 
 def conversation_of(row: sqlite3.Row) -> Conversation:
@@ -96,15 +97,28 @@ def examples_of(text: object) -> tuple[tuple[str, str], ...] | None:
     return tuple((question, answer) for question, answer in pairs)
 
 
-def message_of(row: sqlite3.Row) -> Message:
-    """Turn a row of ``messages`` into a Message; a reply whose writing program is gone is ``interrupted``.
+def messages_of(rows: Sequence[sqlite3.Row]) -> list[Message]:
+    """Turn rows of ``messages`` into Messages; a reply whose writing program is gone is ``interrupted``.
 
-    A column that a newer program added meanwhile is left out.
+    A column that a newer program added meanwhile is left out. Conversations of thousands of messages go through here
+    at each look, so where the columns stand is found out once.
 
     Raises:
-        StoreError: the row holds a value that lora-chat never writes: a damaged file.
+        StoreError: a row holds a value that lora-chat never writes: a damaged file.
     """
-    values = _known(row, _OF_A_MESSAGE)
+    if not rows:
+        return []
+    names = rows[0].keys()
+    picked = itemgetter(*map(names.index, _OF_A_MESSAGE))
+    return [_message(dict(zip(_OF_A_MESSAGE, picked(row), strict=True)), row) for row in rows]
+
+
+def message_of(row: sqlite3.Row) -> Message:
+    """Turn one row as ``messages_of`` does."""
+    return messages_of([row])[0]
+
+
+def _message(values: dict[str, Any], row: sqlite3.Row) -> Message:
     try:
         values["role"], values["status"] = Role(values["role"]), Status(values["status"])
         values["rating"] = Rating(values["rating"]) if values["rating"] else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from lora_chat.chat.conversation import Conversation, Message
-from lora_chat.chat.rows import message_of
+from lora_chat.chat.rows import messages_of
 from lora_chat.chat.store import Store
 from lora_chat.chat.words import is_indexed, spans
 from lora_chat.text import clean, clean_line
@@ -54,7 +54,7 @@ def search(store: Store, text: str, limit: int = 20) -> list[Hit]:
     words = words_of(text)
     if not words:
         return []
-    found = [message_of(row) for row in store.database.rows(*_query(words, limit))]
+    found = messages_of(store.database.rows(*_query(words, limit)))
     conversations = {id: store.conversation(id) for id in {message.conversation for message in found}}
     said = [Hit(conversations[m.conversation], m, _snippet(m.content, words)) for m in found]
     titled = list(islice(_titled(store, words), max(1, limit // 4, limit - len(said))))

@@ -31,6 +31,7 @@ from lora_chat.chat.rows import (
     insert,
     is_alive,
     message_of,
+    messages_of,
     storable,
     stored,
     this_writer,
@@ -253,13 +254,13 @@ class Store:
         if leaf is not None and self.message(leaf).conversation != conversation_id:
             raise NotFoundError(f"Message {leaf} is not in conversation {conversation_id}.")
         values = {"conversation": conversation_id, "leaf": leaf}
-        return [message_of(row) for row in self.database.rows(sql, values)]
+        return messages_of(self.database.rows(sql, values))
 
     def messages(self, conversation_id: str) -> list[Message]:
         """Return every message of a conversation, all branches, oldest first."""
         self._require_conversation(conversation_id)
         sql = "SELECT * FROM messages WHERE conversation = ? ORDER BY id"
-        return [message_of(row) for row in self.database.rows(sql, (conversation_id,))]
+        return messages_of(self.database.rows(sql, (conversation_id,)))
 
     def kinship(self, conversation_id: str) -> list[tuple[int, int | None, str]]:
         """Return number, parent and role of every message of a conversation, oldest first.
@@ -275,7 +276,7 @@ class Store:
         """Return the message and its alternatives (same parent, same role), oldest first."""
         one = self.message(message_id)
         sql = "SELECT * FROM messages WHERE conversation = ? AND parent IS ? AND role = ? ORDER BY id"
-        return [message_of(row) for row in self.database.rows(sql, (one.conversation, one.parent, one.role))]
+        return messages_of(self.database.rows(sql, (one.conversation, one.parent, one.role)))
 
     def newest_leaf(self, message_id: int) -> int:
         """Return the end of the branch through a message that was last written to."""

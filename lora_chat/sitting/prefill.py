@@ -11,6 +11,9 @@ from collections.abc import Callable
 from lora_chat.defects import record
 from lora_chat.errors import LoraChatError
 
+PAUSE = 0.2
+"""Seconds before the reading begins: what is open is drawn first; who looks through conversations reads none."""
+
 Read = Callable[[threading.Event, Callable[[int], object]], int]
 """Reads until its event is set; tells its tokens as soon as they are counted, and returns them."""
 
@@ -42,6 +45,8 @@ class Prefill:
                 if not cancel.is_set():
                     self._tell(tokens)
 
+        if cancel.wait(PAUSE):
+            return
         try:
             tell(read(cancel, tell))
         except LoraChatError:

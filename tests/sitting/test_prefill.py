@@ -57,6 +57,16 @@ def test_the_count_is_told_and_what_was_read_after_it() -> None:
     assert told == [7, 5]
 
 
+def test_who_looks_through_conversations_has_none_of_them_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.5)
+    told: list[int] = []
+    ahead = Prefill(told.append)
+    for tokens in range(20):
+        ahead.want(reading(tokens))
+    ended()
+    assert told == [19]
+
+
 def test_wanting_returns_before_anything_is_read() -> None:
     told: list[int] = []
     ahead, slow = Prefill(told.append), Slow(7)

@@ -160,8 +160,9 @@ Tell = Callable[..., None]
 
 @pytest.fixture(autouse=True)
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No animations, no blinking."""
+    """No animations, no blinking; what is read ahead is read at once."""
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.setattr("lora_chat.sitting.prefill.PAUSE", 0.0)
 
 
 @pytest.fixture(autouse=True)

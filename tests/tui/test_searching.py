@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+from textual.color import Color
+from textual.renderables.background_screen import BackgroundScreen
+from textual.screen import Screen
+
 from lora_chat.chat.conversation import Role
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.tui.screens.search import SearchScreen
 from lora_chat.tui.widgets.body import Body
+from lora_chat.tui.widgets.title_bar import TitleBar
 from tests.tui.conftest import Tell, Window
 
 
@@ -95,5 +101,33 @@ def test_a_title_is_found_and_opened(window: Tell) -> None:
         await w.see("the title")
         await w.press("enter")
         await w.until(lambda: len(w.app.chat.talk.views) == 2)
+
+    window(story)
+
+
+def test_typing_in_a_panel_draws_nothing_beneath_it_anew(window: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    make = BackgroundScreen.__init__
+
+    def counted(self: BackgroundScreen, screen: Screen[None], color: Color) -> None:
+        drawn.append("beneath")
+        make(self, screen, color)
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("the first word")
+        await search(w, "f")
+        await w.see("the first word", 5)
+        monkeypatch.setattr(BackgroundScreen, "__init__", counted)
+        w.app.chat.query_one(TitleBar).engine = "changed beneath"
+        await w.see("changed beneath")
+        assert drawn
+        await w.still()  # the cursor beneath, too, which blinks
+        await w.pilot.pause(0.2)
+        drawn.clear()
+        for letter in "irst":
+            await w.press(letter)
+            await w.pilot.pause(0.1)
+        assert not drawn
 
     window(story)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from textual import on
@@ -18,7 +19,7 @@ from lora_chat.chat.conversation import Message, Rating, Role, Status
 from lora_chat.tui.theme import DARK
 from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.letters import ALONE_S
-from lora_chat.tui.widgets.message import MessageView, Shown
+from lora_chat.tui.widgets.message import LEAST_LINES, MessageView, Shown
 from lora_chat.tui.widgets.transcript import MOUNTED, Transcript
 
 
@@ -203,6 +204,31 @@ def test_a_click_on_the_line_brings_earlier_messages() -> None:
         assert not transcript.query_one(Earlier).display
 
     run(use, (80, 200))
+
+
+def test_what_fills_the_screen_is_seen_before_the_rest_is_mounted() -> None:
+    async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
+        at_first = transcript.size.height // LEAST_LINES + 1
+        assert at_first < MOUNTED
+        await transcript.show(branch(100))
+        assert ids(transcript) == list(range(101 - at_first, 101))
+        await settle(pilot)
+        assert ids(transcript) == list(range(101 - MOUNTED, 101))
+        assert transcript.is_following
+        assert transcript.scroll_y == transcript.max_scroll_y
+
+    run(use)
+
+
+def test_no_message_takes_less_than_is_counted_on() -> None:
+    async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
+        await transcript.show([replace(each, message=replace(each.message, content="a")) for each in branch(30)])
+        await settle(pilot)
+        tops = [view.region.y for view in transcript.views]
+        assert len(tops) == 30
+        assert min(below - above for above, below in pairwise(tops)) == LEAST_LINES
+
+    run(use)
 
 
 def test_an_answer_takes_back_what_was_brought() -> None:

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 
 from lora_chat.language import tr
@@ -22,6 +21,7 @@ from lora_chat.training.proof.proving import in_order, outcome
 from lora_chat.training.proof.rewording import to_ask
 from lora_chat.tui import messages as news
 from lora_chat.tui.keymap import told
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.widgets.check_rows import CHECK, CheckRows, Known, Row
 from lora_chat.tui.widgets.columns import Cell, Columns, facts
@@ -47,7 +47,7 @@ class WordsLine(Input):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "submit", "keep", id="checks.keep-words")]
 
 
-class ChecksScreen(Screen[None]):
+class ChecksScreen(Beneath[None]):
     """Every check, its wordings beneath it, and below the list all that is known of the one looked at."""
 
     AUTO_FOCUS = "CheckRows"

@@ -9,12 +9,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Grid
 from textual.events import Resize
 from textual.geometry import Size
-from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.language import tr
 from lora_chat.sitting.columns import Answered, Began, ColumnEvent, Comparison, Grew
 from lora_chat.tui.keymap import told
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.widgets.answer_column import AnswerColumn
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
@@ -26,7 +26,7 @@ LEAST_HEIGHT = 9
 """Rows of a column; where there is no room for all of them the whole is scrolled."""
 
 
-class CompareScreen(Screen[int]):
+class CompareScreen(Beneath[int]):
     """The question, an answer in each column, and the keys; returns the place of the one marked as the better."""
 
     DEFAULT_CSS = """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from textual.screen import Screen
+from lora_chat.tui.screens.beneath import Beneath
 
 
-class ListingScreen(Screen[None]):
+class ListingScreen(Beneath[None]):
     """A headline, a list with the details of the one looked at, a line that opens where something is asked, keys."""
 
     DEFAULT_CSS = """

@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
 
 Answer = TypeVar("Answer")
 
 
-class PanelScreen(ModalScreen[Answer]):
+class PanelScreen(Beneath[Answer], ModalScreen[Answer]):
     """A title, something, and its keys; the title is in the person's language already where it holds their words."""
 
     DEFAULT_CSS = """

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -21,6 +20,7 @@ from lora_chat.training.choosing.reasons import words_for
 from lora_chat.training.recipe import Effort
 from lora_chat.training.selection import Lesson
 from lora_chat.tui.keymap import told
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.screens.details import DetailsScreen
 from lora_chat.tui.screens.training_private import PrivateScreen
 from lora_chat.tui.widgets.choices import Choices
@@ -71,7 +71,7 @@ class Taught:
         return self.lesson.source, self.index
 
 
-class TrainingPlanScreen(Screen[Plan | None]):
+class TrainingPlanScreen(Beneath[Plan | None]):
     """Figures above, every answer below; Enter starts what is shown."""
 
     DEFAULT_CSS = """

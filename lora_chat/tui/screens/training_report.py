@@ -10,7 +10,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import Screen
 from textual.widgets import Static
 
 from lora_chat.adapters.manifest import FIRST
@@ -20,6 +19,7 @@ from lora_chat.text import clean_line
 from lora_chat.training.report.record import Record
 from lora_chat.training.report.words import has_rest, is_offered, verdict
 from lora_chat.tui import messages as news
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.widgets import report_figures as told
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, facts
 from lora_chat.tui.widgets.headline import Headline
@@ -31,7 +31,7 @@ WIDE = 110
 """Columns from which on a third answer has room beside the others."""
 
 
-class TrainingReportScreen(Screen[bool]):
+class TrainingReportScreen(Beneath[bool]):
     """Did it learn, did it break anything, was a prompt enough; then each question with its answers."""
 
     VERTICAL_BREAKPOINTS = HEIGHTS

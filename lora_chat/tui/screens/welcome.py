@@ -11,19 +11,19 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
 from lora_chat.language import tr
 from lora_chat.models.catalog import CatalogEntry
 from lora_chat.text import clean_line
 from lora_chat.tui.keymap import Keymap, keymap_of
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.widgets.keys import KeysLine
 
 Choice = Literal["chat", "tour"]
 
 
-class WelcomeScreen(Screen[Choice | None]):
+class WelcomeScreen(Beneath[Choice | None]):
     """One key to the first chat, another to the tour; a missing base model is fetched on the way."""
 
     DEFAULT_CSS = """

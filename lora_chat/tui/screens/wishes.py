@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.screen import Screen
-
 from lora_chat.chat.conversation import Message, Role
 from lora_chat.tui import messages as news
 from lora_chat.tui.bridge import Bridge
+from lora_chat.tui.screens.beneath import Beneath
 from lora_chat.tui.widgets.asking import Asking
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.transcript import Transcript
 
 
-class Wishes(Screen[None]):
+class Wishes(Beneath[None]):
     """Hears the transcript and the list of conversations."""
 
     def __init__(self, bridge: Bridge, *, id: str) -> None:

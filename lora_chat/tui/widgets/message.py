@@ -26,6 +26,9 @@ from lora_chat.tui.widgets.saying import Saying
 CUT = "── the base reads from here on: its context was full ──"
 """The mark above the first message that is still in the prompt."""
 
+LEAST_LINES = 3
+"""What a message takes at least: who speaks, a line of text, and the margin."""
+
 
 @dataclass(frozen=True)
 class Shown:

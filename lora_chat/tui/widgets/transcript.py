@@ -22,7 +22,7 @@ from lora_chat.tui.widgets.earlier import Earlier
 from lora_chat.tui.widgets.follows import Follows
 from lora_chat.tui.widgets.letters import Letters
 from lora_chat.tui.widgets.looking import show_words
-from lora_chat.tui.widgets.message import MessageView, Shown
+from lora_chat.tui.widgets.message import LEAST_LINES, MessageView, Shown
 
 MOUNTED = 40
 """Messages that are widgets at first, and how many more come each time earlier ones are asked for."""
@@ -152,11 +152,13 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         self._blank.refuse(why)
 
     async def show(self, shown: Sequence[Shown], *, keep_place: bool = False) -> None:
-        """Show a branch; from its end on, unless the place on the screen is to be kept."""
+        """Show a branch; from its end on, unless the place is to be kept: first what fills the screen, then more."""
         if not keep_place:
-            self._most = MOUNTED
+            self._most = min(MOUNTED, self.size.height // LEAST_LINES + 1)
             self.follow()
         await self._mount(list(shown))
+        if not keep_place:
+            self.call_after_refresh(self.post_message, Earlier.Wanted())
 
     async def begin(self, prompt: Shown | None, reply: Shown) -> None:
         """An answer begins, to a new prompt or to one that is shown already; what stood after that goes."""
@@ -232,7 +234,7 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
         event.stop()
         if len(self._branch) <= self._most:
             return
-        self._most += MOUNTED
+        self._most = (self._most // MOUNTED + 1) * MOUNTED
         self.hold()
         await self._mount(self._branch)
 
