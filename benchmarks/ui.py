@@ -1,6 +1,7 @@
 """How fast the window stands, how smooth it stays, and how far it reaches.
 
     python benchmarks/ui.py [--out ui.json] [--only paint,lag,stream,start,open,search] [--runs 9] [--work DIR]
+                            [--elia PYTHON]
 
 Needs the embedded base on this machine (`lora-chat model pull smollm2-135m`); the person's own chats are not looked at.
 
@@ -10,6 +11,7 @@ stream  a reply of --tokens tokens into the window: seconds that its event loop 
         first, at the default base's pace and with each token painted by itself. The engine is scripted.
 start   from the start of the process to the list of conversations, with --conversations in the store.
 open    from Enter in that list to the last words of a conversation of --long messages.
+        With --elia, the interpreter of an environment with elia-chat, both are measured in elia too, on the same chats.
 search  from a key to the repaint with its hits, among --messages; letters 150 ms apart, nothing else is waited for.
 
 start and open are seen from outside, on a pseudo-terminal, as are the processes of lag, stream and search, which read
@@ -31,6 +33,7 @@ from typing import Any
 
 import trial
 import ui_lag
+import ui_peers
 import ui_reach
 import ui_stores
 from ui_window import MARK, Window, environment, first_paint, ours
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=10_000)
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--long", type=int, default=5_000)
+    parser.add_argument("--elia", type=Path, metavar="PYTHON", help="an interpreter that has elia-chat")
     parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
     parser.add_argument("--settings", help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, help=argparse.SUPPRESS)
@@ -77,16 +81,24 @@ def measure(result: dict[str, Any], options: argparse.Namespace, work: Path) -> 
         result["stream"] = [
             stream(empty, kind, alone, few, options) for kind in ui_reach.KINDS for alone in (False, True)
         ]
-    if {"start", "open", "search"} & set(parts) and not (full / "chats.db").exists():
-        chats = ui_stores.conversations(options.conversations, options.messages)
-        ui_stores.fill(full / "chats.db", options.base, chain(chats, [ui_stores.long_one(options.long)]))
+    if {"start", "open", "search"} & set(parts):
         result["store"] = {name: getattr(options, name) for name in ("conversations", "messages", "long")}
+        if not (full / "chats.db").exists():
+            ui_stores.fill(full / "chats.db", options.base, chats(options))
     if "start" in parts:
         result["start"] = started(full, options.runs)
     if "open" in parts:
         result["open"] = opened(full, options.runs)
     if "search" in parts:
         result["search"] = child(full, "search", {"runs": few})
+    if options.elia and {"start", "open"} & set(parts):
+        result["elia"] = ui_peers.elia(options.elia, work / "elia", chats(options), few)
+
+
+def chats(options: argparse.Namespace) -> Iterator[ui_stores.Said]:
+    """Those that all programs are given, the long one last."""
+    many = ui_stores.conversations(options.conversations, options.messages)
+    return chain(many, [ui_stores.long_one(options.long)])
 
 
 def make_home(home: Path, base: str) -> Path:
@@ -170,6 +182,11 @@ def table(result: dict[str, Any]) -> Iterator[str]:
         yield f"start, with many conversations: prompt {start['paint_s']:.3f} s, list {start['list_s']:.3f} s"
     if opening := result.get("open"):
         yield f"a long conversation opens in {opening['ms']} ms"
+    if peer := result.get("elia"):
+        listed, opened_in = (
+            "not in time" if seconds is None else f"{seconds:.2f} s" for seconds in (peer["list_s"], peer["open_s"])
+        )
+        yield f"elia {peer['version']} with the same chats: list {listed}, the long one opens in {opened_in}"
     for name, each in result.get("search", {}).items():
         yield f"search, {name:16} slowest key {max(each['ms']):.0f} ms, the first time {max(each['first_ms']):.0f} ms"
 
