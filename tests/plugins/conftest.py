@@ -64,3 +64,21 @@ def host(home: Paths, tmp_path: Path) -> Iterator[Host]:
     plugins = Plugins(paths)
     yield Host(paths, plugins)
     plugins.close()
+
+
+COMMAND = """
+import os, sys, threading, time
+from lora_chat.plugins.api import Refused, Say, Write, hookimpl
+
+@hookimpl
+def lora_chat_commands(registrar):
+    registrar.add("{name}", run, "helps", "[TEXT]")
+
+def run(call):
+{body}
+"""
+
+
+def command_source(body: str, name: str = "do") -> str:
+    """A command whose ``run`` has ``body``."""
+    return COMMAND.format(name=name, body="\n".join(f"    {line}" for line in body.splitlines()))
