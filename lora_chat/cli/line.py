@@ -157,6 +157,9 @@ class LineFace:
         elif last is not None:
             errand.settle(self.sitting, last)
 
+    def plugins_changed(self) -> None:
+        """See ``Face.plugins_changed``: a line completes nothing."""
+
     def write(self, text: str) -> None:
         """See ``Face.write``: the next line begins with it, where a line can; else it is shown."""
         if not (is_interactive() and begin_line(text)):

@@ -18,8 +18,8 @@ from lora_chat.text import clean_line
 
 MOST_TEXT = 100_000
 """Characters of all that one call gives: what is more is a file's, and would make the window wait."""
-_EMPTY = 1
-"""Characters that an empty piece counts as, so that not even those come without end."""
+MOST_LINES = 10_000
+"""Lines of the same, each piece at least one."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,17 @@ class PluginCommand:
         """
         plain = call_to_plain(call)
         pieces = self.plugins.call(self.plugin, "run", self.name, plain, limit_s=limits.STEP_S, cancel=cancel)
-        length, last = 0, False
+        characters, lines, last = 0, 0, False
         try:
             for value in pieces:
                 try:
                     piece = piece_of_plain(value)
-                    length += len(text := piece if isinstance(piece, str) else piece.text) or _EMPTY
+                    text = piece if isinstance(piece, str) else piece.text
+                    characters, lines = characters + len(text), lines + 1 + text.count("\n")
                     if not isinstance(piece, str) and (last or not text.strip()):
                         raise ValueError("its command writes or says more than once, or nothing")
-                    if length > MOST_TEXT:
-                        raise ValueError(f"its command gave more than {MOST_TEXT:,} characters")
+                    if characters > MOST_TEXT or lines > MOST_LINES:
+                        raise ValueError(f"its command gave more than {MOST_TEXT:,} characters or {MOST_LINES:,} lines")
                 except ValueError as error:
                     pieces.close()
                     raise RefusedError(self.plugins.break_off(self.plugin, str(error))) from error

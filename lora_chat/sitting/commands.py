@@ -11,7 +11,6 @@ from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
 from lora_chat.plugins.commands import refuse_what_is_off
-from lora_chat.plugins.manager import Plugins
 from lora_chat.sitting import (
     base_shelf,
     carrying,
@@ -191,7 +190,7 @@ def take(sitting: Sitting, line: str) -> None:
         LoraChatError: the command refuses, or a file cannot be attached.
     """
     if not is_message(line):
-        command, rest = find(line[1:], _beside(line[1:], sitting.services.plugins))
+        command, rest = find(line[1:], _beside(line[1:], sitting))
         if command.needs_argument and not rest:
             raise UsageError(f"Write {command.usage}: {command.help}.")
         if rest and not command.argument:
@@ -207,14 +206,15 @@ def is_message(line: str) -> bool:
     return not line.startswith("/") or line.startswith("//")
 
 
-def _beside(words: str, plugins: Plugins) -> Sequence[Command]:
+def _beside(words: str, sitting: Sitting) -> Sequence[Command]:
     """What plugins add, where the first of ``words`` is no command of lora-chat's own: else nobody looks for them."""
     noun = words.strip().partition(" ")[0]
     if any(each.noun == noun for each in COMMANDS):
         return ()
-    found = plugin_commands(plugins)
+    found = plugin_commands(sitting.services.plugins)
     if not any(each.noun == noun for each in found):
-        refuse_what_is_off(plugins, noun)
+        sitting.face.plugins_changed()  # it may have been completed a moment ago
+        refuse_what_is_off(sitting.services.plugins, noun)
     return found
 
 

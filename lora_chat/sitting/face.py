@@ -88,6 +88,9 @@ class Face(Presenter, Protocol):
             RefusedError: another one runs; where it is waited for, also what keeps it from ending well.
         """
 
+    def plugins_changed(self) -> None:
+        """A plugin was enabled, or does not run any more: what shows their commands looks again."""
+
     def write(self, text: str) -> None:
         """Let the person go on writing ``text``, before what they have written since."""
 

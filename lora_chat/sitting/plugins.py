@@ -58,6 +58,7 @@ def plugin_enable(sitting: Sitting, name: str) -> None:
     listed = enable(sitting.services.plugins, name, sitting.face)
     sitting.face.note(enabled(listed) if listed is not None else f"{name} stays off.")
     sitting.face.changed()
+    sitting.face.plugins_changed()
 
 
 def plugin_disable(sitting: Sitting, name: str) -> None:
@@ -65,3 +66,4 @@ def plugin_disable(sitting: Sitting, name: str) -> None:
     sitting.services.plugins.disable(name)
     sitting.face.note(f"{name} is off.")
     sitting.face.changed()
+    sitting.face.plugins_changed()

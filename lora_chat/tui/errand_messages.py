@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lora_chat.tui.messages import News
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.commands import Command
+
+
+@dataclass
+class CommandsSeen(News):
+    """What the enabled plugins add to the one table."""
+
+    commands: Sequence[Command]
 
 
 @dataclass

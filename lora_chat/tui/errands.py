@@ -13,6 +13,7 @@ from lora_chat.tui.teller import Teller
 if TYPE_CHECKING:
     from lora_chat.sitting.plugin_commands import Errand
     from lora_chat.sitting.sitting import Sitting
+    from lora_chat.tui.desk import Desk
     from lora_chat.tui.keymap import Keymap
 
 
@@ -20,16 +21,14 @@ class Errands(Teller):
     """The part of ``Face`` that runs them, one at a time."""
 
     _keymap: Keymap
+    _reader: Desk
+    sitting: Sitting | None
     _errand: str = ""
     """What was typed for the one that runs; empty where none does."""
     _errand_stop = threading.Event()
 
     def run(self, action: Callable[[Sitting], object]) -> None:
         """See ``Bridge.run``."""
-        raise NotImplementedError
-
-    def changed(self) -> None:
-        """See ``Face.changed``."""
         raise NotImplementedError
 
     def _beside(self, name: str, job: Callable[[], object]) -> None:
@@ -49,6 +48,16 @@ class Errands(Teller):
         cancel = self._errand_stop
         self._beside("errand", lambda: self._do(errand, cancel))
 
+    def plugins_changed(self) -> None:
+        """See ``Face.plugins_changed``; looked for on the reader's thread: all files of theirs are read."""
+        self._reader.put(self._look_for_commands)
+
+    def _look_for_commands(self) -> None:
+        from lora_chat.sitting.plugin_commands import plugin_commands
+
+        if self.sitting is not None:
+            self._put(news.CommandsSeen(plugin_commands(self.sitting.services.plugins)))
+
     def write(self, text: str) -> None:
         """See ``Face.write``."""
         self._put(news.Written(text))
@@ -66,7 +75,7 @@ class Errands(Teller):
         try:
             last = errand.run(cancel, told.append)
         except RefusedError:
-            self.run(lambda _: self.changed())  # it may be switched off, and is completed no more
+            self.plugins_changed()  # it may be switched off
             raise
         finally:
             self._errand = ""

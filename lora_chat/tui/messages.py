@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lora_chat.config import Config
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import ColumnEvent, Comparison
-    from lora_chat.sitting.commands import Command
     from lora_chat.sitting.comparison import Compared
     from lora_chat.sitting.plan import Plan
     from lora_chat.sitting.standing import Standing
@@ -100,8 +99,6 @@ class ViewSeen(News):
     """What could answer."""
     sampling: str = ""
     """What of how answers are drawn is this conversation's own."""
-    commands: Sequence[Command] = ()
-    """What plugins add to the one table."""
 
 
 @dataclass

@@ -8,7 +8,6 @@ from lora_chat.chat.context import start_of
 from lora_chat.chat.conversation import Message
 from lora_chat.chat.preset import preset_names
 from lora_chat.models.installed import base_names
-from lora_chat.sitting.plugin_commands import plugin_commands
 from lora_chat.sitting.sampling import differing
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.tui.messages import ViewSeen
@@ -24,8 +23,7 @@ def view_of(sitting: Sitting, reply: Reply | None, *, another: bool) -> ViewSeen
     worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
     paths = sitting.services.paths
     names = preset_names(paths), base_names(paths.models)
-    added = plugin_commands(sitting.services.plugins)
-    return ViewSeen(sitting.conversation, shown, worn, scale, another, *names, differing(sitting), added)
+    return ViewSeen(sitting.conversation, shown, worn, scale, another, *names, differing(sitting))
 
 
 def _as_far_as_it_is(message: Message, reply: Reply | None) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lora_chat.tui import errand_messages as news
 from lora_chat.tui import messages
+from lora_chat.tui.base_messages import BaseFound
 from lora_chat.tui.keymap import keymap_of
 from lora_chat.tui.screens.keeping import Keeping
 
@@ -17,7 +18,11 @@ class Working(Keeping):
     _errands = 0
     """How many have begun or ended."""
 
-    async def on_view_seen(self, event: messages.ViewSeen) -> None:
+    def on_base_found(self, event: BaseFound) -> None:
+        """From now on commands are done."""
+        self.bridge.plugins_changed()
+
+    def on_commands_seen(self, event: news.CommandsSeen) -> None:
         """For completion, the palette and the help."""
         self.asking.commands = event.commands
 

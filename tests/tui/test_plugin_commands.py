@@ -1,79 +1,28 @@
-"""Commands of plugins as they are typed: in the window and line by line."""
-
-# ruff: noqa: F811 - fixtures are named as what they give
+"""Commands of plugins as they are typed in the window."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
 from textual.widgets import Static
 
-from lora_chat.chat.conversation import Role
-from lora_chat.errors import RefusedError
 from lora_chat.paths import Paths
 from lora_chat.plugins import limits
-from lora_chat.plugins.manager import Plugins
 from lora_chat.sitting.plugins import taken
 from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.text import TextScreen
 from lora_chat.tui.widgets.completions import Completions
-from tests.cli.conftest import Run, run, same_environment  # noqa: F401
-from tests.plugins.conftest import command_source
-from tests.tui.conftest import (  # noqa: F401
-    Branch,
-    Tell,
-    Window,
-    branch,
-    calm,
-    kept,
-    own_clipboard,
-    says,
-    script_pace,
-    slow,
-    texts,
-    tiny,
-    tiny_home,
-    window,
-)
-
-Enable = Callable[..., Path]
-
-TWO = "said = [m.content for m in call.conversation.messages]\nyield f'{len(said)} said'\nyield ' '.join(said)"
-HANGS = "yield 'one'\nyield Say('never')\nwhile True: time.sleep(0.05)"
-
-
-@pytest.fixture
-def enable(tiny: Paths) -> Enable:
-    """Have a plugin whose command is ``do`` enabled."""
-
-    def put(body: str, plugin: str = "doer", name: str = "do") -> Path:
-        folder = tiny.plugins / plugin
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "plugin.py").write_text(command_source(body, name), encoding="utf-8")
-        (folder / "plugin.toml").write_text(f'name = "{plugin}"\n', encoding="utf-8")
-        plugins = Plugins(tiny)
-        plugins.enable(plugin, lambda _: True, taken())
-        plugins.close()
-        return folder
-
-    return put
-
-
-def state(home: Paths, plugin: str = "doer") -> tuple[str, str]:
-    listed = Plugins(home).get(plugin)
-    return listed.state, listed.why
+from tests.plugins.conftest import BREAKS, HANGS, TWO, Enable, state
+from tests.plugins.conftest import enable as enable  # a fixture
+from tests.tui.conftest import Branch, Tell, Window, texts
 
 
 def waits_for(gate: Path) -> str:
     return f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)\n"
-
-
-# In the window
 
 
 def test_a_line_stands_over_the_talk_with_whose_it_is(window: Tell, enable: Enable) -> None:
@@ -267,13 +216,6 @@ def test_a_window_that_closes_ends_it_and_it_stays_on(window: Tell, enable: Enab
     assert seen[0].bridge._services.plugins._running == {}
 
 
-BREAKS = {
-    "yield 'one'\nraise ValueError('late')": "it raised ValueError: late",
-    "yield 'one'\nprint('late')": "it printed “late”",
-    "yield 'one'\nwhile True: pass": "it gave no sign of life",
-}
-
-
 @pytest.mark.parametrize(("body", "said"), BREAKS.items(), ids=range(len(BREAKS)))
 def test_one_that_breaks_is_told_of_and_completed_no_more(
     window: Tell,
@@ -373,66 +315,25 @@ def test_the_safe_mode_has_none(window: Tell, enable: Enable, monkeypatch: pytes
     window(story)
 
 
-# Line by line
+def test_in_chinese_only_its_own_words_stay_as_they_are(window: Tell, enable: Enable) -> None:
+    from lora_chat import language
 
-Chat = Callable[..., tuple[str, str, int]]
+    enable(HANGS.replace("'one'", "'wear one in this conversation'"))
 
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.until(lambda: w.app.chat.asking.commands)
+        await w.type("/d")
+        await w.see("/do [TEXT]")
+        await w.see("helps，由插件 doer 提供")
+        await w.write("/do")
+        await w.hear("/do 正在运行：按 esc 停止它。")
+        await w.press("escape")
+        await w.hear("/do 已停止。")
+        await w.hear("/do: wear one in this conversation")
 
-@pytest.fixture
-def chat(run: Run, says: dict[str, str]) -> Chat:
-    def sit(*lines: str, safe: bool = False) -> tuple[str, str, int]:
-        done = run("--plain", *(["--safe-mode"] if safe else []), stdin="".join(f"{line}\n" for line in lines))
-        return done.out, done.err, done.code
-
-    return sit
-
-
-def test_on_a_pipe_its_text_is_an_answer(chat: Chat, enable: Enable) -> None:
-    enable(TWO + "\nyield '\\x1b[2J' + call.text")
-    out, err, code = chat("/set temperature 0", "hello", "/do x", "/help")
-    assert out.splitlines()[1:4] == ["2 said", "hello hello", "[2Jx"]
-    assert code == 0
-    assert "  ".join(out.splitlines()[-1].split(None, 2)) == "/do  [TEXT]  helps, by the plugin doer"
-    assert "\x1b" not in out + err
-
-
-def test_on_a_pipe_what_it_says_is_answered_and_what_it_writes_is_shown_and_not_sent(
-    chat: Chat,
-    enable: Enable,
-    branch: Branch,
-) -> None:
-    enable("return (Say if call.text else Write)('Good day')")
-    out, err, code = chat("/set temperature 0", "/do", "/do now")
-    assert out.splitlines() == ["Good day", "Good day"]
-    assert "It was not sent: send it as it is, or in other words." in err
-    assert code == 0
-    assert [(each.role, each.content) for each in branch()] == [(Role.USER, "Good day"), (Role.ASSISTANT, "Good day")]
-
-
-@pytest.mark.parametrize(("body", "said"), BREAKS.items(), ids=range(len(BREAKS)))
-def test_on_a_pipe_one_that_breaks_is_told_of_and_the_chat_goes_on(
-    chat: Chat,
-    enable: Enable,
-    tiny: Paths,
-    monkeypatch: pytest.MonkeyPatch,
-    body: str,
-    said: str,
-) -> None:
-    enable(body)
-    if "no sign" in said:
-        monkeypatch.setattr(limits, "STEP_S", 0.5)
-    out, err, code = chat("/set temperature 0", "/do", "/do", "hello")
-    assert out.splitlines()[-1] == "hello"
-    assert "one\n" in out or "printed" in said  # which is looked for before what came
-    assert f"✗ The plugin doer is switched off: {said}" in err
-    assert "✗ /do is a command of the plugin doer, which does not run: it " in err
-    assert code == RefusedError.exit_code
-    assert state(tiny)[0] == "switched off"
-
-
-def test_on_a_pipe_the_safe_mode_has_none(chat: Chat, enable: Enable) -> None:
-    enable("return 'x'")
-    out, err, code = chat("/do", "/help", safe=True)
-    assert "and /do is of doer: start without it." in err
-    assert "/do" not in out
-    assert code == RefusedError.exit_code
+    language.speak("zh")
+    try:
+        window(story)
+    finally:
+        language.speak("en")
