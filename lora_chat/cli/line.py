@@ -17,6 +17,7 @@ from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
 from lora_chat.cli.bases import show_table
+from lora_chat.cli.begun import begin_line
 from lora_chat.cli.check import asked, tell
 from lora_chat.cli.console import (
     answer,
@@ -48,6 +49,7 @@ from lora_chat.sitting.columns import Answered, Began, Comparison, Grew, ask_col
 from lora_chat.sitting.commands import COMMANDS, take
 from lora_chat.sitting.face import WAYS_OUT, Facts, Turn, leaving
 from lora_chat.sitting.plan import Plan
+from lora_chat.sitting.plugin_commands import Errand, plugin_commands
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.sitting.training import Training
 from lora_chat.text import clean_line
@@ -145,6 +147,24 @@ class LineFace:
             self._asked = question.id
             for file in parted(question.content).files:
                 note(f"  + {told(file, longest=80)}")
+
+    def work(self, errand: Errand) -> None:
+        """See ``Face.work``: its text is an answer, printed as it comes; Ctrl-C ends it."""
+        with cancelled_by_ctrl_c() as cancel:
+            last = errand.run(cancel, answer)
+        if cancel.is_set():
+            note(tr(errand.stopped))
+        elif last is not None:
+            errand.settle(self.sitting, last)
+
+    def plugins_changed(self) -> None:
+        """See ``Face.plugins_changed``: a line completes nothing."""
+
+    def write(self, text: str) -> None:
+        """See ``Face.write``: the next line begins with it, where a line can; else it is shown."""
+        if not (is_interactive() and begin_line(text)):
+            answer(text)
+            note(tr("It was not sent: send it as it is, or in other words."))
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
@@ -283,8 +303,9 @@ class LineFace:
 
     def help(self) -> None:
         """See ``Face.help``."""
-        width = max(len(command.usage) for command in COMMANDS)
-        for command in COMMANDS:
+        commands = [*COMMANDS, *plugin_commands(self.sitting.services.plugins)]
+        width = max(len(command.usage) for command in commands)
+        for command in commands:
             answer(folded(f"  {command.usage:{width}}  {tr(command.help)}", width + 4))
 
     def keys(self) -> None:

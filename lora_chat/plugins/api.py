@@ -5,6 +5,7 @@ Importing it loads nothing heavy. ``docs/plugins.md`` has an example for each ho
 
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
+from lora_chat.plugins.command_api import CommandCall, CommandRegistrar, Say, Write
 from lora_chat.plugins.hookspecs import hookimpl
 from lora_chat.plugins.registrars import (
     EngineRegistrar,
@@ -18,6 +19,8 @@ from lora_chat.plugins.registrars import (
 from lora_chat.plugins.streaming import begins_with_keys, json_array
 
 __all__ = [
+    "CommandCall",
+    "CommandRegistrar",
     "EngineRegistrar",
     "EngineSettings",
     "ExporterRegistrar",
@@ -27,8 +30,10 @@ __all__ = [
     "Role",
     "SavedConversation",
     "SavedMessage",
+    "Say",
     "Transcript",
     "Turn",
+    "Write",
     "begins_with_keys",
     "hookimpl",
     "json_array",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from lora_chat.plugins.command_api import CommandRegistrar
     from lora_chat.plugins.registrars import (
         EngineRegistrar,
         ExporterRegistrar,
@@ -37,3 +38,8 @@ def lora_chat_exporters(registrar: ExporterRegistrar) -> None:
 @hookspec
 def lora_chat_engines(registrar: EngineRegistrar) -> None:
     """Add engines that ``engine = "NAME"`` of the settings has answer."""
+
+
+@hookspec
+def lora_chat_commands(registrar: CommandRegistrar) -> None:
+    """Add commands that are typed with a slash in the chat."""

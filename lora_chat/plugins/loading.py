@@ -15,6 +15,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from lora_chat.plugins.command_api import CommandRegistrar
 from lora_chat.plugins.offers import Offer, Offers
 from lora_chat.plugins.registrars import EngineRegistrar, ExporterRegistrar, ImporterRegistrar
 
@@ -26,13 +27,15 @@ class Registered:
     importers: ImporterRegistrar = field(default_factory=ImporterRegistrar)
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
     engines: EngineRegistrar = field(default_factory=EngineRegistrar)
+    commands: CommandRegistrar = field(default_factory=CommandRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
         importers = (Offer(each.name, each.help, suffixes=each.suffixes) for each in self.importers.added.values())
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
         engines = (Offer(each.name, each.help, table=each.table) for each in self.engines.added.values())
-        return Offers(tuple(importers), tuple(exporters), tuple(engines))
+        commands = (Offer(each.name, each.help, arguments=each.arguments) for each in self.commands.added.values())
+        return Offers(tuple(importers), tuple(exporters), tuple(engines), commands=tuple(commands))
 
 
 def load(name: str, root: Path, module: str) -> Registered:

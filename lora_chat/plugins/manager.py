@@ -101,7 +101,15 @@ class Plugins:
 
     def offered(self, hook: str) -> list[tuple[Plugin, Offer]]:
         """What those have for ``hook``, such as ``importers``; of two of one name the first is meant."""
+        if not any(word.on and getattr(word.offers, hook) for word in self._trust.words().values()):
+            return []  # nobody's files need to be looked at
         return [(each.plugin, offer) for each in self.on() for offer in getattr(each.offers, hook)]
+
+    def off_with(self, hook: str, name: str) -> list[Listed]:
+        """Those that do not run and had ``name`` for ``hook`` when they were enabled last."""
+        words = self._trust.words()
+        had = {each for each, word in words.items() if any(offer.name == name for offer in getattr(word.offers, hook))}
+        return [each for each in self.shelf().plugins if each.name in had and each.state != "on"] if had else []
 
     def _listed(self, plugin: Plugin, word: Word | None) -> Listed:
         if word is None:
@@ -176,20 +184,28 @@ class Plugins:
     # Running
 
     def call(
-        self, plugin: Plugin, kind: str, *rest: Any, limit_s: float, answers: Answers | None = None
+        self,
+        plugin: Plugin,
+        kind: str,
+        *rest: Any,
+        limit_s: float,
+        answers: Answers | None = None,
+        cancel: threading.Event | None = None,
     ) -> Generator[Any, None, Any]:
         """Have ``plugin`` do something and yield what comes of it; the generator's value is what came at the end.
 
-        Left before its end, it ends the plugin's process.
+        Left before its end, or once ``cancel`` is set, it ends the plugin's process.
 
         Raises:
+            StoppedPlugin: ``cancel`` was set; it stays on.
             RefusedError: the plugin says no, or it broke and is switched off; with the reason.
         """
         with self._at_work(plugin.name):
             ended = False
             try:
-                self._process(plugin)
-                value = yield from self._running[plugin.name].call(kind, *rest, limit_s=limit_s, answers=answers)
+                self._process(plugin, cancel=cancel)
+                process = self._running[plugin.name]
+                value = yield from process.call(kind, *rest, limit_s=limit_s, answers=answers, cancel=cancel)
                 ended = True
                 return value
             except RefusedByPlugin as no:
@@ -227,14 +243,14 @@ class Plugins:
         for name in list(self._running):
             self._end(name)
 
-    def _process(self, plugin: Plugin, *, anew: bool = False) -> Any:
+    def _process(self, plugin: Plugin, *, anew: bool = False, cancel: threading.Event | None = None) -> Any:
         """Start it if it does not run; what it registered, where it was started."""
         if plugin.name in self._running:
             return None
         if not anew and not self._still_agreed(plugin):
             raise BrokenPlugin("its files are others than those you enabled")
         process = self._running[plugin.name] = PluginProcess(plugin, self._paths.logs)
-        return process.start()
+        return process.start(cancel)
 
     def _still_agreed(self, plugin: Plugin) -> bool:
         """Looked at in the moment before its code is read."""

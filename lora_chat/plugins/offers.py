@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_chat.text import clean_line
 
-_LONGEST = {"name": 32, "help": 54, "suffix": 16, "table": 32}
+_LONGEST = {"name": 32, "help": 54, "suffix": 16, "table": 32, "arguments": 24}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Offer:
     """Of an importer: the endings that are worth a sniff."""
     table: str = ""
     """Of an engine: where its settings stand."""
+    arguments: str = ""
+    """Of a command: what may follow it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Offers:
     importers: tuple[Offer, ...] = ()
     exporters: tuple[Offer, ...] = ()
     engines: tuple[Offer, ...] = ()
+    commands: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, TypeVar
 
 from lora_chat.chat.conversation import Conversation, Message, Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
+from lora_chat.plugins.command_api import CommandCall, Piece, Say, Write
 from lora_chat.plugins.registrars import SavedConversation, SavedMessage
 from lora_chat.text import clean, clean_line
 
@@ -75,6 +76,55 @@ def saved_of_plain(value: Any) -> SavedConversation | None:
         return None
     messages = tuple(SavedMessage(**each | {"role": Role(each["role"])}) for each in value["messages"])
     return SavedConversation(**value | {"messages": messages})
+
+
+def call_to_plain(call: CommandCall) -> dict[str, Any]:
+    """A command's call, for the pipe."""
+    return asdict(call)
+
+
+def call_of_plain(value: Any) -> CommandCall:
+    """The same, read in the plugin's process."""
+    conversation = saved_of_plain(value["conversation"])
+    assert conversation is not None
+    return CommandCall(**value | {"conversation": conversation})
+
+
+def pieces_to_plain(given: Piece | Iterable[Piece] | None) -> Iterator[dict[str, str]]:
+    """What a command returned, or yields.
+
+    Raises:
+        TypeError: it is no piece.
+    """
+    if given is None:
+        return
+    whole = isinstance(given, str | Write | Say) or not isinstance(given, Iterable)
+    for piece in [given] if whole else given:  # type: ignore[union-attr]
+        match piece:
+            case str(text):
+                yield {"show": text}
+            case Write(str(text)):
+                yield {"write": text}
+            case Say(str(text)):
+                yield {"say": text}
+            case _:
+                raise TypeError(f"a command gives text, Write or Say of a text, and this one a {type(piece).__name__}")
+
+
+def piece_of_plain(value: Any) -> Piece:
+    """The same, read and cleaned.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match value:
+        case {"show": str(text)}:
+            return clean(text)
+        case {"write": str(text)}:
+            return Write(clean(text))
+        case {"say": str(text)}:
+            return Say(clean(text))
+    raise ValueError("its command sent what nobody can show")
 
 
 def _text(value: object) -> str:

@@ -44,6 +44,10 @@ class RefusedByPlugin(Exception):
     """Its own no, in its own words."""
 
 
+class StoppedPlugin(Exception):
+    """The person did not want to wait for it: it did nothing wrong."""
+
+
 class PluginProcess:
     """One plugin that runs. One call at a time."""
 
@@ -57,19 +61,27 @@ class PluginProcess:
         begins = {"name": plugin.name, "root": str(plugin.root), "module": plugin.module}
         self._send(begins)
 
-    def start(self) -> Any:
+    def start(self, cancel: threading.Event | None = None) -> Any:
         """Wait until it is imported; returns what it registered, as it says. Raises as ``call``."""
-        return value_of(self._answers(limits.START_S, _nothing))
+        return value_of(self._answers(limits.START_S, _nothing, cancel))
 
-    def call(self, kind: str, *rest: Any, limit_s: float, answers: Answers | None = None) -> Generator[Any, None, Any]:
+    def call(
+        self,
+        kind: str,
+        *rest: Any,
+        limit_s: float,
+        answers: Answers | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Generator[Any, None, Any]:
         """Ask for something and yield its items; the generator's value is what came at the end.
 
         Raises:
             BrokenPlugin: it raised, printed, ended, or gave no sign of life for ``limit_s``.
             RefusedByPlugin: it says no.
+            StoppedPlugin: ``cancel`` was set.
         """
         self._send({"call": [kind, *rest]})
-        return (yield from self._answers(limit_s, answers or _nothing))
+        return (yield from self._answers(limit_s, answers or _nothing, cancel))
 
     def end(self) -> None:
         """End it, whatever it does, and what it has started."""
@@ -110,9 +122,9 @@ class PluginProcess:
         with suppress(queue.Full):
             self._told.put(b"", timeout=None if not self._ended else 0)
 
-    def _answers(self, limit_s: float, answers: Answers) -> Generator[Any, None, Any]:
+    def _answers(self, limit_s: float, answers: Answers, cancel: threading.Event | None) -> Generator[Any, None, Any]:
         while True:
-            told = self._next(limit_s)
+            told = self._next(limit_s, cancel)
             match told:
                 case {"item": item}:
                     yield item
@@ -127,7 +139,7 @@ class PluginProcess:
                 case _:
                     raise BrokenPlugin("it answered what nobody asked")
 
-    def _next(self, limit_s: float) -> Any:
+    def _next(self, limit_s: float, cancel: threading.Event | None) -> Any:
         """The next thing it says; what it printed is looked for at each turn, so that it fills no disk."""
         until = time.monotonic() + limit_s
         while True:
@@ -135,6 +147,8 @@ class PluginProcess:
                 line: bytes | None = self._told.get(timeout=_TICK_S)
             except queue.Empty:
                 line = None
+            if cancel is not None and cancel.is_set():  # before its end is looked at, which may be the program's doing
+                raise StoppedPlugin
             if printed := self._printed():
                 raise BrokenPlugin(f"it printed “{printed}”, which would spoil the screen")
             if line == b"":

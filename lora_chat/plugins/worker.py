@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lora_chat.plugins.loading import Registered, load
-from lora_chat.plugins.plain import saved_of_plain, transcript_to_plain
+from lora_chat.plugins.plain import call_of_plain, pieces_to_plain, saved_of_plain, transcript_to_plain
 from lora_chat.plugins.registrars import Refused, SavedConversation
 
 
@@ -128,7 +128,12 @@ def _write(pipe: _Pipe, plugin: Registered, name: str) -> None:
         pipe.say(item=piece)
 
 
-_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write}
+def _run(pipe: _Pipe, plugin: Registered, name: str, call: Any) -> None:
+    for piece in pieces_to_plain(plugin.commands.added[name].run(call_of_plain(call))):
+        pipe.say(item=piece)
+
+
+_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write, "run": _run}
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ are drawn; never reads a key and never prints.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
 from lora_chat.errors import UsageError, did_you_mean
+from lora_chat.plugins.commands import refuse_what_is_off
 from lora_chat.sitting import (
     base_shelf,
     carrying,
@@ -27,6 +28,7 @@ from lora_chat.sitting import (
     verbs,
 )
 from lora_chat.sitting.attaching import attach
+from lora_chat.sitting.plugin_commands import plugin_commands
 from lora_chat.sitting.sitting import Sitting
 from lora_chat.text import clean, clean_line
 
@@ -184,10 +186,11 @@ def take(sitting: Sitting, line: str) -> None:
 
     Raises:
         UsageError: there is no such command, or its argument is missing.
+        RefusedError: it is of a plugin that does not run.
         LoraChatError: the command refuses, or a file cannot be attached.
     """
     if not is_message(line):
-        command, rest = find(line[1:])
+        command, rest = find(line[1:], _beside(line[1:], sitting))
         if command.needs_argument and not rest:
             raise UsageError(f"Write {command.usage}: {command.help}.")
         if rest and not command.argument:
@@ -203,16 +206,29 @@ def is_message(line: str) -> bool:
     return not line.startswith("/") or line.startswith("//")
 
 
-def find(words: str) -> tuple[Command, str]:
-    """The command that ``words`` (without the slash) begin with, and what follows it.
+def _beside(words: str, sitting: Sitting) -> Sequence[Command]:
+    """What plugins add, where the first of ``words`` is no command of lora-chat's own: else nobody looks for them."""
+    noun = words.strip().partition(" ")[0]
+    if any(each.noun == noun for each in COMMANDS):
+        return ()
+    found = plugin_commands(sitting.services.plugins)
+    if not any(each.noun == noun for each in found):
+        sitting.face.plugins_changed()  # it may have been completed a moment ago
+        refuse_what_is_off(sitting.services.plugins, noun)
+    return found
+
+
+def find(words: str, more: Sequence[Command] = ()) -> tuple[Command, str]:
+    """The command that ``words`` (without the slash) begin with, and what follows it; ``more`` are plugins'.
 
     Raises:
         UsageError: there is none, naming the nearest.
     """
     noun, _, rest = words.strip().partition(" ")
-    forms = [command for command in COMMANDS if command.noun == noun]
+    known = [*COMMANDS, *more]
+    forms = [command for command in known if command.noun == noun]
     if not forms:
-        near = did_you_mean(f"/{noun}", [f"/{command.noun}" for command in COMMANDS])
+        near = did_you_mean(f"/{noun}", [f"/{command.noun}" for command in known])
         hint = near or ": see /help. A message that begins with / is written with two, //."
         raise UsageError(f"There is no /{clean_line(noun, 40)}{hint}")
     said = " ".join([noun, *rest.split(" ", 1)[:1]]).strip() if " " in forms[0].words else noun

@@ -46,23 +46,26 @@ class Names:
     conversations: Sequence[tuple[str, str]] = ()
     presets: Sequence[tuple[str, str]] = ()
     bases: Sequence[tuple[str, str]] = ()
+    commands: Sequence[Command] = ()
+    """What plugins add to the one table."""
 
 
 def complete(line: str, names: Names) -> list[Completion]:
     """The ways to go on from ``line``, best first; none for a message or a line that is complete."""
     if not line.startswith("/") or line.startswith("//") or "\n" in line:
         return []
-    found = [*_commands(line), *_arguments(line, names)]
+    found = [*_commands(line, names), *_arguments(line, names)]
     if any(each.line == line and each.whole for each in found):
         return []  # Enter must wear shop where shop is written, also beside a shop-2
     return found[:MOST]
 
 
-def _commands(line: str) -> Iterator[Completion]:
+def _commands(line: str, names: Names) -> Iterator[Completion]:
     """Those whose words begin so, then those that have such a word."""
     typed = line[1:].lower()
-    first = [command for command in COMMANDS if command.words.startswith(typed)]
-    later = [command for command in COMMANDS if f" {typed}" in f" {command.words}" and command not in first]
+    known = [*COMMANDS, *names.commands]
+    first = [command for command in known if command.words.startswith(typed)]
+    later = [command for command in known if f" {typed}" in f" {command.words}" and command not in first]
     for command in first + (later if typed and " " not in typed else []):
         tail = " " if command.needs_argument else ""
         yield Completion(f"/{command.words}{tail}", command.usage, command.help, not command.needs_argument)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lora_chat.sitting.checking import Checking
     from lora_chat.sitting.columns import Comparison
     from lora_chat.sitting.plan import Plan
+    from lora_chat.sitting.plugin_commands import Errand
     from lora_chat.sitting.training import Training
     from lora_chat.training.report.record import Record
 
@@ -79,6 +80,19 @@ class Face(Presenter, Protocol):
 
     def play(self, turn: Turn) -> None:
         """Make an answer and show it as it comes; may return before it has ended."""
+
+    def work(self, errand: Errand) -> None:
+        """Have a plugin's command run, show what it gives and settle it; may return before it has ended.
+
+        Raises:
+            RefusedError: another one runs; where it is waited for, also what keeps it from ending well.
+        """
+
+    def plugins_changed(self) -> None:
+        """A plugin was enabled, or does not run any more: what shows their commands looks again."""
+
+    def write(self, text: str) -> None:
+        """Let the person go on writing ``text``, before what they have written since."""
 
     def show_columns(self, comparison: Comparison) -> None:
         """Have one question answered in columns and show them as they come; may return before they have ended."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lora_chat.chat.transcript import Format
 from lora_chat.config import LOCAL
 from lora_chat.plugins.manager import WARNING, Listed, Plugins, Taken, facts
+from lora_chat.sitting.plugin_commands import own_names
 
 if TYPE_CHECKING:
     from lora_chat.sitting.face import Asker
@@ -24,7 +25,7 @@ def enable(plugins: Plugins, name: str, asker: Asker) -> Listed | None:
 
 def taken() -> Taken:
     """What lora-chat itself has, by hook."""
-    return {"exporters": {each.value for each in Format}, "engines": {LOCAL}}
+    return {"exporters": {each.value for each in Format}, "engines": {LOCAL}, "commands": own_names()}
 
 
 def enabled(listed: Listed) -> str:
@@ -57,6 +58,7 @@ def plugin_enable(sitting: Sitting, name: str) -> None:
     listed = enable(sitting.services.plugins, name, sitting.face)
     sitting.face.note(enabled(listed) if listed is not None else f"{name} stays off.")
     sitting.face.changed()
+    sitting.face.plugins_changed()
 
 
 def plugin_disable(sitting: Sitting, name: str) -> None:
@@ -64,3 +66,4 @@ def plugin_disable(sitting: Sitting, name: str) -> None:
     sitting.services.plugins.disable(name)
     sitting.face.note(f"{name} is off.")
     sitting.face.changed()
+    sitting.face.plugins_changed()

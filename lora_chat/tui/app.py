@@ -28,6 +28,7 @@ from lora_chat.tui.bridge import Bridge
 from lora_chat.tui.check_flow import CheckFlow
 from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
+from lora_chat.tui.errand_news import ErrandNews
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
 from lora_chat.tui.palette import Palettes
@@ -64,7 +65,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
+class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -173,6 +174,8 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
             self.bridge.stop_reply()
         elif self.columns.stop():
             pass  # as an answer in the talk
+        elif self.bridge.stop_errand():
+            pass  # the same
         elif self.screen is self.chat and self.chat.asking.put_away():
             self.notify(self.keymap.told("Put away: {prompt.older} brings it back."), timeout=3)
         else:
@@ -227,9 +230,12 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
 
     def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
         """Say one sentence over the talk, as long as it takes to read; a refusal, or what nobody asked for, longer."""
-        said = tr(text)
-        seconds = 20 if lasting else 10 if refused else min(max(4, cell_len(said) / READ_PER_S), 10)
-        self.notify(said, severity="error" if refused else "information", markup=False, timeout=seconds)
+        self.say(tr(text), refused=refused, lasting=lasting)
+
+    def say(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
+        """The same of what is in the person's language, or in nobody's but its own."""
+        seconds = 20 if lasting else 10 if refused else min(max(4, cell_len(text) / READ_PER_S), 10)
+        self.notify(text, severity="error" if refused else "information", markup=False, timeout=seconds)
         self.call_later(self._keep_few)
 
     def _keep_few(self) -> None:
@@ -353,7 +359,7 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
         from lora_chat.tui.teaching import keys
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(keys(self.keymap)))
+            self.push_screen(HelpScreen(keys(self.keymap), self.chat.asking.commands))
 
     def on_columns_seen(self, event: news.ColumnsSeen) -> None:
         """One question in columns."""

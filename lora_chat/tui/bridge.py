@@ -20,10 +20,10 @@ from lora_chat.tui.base_arrivals import BaseArrivals
 from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
 from lora_chat.tui.desk import Desk
 from lora_chat.tui.drafts import Drafts
+from lora_chat.tui.errands import Errands
 from lora_chat.tui.files import Files
 from lora_chat.tui.keymap import Keymap
 from lora_chat.tui.outbox import Outbox
-from lora_chat.tui.teller import Teller
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
@@ -48,7 +48,7 @@ _PATIENCE_S = 5.0
 """How long the end waits for a thread."""
 
 
-class Bridge(Teller):
+class Bridge(Errands):
     """The screen's way to the work, and the work's way to the screen."""
 
     def __init__(
@@ -176,6 +176,7 @@ class Bridge(Teller):
             question.cancel()
         self.stop_comparing()
         self.arrivals.stop()
+        self.stop_errand()
         self.stop_reply()
         if self._reply is not None:
             self._reply.wait(_PATIENCE_S)

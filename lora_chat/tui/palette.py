@@ -58,7 +58,7 @@ class Palettes(App[None]):
         """The palette is the command table."""
         from lora_chat.sitting.commands import COMMANDS
 
-        for command in COMMANDS:
+        for command in [*COMMANDS, *self.chat.asking.commands]:
             argument = f"{command.argument}: ".replace("[", "\\[") if command.argument else ""  # it is read as markup
             yield SystemCommand(f"/{command.words}", argument + tr(command.help), partial(self._from_palette, command))
 

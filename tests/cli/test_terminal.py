@@ -18,6 +18,8 @@ from tests.cli.conftest import ASKED, WANTED, Kept, environment
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
 
+from tests.plugins.conftest import HANGS, Enable, state
+from tests.plugins.conftest import enable as enable  # a fixture
 from tests.terminal import Terminal
 
 SLOW = """
@@ -342,3 +344,40 @@ def test_sigterm_ends_a_chat_in_the_middle_of_an_answer_and_keeps_it(terminal: O
     window.process.terminate()
     assert window.end() == -signal.SIGTERM
     assert kept.branch()[-1].status == "stopped"
+
+
+# Of a plugin
+
+
+def test_what_a_plugins_command_writes_stands_in_the_next_line_and_is_sent_as_it_was_changed(
+    terminal: Open, enable: Enable, kept: Kept
+) -> None:
+    enable("return Write(call.text)")
+    window = terminal(delay=0.0)
+    window.see("› ")
+    window.type("/do Explain gravity.\r")
+    window.see("› Explain gravity.")
+    window.type(" Please.\r")
+    window.see("Please.")
+    window.see("› ")
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert kept.branch()[0].content.endswith("gravity. Please.")
+    assert len(kept.branch()) == 2
+
+
+def test_ctrl_c_stops_a_plugins_command_and_it_stays_on(
+    terminal: Open, tiny: Paths, enable: Enable, kept: Kept
+) -> None:
+    enable(HANGS)
+    window = terminal(delay=0.0)
+    window.see("› ")
+    window.type("/do\r")
+    window.see("\none")
+    window.interrupt()
+    window.see("/do is stopped.")
+    window.see("› ")
+    window.type("/quit\r")
+    assert window.end() == 0
+    assert not kept.conversations
+    assert state(tiny) == ("on", "")

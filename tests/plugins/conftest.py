@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,3 +64,52 @@ def host(home: Paths, tmp_path: Path) -> Iterator[Host]:
     plugins = Plugins(paths)
     yield Host(paths, plugins)
     plugins.close()
+
+
+COMMAND = """
+import os, sys, threading, time
+from lora_chat.plugins.api import Refused, Say, Write, hookimpl
+
+@hookimpl
+def lora_chat_commands(registrar):
+    registrar.add("{name}", run, "helps", "[TEXT]")
+
+def run(call):
+{body}
+"""
+
+
+def command_source(body: str, name: str = "do") -> str:
+    """A command whose ``run`` has ``body``."""
+    return COMMAND.format(name=name, body="\n".join(f"    {line}" for line in body.splitlines()))
+
+
+Enable = Callable[..., Path]
+
+TWO = "said = [m.content for m in call.conversation.messages]\nyield f'{len(said)} said'\nyield ' '.join(said)"
+HANGS = "yield 'one'\nyield Say('never')\nwhile True: time.sleep(0.05)"
+BREAKS = {
+    "yield 'one'\nraise ValueError('late')": "it raised ValueError: late",
+    "yield 'one'\nprint('late')": "it printed “late”",
+    "yield 'one'\nwhile True: pass": "it gave no sign of life",
+}
+
+
+@pytest.fixture
+def enable(tiny: Paths) -> Enable:
+    """Have a plugin whose command is ``do`` enabled; for the tests of the faces."""
+
+    def put(body: str, plugin: str = "doer", name: str = "do") -> Path:
+        plugins = Plugins(tiny)
+        host = Host(tiny, plugins)
+        folder = host.put(plugin, command_source(body, name))
+        host.enable(plugin)
+        plugins.close()
+        return folder
+
+    return put
+
+
+def state(home: Paths, plugin: str = "doer") -> tuple[str, str]:
+    """How it stands and why."""
+    return Host(home, Plugins(home)).state(plugin)

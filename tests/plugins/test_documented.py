@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import Request, TextChunk
 from lora_chat.models.installed import InstalledBase
 from lora_chat.plugins import limits
+from lora_chat.plugins.command_api import CommandCall, Write
+from lora_chat.plugins.commands import commands
 from lora_chat.plugins.content import HOOKS
 from lora_chat.plugins.engines import PluginEngine
 from lora_chat.plugins.formats import reader_for, writers
@@ -55,6 +58,17 @@ def test_the_exporter_writes(host: Host) -> None:
     [writer] = writers(host.plugins)
     said = (SavedMessage(Role.USER, "Where?"), SavedMessage(Role.ASSISTANT, "Here."))
     assert "".join(writer.write([SavedConversation("1", "t", "", 0.0, said)])) == "user: Where?\nassistant: Here.\n"
+
+
+def test_the_commands_show_and_write(host: Host) -> None:
+    host.put("words", EXAMPLES["commands"])
+    assert host.enable("words").offers.told == "command wordcount; command explain"
+    wordcount, explain = commands(host.plugins, ())
+    said = (SavedMessage(Role.USER, "Where are you?"), SavedMessage(Role.ASSISTANT, "Here."))
+    call = CommandCall("gravity", SavedConversation("1", "t", "", 0.0, said), "tiny")
+    assert list(wordcount.run(call, threading.Event())) == ["words of the user: 3", "words of the assistant: 1"]
+    assert list(explain.run(call, threading.Event())) == [Write("Explain gravity to a child.")]
+    assert (explain.offer.arguments, wordcount.told) == ("TEXT", "counts the words said here, by the plugin words")
 
 
 @pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S"])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from lora_chat.tui import file_messages as news
 from lora_chat.tui.base_messages import BaseChanged, BaseFound
 from lora_chat.tui.messages import EngineSeen
-from lora_chat.tui.screens.keeping import Keeping
+from lora_chat.tui.screens.working import Working
 from lora_chat.tui.widgets.asking import Asking
 from lora_chat.tui.widgets.attached import Attached
 from lora_chat.tui.widgets.title_bar import TitleBar
 from lora_chat.tui.widgets.weighing import WeightWanted
 
 
-class Attaching(Keeping):
+class Attaching(Working):
     """Hears of names that are written, of files that go with a message, and what they weigh."""
 
     def on_asking_names_wanted(self, event: Asking.NamesWanted) -> None:

@@ -343,7 +343,7 @@ class ChatScreen(Attaching):
         if not self._furnished and action in _WORK:
             return False
         if action == "stop":
-            return self._answering
+            return self._answering or self.bridge.on_errand
         if action == "put_away":
             return self.query_one(Banner).is_shown and not self.asking.prompt.completing
         if action == "training":
@@ -354,9 +354,9 @@ class ChatScreen(Attaching):
         return True
 
     def action_stop(self) -> None:
-        """Close what is open, else stop the answer."""
+        """Close what is open, else stop the answer, else a plugin's command."""
         if not self.asking.close_completions():
-            self.bridge.stop_reply()
+            (self.bridge.stop_reply if self._answering else self.bridge.stop_errand)()
 
     def action_escape(self) -> None:
         """Close what is open, else look at the answers."""

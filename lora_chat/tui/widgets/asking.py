@@ -19,6 +19,7 @@ from lora_chat.tui.widgets.prompt import Prompt
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Conversation
     from lora_chat.sitting.attaching import Look
+    from lora_chat.sitting.commands import Command
     from lora_chat.sitting.completion import Completion
 
 
@@ -63,6 +64,8 @@ class Asking(Vertical):
         self.presets: Sequence[tuple[str, str]] = ()
         self.bases: Sequence[tuple[str, str]] = ()
         """Names and what they are, for completion."""
+        self.commands: Sequence[Command] = ()
+        """What plugins add to the one table."""
 
     def compose(self) -> ComposeResult:
         """The list takes no room of its own."""
@@ -169,7 +172,7 @@ class Asking(Vertical):
             return []
         from lora_chat.sitting.completion import Names, complete
 
-        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases))
+        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases, self.commands))
 
     def _offer(self, found: list[Completion], half: str | None = None) -> None:
         self._offered = half
