@@ -9,6 +9,8 @@ from lora_chat.plugins.hookspecs import hookimpl
 from lora_chat.plugins.registrars import (
     EngineRegistrar,
     EngineSettings,
+    Example,
+    ExampleFilterRegistrar,
     ExporterRegistrar,
     ImporterRegistrar,
     Refused,
@@ -20,6 +22,8 @@ from lora_chat.plugins.streaming import begins_with_keys, json_array
 __all__ = [
     "EngineRegistrar",
     "EngineSettings",
+    "Example",
+    "ExampleFilterRegistrar",
     "ExporterRegistrar",
     "ImporterRegistrar",
     "Problem",

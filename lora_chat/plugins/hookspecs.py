@@ -13,6 +13,7 @@ import pluggy
 if TYPE_CHECKING:
     from lora_chat.plugins.registrars import (
         EngineRegistrar,
+        ExampleFilterRegistrar,
         ExporterRegistrar,
         ImporterRegistrar,
     )
@@ -37,3 +38,8 @@ def lora_chat_exporters(registrar: ExporterRegistrar) -> None:
 @hookspec
 def lora_chat_engines(registrar: EngineRegistrar) -> None:
     """Add engines that ``engine = "NAME"`` of the settings has answer."""
+
+
+@hookspec
+def lora_chat_example_filters(registrar: ExampleFilterRegistrar) -> None:
+    """Add filters that everything passes before it is learnt."""

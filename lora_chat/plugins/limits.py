@@ -8,5 +8,7 @@ SNIFF_S = 5.0
 """To say whether a file is its own."""
 STEP_S = 20.0
 """From one conversation or piece of text to the next."""
+FILTER_S = 5.0
+"""To say whether one example is kept."""
 CLOSE_S = 6.0
 """For an engine to give back what it holds elsewhere, once the program leaves it."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from lora_chat.plugins.offers import Offer, Offers
-from lora_chat.plugins.registrars import EngineRegistrar, ExporterRegistrar, ImporterRegistrar
+from lora_chat.plugins.registrars import EngineRegistrar, ExampleFilterRegistrar, ExporterRegistrar, ImporterRegistrar
 
 
 @dataclass
@@ -26,13 +26,15 @@ class Registered:
     importers: ImporterRegistrar = field(default_factory=ImporterRegistrar)
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
     engines: EngineRegistrar = field(default_factory=EngineRegistrar)
+    example_filters: ExampleFilterRegistrar = field(default_factory=ExampleFilterRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
         importers = (Offer(each.name, each.help, suffixes=each.suffixes) for each in self.importers.added.values())
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
         engines = (Offer(each.name, each.help, table=each.table) for each in self.engines.added.values())
-        return Offers(tuple(importers), tuple(exporters), tuple(engines))
+        filters = (Offer(each.name, each.help) for each in self.example_filters.added.values())
+        return Offers(tuple(importers), tuple(exporters), tuple(engines), example_filters=tuple(filters))
 
 
 def load(name: str, root: Path, module: str) -> Registered:

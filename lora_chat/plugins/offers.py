@@ -35,12 +35,13 @@ class Offers:
     importers: tuple[Offer, ...] = ()
     exporters: tuple[Offer, ...] = ()
     engines: tuple[Offer, ...] = ()
+    example_filters: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:
         """Such as ``importer chatgpt; exporter html``."""
-        kinds = [(each.name.removesuffix("s"), getattr(self, each.name)) for each in fields(self)]
-        return "; ".join(f"{kind} {one.name}" for kind, found in kinds for one in found)
+        kinds = [(kind(each.name), getattr(self, each.name)) for each in fields(self)]
+        return "; ".join(f"{one} {each.name}" for one, found in kinds for each in found)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -48,6 +49,11 @@ class Offers:
 
 
 NOTHING = Offers()
+
+
+def kind(hook: str) -> str:
+    """What one thing of a hook is called: ``example filter``."""
+    return hook.removesuffix("s").replace("_", " ")
 
 
 def read_offers(value: Any) -> Offers:

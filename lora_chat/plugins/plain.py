@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from lora_chat.chat.conversation import Conversation, Message, Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
-from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from lora_chat.plugins.registrars import Example, SavedConversation, SavedMessage
 from lora_chat.text import clean, clean_line
 
 _T = TypeVar("_T")
@@ -75,6 +75,18 @@ def saved_of_plain(value: Any) -> SavedConversation | None:
         return None
     messages = tuple(SavedMessage(**each | {"role": Role(each["role"])}) for each in value["messages"])
     return SavedConversation(**value | {"messages": messages})
+
+
+def example_to_plain(example: Example) -> dict[str, Any]:
+    """For the pipe."""
+    turns = [[turn.role.value, turn.content] for turn in example.turns]
+    return {"turns": turns, "learnt": example.learnt, "source": example.source, "why": example.why}
+
+
+def example_of_plain(value: Any) -> Example:
+    """The same, read in the plugin's process."""
+    turns = tuple(Turn(Role(role), content) for role, content in value["turns"])
+    return Example(turns, tuple(value["learnt"]), value["source"], tuple(value["why"]))
 
 
 def _text(value: object) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lora_chat.plugins.loading import Registered, load
-from lora_chat.plugins.plain import saved_of_plain, transcript_to_plain
+from lora_chat.plugins.plain import example_of_plain, saved_of_plain, transcript_to_plain
 from lora_chat.plugins.registrars import Refused, SavedConversation
 
 
@@ -128,7 +128,16 @@ def _write(pipe: _Pipe, plugin: Registered, name: str) -> None:
         pipe.say(item=piece)
 
 
-_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write}
+def _filter(pipe: _Pipe, plugin: Registered, name: str) -> None:
+    keep = plugin.example_filters.added[name].keep
+    while (plain := pipe.ask("next")) is not None:
+        said = keep(example_of_plain(plain))
+        if not isinstance(said, bool | str):
+            raise TypeError(f"a filter answers True, False or a reason, and this one a {type(said).__name__}")
+        pipe.say(item=said)
+
+
+_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write, "filter": _filter}
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.plugins import limits
 from lora_chat.plugins.content import HOOKS
 from lora_chat.plugins.engines import PluginEngine
+from lora_chat.plugins.filters import Filters
 from lora_chat.plugins.formats import reader_for, writers
 from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from lora_chat.training.lesson import Lesson, Selection
 from tests.plugins.conftest import Host
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -57,6 +59,16 @@ def test_the_exporter_writes(host: Host) -> None:
     assert "".join(writer.write([SavedConversation("1", "t", "", 0.0, said)])) == "user: Where?\nassistant: Here.\n"
 
 
-@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S"])
+def test_the_filter_leaves_out(host: Host) -> None:
+    host.put("tidy", EXAMPLES["example_filters"])
+    assert host.enable("tidy").offers.told == "example filter brief"
+    asked = Turn(Role.USER, "Where?")
+    lessons = (Lesson((asked, Turn(Role.ASSISTANT, "Here. " * count)), (1,), "line 1") for count in (80, 81))
+    left = Filters(host.plugins).through(Selection(tuple(lessons), {}))
+    assert [lesson.messages[1].content for lesson in left.lessons] == ["Here. " * 80]
+    assert left.dropped == {"filtered by tidy/brief (long-winded)": 1}
+
+
+@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S", "FILTER_S"])
 def test_the_page_has_the_limits(name: str) -> None:
     assert f"{getattr(limits, name):g} s" in PAGE
