@@ -55,8 +55,8 @@ def describe(course: Course) -> Iterator[str]:
     )
     for place, (reason, number) in enumerate(counted.dropped.items()):
         yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
-    for place, each in enumerate(course.filters.told if course.filters else ()):
-        yield f"{'' if place else '  filtered':{INDENT}}{each}"
+    for each in course.filters.told if course.filters else ():
+        yield f"  filtered  {each}"
     if course.replayed:
         yield f"  replays   {_count(course.replayed, 'conversation')} that it was taught before, among these"
     if counted.private:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from lora_chat.plugins.manager import Listed
 
 app = typer.Typer(
-    help="Plugins: formats, engines and filters of others; list, enable and disable them.", no_args_is_help=True
+    help="Plugins: formats, engines, filters and model sources of others; list, enable and disable them.",
+    no_args_is_help=True,
 )
 
 Name = Annotated[str, typer.Argument(help="A plugin's name.", autocompletion=names.plugins)]

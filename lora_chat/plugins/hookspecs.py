@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ExampleFilterRegistrar,
         ExporterRegistrar,
         ImporterRegistrar,
+        ModelSourceRegistrar,
     )
 
 PROJECT = "lora_chat"
@@ -43,3 +44,8 @@ def lora_chat_engines(registrar: EngineRegistrar) -> None:
 @hookspec
 def lora_chat_example_filters(registrar: ExampleFilterRegistrar) -> None:
     """Add filters that everything passes before it is learnt."""
+
+
+@hookspec
+def lora_chat_model_sources(registrar: ModelSourceRegistrar) -> None:
+    """Add places that ``model pull PREFIX:NAME`` fetches base models from."""

@@ -16,7 +16,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from lora_chat.plugins.offers import Offer, Offers
-from lora_chat.plugins.registrars import EngineRegistrar, ExampleFilterRegistrar, ExporterRegistrar, ImporterRegistrar
+from lora_chat.plugins.registrars import (
+    EngineRegistrar,
+    ExampleFilterRegistrar,
+    ExporterRegistrar,
+    ImporterRegistrar,
+    ModelSourceRegistrar,
+)
 
 
 @dataclass
@@ -27,6 +33,7 @@ class Registered:
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
     engines: EngineRegistrar = field(default_factory=EngineRegistrar)
     example_filters: ExampleFilterRegistrar = field(default_factory=ExampleFilterRegistrar)
+    model_sources: ModelSourceRegistrar = field(default_factory=ModelSourceRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
@@ -34,7 +41,14 @@ class Registered:
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
         engines = (Offer(each.name, each.help, table=each.table) for each in self.engines.added.values())
         filters = (Offer(each.name, each.help) for each in self.example_filters.added.values())
-        return Offers(tuple(importers), tuple(exporters), tuple(engines), example_filters=tuple(filters))
+        sources = (Offer(each.name, each.help) for each in self.model_sources.added.values())
+        return Offers(
+            tuple(importers),
+            tuple(exporters),
+            tuple(engines),
+            example_filters=tuple(filters),
+            model_sources=tuple(sources),
+        )
 
 
 def load(name: str, root: Path, module: str) -> Registered:

@@ -16,8 +16,8 @@ from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you
 from lora_chat.paths import Paths
 from lora_chat.plugins.content import same_content
 from lora_chat.plugins.finding import Plugin, find_plugins
-from lora_chat.plugins.offers import NOTHING, Offer, Offers, kind, read_offers
-from lora_chat.plugins.process import Answers, BrokenPlugin, PluginProcess, RefusedByPlugin
+from lora_chat.plugins.offers import NOTHING, Offer, Offers, called, read_offers
+from lora_chat.plugins.process import Answers, BrokenPlugin, Lives, PluginProcess, RefusedByPlugin
 from lora_chat.plugins.trust import Trust, Word
 from lora_chat.text import clean_line
 
@@ -211,18 +211,25 @@ class Plugins:
                 owner = (theirs | ours).get(offer.name)
                 if owner:
                     raise RefusedError(
-                        f"{plugin.name} was not enabled: its {kind(hook)} {offer.name} has a name that "
+                        f"{plugin.name} was not enabled: its {called(hook, offer.name)} has a name that "
                         f"{owner} has already; rename it in the plugin."
                     )
 
     # Running
 
     def call(
-        self, plugin: Plugin, kind: str, *rest: Any, limit_s: float, answers: Answers | None = None
+        self,
+        plugin: Plugin,
+        kind: str,
+        *rest: Any,
+        limit_s: float,
+        answers: Answers | None = None,
+        lives: Lives | None = None,
     ) -> Generator[Any, None, Any]:
         """Have ``plugin`` do something and yield what comes of it; the generator's value is what came at the end.
 
-        Left before its end, it ends the plugin's process.
+        Left before its end, it ends the plugin's process. Who says nothing for ``limit_s`` has broken, unless ``lives``
+        shows that it works.
 
         Raises:
             Broke: it broke and is switched off, with the reason.
@@ -232,7 +239,8 @@ class Plugins:
             ended = False
             try:
                 self._process(plugin)
-                value = yield from self._running[plugin.name].call(kind, *rest, limit_s=limit_s, answers=answers)
+                process = self._running[plugin.name]
+                value = yield from process.call(kind, *rest, limit_s=limit_s, answers=answers, lives=lives)
                 ended = True
                 return value
             except RefusedByPlugin as no:
@@ -264,6 +272,10 @@ class Plugins:
     def tell(self, sentence: str) -> None:
         """For ``news``."""
         self._news.append(sentence)
+
+    def rest(self, name: str) -> None:
+        """End its process, which is done with its work; the next call starts it again."""
+        self._end(name)
 
     def close(self) -> None:
         """End their processes."""

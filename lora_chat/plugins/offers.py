@@ -12,6 +12,13 @@ from typing import Any
 from lora_chat.text import clean_line
 
 _LONGEST = {"name": 32, "help": 54, "suffix": 16, "table": 32}
+_CALLED = {
+    "importers": "importer {}",
+    "exporters": "exporter {}",
+    "engines": "engine {}",
+    "example_filters": "example filter {}",
+    "model_sources": "model source {}",
+}
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,12 @@ class Offers:
     exporters: tuple[Offer, ...] = ()
     engines: tuple[Offer, ...] = ()
     example_filters: tuple[Offer, ...] = ()
+    model_sources: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:
         """Such as ``importer chatgpt; exporter html``."""
-        kinds = [(kind(each.name), getattr(self, each.name)) for each in fields(self)]
-        return "; ".join(f"{one} {each.name}" for one, found in kinds for each in found)
+        return "; ".join(called(hook.name, one.name) for hook in fields(self) for one in getattr(self, hook.name))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -51,9 +58,9 @@ class Offers:
 NOTHING = Offers()
 
 
-def kind(hook: str) -> str:
-    """What one thing of a hook is called: ``example filter``."""
-    return hook.removesuffix("s").replace("_", " ")
+def called(hook: str, name: str) -> str:
+    """One thing of a hook: ``example filter brief``."""
+    return _CALLED[hook].format(name) if hook in _CALLED else f"{hook.removesuffix('s')} {name}"
 
 
 def read_offers(value: Any) -> Offers:

@@ -96,6 +96,33 @@ class ExampleFilter:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a model has come."""
+
+    done: float
+    """Bytes that are there."""
+    total: float = 0
+    """Bytes of all of it; 0 where nobody knows. What is more than the disk has room for ends the fetch."""
+    what: str = ""
+    """What is done now, in a few words; empty is fetching."""
+
+
+Fetch = Callable[[str, Path], Iterable[Progress | str] | None]
+"""Writes the model of that name into the empty folder, as transformers reads one, and yields how far it is, or what it
+does in a few words. Has 60 s from one sign of life to the next: what it yields, or a file of the folder that grows."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One place where base models are."""
+
+    name: str
+    """What stands before the colon."""
+    fetch: Fetch
+    help: str
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """What an engine is opened with."""
 
@@ -178,6 +205,19 @@ class ExampleFilterRegistrar:
     def add(self, name: str, keep: Keep, help: str = "") -> None:
         """``help`` says what it leaves out in a few words."""
         self.added[name] = ExampleFilter(_checked(name, self.added), keep, help)
+
+
+@dataclass
+class ModelSourceRegistrar:
+    """Takes places of base models."""
+
+    added: dict[str, ModelSource] = field(default_factory=dict)
+
+    def add(self, name: str, fetch: Fetch, help: str = "") -> None:
+        """``model pull NAME:…`` calls ``fetch``; ``help`` says what place it is in a few words."""
+        if len(_checked(name, self.added)) < 2:
+            raise ValueError(f"the model source {name} needs a name of two letters or more: one is a drive's")
+        self.added[name] = ModelSource(name, fetch, help)
 
 
 @dataclass

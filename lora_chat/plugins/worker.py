@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lora_chat.files import is_disk_full
 from lora_chat.plugins.loading import Registered, load
-from lora_chat.plugins.plain import example_of_plain, saved_of_plain, transcript_to_plain
+from lora_chat.plugins.plain import NO_SPACE, example_of_plain, progress_to_plain, saved_of_plain, transcript_to_plain
 from lora_chat.plugins.registrars import Refused, SavedConversation
 
 
@@ -137,7 +138,23 @@ def _filter(pipe: _Pipe, plugin: Registered, name: str) -> None:
         pipe.say(item=said)
 
 
-_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write, "filter": _filter}
+def _fetch(pipe: _Pipe, plugin: Registered, source: str, name: str, into: str) -> None:
+    try:
+        for said in plugin.model_sources.added[source].fetch(name, Path(into)) or ():
+            pipe.say(item=progress_to_plain(said))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise Refused(NO_SPACE) from error  # which is no fault of the plugin
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "sniff": _sniff,
+    "read": _read,
+    "write": _write,
+    "filter": _filter,
+    "fetch": _fetch,
+}
 
 
 if __name__ == "__main__":
