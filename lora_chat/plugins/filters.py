@@ -6,6 +6,8 @@ ever trained without a filter that the person enabled and did not disable, unles
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,8 +52,10 @@ class Filter:
 class Filters:
     """Those of one plan. What one of them said of a lesson holds for all of it, however often it is counted."""
 
-    def __init__(self, plugins: Plugins) -> None:
+    def __init__(self, plugins: Plugins, within_s: float = math.inf) -> None:
+        """``within_s`` is how long one filter may take for all that it has not seen, in seconds."""
         self._plugins = plugins
+        self._within_s = within_s
         self._said: dict[Filter, dict[Lesson, Verdict]] = {}
         self._begun: tuple[Filter, ...] = ()
         self.not_asked: dict[str, str] = {}
@@ -72,8 +76,8 @@ class Filters:
         """What every filter leaves in; the rest is counted as left out, by filter and reason.
 
         Raises:
-            RefusedError: one breaks and is switched off, does not run as it was enabled, or says no itself; or all is
-                left out.
+            RefusedError: one breaks and is switched off, does not run as it was enabled, takes too long, or says no
+                itself; or all is left out.
         """
         filters = self._look()
         lessons, dropped = selection.lessons, Counter(selection.dropped)
@@ -110,7 +114,7 @@ class Filters:
         new = list(dict.fromkeys(lesson for lesson in lessons if lesson not in said))
         if new:
             try:
-                said.update(_asked(self._plugins, plugin, offer, new))
+                said.update(_asked(self._plugins, plugin, offer, new, self._within_s))
             except Broke as broken:
                 raise RefusedError(
                     f"Nothing is trained, as the filter {which.label} is switched off ({broken.why}): correct it and "
@@ -119,7 +123,9 @@ class Filters:
         return said
 
 
-def _asked(plugins: Plugins, plugin: Plugin, offer: Offer, lessons: Sequence[Lesson]) -> dict[Lesson, Verdict]:
+def _asked(
+    plugins: Plugins, plugin: Plugin, offer: Offer, lessons: Sequence[Lesson], within_s: float
+) -> dict[Lesson, Verdict]:
     waiting = iter(lessons)
     asked: list[Lesson] = []
 
@@ -133,12 +139,19 @@ def _asked(plugins: Plugins, plugin: Plugin, offer: Offer, lessons: Sequence[Les
         return example_to_plain(Example(lesson.messages, lesson.learn, lesson.source, lesson.why))
 
     said: list[Verdict] = []
+    began = time.monotonic()
     call = plugins.call(plugin, "filter", offer.name, limit_s=limits.FILTER_S, answers=answer)
     for value in call:
         if not isinstance(value, bool | str) or len(said) >= len(asked):
             call.close()
             _break_off(plugins, plugin, "its filter answered what nobody asked")
         said.append(value)
+        if time.monotonic() - began > within_s and len(said) < len(lessons):
+            call.close()
+            raise RefusedError(
+                f"The filter {_label(plugin.name, offer.name)} looked at {len(said):,} of {len(lessons):,} examples in "
+                f"{within_s:g} s, and the chat waits no longer: `lora-chat train` does, or disable it."
+            )
     if len(said) < len(lessons):
         _break_off(plugins, plugin, "its filter did not look at every example")
     return dict(zip(lessons, said, strict=True))

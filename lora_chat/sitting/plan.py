@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from lora_chat.adapters.registry import Adapter
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import load_prompt_format
+from lora_chat.plugins import limits
 from lora_chat.plugins.filters import Filters
 from lora_chat.services import Services
 from lora_chat.sitting.checking import refuse_another_base
@@ -129,7 +130,7 @@ class Plan(Course):
         Raises:
             RefusedError: the history holds nothing to learn, or as ``Filters.through``.
         """
-        filters = Filters(services.plugins) if filters is None else filters
+        filters = Filters(services.plugins, limits.PLAN_S) if filters is None else filters
         found = select_from_history(services.store, wanted, usual_system(services, continued))
         if continued is not None:
             found = new_to(continued, found, services.paths)

@@ -82,6 +82,6 @@ def test_the_model_source_brings(host: Host, tiny_llama: InstalledBase) -> None:
     assert "Copying config.json" in said
 
 
-@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S", "FILTER_S", "FETCH_S"])
+@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S", "FILTER_S", "FETCH_S", "PLAN_S"])
 def test_the_page_has_the_limits(name: str) -> None:
     assert f"{getattr(limits, name):g} s" in PAGE

@@ -112,7 +112,20 @@ def test_what_was_said_of_an_example_holds_for_the_whole_plan(host: Host, filter
     assert (tmp_path / "asked").read_text("utf-8") == "line 1;line 2;line 3;"
 
 
+def test_the_chat_does_not_wait_for_ever_and_the_command_line_does(host: Host) -> None:
+    enabled(host, "return True")
+    with pytest.raises(RefusedError) as refused:
+        Filters(host.plugins, within_s=0).through(BOTH)
+    assert str(refused.value) == (
+        "The filter tidy/short looked at 1 of 2 examples in 0 s, and the chat waits no longer: `lora-chat train` does, "
+        "or disable it."
+    )
+    assert host.state("tidy") == ("on", "")
+    assert Filters(host.plugins).through(BOTH) == BOTH
+
+
 BREAKS = {
+    "import re; return bool(re.match('(a|a)+$', 'a' * 60 + 'b'))": "it gave no sign of life for 0.5 seconds",
     "raise ValueError('no \\x1b[2Jnames')": "it raised ValueError: no [2Jnames (line 9 of plugin.py)",
     "import sys; sys.exit()": "it called sys.exit",
     "import os; os._exit(3)": "its process ended by itself (code 3)",
