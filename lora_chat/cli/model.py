@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.paths import Paths
+    from lora_chat.plugins.manager import Plugins
 
 app = typer.Typer(help="Base models: list, pull, choose and remove them.", no_args_is_help=True)
 
@@ -56,7 +57,7 @@ def info(
     from lora_chat.cli.console import answer_json
     from lora_chat.errors import NotFoundError
     from lora_chat.models.installed import find_base
-    from lora_chat.models.own import find_entry
+    from lora_chat.plugins.model_sources import find_entry
     from lora_chat.services import open_services
     from lora_chat.sitting.bases import Room, describe
 
@@ -66,7 +67,7 @@ def info(
         except NotFoundError:
             if _has_folder(services.paths, name):
                 raise
-            entry = find_entry(name, services.paths.config)
+            entry = find_entry(services.plugins, name, services.paths.config)
             choice = describe(services, _installed(services.paths, entry), entry)
     if json:
         answer_json(page_as_json(choice))
@@ -79,7 +80,8 @@ def pull(
     name: Annotated[
         str,
         typer.Argument(
-            help="A catalog name, a hub id org/name or modelscope:org/name, a folder, or a .gguf file.",
+            help="A catalog name, a hub id org/name or modelscope:org/name, a folder, a .gguf file, "
+            "or a plugin's source:name.",
             autocompletion=names.to_pull,
         ),
     ],
@@ -152,15 +154,17 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
     from lora_chat.cli.console import confirm, is_interactive, note
     from lora_chat.errors import NotFoundError
     from lora_chat.models.installed import find_base
-    from lora_chat.models.own import find_entry
+    from lora_chat.plugins.model_sources import find_entry
     from lora_chat.sitting.base_offer import question
 
     try:
         return find_base(paths.models, name)
-    except NotFoundError as missing:
+    except NotFoundError as error:
         if _has_folder(paths, name):  # it is here, and the folder it points to is gone
             raise
-        entry = find_entry(name, paths.config)
+        missing = error
+    with _plugins(paths) as plugins:
+        entry = find_entry(plugins, name, paths.config)
         there = _installed(paths, entry)
         if there is not None:
             return there
@@ -170,7 +174,18 @@ def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:
         if yes:
             for doubt in doubts:
                 note(doubt)
-    return _pull(entry, paths)
+        return _pull(entry, paths)
+
+
+def _plugins(paths: Paths) -> AbstractContextManager[Plugins]:
+    """Those that a base can come from; none in the safe mode."""
+    import os
+    from contextlib import closing
+
+    from lora_chat.plugins.manager import Plugins
+    from lora_chat.services import is_safe
+
+    return closing(Plugins(paths, safe=is_safe(os.environ)))
 
 
 def _places() -> tuple[Paths, str]:
@@ -199,7 +214,10 @@ def _way_back(paths: Paths, name: str) -> str:
     from lora_chat.models.installed import find_base
 
     try:
-        lineage = find_base(paths.models, name).signature.lineage
+        base = find_base(paths.models, name)
+        lineage = base.signature.lineage
+        if base.source.startswith("plugin:"):
+            return f"{base.source.removeprefix('plugin:')}:{lineage}"
     except LoraChatError:
         lineage = ""
     if any(entry.name == name and lineage in ("", entry.lineage) for entry in CATALOG):
@@ -244,19 +262,20 @@ def _pull_named(
     """
     from lora_chat.cli.console import answer_json, confirm, note
     from lora_chat.models.catalog import renamed
-    from lora_chat.models.own import find_entry
+    from lora_chat.plugins.model_sources import find_entry
     from lora_chat.sitting.base_offer import question
 
     paths, _ = _places()
-    entry = renamed(find_entry(name, paths.config, around=not fetch), called or None)
-    there = _installed(paths, entry)
-    if there is not None:
-        return there
-    doubts = _weigh(entry, paths, name, anyway=anyway)
-    if yes:  # there is no question that says them
-        for doubt in doubts:
-            note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
-    return _pull(entry, paths, progress) if confirm(question(entry, doubts), yes=yes) else None
+    with _plugins(paths) as plugins:
+        entry = renamed(find_entry(plugins, name, paths.config, around=not fetch), called or None)
+        there = _installed(paths, entry)
+        if there is not None:
+            return there
+        doubts = _weigh(entry, paths, name, anyway=anyway)
+        if yes:  # there is no question that says them
+            for doubt in doubts:
+                note(doubt) if progress is None else answer_json({"event": "warning", "text": doubt})
+        return _pull(entry, paths, progress) if confirm(question(entry, doubts), yes=yes) else None
 
 
 def _pull(entry: CatalogEntry, paths: Paths, progress: AbstractContextManager[Progress] | None = None) -> InstalledBase:

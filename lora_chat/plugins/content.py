@@ -15,7 +15,7 @@ from lora_chat.errors import RefusedError
 MOST_FILES = 1_000
 MOST_BYTES = 20_000_000
 DEEPEST = 16
-HOOKS = ("importers", "exporters", "engines", "commands")
+HOOKS = ("importers", "exporters", "engines", "commands", "example_filters", "model_sources")
 """In the order they are shown; a hook's function is called ``lora_chat_`` and this."""
 _NOT_CONTENT = {"__pycache__"}  # never read by a plugin's process, see ``loading``
 

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from lora_chat.plugins.command_api import CommandRegistrar
     from lora_chat.plugins.registrars import (
         EngineRegistrar,
+        ExampleFilterRegistrar,
         ExporterRegistrar,
         ImporterRegistrar,
+        ModelSourceRegistrar,
     )
 
 PROJECT = "lora_chat"
@@ -43,3 +45,13 @@ def lora_chat_engines(registrar: EngineRegistrar) -> None:
 @hookspec
 def lora_chat_commands(registrar: CommandRegistrar) -> None:
     """Add commands that are typed with a slash in the chat."""
+
+
+@hookspec
+def lora_chat_example_filters(registrar: ExampleFilterRegistrar) -> None:
+    """Add filters that everything passes before it is learnt."""
+
+
+@hookspec
+def lora_chat_model_sources(registrar: ModelSourceRegistrar) -> None:
+    """Add places that ``model pull PREFIX:NAME`` fetches base models from."""

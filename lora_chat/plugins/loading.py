@@ -17,7 +17,13 @@ from types import CodeType, ModuleType
 
 from lora_chat.plugins.command_api import CommandRegistrar
 from lora_chat.plugins.offers import Offer, Offers
-from lora_chat.plugins.registrars import EngineRegistrar, ExporterRegistrar, ImporterRegistrar
+from lora_chat.plugins.registrars import (
+    EngineRegistrar,
+    ExampleFilterRegistrar,
+    ExporterRegistrar,
+    ImporterRegistrar,
+    ModelSourceRegistrar,
+)
 
 
 @dataclass
@@ -28,6 +34,8 @@ class Registered:
     exporters: ExporterRegistrar = field(default_factory=ExporterRegistrar)
     engines: EngineRegistrar = field(default_factory=EngineRegistrar)
     commands: CommandRegistrar = field(default_factory=CommandRegistrar)
+    example_filters: ExampleFilterRegistrar = field(default_factory=ExampleFilterRegistrar)
+    model_sources: ModelSourceRegistrar = field(default_factory=ModelSourceRegistrar)
 
     def offers(self) -> Offers:
         """Their names and words."""
@@ -35,7 +43,9 @@ class Registered:
         exporters = (Offer(each.name, each.help, suffix=each.suffix) for each in self.exporters.added.values())
         engines = (Offer(each.name, each.help, table=each.table) for each in self.engines.added.values())
         commands = (Offer(each.name, each.help, arguments=each.arguments) for each in self.commands.added.values())
-        return Offers(tuple(importers), tuple(exporters), tuple(engines), commands=tuple(commands))
+        filters = (Offer(each.name, each.help) for each in self.example_filters.added.values())
+        sources = (Offer(each.name, each.help) for each in self.model_sources.added.values())
+        return Offers(*map(tuple, (importers, exporters, engines, commands, filters, sources)))
 
 
 def load(name: str, root: Path, module: str) -> Registered:

@@ -16,8 +16,8 @@ from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, did_you
 from lora_chat.paths import Paths
 from lora_chat.plugins.content import same_content
 from lora_chat.plugins.finding import Plugin, find_plugins
-from lora_chat.plugins.offers import NOTHING, Offer, Offers, read_offers
-from lora_chat.plugins.process import Answers, BrokenPlugin, PluginProcess, RefusedByPlugin
+from lora_chat.plugins.offers import NOTHING, Offer, Offers, called, read_offers
+from lora_chat.plugins.process import Answers, BrokenPlugin, Lives, PluginProcess, RefusedByPlugin
 from lora_chat.plugins.trust import Trust, Word
 from lora_chat.text import clean_line
 
@@ -25,6 +25,19 @@ State = Literal["on", "off", "changed", "switched off"]
 
 Taken = Mapping[str, Collection[str]]
 """Names that no plugin can have, by hook."""
+
+
+class Broke(RefusedError):
+    """A plugin broke and is switched off."""
+
+    def __init__(self, sentence: str, why: str) -> None:
+        super().__init__(sentence)
+        self.why = why
+        """What it did, in words that can stand inside another sentence."""
+
+
+SAFE = "safe mode runs none"
+"""Why none runs."""
 
 WARNING = "A plugin is code that runs with your rights: it can read, change and send whatever you can."
 """What is said before one is agreed to."""
@@ -39,12 +52,23 @@ class Listed:
     why: str = ""
     """Why it does not run; empty where it does."""
     offers: Offers = NOTHING
-    """What it has, once it was enabled."""
+    """What it has, or of one that was changed since what it had, once it was enabled."""
 
     @property
     def name(self) -> str:
         """The plugin's."""
         return self.plugin.name
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A plugin that was enabled and does not run now."""
+
+    name: str
+    state: Literal[State, "unusable", "safe"]
+    why: str
+    offers: tuple[Offer, ...]
+    """What it had for the hook that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -111,16 +135,34 @@ class Plugins:
         had = {each for each, word in words.items() if any(offer.name == name for offer in getattr(word.offers, hook))}
         return [each for each in self.shelf().plugins if each.name in had and each.state != "on"] if had else []
 
+    def absent(self, hook: str) -> list[Absent]:
+        """Those with something for ``hook`` that the person enabled and that do not run now; none that they disabled.
+
+        Looks at no other file where nothing for ``hook`` was ever enabled.
+        """
+        words = {name: word for name, word in self._trust.words().items()
+                 if getattr(word.offers, hook) and (word.on or word.why)}  # fmt: skip
+        if not words:
+            return []
+        shelf = self.shelf()
+        off = [(each.name, each.state, each.why) for each in shelf.plugins if each.state != "on"]
+        found = [Absent(name, *(("safe", SAFE) if self.safe else (state, why)), getattr(words[name].offers, hook))
+                 for name, state, why in off if name in words]  # fmt: skip
+        broken = [Absent(each.path.name, "unusable", each.reason, getattr(words[each.path.name].offers, hook))
+                  for each in shelf.problems if each.path.name in words and not self.safe]  # fmt: skip
+        known = {each.name for each in shelf.plugins}
+        return [*found, *(each for each in broken if each.name not in known)]
+
     def _listed(self, plugin: Plugin, word: Word | None) -> Listed:
         if word is None:
             return Listed(plugin, "off", "never enabled")
         if word.sha256 != plugin.content.sha256:
             why = "its files are others than those you enabled" if word.on else "never enabled as it is now"
-            return Listed(plugin, "changed" if word.on else "off", why)
+            return Listed(plugin, "changed" if word.on else "off", why, word.offers if word.on else NOTHING)
         if word.on and not self.safe:
             return Listed(plugin, "on", "", word.offers)
         if word.on:
-            return Listed(plugin, "off", "safe mode runs none", word.offers)
+            return Listed(plugin, "off", SAFE, word.offers)
         return Listed(plugin, "switched off" if word.why else "off", word.why or "you disabled it", word.offers)
 
     # Agreeing
@@ -177,7 +219,7 @@ class Plugins:
                 owner = (theirs | ours).get(offer.name)
                 if owner:
                     raise RefusedError(
-                        f"{plugin.name} was not enabled: its {hook.removesuffix('s')} {offer.name} has a name that "
+                        f"{plugin.name} was not enabled: its {called(hook, offer.name)} has a name that "
                         f"{owner} has already; rename it in the plugin."
                     )
 
@@ -191,28 +233,33 @@ class Plugins:
         limit_s: float,
         answers: Answers | None = None,
         cancel: threading.Event | None = None,
+        lives: Lives | None = None,
     ) -> Generator[Any, None, Any]:
         """Have ``plugin`` do something and yield what comes of it; the generator's value is what came at the end.
 
-        Left before its end, or once ``cancel`` is set, it ends the plugin's process.
+        Left before its end, or once ``cancel`` is set, it ends the plugin's process. Who says nothing for ``limit_s``
+        has broken, unless ``lives`` shows that it works.
 
         Raises:
             StoppedPlugin: ``cancel`` was set; it stays on.
-            RefusedError: the plugin says no, or it broke and is switched off; with the reason.
+            Broke: it broke and is switched off, with the reason.
+            RefusedError: the plugin says no, or is at work.
         """
         with self._at_work(plugin.name):
             ended = False
             try:
                 self._process(plugin, cancel=cancel)
                 process = self._running[plugin.name]
-                value = yield from process.call(kind, *rest, limit_s=limit_s, answers=answers, cancel=cancel)
+                value = yield from process.call(
+                    kind, *rest, limit_s=limit_s, answers=answers, cancel=cancel, lives=lives
+                )
                 ended = True
                 return value
             except RefusedByPlugin as no:
                 ended = True
                 raise RefusedError(clean_line(str(no), 500) or f"The plugin {plugin.name} says no.") from no
             except BrokenPlugin as broken:
-                raise RefusedError(self.break_off(plugin, str(broken))) from broken
+                raise Broke(self.break_off(plugin, str(broken)), str(broken)) from broken
             finally:
                 if not ended:
                     self._end(plugin.name)
@@ -237,6 +284,10 @@ class Plugins:
     def tell(self, sentence: str) -> None:
         """For ``news``."""
         self._news.append(sentence)
+
+    def rest(self, name: str) -> None:
+        """End its process, which is done with its work; the next call starts it again."""
+        self._end(name)
 
     def close(self) -> None:
         """End their processes."""
@@ -281,7 +332,7 @@ def facts(listed: Listed) -> Sequence[tuple[str, str]]:
         ("licence", manifest.license),
         ("lies in", listed.plugin.place),
         ("is", f"{files} with {content.lines:,} lines of Python, {content.bytes:,} bytes"),
-        ("hooks", ", ".join(content.hooks) or "none that can be seen in its source"),
+        ("hooks", ", ".join(content.hooks).replace("_", " ") or "none that can be seen in its source"),
         ("has", listed.offers.told),
         ("sha256", content.sha256),
         ("now", listed.state + (f": {listed.why}" if listed.why else "")),

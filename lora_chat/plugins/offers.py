@@ -12,6 +12,14 @@ from typing import Any
 from lora_chat.text import clean_line
 
 _LONGEST = {"name": 32, "help": 54, "suffix": 16, "table": 32, "arguments": 24}
+_CALLED = {
+    "importers": "importer {}",
+    "exporters": "exporter {}",
+    "engines": "engine {}",
+    "commands": "command {}",
+    "example_filters": "example filter {}",
+    "model_sources": "model source {}",
+}
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,13 @@ class Offers:
     exporters: tuple[Offer, ...] = ()
     engines: tuple[Offer, ...] = ()
     commands: tuple[Offer, ...] = ()
+    example_filters: tuple[Offer, ...] = ()
+    model_sources: tuple[Offer, ...] = ()
 
     @property
     def told(self) -> str:
         """Such as ``importer chatgpt; exporter html``."""
-        kinds = [(each.name.removesuffix("s"), getattr(self, each.name)) for each in fields(self)]
-        return "; ".join(f"{kind} {one.name}" for kind, found in kinds for one in found)
+        return "; ".join(called(hook.name, one.name) for hook in fields(self) for one in getattr(self, hook.name))
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -51,6 +60,11 @@ class Offers:
 
 
 NOTHING = Offers()
+
+
+def called(hook: str, name: str) -> str:
+    """One thing of a hook: ``example filter brief``."""
+    return _CALLED[hook].format(name) if hook in _CALLED else f"{hook.removesuffix('s')} {name}"
 
 
 def read_offers(value: Any) -> Offers:

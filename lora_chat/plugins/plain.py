@@ -9,11 +9,15 @@ from typing import Any, TypeVar
 from lora_chat.chat.conversation import Conversation, Message, Role, Turn
 from lora_chat.chat.transcript import Problem, Transcript
 from lora_chat.plugins.command_api import CommandCall, Piece, Say, Write
-from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from lora_chat.plugins.registrars import Example, Progress, SavedConversation, SavedMessage
 from lora_chat.text import clean, clean_line
 
 _T = TypeVar("_T")
 LONGEST_TITLE = 200
+LONGEST_WHAT = 60
+MOST_BYTES = 1e15
+NO_SPACE = "No space left on device"
+"""How a plugin's process says that the disk is full, which is for the program to tell."""
 
 
 def transcript_to_plain(found: object) -> dict[str, Any]:
@@ -125,6 +129,47 @@ def piece_of_plain(value: Any) -> Piece:
         case {"say": str(text)}:
             return Say(clean(text))
     raise ValueError("its command sent what nobody can show")
+
+
+def example_to_plain(example: Example) -> dict[str, Any]:
+    """For the pipe."""
+    turns = [[turn.role.value, turn.content] for turn in example.turns]
+    return {"turns": turns, "learnt": example.learnt, "source": example.source, "why": example.why}
+
+
+def example_of_plain(value: Any) -> Example:
+    """The same, read in the plugin's process."""
+    turns = tuple(Turn(Role(role), content) for role, content in value["turns"])
+    return Example(turns, tuple(value["learnt"]), value["source"], tuple(value["why"]))
+
+
+def progress_to_plain(said: object) -> dict[str, Any]:
+    """What a model source yielded.
+
+    Raises:
+        TypeError: it is neither a Progress nor a text.
+    """
+    if isinstance(said, str):
+        return {"done": 0, "total": 0, "what": said}
+    if not isinstance(said, Progress):
+        raise TypeError(f"a model source yields Progress or text, and this one a {type(said).__name__}")
+    return {"done": float(said.done), "total": float(said.total), "what": _text(said.what)}
+
+
+def progress_of_plain(value: Any) -> Progress:
+    """The same, read and cleaned.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        done, total, what = value["done"], value["total"], clean_line(_text(value["what"]), LONGEST_WHAT)
+        sizes = [float(each) for each in (done, total) if type(each) in (int, float)]
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"it sent what is no progress ({error})") from error
+    if len(sizes) != 2 or not all(0 <= each <= MOST_BYTES for each in sizes):
+        raise ValueError("it sent a size that no model has")
+    return Progress(sizes[0], sizes[1], what)
 
 
 def _text(value: object) -> str:

@@ -35,6 +35,9 @@ _TICK_S = 0.05
 Answers = Callable[[str, list[Any]], Any]
 """Says what a plugin asks in the middle of a call: the kind, and what belongs to it."""
 
+Lives = Callable[[], object]
+"""What differs from one look to the next while a plugin that says nothing is at work all the same."""
+
 
 class BrokenPlugin(Exception):
     """Why it must not run any more."""
@@ -72,6 +75,7 @@ class PluginProcess:
         limit_s: float,
         answers: Answers | None = None,
         cancel: threading.Event | None = None,
+        lives: Lives | None = None,
     ) -> Generator[Any, None, Any]:
         """Ask for something and yield its items; the generator's value is what came at the end.
 
@@ -81,7 +85,7 @@ class PluginProcess:
             StoppedPlugin: ``cancel`` was set.
         """
         self._send({"call": [kind, *rest]})
-        return (yield from self._answers(limit_s, answers or _nothing, cancel))
+        return (yield from self._answers(limit_s, answers or _nothing, cancel, lives))
 
     def end(self) -> None:
         """End it, whatever it does, and what it has started."""
@@ -122,9 +126,11 @@ class PluginProcess:
         with suppress(queue.Full):
             self._told.put(b"", timeout=None if not self._ended else 0)
 
-    def _answers(self, limit_s: float, answers: Answers, cancel: threading.Event | None) -> Generator[Any, None, Any]:
+    def _answers(
+        self, limit_s: float, answers: Answers, cancel: threading.Event | None, lives: Lives | None = None
+    ) -> Generator[Any, None, Any]:
         while True:
-            told = self._next(limit_s, cancel)
+            told = self._next(limit_s, cancel, lives)
             match told:
                 case {"item": item}:
                     yield item
@@ -139,9 +145,9 @@ class PluginProcess:
                 case _:
                     raise BrokenPlugin("it answered what nobody asked")
 
-    def _next(self, limit_s: float, cancel: threading.Event | None) -> Any:
+    def _next(self, limit_s: float, cancel: threading.Event | None, lives: Lives | None) -> Any:
         """The next thing it says; what it printed is looked for at each turn, so that it fills no disk."""
-        until = time.monotonic() + limit_s
+        until, was = time.monotonic() + limit_s, lives and lives()
         while True:
             try:
                 line: bytes | None = self._told.get(timeout=_TICK_S)
@@ -158,6 +164,8 @@ class PluginProcess:
                     return json.loads(line)
                 except (ValueError, RecursionError) as error:
                     raise BrokenPlugin(f"what it answered is broken or longer than {LONGEST_ITEM:,} bytes") from error
+            if time.monotonic() > until and lives and (now := lives()) != was:
+                until, was = time.monotonic() + limit_s, now
             if time.monotonic() > until:
                 raise BrokenPlugin(f"it gave no sign of life for {limit_s:g} seconds")
 

@@ -63,6 +63,66 @@ Write = Callable[[Iterator[SavedConversation]], Iterable[str]]
 
 
 @dataclass(frozen=True)
+class Example:
+    """One conversation as it would be learnt: with what is private in it masked, as far as the person has it masked."""
+
+    turns: tuple[Turn, ...]
+    """From the system prompt, where there is one, to the last answer that is learnt."""
+    learnt: tuple[int, ...]
+    """Which of ``turns`` are learnt, by index: answers; the others are context."""
+    source: str
+    """Where it comes from: the id of a saved conversation, or ``line 12`` of a file."""
+    why: tuple[str, ...] = ()
+    """Of each of ``learnt``: ``edited``, ``rated good``, ``unrated``, ``example`` of a file, ``replayed`` of an earlier
+    version; empty where nobody knows."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The texts that are learnt."""
+        return tuple(self.turns[index].content for index in self.learnt)
+
+
+Keep = Callable[[Example], bool | str]
+"""Whether an example is learnt; a text leaves it out, with these few words as the reason. Has 5 s for each."""
+
+
+@dataclass(frozen=True)
+class ExampleFilter:
+    """One rule for what is learnt."""
+
+    name: str
+    keep: Keep
+    help: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a model has come."""
+
+    done: float
+    """Bytes that are there."""
+    total: float = 0
+    """Bytes of all of it; 0 where nobody knows. What is more than the disk has room for ends the fetch."""
+    what: str = ""
+    """What is done now, in a few words; empty is fetching."""
+
+
+Fetch = Callable[[str, Path], Iterable[Progress | str] | None]
+"""Writes the model of that name into the empty folder, as transformers reads one, and yields how far it is, or what it
+does in a few words. Has 60 s from one sign of life to the next: what it yields, or a file of the folder that grows."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One place where base models are."""
+
+    name: str
+    """What stands before the colon."""
+    fetch: Fetch
+    help: str
+
+
+@dataclass(frozen=True)
 class EngineSettings:
     """What an engine is opened with."""
 
@@ -134,6 +194,30 @@ class ExporterRegistrar:
         if not _is_suffix(suffix):
             raise ValueError(f'the exporter {name} needs an ending such as ".html"')
         self.added[name] = Exporter(_checked(name, self.added), suffix, write, help)
+
+
+@dataclass
+class ExampleFilterRegistrar:
+    """Takes filters of examples."""
+
+    added: dict[str, ExampleFilter] = field(default_factory=dict)
+
+    def add(self, name: str, keep: Keep, help: str = "") -> None:
+        """``help`` says what it leaves out in a few words."""
+        self.added[name] = ExampleFilter(_checked(name, self.added), keep, help)
+
+
+@dataclass
+class ModelSourceRegistrar:
+    """Takes places of base models."""
+
+    added: dict[str, ModelSource] = field(default_factory=dict)
+
+    def add(self, name: str, fetch: Fetch, help: str = "") -> None:
+        """``model pull NAME:…`` calls ``fetch``; ``help`` says what place it is in a few words."""
+        if len(_checked(name, self.added)) < 2:
+            raise ValueError(f"the model source {name} needs a name of two letters or more: one is a drive's")
+        self.added[name] = ModelSource(name, fetch, help)
 
 
 @dataclass

@@ -16,8 +16,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lora_chat.files import is_disk_full
 from lora_chat.plugins.loading import Registered, load
-from lora_chat.plugins.plain import call_of_plain, pieces_to_plain, saved_of_plain, transcript_to_plain
+from lora_chat.plugins.plain import (
+    NO_SPACE,
+    call_of_plain,
+    example_of_plain,
+    pieces_to_plain,
+    progress_to_plain,
+    saved_of_plain,
+    transcript_to_plain,
+)
 from lora_chat.plugins.registrars import Refused, SavedConversation
 
 
@@ -133,7 +142,33 @@ def _run(pipe: _Pipe, plugin: Registered, name: str, call: Any) -> None:
         pipe.say(item=piece)
 
 
-_CALLS: dict[str, Callable[..., Any]] = {"sniff": _sniff, "read": _read, "write": _write, "run": _run}
+def _filter(pipe: _Pipe, plugin: Registered, name: str) -> None:
+    keep = plugin.example_filters.added[name].keep
+    while (plain := pipe.ask("next")) is not None:
+        said = keep(example_of_plain(plain))
+        if not isinstance(said, bool | str):
+            raise TypeError(f"a filter answers True, False or a reason, and this one a {type(said).__name__}")
+        pipe.say(item=said)
+
+
+def _fetch(pipe: _Pipe, plugin: Registered, source: str, name: str, into: str) -> None:
+    try:
+        for said in plugin.model_sources.added[source].fetch(name, Path(into)) or ():
+            pipe.say(item=progress_to_plain(said))
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        raise Refused(NO_SPACE) from error  # which is no fault of the plugin
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "sniff": _sniff,
+    "read": _read,
+    "write": _write,
+    "run": _run,
+    "filter": _filter,
+    "fetch": _fetch,
+}
 
 
 if __name__ == "__main__":

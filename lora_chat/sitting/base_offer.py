@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lora_chat.errors import RefusedError
-from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, WrittenSource
 from lora_chat.models.hubs import hub_of
 from lora_chat.models.own import found_here, read_own
 from lora_chat.models.sources.staging import size
@@ -70,6 +70,9 @@ def question(entry: CatalogEntry, doubts: Sequence[str] = ()) -> str:
     if entry.source_kind in ("folder", "gguf"):
         how = "It is used where it lies." if entry.source_kind == "folder" else "It is converted to safetensors."
         return " ".join((f"Take {clean_line(entry.lineage, 80)} as the base model {entry.name}?", how))
+    if isinstance(entry.source, WrittenSource):
+        asked = f"Pull the base model {entry.name} ({clean_line(entry.lineage, 80)}) from {entry.source.told}?"
+        return " ".join((asked, "Its size is not known beforehand, and its licence is where it comes from."))
     about = f"about {size(entry.download_bytes)} to download" if entry.download_bytes else "size not known beforehand"
     on_disk = f"{size(entry.installed_bytes)} on the disk" if entry.installed_bytes else ""
     licence = f"licence {entry.licence}" if entry.licence else "its licence is on its page"

@@ -11,8 +11,8 @@ from lora_chat.config import save_settings
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
 from lora_chat.models.catalog import is_name
 from lora_chat.models.installed import InstalledBase, find_base, remove_base
-from lora_chat.models.own import find_entry
 from lora_chat.models.sources.staging import size
+from lora_chat.plugins.model_sources import find_entry
 from lora_chat.sitting.base_offer import question, weigh
 from lora_chat.sitting.base_words import facts_of
 from lora_chat.sitting.bases import Choices, Room, describe, list_choices
@@ -129,7 +129,7 @@ def _here_or_known(sitting: Sitting, name: str) -> tuple[InstalledBase | None, C
     except NotFoundError:
         if is_name(name) and (paths.models / name).is_dir():  # it is here, and the folder that it points to is gone
             raise
-        entry = find_entry(name, paths.config)
+        entry = find_entry(sitting.services.plugins, name, paths.config)
     with suppress(NotFoundError):  # the same model, asked for by another name: from another hub, or by its folder
         there = find_base(paths.models, entry.name)
         if there.signature.is_named(entry.lineage):

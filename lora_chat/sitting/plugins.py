@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lora_chat.chat.transcript import Format
-from lora_chat.config import LOCAL
+from lora_chat.config import HUBS, LOCAL
 from lora_chat.plugins.manager import WARNING, Listed, Plugins, Taken, facts
 from lora_chat.sitting.plugin_commands import own_names
 
@@ -25,7 +25,12 @@ def enable(plugins: Plugins, name: str, asker: Asker) -> Listed | None:
 
 def taken() -> Taken:
     """What lora-chat itself has, by hook."""
-    return {"exporters": {each.value for each in Format}, "engines": {LOCAL}, "commands": own_names()}
+    return {
+        "exporters": {each.value for each in Format},
+        "engines": {LOCAL},
+        "commands": own_names(),
+        "model_sources": set(HUBS),
+    }
 
 
 def enabled(listed: Listed) -> str:

@@ -76,7 +76,7 @@ class BaseArrivals:
 
     def _begin_with(self, name: str) -> None:
         from lora_chat.models.installed import find_base
-        from lora_chat.models.own import find_entry
+        from lora_chat.plugins.model_sources import find_entry
         from lora_chat.sitting.base_offer import question, weigh
 
         assert self.services is not None
@@ -84,7 +84,7 @@ class BaseArrivals:
         try:
             here = find_base(paths.models, name)
         except NotFoundError:
-            entry = find_entry(name, paths.config)
+            entry = find_entry(self.services.plugins, name, paths.config)
         else:
             self._begin(here)
             return

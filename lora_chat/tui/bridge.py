@@ -190,7 +190,7 @@ class Bridge(Errands):
     def _open(self) -> None:
         from lora_chat.chat.written import NEW, sent_before
         from lora_chat.models.installed import find_base
-        from lora_chat.models.own import find_entry
+        from lora_chat.plugins.model_sources import find_entry
         from lora_chat.services import open_services
 
         services = self._services = self.arrivals.services = open_services()
@@ -202,7 +202,7 @@ class Bridge(Errands):
         try:
             base = find_base(services.paths.models, name)
         except NotFoundError:
-            self._put(BaseMissing(find_entry(name, services.paths.config)))
+            self._put(BaseMissing(find_entry(services.plugins, name, services.paths.config)))
             return
         self._sit_down(services, base)
 

@@ -12,13 +12,17 @@ import pytest
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import Request, TextChunk
 from lora_chat.models.installed import InstalledBase
+from lora_chat.models.sources import pull
 from lora_chat.plugins import limits
 from lora_chat.plugins.command_api import CommandCall, Write
 from lora_chat.plugins.commands import commands
 from lora_chat.plugins.content import HOOKS
 from lora_chat.plugins.engines import PluginEngine
+from lora_chat.plugins.filters import Filters
 from lora_chat.plugins.formats import reader_for, writers
+from lora_chat.plugins.model_sources import find_entry
 from lora_chat.plugins.registrars import SavedConversation, SavedMessage
+from lora_chat.training.lesson import Lesson, Selection
 from tests.plugins.conftest import Host
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "plugins.md").read_text(encoding="utf-8")
@@ -71,6 +75,27 @@ def test_the_commands_show_and_write(host: Host) -> None:
     assert (explain.offer.arguments, wordcount.told) == ("TEXT", "counts the words said here, by the plugin words")
 
 
-@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S"])
+def test_the_filter_leaves_out(host: Host) -> None:
+    host.put("tidy", EXAMPLES["example_filters"])
+    assert host.enable("tidy").offers.told == "example filter brief"
+    asked = Turn(Role.USER, "Where?")
+    lessons = (Lesson((asked, Turn(Role.ASSISTANT, "Here. " * count)), (1,), "line 1") for count in (80, 81))
+    left = Filters(host.plugins).through(Selection(tuple(lessons), {}))
+    assert [lesson.messages[1].content for lesson in left.lessons] == ["Here. " * 80]
+    assert left.dropped == {"filtered by tidy/brief (long-winded)": 1}
+
+
+def test_the_model_source_brings(host: Host, tiny_llama: InstalledBase) -> None:
+    share = tiny_llama.folder.parent
+    host.put("nas", EXAMPLES["model_sources"].replace("/mnt/models", str(share)))
+    assert host.enable("nas").offers.told == "model source nas"
+    said: list[str] = []
+    entry = find_entry(host.plugins, f"nas:{tiny_llama.folder.name}", host.paths.config)
+    base = pull(entry, host.paths, lambda what, done, total: said.append(what))
+    assert base.signature.weights == tiny_llama.signature.weights
+    assert "Copying config.json" in said
+
+
+@pytest.mark.parametrize("name", ["START_S", "SNIFF_S", "STEP_S", "CLOSE_S", "FILTER_S", "FETCH_S", "PLAN_S"])
 def test_the_page_has_the_limits(name: str) -> None:
     assert f"{getattr(limits, name):g} s" in PAGE

@@ -57,7 +57,7 @@ class Fetched:
 def bare(tiny: Paths, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny home without its models, which are where this path says; the catalogue has them."""
     entry = replace(catalog.resolve("smollm2-135m"), name="tiny-llama")
-    monkeypatch.setattr(own, "find_entry", lambda name, config: entry)
+    monkeypatch.setattr(own, "find_entry", lambda name, config, around=True: entry)
     models = tiny.models.resolve()
     tiny.models.unlink()
     return models

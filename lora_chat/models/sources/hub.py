@@ -31,7 +31,7 @@ def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -
     hub = hub_called(source.hub)
     with hub.told(source.repo, _KEPT if (partial / "files").is_dir() else _NOTHING):
         listing = hub.list_files(source.repo, source.revision)
-        wanted = _wanted(listing)
+        wanted = wanted_of(listing)
         hub.check(listing, wanted)
     with hub.told(source.repo, _KEPT):
         files = _same_commit(partial, listing.commit)
@@ -39,8 +39,12 @@ def fetch_hub(source: HubSource, partial: Path, name: str, progress: Progress) -
     return files
 
 
-def _wanted(listing: Listing) -> list[Remote]:
-    """The weights transformers would choose, and what lies at the top beside them; large files last."""
+def wanted_of(listing: Listing) -> list[Remote]:
+    """The weights transformers would choose, and what lies at the top beside them; large files last.
+
+    Raises:
+        RefusedError: it is an adapter, or something is missing.
+    """
     repo, remotes = listing.repo, listing.files
     if any(remote.name == "adapter_config.json" for remote in remotes):
         raise RefusedError(f"{repo} is an adapter, no base model: run `lora-chat adapter install {repo}`.")

@@ -28,12 +28,19 @@ REASONS = {
 """Of each reason what stands behind it; every reason of ``history``, ``files`` and ``lesson`` is here."""
 
 
+def filtered(label: str, words: str = "") -> str:
+    """Why an answer is left out that a plugin's filter does not want; ``words`` are its own."""
+    return f"filtered by {label} ({words})" if words else f"filtered by {label}"
+
+
 def words_for(reason: str) -> str:
     """What stands behind it; nothing where nobody knows it, such as another version's."""
+    if reason.startswith("filtered by "):
+        return "a filter of a plugin you enabled; disable the plugin to train without it"
     return REASONS.get(reason, "")
 
 
 def explained(reason: str, count: int) -> str:
     """``31 unrated: nobody said …``."""
-    said = f"{count:,} {clean_line(reason, 60)}"
+    said = f"{count:,} {clean_line(reason, 160)}"
     return f"{said}: {words_for(reason)}" if words_for(reason) else said

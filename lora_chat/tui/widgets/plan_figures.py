@@ -39,9 +39,11 @@ def _rows(plan: Plan, effort: Effort, counting: bool) -> Iterator[tuple[str, Con
     counted = plan.counted
     said = "counting…" if counting else f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
     yield "Taught", Content.assemble(_taught(plan), ("   " + tr(said), "$text-muted"))
-    dropped = [f"{count:,} {clean_line(tr(reason), 60)}" for reason, count in counted.dropped.items()]
+    dropped = [f"{count:,} {clean_line(tr(reason), 160)}" for reason, count in counted.dropped.items()]
     why = f"   {tr('w says why')}" if dropped else ""
     yield "Left out", Content.assemble(" · ".join(dropped) or tr("nothing"), (why, "$text-muted"))
+    if plan.filters and plan.filters.told:
+        yield "Filtered", Content(" · ".join(clean_line(tr(each), 120) for each in plan.filters.told))
     yield "Private", Content.assemble(_private(counted), ("   " + tr("p switches the rules"), "$text-muted"))
     if few := too_little(counted):
         yield "Enough?", Content.styled(tr(few), "$text-muted")
