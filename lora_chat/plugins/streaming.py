@@ -9,8 +9,10 @@ import codecs
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ LARGEST_UNPACKED = 20_000_000_000
 """Bytes that a zip may unpack to; they are never all on the disk or in memory."""
 HEAD = 65_536
 """Bytes that are looked at to know a file."""
+_MOST_SNIFFED = 20
 _BLOCK = 1 << 20
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -46,16 +49,16 @@ def json_array(path: Path, member: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def begins_with_keys(path: Path, member: str, keys: Collection[str]) -> bool:
-    """Whether the first ``HEAD`` bytes of the array, read as in ``json_array``, name all of ``keys``: a sniff."""
+    """Whether the first ``HEAD`` bytes of an array, read as in ``json_array``, name all of ``keys``: a sniff.
+
+    In a zip it may be the array of any of its first few such members.
+    """
     try:
         with _opened(path, member) as streams:
-            head = next(streams, None)
-            if head is None:
-                return False
-            text = head.read(HEAD).decode("utf-8-sig", "replace")
-    except (Refused, OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError):
+            heads = (stream.read(HEAD).decode("utf-8-sig", "replace") for stream in islice(streams, _MOST_SNIFFED))
+            return any(text.lstrip().startswith("[") and all(f'"{key}"' in text for key in keys) for text in heads)
+    except (Refused, OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error):
         return False
-    return text.lstrip().startswith("[") and all(f'"{key}"' in text for key in keys)
 
 
 @contextmanager
