@@ -188,7 +188,8 @@ def _read(path: Path, entries: Entries | None, problems: list[Problem], *, leave
     if bad and not (leave_out and found):
         more = f" (and {len(bad) - _SHOWN_PROBLEMS:,} more)" if len(bad) > _SHOWN_PROBLEMS else ""
         shown = "; ".join(map(str, bad[:_SHOWN_PROBLEMS]))
-        raise RefusedError(f"{path} was not imported, nothing was changed. {shown}{more}.")
+        said = f"{path} was not imported, nothing was changed. {shown}{more}."
+        raise RefusedError(f"{said} Correct it, or repeat with --leave-out to import the rest." if found else said)
     if not found:
         raise RefusedError(f"{path} holds no conversations: nothing was changed.")
 
