@@ -156,7 +156,8 @@ def test_only_the_plugin_that_offers_an_engine_is_named(host: Host) -> None:
     host.put("owl", PARROT.replace('"parrot"', "NAME").replace("\n@hookimpl", '\nNAME = "hoot"\n@hookimpl', 1))
     said = refused(host, "parrot")
     assert said == (
-        'No enabled plugin has the engine "parrot": the plugin parrot is off, `lora-chat plugin enable parrot` has it run.'
+        'No enabled plugin has the engine "parrot": the plugin parrot is off, '
+        "`lora-chat plugin enable parrot` has it run."
     )
     near = refused(host, "parot")
     assert near == (
