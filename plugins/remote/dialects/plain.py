@@ -10,19 +10,25 @@ from typing import Any
 from lora_chat.plugins.engine_api import Probe, RefusedError, Request, Sampling, Worn, clean_line
 
 from ..answer import Answer
-from .common import Common
+from ..client import Client
+from .common import Common, Served
 
 _MOST_STOPS = 4
 """That OpenAI takes; the reply ends before the others all the same."""
 _UNKNOWN = {"top_k": "0", "repetition_penalty": "1.0"}
 """What OpenAI's servers do not have, and the value that changes nothing."""
-_DIALECTS = 'write dialect = "vllm" or "llama-server" below [remote] where it is one of these'
 
 
 class PlainDialect(Common):
     """``Dialect`` of servers that are nothing more."""
 
     name = "openai"
+
+    def __init__(self, client: Client, served: Served, says: str = "") -> None:
+        """``says`` is the dialect of what the server says that it is, where that is another."""
+        super().__init__(client, served)
+        either = 'write dialect = "vllm" or "llama-server" below [remote] where it is one of these'
+        self._dialects = f'write dialect = "{says}" below [remote], which it says that it is' if says else either
 
     def body(self, request: Request, seed: int) -> dict[str, Any]:
         """See ``Dialect``."""
@@ -68,11 +74,11 @@ class PlainDialect(Common):
         typed = " ".join(f"--{name.replace('_', '-')} {_UNKNOWN[name]}" for name in names)
         return RefusedError(
             f"The server at {self.place} has no {told}: write {written} in config.toml, {said} in the chat or {typed} "
-            f"of ask, or {_DIALECTS}."
+            f"of ask, or {self._dialects}."
         )
 
     def _wears_none(self, adapter: Worn) -> RefusedError:
         return RefusedError(
             f'The server at {self.place} is not known to wear adapters: take "{clean_line(adapter.name, 60)}" off, or '
-            f"{_DIALECTS}."
+            f"{self._dialects}."
         )
