@@ -8,6 +8,7 @@ is checked whole before anything is kept: one bad line in 10,000 is named and no
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -187,7 +188,8 @@ def _read(path: Path, entries: Entries | None, problems: list[Problem], *, leave
     if bad and not (leave_out and found):
         more = f" (and {len(bad) - _SHOWN_PROBLEMS:,} more)" if len(bad) > _SHOWN_PROBLEMS else ""
         shown = "; ".join(map(str, bad[:_SHOWN_PROBLEMS]))
-        raise RefusedError(f"{path} was not imported, nothing was changed. {shown}{more}.")
+        said = f"{path} was not imported, nothing was changed. {shown}{more}."
+        raise RefusedError(f"{said} Correct it, or repeat with --leave-out to import the rest." if found else said)
     if not found:
         raise RefusedError(f"{path} holds no conversations: nothing was changed.")
 
@@ -213,6 +215,8 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes | str | dict[str, Any]]]:
         with path.open("rb") as file:
             start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
             size = path.stat().st_size
+            if start.startswith(b"PK\x03\x04"):
+                raise _zip_refusal(path, zipfile.is_zipfile(file))
             file.seek(0)
             if start.startswith(b"["):
                 _require_size(path, size, LARGEST_ARRAY)
@@ -234,6 +238,15 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes | str | dict[str, Any]]]:
                     line = file.readline(LONGEST_LINE)
     except OSError as error:
         raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its name or permissions.") from error
+
+
+def _zip_refusal(path: Path, whole: bool) -> RefusedError:
+    """A zip has the list of what is in it at its end: where that is missing, the end is."""
+    if whole:
+        return RefusedError(
+            f"{path} is a zip, in which no conversations were found: name the file with them; nothing was changed."
+        )
+    return RefusedError(f"{path} is a zip that is cut short or damaged: fetch it again; nothing was changed.")
 
 
 def _require_size(path: Path, size: int, largest: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from lora_chat.engine.protocol import Finished
     from lora_chat.services import Services
     from lora_chat.session import Session, Wearing
+
+_PATIENCE_S = 2.0
+"""How long what was begun may take to end by itself once SIGTERM came."""
 
 
 def ask(
@@ -190,13 +193,15 @@ def _answer(
     saved: bool,
 ) -> None:
     from lora_chat.cli.console import answer, answer_json, note, stream
+    from lora_chat.engine.process import ProcessEngine
     from lora_chat.engine.protocol import TextChunk
     from lora_chat.errors import Interrupted
     from lora_chat.session import Ended, LeftOut, choose_sampling
 
     asked = {name: value for name, value in wishes.items() if value is not None}
     sampling = choose_sampling(session.config, wearing, **conversation.wishes | asked)
-    with cancelled_by_ctrl_c() as cancel:
+    give_up = session.engine.close if isinstance(session.engine, ProcessEngine) else None
+    with cancelled_by_ctrl_c(give_up) as cancel:
         for event in session.send(conversation, text, wearing, sampling, cancel):
             if isinstance(event, TextChunk) and not as_json:
                 stream(event.text)
@@ -244,17 +249,22 @@ def _rounded(figure: float | None) -> float | None:
 
 
 @contextmanager
-def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
+def cancelled_by_ctrl_c(give_up: Callable[[], object] | None = None) -> Iterator[threading.Event]:
     """Give an event that the first Ctrl-C sets; the second interrupts as it did before.
 
-    SIGTERM sets it too, and ends the program once what was begun is kept.
+    SIGTERM sets it too, and ends the program once what was begun is kept. Where that takes longer than a moment,
+    because what is waited for hears of no event, ``give_up`` is called, on a thread of its own.
     """
     cancel = threading.Event()
     terminated = False
+    patience = threading.Timer(_PATIENCE_S, give_up or cancel.set)
+    patience.daemon = True
 
     def on_signal(number: int, frame: Any) -> None:
         nonlocal terminated
-        terminated = terminated or number == signal.SIGTERM
+        if number == signal.SIGTERM and not terminated:
+            terminated = True
+            patience.start()
         if cancel.is_set():
             interrupt = before[signal.SIGINT]
             (interrupt if callable(interrupt) else signal.default_int_handler)(number, frame)
@@ -268,5 +278,6 @@ def cancelled_by_ctrl_c() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        patience.cancel()
         if terminated:
             signal.raise_signal(signal.SIGTERM)

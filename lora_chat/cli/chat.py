@@ -65,7 +65,7 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.services import open_services
     from lora_chat.sitting.returning import what_came_of_them
 
-    with open_services() as services:
+    with _ended_in_order(), open_services() as services:
         sweep(services.paths)
         wearing = services.wear(adapter) if adapter else None
         base = ensure_base(services.paths, model or services.config.model, yes=yes)
@@ -77,7 +77,46 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
                 note(tr(news))
             _let_up_bring_back(services.store)
             note(f"{base.name}. {tr('Write a message, or /help. Ctrl-C stops an answer, /quit leaves.')}")
-        _converse(chat)
+        try:
+            _converse(chat)
+        except _Terminated:
+            _put_away(chat)
+            raise
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; nothing that catches a failure or a Ctrl-C holds it up."""
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """The first SIGTERM unwinds, so that all that is open is closed, and ends the program then; the next ends it."""
+
+    def on_signal(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, before)
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    except _Terminated:
+        sys.stdout.flush()
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _put_away(chat: LineFace) -> None:
+    """Stop what goes on beside the talk, and say what became of it."""
+    from lora_chat.cli.console import note
+    from lora_chat.language import tr
+
+    training = chat.sitting.training if chat.sitting.is_training else None
+    if sys.stdin.isatty():
+        note("")  # the cursor stands behind the prompt
+    chat.sitting.close()
+    if training is not None:
+        note(tr(training.status))
 
 
 def _let_up_bring_back(store: Store) -> None:

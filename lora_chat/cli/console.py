@@ -16,6 +16,9 @@ from typing import Any, Protocol
 from lora_chat.errors import Interrupted, LoraChatError, UsageError
 from lora_chat.text import clean, clean_line
 
+_LEAST_CUT = 10
+"""Cells that a column keeps which gives way."""
+
 
 def answer(text: str = "") -> None:
     """Print one line of the answer."""
@@ -54,19 +57,34 @@ def told_as_json(json: bool) -> Iterator[None]:
         raise
 
 
-def answer_table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+def answer_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), cut: Sequence[int] = ()
+) -> None:
     """Print aligned columns, those of ``right`` at their right end; foreign text is cleaned.
 
-    Wide characters count as the two cells they take.
+    Wide characters count as the two cells they take. At a terminal that is too narrow the columns of ``cut`` give way,
+    one after the other, and end in ``…``; what goes to a pipe or a file is whole.
     """
     from rich.cells import cell_len
 
     cells = [[clean_line(cell) for cell in row] for row in rows]
     widths = [max(cell_len(row[i]) for row in [list(head), *cells]) for i in range(len(head))]
+    if cut and sys.stdout.isatty():
+        over = sum(widths) + 2 * (len(widths) - 1) - shutil.get_terminal_size().columns
+        for i in cut:
+            least = max(cell_len(head[i]), min(widths[i], _LEAST_CUT))
+            widths[i], over = max(widths[i] - max(over, 0), least), over - (widths[i] - least)
+        cells = [[_cut(cell, width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     for row in [list(head), *cells]:
         room = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
         padded = (room[i] + cell if i in right else cell + room[i] for i, cell in enumerate(row))
         answer("  ".join(padded).rstrip())
+
+
+def _cut(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def folded(line: str, indent: int) -> str:

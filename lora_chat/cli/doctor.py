@@ -66,6 +66,7 @@ def doctor(json: Json = False) -> None:
 
 def _checks() -> Iterator[Check]:
     from lora_chat import __version__
+    from lora_chat.cli.answering import who_answers
     from lora_chat.config import Config, load_config
     from lora_chat.errors import LoraChatError
     from lora_chat.models.own import read_own
@@ -76,9 +77,9 @@ def _checks() -> Iterator[Check]:
     hardware, device = _hardware()
     yield hardware
     paths = find_paths(os.environ)
-    config = Config()
+    config, are_read = Config(), False
     try:
-        config = load_config(paths.config)
+        config, are_read = load_config(paths.config), True
         own = read_own(paths.config)
         yield Check("settings", "ok", str(paths.config) if paths.config.exists() else "all defaults")
         for wrong in own.problems:
@@ -90,7 +91,8 @@ def _checks() -> Iterator[Check]:
     yield from _models(paths, config, device)
     yield from _adapters(paths)
     yield from _plugins(paths)
-    yield from _engine(paths, config)
+    if are_read:
+        yield from who_answers(paths, config)
 
 
 def _packages() -> Iterator[Check]:
@@ -193,23 +195,6 @@ def _plugins(paths: Paths) -> Iterator[Check]:
             yield Check(f"plugin {each.name}", "note", f"{each.state}: {each.why}")
     for problem in shelf.problems:
         yield Check(f"plugin {problem.path.name}", "note", problem.reason)
-
-
-def _engine(paths: Paths, config: Config) -> Iterator[Check]:
-    """Where the settings name another than this machine's."""
-    from lora_chat.config import LOCAL
-    from lora_chat.errors import LoraChatError
-    from lora_chat.plugins.engines import find_engine
-    from lora_chat.plugins.manager import Plugins
-    from lora_chat.services import is_safe
-
-    if config.engine == LOCAL:
-        return
-    try:
-        plugin, offer = find_engine(Plugins(paths, safe=is_safe(os.environ)), config.engine)
-        yield Check("engine", "ok", f"{offer.name}, by the plugin {plugin.name}")
-    except LoraChatError as error:
-        yield Check("engine", "problem", str(error))
 
 
 def _adapters(paths: Paths) -> Iterator[Check]:

@@ -146,18 +146,20 @@ def import_conversations(
     from lora_chat.chat.transcript import import_file, read_transcripts
     from lora_chat.cli.console import answer, answer_json, note
     from lora_chat.plugins.formats import reader_for
+    from lora_chat.plugins.unread import named_where_refused
     from lora_chat.services import open_services
 
     with open_services() as services:
         reader = reader_for(services.plugins, file)
         for news in services.plugins.news():
             note(news)
-        if not _database().exists():
-            problems: list[str] | None = [] if leave_out else None
-            for _ in read_transcripts(file, problems, reader):  # a refused file must leave no empty database behind
-                pass
-        with _store(create=True) as store:
-            imported = import_file(store, file, leave_out=leave_out, entries=reader)
+        with named_where_refused(services.plugins, file, reader, "lora-chat plugin enable"):
+            if not _database().exists():
+                problems: list[str] | None = [] if leave_out else None
+                for _ in read_transcripts(file, problems, reader):  # a refused file must leave no empty database behind
+                    pass
+            with _store(create=True) as store:
+                imported = import_file(store, file, leave_out=leave_out, entries=reader)
     left_out = list(imported.left_out)
     if json:
         counted = {"conversations": imported.conversations, "messages": imported.messages}

@@ -124,7 +124,7 @@ class LineFace:
 
     def play(self, turn: Turn) -> None:
         """See ``Face.play``; Ctrl-C keeps what there is."""
-        with cancelled_by_ctrl_c() as cancel:
+        with cancelled_by_ctrl_c(self._give_up) as cancel:
             for event in turn(cancel):
                 if isinstance(event, TextChunk):
                     stream(event.text)
@@ -140,6 +140,11 @@ class LineFace:
         self.sitting.refresh()
         if is_interactive():
             self.sitting.prefill()
+
+    def _give_up(self) -> None:
+        """End what hears of no cancel, such as the count of a prompt that a server is asked for."""
+        self.sitting.close()
+        self.sitting.engine.close()
 
     def _tell_files(self, question: Message) -> None:
         """What goes with it, once: not where it is answered again, or its answer goes on."""
@@ -168,7 +173,7 @@ class LineFace:
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
-        with cancelled_by_ctrl_c() as cancel:
+        with cancelled_by_ctrl_c(self._give_up) as cancel:
             for event in ask_columns(self.sitting.session, comparison, cancel):
                 if isinstance(event, Began):
                     answer(f"▎{clean_line(comparison.columns[event.column].name)}")
@@ -291,7 +296,7 @@ class LineFace:
         if not checking.checks():
             note(tr(f"{checking.name} has no checks yet: {HOW_THEY_COME}."))
             return
-        with cancelled_by_ctrl_c() as cancel:
+        with cancelled_by_ctrl_c(self._give_up) as cancel:
             outcome = asked(checking, cancel)
         tell(checking, outcome)
         answer(tr(outcome.sentence))

@@ -36,10 +36,10 @@ def list_all(json: Json = False) -> None:
         broken = [{"path": str(problem.path), "reason": problem.reason} for problem in shelf.problems]
         answer_json({"plugins": [_plain(each) for each in shelf.plugins], "problems": broken})
         return
-    head = ["NAME", "VERSION", "STATE", "DESCRIPTION"]
-    rows = [[each.name, each.plugin.manifest.version, _state(each), each.plugin.manifest.description]
+    head = ["NAME", "STATE", "VERSION", "DESCRIPTION"]
+    rows = [[each.name, _state(each), each.plugin.manifest.version, each.plugin.manifest.description]
             for each in shelf.plugins]  # fmt: skip
-    answer_table(head, rows)
+    answer_table(head, rows, cut=(3, 1))
     for problem in shelf.problems:
         note(problem.reason)
     if not shelf.plugins:

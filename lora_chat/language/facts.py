@@ -10,8 +10,10 @@ _OTHERS = frozenset({
     "template", "title",
 })  # fmt: skip
 """Names of facts that people, models and adapters wrote."""
-_OURS = frozenset({"nothing about itself", "not said", "shipped with lora-chat"})
+_OURS = frozenset({"nothing about itself", "says nothing about itself", "not said", "shipped with lora-chat"})
 """What stands there where they wrote nothing."""
+_STATES = frozenset({"on", "off", "changed", "switched off"})
+"""Of plugins."""
 _NAMED = frozenset({"Plugins", "Presets", "Trainings"})
 """Titles below which the names are people's too."""
 
@@ -21,9 +23,22 @@ def tr_fact(name: str, fact: str, title: str = "") -> tuple[str, str]:
     if title == "Presets":
         holds, stop, description = fact.partition(". ")
         return name, tr(holds) + stop + description
+    if title == "Plugins":
+        return _tr_plugin(name, fact)
     is_theirs = name in _OTHERS or name.startswith(("preset ", "example "))
     said = fact if is_theirs and fact not in _OURS and not _counts(name, fact) else tr(fact)
     return name if title in _NAMED else tr(name), said
+
+
+def _tr_plugin(name: str, fact: str) -> tuple[str, str]:
+    """How a plugin stands, and why, and what it says of itself, which stays; or a folder that is none, and why."""
+    stands, dot, says = fact.partition(" · ")
+    state, _, why = stands.partition(", ")
+    if state not in _STATES:
+        return tr(name), tr(fact)
+    reason = f"{state}: {why}" if why else state
+    said = tr(reason)
+    return name, (stands if said == reason else said) + dot + (tr(says) if says in _OURS else says)
 
 
 def tr_counts(said: str) -> str:

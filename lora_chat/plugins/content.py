@@ -17,6 +17,7 @@ MOST_BYTES = 20_000_000
 DEEPEST = 16
 HOOKS = ("importers", "exporters", "engines", "commands", "example_filters", "model_sources")
 """In the order they are shown; a hook's function is called ``lora_chat_`` and this."""
+_MOST_NAMES = 20
 _NOT_CONTENT = {"__pycache__"}  # never read by a plugin's process, see ``loading``
 
 
@@ -32,6 +33,8 @@ class Content:
     bytes: int
     hooks: tuple[str, ...]
     """What its source says it hooks into; its code alone knows for sure."""
+    engines: tuple[str, ...] = ()
+    """Names of engines that its source says it adds, as far as they stand there in quotes."""
     fault: str = ""
     """Why its source cannot run, where that can be seen without running it."""
 
@@ -45,6 +48,7 @@ def read_content(root: Path) -> Content:
     digest = hashlib.sha256()
     files = lines = size = 0
     hooks: set[str] = set()
+    engines: list[str] = []
     fault = ""
     for name, path in _files(root):
         data = read_bytes(path, MOST_BYTES)
@@ -55,10 +59,13 @@ def read_content(root: Path) -> Content:
         if name.endswith(".py"):
             lines += data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
             try:
-                hooks |= _hooks(data)
+                tree = ast.parse(data)
+                hooks |= _hooks(tree)
+                engines += _engines(tree)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
                 fault = fault or f"{shown(name)} is not valid Python ({_told(error)})"
-    return Content(digest.hexdigest(), files, lines, size, tuple(each for each in HOOKS if each in hooks), fault)
+    known = tuple(each for each in HOOKS if each in hooks)
+    return Content(digest.hexdigest(), files, lines, size, known, tuple(engines[:_MOST_NAMES]), fault)
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -89,9 +96,22 @@ def _below(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, Path]]:
                 yield prefix + entry.name, path
 
 
-def _hooks(source: bytes) -> set[str]:
-    names = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+def _hooks(tree: ast.Module) -> set[str]:
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     return {hook for hook in HOOKS if f"lora_chat_{hook}" in names}
+
+
+def _engines(tree: ast.Module) -> list[str]:
+    """What the hook ``lora_chat_engines`` gives to ``add`` as a name."""
+    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "lora_chat_engines"]
+    calls = [node for hook in hooks for node in ast.walk(hook) if isinstance(node, ast.Call)]
+    named = [
+        [*call.args[:1], *(each.value for each in call.keywords if each.arg == "name")]
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add"
+    ]
+    return [shown(each.value, 32) for found in named for each in found
+            if isinstance(each, ast.Constant) and isinstance(each.value, str)]  # fmt: skip
 
 
 def _told(error: BaseException) -> str:

@@ -6,7 +6,6 @@ give back when it ends. What forbids it is told by each call, so that the chat o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from lora_chat.config import LOCAL, load_engine_table
@@ -17,7 +16,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.plugins import limits
 from lora_chat.plugins.finding import Plugin
-from lora_chat.plugins.manager import Plugins
+from lora_chat.plugins.manager import Listed, Plugins
 from lora_chat.plugins.offers import Offer
 from lora_chat.text import clean_line
 
@@ -58,20 +57,24 @@ def find_engine(plugins: Plugins, name: str) -> tuple[Plugin, Offer]:
     for plugin, offer in offered:
         if offer.name == name:
             return plugin, offer
-    near = did_you_mean(name, [LOCAL, *(offer.name for _, offer in offered)])
+    off = [(engine, each) for each in plugins.shelf().plugins if each.state != "on" for engine in _engines_of(each)]
+    could = [_to_enable(listed) for engine, listed in off if engine == name]
+    ready = [LOCAL, *(offer.name for _, offer in offered)]
+    near = "" if could else did_you_mean(name, [*ready, *(engine for engine, _ in off)])
     why = f'No enabled plugin has the engine "{clean_line(name, 40)}"{near}'
-    could = [] if near else list(_could(plugins, name))
-    if len(could) == 1:
-        raise RefusedError(f"{why}: {could[0]}.")
     if could:
         raise RefusedError(f"{why}: {', or '.join(could)}.")
+    for engine, listed in off:
+        if near and engine not in ready and near == did_you_mean(name, [engine]):
+            raise RefusedError(f'{why} Write engine = "{engine}" into the settings; {_to_enable(listed)}.')
     raise RefusedError(f"{why}{';' if near else ':'} `lora-chat plugin list` shows them all, or {local}.")
 
 
-def _could(plugins: Plugins, name: str) -> Iterator[str]:
-    """What to do with those plugins that might have it: the one that had it, else all that have any engine."""
-    off = [each for each in plugins.shelf().plugins if each.state != "on" and "engines" in each.plugin.content.hooks]
-    had = [each for each in off if any(offer.name == name for offer in each.offers.engines)]
-    for each in had or off:
-        state = {"changed": "was changed", "switched off": f"is switched off ({each.why})"}.get(each.state, "is off")
-        yield f"the plugin {each.name} {state}, `lora-chat plugin enable {each.name}` has it run"
+def _engines_of(listed: Listed) -> tuple[str, ...]:
+    """What is known of a plugin that does not run: what it had when it was enabled, else what its source says."""
+    return tuple(offer.name for offer in listed.offers.engines) or listed.plugin.content.engines
+
+
+def _to_enable(listed: Listed) -> str:
+    state = {"changed": "was changed", "switched off": f"is switched off ({listed.why})"}.get(listed.state, "is off")
+    return f"the plugin {listed.name} {state}, `lora-chat plugin enable {listed.name}` has it run"

@@ -22,7 +22,19 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.py")
 _TEXTS = {"name": 32, "version": 40, "description": 200, "license": 60, "module": 70}
 """Each with the most characters that are shown of it."""
-_KNOWN = (*_TEXTS, "authors", "api")
+_KNOWN = (*_TEXTS, "authors", "api", "reads")
+_ENDING = re.compile(r"\.[a-z0-9.]{1,15}")
+_MOST_READ = 20
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the files that a plugin reads are like: who has one is told of the plugin while it does not run."""
+
+    endings: tuple[str, ...] = ()
+    """Of their names, lower case with the dot; none: it does not say."""
+    keys: tuple[str, ...] = ()
+    """Names that all stand at the beginning of the JSON array in such a file, or in a zip of it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Manifest:
     authors: tuple[str, ...] = ()
     module: str = "plugin.py"
     """The file of the plugin's folder that has the hooks."""
+    reads: Reads = Reads()
 
 
 def is_name(text: str) -> bool:
@@ -79,4 +92,21 @@ def _checked(found: dict[str, Any], path: Path) -> Manifest:
     texts = {key: clean_line(found[key], longest) for key, longest in _TEXTS.items() if found.get(key)}
     if not _MODULE.fullmatch(module := found.get("module", Manifest.module)):
         raise refusal(path, f"its module must be a file of its folder such as plugin.py, not {quoted(module)}")
-    return Manifest(**texts, authors=tuple(clean_line(each, 80) for each in authors))
+    reads = _reads(found.get("reads", {}), path)
+    return Manifest(**texts, authors=tuple(clean_line(each, 80) for each in authors), reads=reads)
+
+
+def _reads(found: Any, path: Path) -> Reads:
+    table: dict[str, Any] = found if isinstance(found, dict) else {"endings": None}
+    if unknown := next((key for key in table if key not in ("endings", "keys")), None):
+        raise refusal(path, f"its reads has the key {quoted(unknown)}, which is unknown; remove it")
+    if not all(_are_texts(each) for each in table.values()):
+        raise refusal(path, 'its reads must be a table such as { endings = [".json"], keys = ["mapping"] }; correct it')
+    endings, keys = table.get("endings", []), table.get("keys", [])
+    if wrong := next((each for each in endings if not _ENDING.fullmatch(each)), None):
+        raise refusal(path, f"its reads needs endings such as .json in lower case, not {quoted(wrong)}; correct it")
+    return Reads(tuple(endings), tuple(keys))
+
+
+def _are_texts(found: object) -> bool:
+    return isinstance(found, list) and len(found) <= _MOST_READ and all(isinstance(each, str) for each in found)

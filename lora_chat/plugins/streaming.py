@@ -9,8 +9,10 @@ import codecs
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -23,7 +25,12 @@ LARGEST_UNPACKED = 20_000_000_000
 """Bytes that a zip may unpack to; they are never all on the disk or in memory."""
 HEAD = 65_536
 """Bytes that are looked at to know a file."""
+_MOST_SNIFFED = 20
 _BLOCK = 1 << 20
+BREAKS_OFF = "is where the file breaks off; what is before it is whole"
+NO_JSON = "is no JSON, and what follows it is not read"
+_LITERALS = ("true", "false", "null", "NaN", "Infinity", "-Infinity")
+_HALF_NUMBER = re.compile(r"\.|[eE][+-]?")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -46,16 +53,16 @@ def json_array(path: Path, member: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def begins_with_keys(path: Path, member: str, keys: Collection[str]) -> bool:
-    """Whether the first ``HEAD`` bytes of the array, read as in ``json_array``, name all of ``keys``: a sniff."""
+    """Whether the first ``HEAD`` bytes of an array, read as in ``json_array``, name all of ``keys``: a sniff.
+
+    In a zip it may be the array of any of its first few such members.
+    """
     try:
         with _opened(path, member) as streams:
-            head = next(streams, None)
-            if head is None:
-                return False
-            text = head.read(HEAD).decode("utf-8-sig", "replace")
-    except (Refused, OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError):
+            heads = (stream.read(HEAD).decode("utf-8-sig", "replace") for stream in islice(streams, _MOST_SNIFFED))
+            return any(text.lstrip().startswith("[") and all(f'"{key}"' in text for key in keys) for text in heads)
+    except (Refused, OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError, zlib.error):
         return False
-    return text.lstrip().startswith("[") and all(f'"{key}"' in text for key in keys)
 
 
 @contextmanager
@@ -100,8 +107,7 @@ def _elements(stream: IO[bytes]) -> Iterator[Any]:
         if source.skip("]"):
             return
         if not first and not source.skip(","):
-            yield Problem("", "is where the file breaks off; what is before it is whole" if source.ended
-                          else "is no JSON, and what follows it is not read")  # fmt: skip
+            yield Problem("", BREAKS_OFF if source.is_through else NO_JSON)
             return
         first = False
         element = source.element()
@@ -133,6 +139,11 @@ class _Source:
         self.ended = not block
         self._text += self._decode(block, final=self.ended)
 
+    @property
+    def is_through(self) -> bool:
+        """Whether nothing is left to read."""
+        return self.ended and self._at >= len(self._text)
+
     def skip(self, sign: str) -> bool:
         """Go past white space, and past ``sign`` if it stands there."""
         while True:
@@ -157,10 +168,22 @@ class _Source:
                     return value
             except RecursionError:
                 return Problem("", "is nested too deep, and what follows it is not read")
-            except ValueError:
+            except ValueError as error:
                 if self.ended:
-                    return Problem("", "is where the file breaks off; what is before it is whole")
+                    return Problem("", BREAKS_OFF if _is_cut(error, self._text) else NO_JSON)
             if len(self._text) - self._at > LARGEST_ITEM:
                 return Problem("", f"has more than {LARGEST_ITEM:,} characters or is no JSON; it and what follows it "
                                    "are not read")  # fmt: skip
             self._more(max(_BLOCK, len(self._text) - self._at))
+
+
+def _is_cut(error: ValueError, text: str) -> bool:
+    """Whether JSON that cannot be read is the beginning of some that could, which ends where ``text`` does."""
+    if not isinstance(error, json.JSONDecodeError):
+        return False
+    rest = text[error.pos :].rstrip()
+    if not rest or error.msg.startswith("Unterminated string"):
+        return True
+    if "escape" in error.msg:
+        return len(rest) < len("\\uXXXX")
+    return any(each.startswith(rest) for each in _LITERALS) or bool(_HALF_NUMBER.fullmatch(rest))

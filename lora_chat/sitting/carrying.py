@@ -16,6 +16,7 @@ from lora_chat.errors import RefusedError
 from lora_chat.files import sync_folder
 from lora_chat.plugins.formats import Reader, Writer, reader_for, saved_conversations, writers
 from lora_chat.plugins.manager import Plugins
+from lora_chat.plugins.unread import named_where_refused
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def import_(sitting: Sitting, place: str) -> None:
     reader = reader_for(plugins, path)
     for news in plugins.news():
         sitting.face.note(news)
-    looked = look_into(path, reader)
+    with named_where_refused(plugins, path, reader, "/plugin enable"):
+        looked = look_into(path, reader)
     count = _count(looked.conversations, "conversation")
     if not sitting.face.confirm(f"Import {count}?", about=facts(path, looked, reader)):
         sitting.face.note("Nothing was imported.")

@@ -1,7 +1,7 @@
 """ChatGPT's export: ``conversations.json``, or the zip. Owns its form; never holds two conversations at once.
 
 A conversation is a tree in ``mapping``: each node names its parent and its children, and ``current_node`` is the end of
-the branch that is seen. Branches are kept; of what is no text, what was left out is counted.
+the branch that is seen. Branches are kept; what is no text is left out and counted, and what is damaged refuses a file.
 """
 
 from __future__ import annotations
@@ -25,6 +25,30 @@ from lora_chat.plugins.api import (
 MEMBER = r"conversations([-_]\d+)?\.json"
 SPEAKERS = {"user": Role.USER, "assistant": Role.ASSISTANT}
 
+Counts = Counter[tuple[str, str]]
+"""How often something is there, by its name for one and for several."""
+TOOL, CALL = ("message of a tool", "messages of tools"), ("call of a tool", "calls of tools")
+SYSTEM, SOMEBODY = ("system message", "system messages"), ("message of somebody else", "messages of somebody else")
+PICTURE, RECORDING, FILE = ("picture", "pictures"), ("recording", "recordings"), ("file", "files")
+THOUGHT, CODE = ("thought", "thoughts"), ("piece of code", "pieces of code")
+PAGE, UNKNOWN = ("page of the web", "pages of the web"), ("message of an unknown kind", "messages of unknown kinds")
+UNREADABLE = ("message that cannot be read", "messages that cannot be read")
+BAD_PART = ("part of a message that cannot be read", "parts of messages that cannot be read")
+CIRCLE = ("message in a circle of messages", "messages that follow each other in a circle")
+ORPHAN = ("message that follows none that is there", "messages that follow none that is there")
+KINDS = {
+    "image_asset_pointer": PICTURE,
+    "audio_asset_pointer": RECORDING,
+    "real_time_user_audio_video_asset_pointer": RECORDING,
+    "thoughts": THOUGHT,
+    "reasoning_recap": THOUGHT,
+    "code": CODE,
+    "execution_output": CODE,
+    "tether_quote": PAGE,
+    "tether_browsing_display": PAGE,
+}
+"""What stands in ``content_type``."""
+
 
 @hookimpl
 def lora_chat_importers(registrar: ImporterRegistrar) -> None:
@@ -40,28 +64,42 @@ def sniff(path: Path) -> bool:
 def read(path: Path) -> Iterator[Transcript | Problem]:
     """One conversation after the other."""
     for place, found in json_array(path, MEMBER):
-        if isinstance(found, Problem):
-            yield found
-            continue
-        left_out: Counter[str] = Counter()
-        transcript = conversation(found, left_out)
-        yield transcript or Problem(place, "has no messages of text", part=True)
-        if left_out and transcript:
-            said = ", ".join(f"{count:,} {what}" for what, count in left_out.items())
-            yield Problem(place, f"is taken without what is no text ({said})", part=True)
+        yield from (found,) if isinstance(found, Problem) else conversation(place, found)
 
 
-def conversation(found: Any, left_out: Counter[str]) -> Transcript | None:
-    """The tree as turns, the branch that is seen last; None where nobody said anything."""
-    nodes = found.get("mapping") if isinstance(found, dict) else None
-    if not isinstance(nodes, dict):
-        return None
-    nodes = {name: node for name, node in nodes.items() if isinstance(node, dict)}
-    said = {name: turn_of(node.get("message"), left_out) for name, node in nodes.items()}
+def conversation(place: str, found: Any) -> Iterator[Transcript | Problem]:
+    """The tree as turns, the branch that is seen last; and what of it has no place here, or cannot be read."""
+    mapping = found.get("mapping") if isinstance(found, dict) else None
+    if not isinstance(mapping, dict):
+        yield Problem(place, 'has no "mapping" of its messages' if isinstance(found, dict) else "is not a JSON object")
+        return
+    left_out, damaged = Counts(), Counts()
+    nodes = {name: node for name, node in mapping.items() if isinstance(node, dict)}
+    damaged[UNREADABLE] += len(mapping) - len(nodes)
+    said = {name: turn_of(node.get("message"), left_out, damaged) for name, node in nodes.items()}
+    order = ordered(nodes, said, found.get("current_node"))
+    damaged[CIRCLE] += sum(said[name] is not None for name in nodes.keys() - set(order))
+    turns, parents = follows(nodes, said, order)
+    title = found.get("title")
+    if turns:
+        yield Transcript("", turns, title=title if isinstance(title, str) else "", parents=parents)
+    yield from problems(place, bool(turns), left_out, damaged)
+    orphans = sum(
+        said[name] is not None and node.get("parent") is not None and str(node["parent"]) not in nodes
+        for name, node in nodes.items()
+    )
+    if orphans:
+        yield Problem(place, f"has {told(Counts({ORPHAN: orphans}))}, taken as its beginning", part=True)
+
+
+def follows(
+    nodes: dict[str, Any], said: dict[str, Turn | None], order: list[str]
+) -> tuple[tuple[Turn, ...], tuple[int, ...]]:
+    """Those that say something, and the place of what each follows."""
     turns: list[Turn] = []
     parents: list[int] = []
     places: dict[str, int] = {}
-    for name in ordered(nodes, said, found.get("current_node")):
+    for name in order:
         place = places.get(str(nodes[name].get("parent")), -1)
         turn = said[name]
         if turn is not None:
@@ -69,9 +107,24 @@ def conversation(found: Any, left_out: Counter[str]) -> Transcript | None:
             parents.append(place)
             place = len(turns) - 1
         places[name] = place  # what says nothing stands for what is above it
-    title = found.get("title")
-    named = title if isinstance(title, str) else ""
-    return Transcript("", tuple(turns), title=named, parents=tuple(parents)) if turns else None
+    return tuple(turns), tuple(parents)
+
+
+def problems(place: str, taken: bool, left_out: Counts, damaged: Counts) -> Iterator[Problem]:
+    """What is damaged, for which a file is refused, and what is no text."""
+    if +damaged:
+        yield Problem(place, f"has {told(damaged)}")
+    if taken and left_out:
+        yield Problem(place, f"is taken without what is no text ({told(left_out)})", part=True)
+    elif left_out:
+        yield Problem(place, f"has no message of text ({told(left_out)})", part=True)
+    elif not taken and not +damaged:
+        yield Problem(place, "is empty", part=True)
+
+
+def told(counts: Counts) -> str:
+    """Such as ``1 picture, 2 calls of tools``."""
+    return ", ".join(f"{count:,} {one if count == 1 else many}" for (one, many), count in (+counts).items())
 
 
 def ordered(nodes: dict[str, Any], said: dict[str, Turn | None], end: Any) -> list[str]:
@@ -106,32 +159,45 @@ def branch(nodes: dict[str, Any], children: dict[str, list[str]], end: Any) -> l
     return found[::-1] if len(set(found)) == len(found) else []
 
 
-def turn_of(message: Any, left_out: Counter[str]) -> Turn | None:
+def turn_of(message: Any, left_out: Counts, damaged: Counts) -> Turn | None:
     """One message's text; None where it has none, or is not for people."""
-    if not isinstance(message, dict):
+    if message is None:  # the root
         return None
-    author, content, about = (message.get(key) for key in ("author", "content", "metadata"))
+    author, content, about = (
+        (message.get(key) for key in ("author", "content", "metadata")) if isinstance(message, dict) else (None,) * 3
+    )
     role = author.get("role") if isinstance(author, dict) else None
     if isinstance(about, dict) and about.get("is_visually_hidden_from_conversation"):
         return None
-    if role not in SPEAKERS:
-        if role == "tool":
-            left_out["tool messages"] += 1
+    if not isinstance(role, str) or not isinstance(content, dict):
+        damaged[UNREADABLE] += 1
         return None
-    if message.get("recipient", "all") != "all" or not isinstance(content, dict):
-        left_out["calls of tools"] += 1
+    if role == "tool" or message.get("recipient") not in ("all", None):
+        left_out[TOOL if role == "tool" else CALL] += 1
         return None
     if content.get("content_type") not in ("text", "multimodal_text"):
-        left_out["thoughts or pieces of code run"] += 1
+        left_out[KINDS.get(str(content.get("content_type")), UNKNOWN)] += 1
         return None
-    parts = content.get("parts")
+    text = text_of(content.get("parts"), left_out, damaged)
+    if role not in SPEAKERS and text.strip():
+        left_out[SYSTEM if role == "system" else SOMEBODY] += 1
+        return None
+    return Turn(SPEAKERS[role], text) if text.strip() else None
+
+
+def text_of(parts: Any, left_out: Counts, damaged: Counts) -> str:
+    """What of a message's parts is text."""
+    if not isinstance(parts, list):
+        damaged[UNREADABLE] += 1
+        return ""
     texts = []
-    for part in parts if isinstance(parts, list) else []:
+    for part in parts:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict) and isinstance(part.get("text"), str):
             texts.append(part["text"])
-        else:
-            left_out["pictures or files"] += 1
-    text = "\n".join(text for text in texts if text.strip())
-    return Turn(SPEAKERS[role], text) if text.strip() else None
+        elif isinstance(part, dict):
+            left_out[KINDS.get(str(part.get("content_type")), FILE)] += 1
+        elif part is not None:
+            damaged[BAD_PART] += 1
+    return "\n".join(text for text in texts if text.strip())

@@ -103,13 +103,15 @@ def test_a_json_array_is_imported_too(store: Store, file: File) -> None:
 def test_one_bad_line_in_10000_is_named_and_nothing_is_imported(store: Store, file: File) -> None:
     lines = [GOOD] * 10_000
     lines[7_000] = '{"messages": [{"role": "user", "content": "Hel'
-    with pytest.raises(RefusedError, match=r"nothing was changed\. line 7,001: is not JSON\.$"):
+    with pytest.raises(RefusedError, match=r"nothing was changed\. line 7,001: is not JSON\. Correct it, or"):
         import_file(store, file("\n".join(lines)))
     assert store.conversations() == []
 
 
 def test_many_bad_lines_are_counted_and_the_first_named(store: Store, file: File) -> None:
-    with pytest.raises(RefusedError, match=r"line 2: .*; line 3: .*; line 4: .* \(and 6 more\)\.$"):
+    with pytest.raises(
+        RefusedError, match=r"line 2: .*; line 3: .*; line 4: .* \(and 6 more\)\. Correct it, or repeat with --leave"
+    ):
         import_file(store, file(GOOD + "\n1" * 9))
 
 

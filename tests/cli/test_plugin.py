@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
+from lora_chat.language import speak
 from lora_chat.paths import Paths
 from tests.cli.conftest import Run
 from tests.plugins.conftest import UP
+
+if sys.platform == "win32":
+    pytest.skip("pseudo-terminals are POSIX", allow_module_level=True)
+
+from tests.cli.test_terminal import Open, terminal  # noqa: F401
 
 
 @pytest.fixture
@@ -21,7 +30,7 @@ def up(tiny: Paths) -> Path:
 
 
 def test_a_plugin_is_listed_looked_at_enabled_and_disabled(run: Run, up: Path) -> None:
-    assert run("plugin", "list").out.splitlines()[1].split() == ["up", "1.2", "off:", "never", "enabled"]
+    assert run("plugin", "list").out.splitlines()[1].split() == ["up", "off:", "never", "enabled", "1.2"]
     asked = run("plugin", "enable", "up")
     assert asked.code == 2
     assert "Nobody is at a terminal to answer" in asked.sentence
@@ -41,12 +50,8 @@ def test_a_plugin_that_is_not_there_is_exit_3(run: Run, tiny: Paths) -> None:
 
 def test_safe_mode_may_stand_behind_any_command(run: Run, up: Path) -> None:
     run("plugin", "enable", "up", "--yes")
-    assert run("plugin", "list", "--safe-mode").out.splitlines()[1].split()[2:] == [
-        "off:",
-        "safe",
-        "mode",
-        "runs",
-        "none",
+    assert run("plugin", "list", "--safe-mode").out.splitlines()[1].split()[1:] == [
+        *("off:", "safe", "mode", "runs", "none", "1.2")
     ]
 
 
@@ -68,3 +73,79 @@ def test_doctor_names_plugins_and_what_is_wrong_with_them(run: Run, up: Path, ti
     assert any(line.split()[:2] == ["ok", "plugins"] for line in lines)
     assert any("plugin up" in line and "changed: its files are others" in line for line in lines)
     assert any("plugin broken" in line and "it has no plugin.toml" in line for line in lines)
+
+
+# The list at a terminal
+
+
+def table(start: Open, columns: int) -> list[str]:
+    listing = start("plugin", "list", columns=str(columns))
+    assert listing.end() == 0
+    return [line.rstrip() for line in listing.screen.splitlines()]
+
+
+@pytest.mark.parametrize(("columns", "fits"), [(80, False), (50, False), (200, True)])
+def test_the_list_fits_the_terminal_and_is_whole_where_there_is_room(
+    terminal: Open,  # noqa: F811
+    home: Paths,
+    columns: int,
+    fits: bool,
+) -> None:
+    lines = table(terminal, columns)
+    assert [line.split()[0] for line in lines] == ["NAME", "chatgpt", "claude", "html", "remote"]
+    assert max(map(cell_len, lines)) <= columns
+    assert all("off: never enabled" in line for line in lines[1:])
+    assert any("…" in line for line in lines) is not fits
+    assert any("no scripts, nothing loaded." in line for line in lines) is fits
+
+
+def test_a_long_reason_gives_way_too_and_wide_characters_count_as_two(
+    terminal: Open,  # noqa: F811
+    home: Paths,
+) -> None:
+    folder = home.plugins / "wide"
+    folder.mkdir(parents=True)
+    (folder / "plugin.py").write_text("", encoding="utf-8")
+    (folder / "plugin.toml").write_text('name = "wide"\nversion = "1"\ndescription = "' + "漢字" * 40 + '"\n', "utf-8")
+    word = {"sha256": "0" * 64, "on": True, "offers": {}, "why": ""}
+    said = json.dumps({"schema": 1, "plugins": {"wide": word}})
+    (home.plugins / ".enabled.json").write_text(said, encoding="utf-8")
+    lines = table(terminal, 60)
+    assert max(map(cell_len, lines)) <= 60
+    [line] = [line for line in lines if line.startswith("wide")]
+    assert line.endswith("漢…") or line.endswith("字…")
+    assert "changed: its files" in line
+
+
+def test_what_goes_to_a_pipe_is_whole(run: Run, home: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "no scripts, nothing loaded." in run("plugin", "list").out
+
+
+# The list in the chat, in Chinese
+
+
+def test_the_states_are_said_in_chinese_and_what_plugins_say_is_theirs(
+    run: Run,
+    up: Path,
+    tiny: Paths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    monkeypatch.delenv("LC_ALL", raising=False)
+    (up / "plugin.toml").write_text('name = "up"\ndescription = "never enabled"\n', encoding="utf-8")
+    (tiny.plugins / "broken").mkdir()
+    try:
+        shown = run("--plain", stdin="/plugin list\n").out
+        assert "up" in shown
+        assert "已关闭：从未启用 · never enabled" in shown
+        assert "无法使用" in shown
+        assert run("plugin", "enable", "up", "--yes").code == 0
+        assert "已启用 · never enabled" in run("--plain", stdin="/plugin list\n").out
+        (up / "plugin.py").write_text(UP + "#\n", "utf-8")
+        assert "已改变：它的文件与您启用时的不同 · " in run("--plain", stdin="/plugin list\n").out
+        (up / "plugin.toml").write_text('name = "up"\n', encoding="utf-8")
+        assert "已改变：它的文件与您启用时的不同" in run("--plain", stdin="/plugin info up\n").out
+        assert "changed: its files" in run("plugin", "list").out  # a table is English
+    finally:
+        speak("en")

@@ -62,6 +62,7 @@ NOBODY = {
     "/adapter use {}{}": _COMMAND,
     "/report {} {}": _COMMAND,
     "/adapter history": _COMMAND,
+    "/plugin enable": _COMMAND,
     "/adapter pack": _COMMAND,
     "/adapter verify": _COMMAND,
     "code": _COMMAND,

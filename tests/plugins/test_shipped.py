@@ -23,7 +23,7 @@ PUBLIC = {"lora_chat.plugins.api", "lora_chat.plugins.engine_api"}
 
 
 def node(parent: str | None, role: str, *parts: Any, **more: Any) -> dict[str, Any]:
-    content = {"content_type": "text", "parts": list(parts)}
+    content = {"content_type": "multimodal_text", "parts": list(parts)}
     return {"parent": parent, "message": {"author": {"role": role}, "content": content} | more}
 
 
@@ -91,7 +91,7 @@ def test_chatgpts_branches_come_with_it_and_the_one_that_was_seen_is_open(
     done = run("history", "import", put(tmp_path / "conversations.json", [TREE]), "--json")
     assert done.json["messages"] == 6
     assert done.json["left_out"] == [
-        "conversation 1: is taken without what is no text (1 pictures or files, 1 tool messages)"
+        "conversation 1: is taken without what is no text (1 picture, 1 message of a tool)"
     ]
     with Store.open(all_on.database) as store:
         [id] = done.json["conversations"]
@@ -117,7 +117,7 @@ def test_claudes_conversations_come_as_they_were(
             archive.writestr("users.json", "[]")
         file = tmp_path / "data.zip"
     done = run("history", "import", file, "--json")
-    assert done.json["left_out"][1] == "conversation 2: has no messages of text"
+    assert done.json["left_out"][1] == "conversation 2: is empty"
     with Store.open(all_on.database) as store:
         [id] = done.json["conversations"]
         assert store.conversation(id).title == "Greeting"
@@ -138,21 +138,126 @@ def test_of_a_file_that_is_cut_what_is_whole_comes_where_that_is_asked(
     assert len(run("history", "import", file, "--leave-out", "--json").json["conversations"]) == 2
 
 
-HOSTILE: dict[str, Any] = {
-    "a cycle": {"mapping": {"a": node("b", "user", "x"), "b": node("a", "user", "y")}, "current_node": "a"},
-    "no nodes": {"mapping": {"message": 1, "parent": "x"}},
-    "a list": {"mapping": ["message", "parent"]},
-    "odd parts": {"mapping": {"a": node(None, "user", 3, None, []), "b": node("gone", "user", "Still here")}},
-    "odd messages": {"mapping": {"a": {"parent": 3, "message": [{"author": "me"}]}}},
-}
+HOSTILE: list[tuple[Any, str]] = [
+    (
+        {"mapping": {"a": node("b", "user", "x"), "b": node("a", "user", "y")}, "current_node": "a"},
+        "has 2 messages that follow each other in a circle",
+    ),
+    ({"mapping": {"message": 1, "parent": "x"}}, "has 2 messages that cannot be read"),
+    ({"mapping": ["message", "parent"]}, 'has no "mapping" of its messages'),
+    ({"title": "x"}, 'has no "mapping" of its messages'),
+    ({"mapping": {"a": node(None, "user", 3, None, [])}}, "has 2 parts of messages that cannot be read"),
+    ({"mapping": {"a": {"parent": 3, "message": [{"author": "me"}]}}}, "has 1 message that cannot be read"),
+    ({"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"content_type": "text"}}}}},
+     "has 1 message that cannot be read"),
+    (3, "is not a JSON object"),
+    (None, "is not a JSON object"),
+]  # fmt: skip
+"""What is damaged, and what is said of it."""
 
 
-def test_hostile_trees_cost_only_themselves(run: Run, all_on: Paths, tmp_path: Path) -> None:  # noqa: F811
-    file = put(tmp_path / "conversations.json", [TREE, *HOSTILE.values(), 3, None, TREE])
-    done = run("history", "import", file, "--json")
-    assert len(done.json["conversations"]) == 3
+@pytest.mark.parametrize(("what", "why"), HOSTILE)
+def test_a_damaged_tree_refuses_the_file_and_costs_only_itself_where_that_is_asked(
+    run: Run,  # noqa: F811
+    all_on: Paths,
+    tmp_path: Path,
+    what: Any,
+    why: str,
+) -> None:
+    file = put(tmp_path / "conversations.json", [TREE, what, TREE])
+    refused = run("history", "import", file)
+    assert refused.code == 4
+    assert refused.sentence.endswith(
+        f"nothing was changed. conversation 2: {why}. Correct it, or repeat with --leave-out to import the rest."
+    )
+    assert not all_on.database.exists()
+    done = run("history", "import", file, "--leave-out", "--json")
+    assert len(done.json["conversations"]) == 2
+    assert f"conversation 2: {why}" in done.json["left_out"]
     listed = run("plugin", "list", "--json").json["plugins"]
     assert {each["state"] for each in listed} == {"on"}
+
+
+def claudes(*messages: Any) -> dict[str, Any]:
+    return {"uuid": "1", "name": "x", "chat_messages": list(messages)}
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        (3, "is not a JSON object"),
+        ({"uuid": "1"}, 'has no list of "chat_messages"'),
+        ({"uuid": "1", "chat_messages": {}}, 'has no list of "chat_messages"'),
+        (claudes(3), "has 1 message that cannot be read"),
+        (claudes({"text": "x"}, {"sender": "human"}), "has 2 messages that cannot be read"),
+        (claudes({"sender": "human", "content": ["x"]}), "has 1 part of a message that cannot be read"),
+        (claudes({"sender": "human", "text": 3, "content": []}), "has 1 message that cannot be read"),
+    ],
+)
+def test_a_damaged_conversation_of_claudes_refuses_the_file(
+    run: Run,  # noqa: F811
+    all_on: Paths,
+    tmp_path: Path,
+    what: Any,
+    why: str,
+) -> None:
+    file = put(tmp_path / "conversations.json", [CLAUDE, what])
+    refused = run("history", "import", file)
+    assert refused.code == 4
+    assert f"nothing was changed. conversation 2: {why}. Correct it" in refused.sentence
+    done = run("history", "import", file, "--leave-out", "--json")
+    assert len(done.json["conversations"]) == 1
+    assert done.json["left_out"][-1] == f"conversation 2: {why}"
+
+
+def test_a_damaged_message_alone_is_left_out_where_that_is_asked(
+    run: Run,  # noqa: F811
+    all_on: Paths,
+    tmp_path: Path,
+) -> None:
+    damaged = {"mapping": {"a": 5, "b": node("gone", "user", "Still here"), "c": node("b", "assistant", "Yes.")}}
+    file = put(tmp_path / "conversations.json", [TREE, damaged])
+    assert "conversation 2: has 1 message that cannot be read" in run("history", "import", file).sentence
+    done = run("history", "import", file, "--leave-out", "--json").json
+    assert (len(done["conversations"]), done["messages"]) == (2, 8)
+    assert done["left_out"][1:] == [
+        "conversation 2: has 1 message that cannot be read",
+        "conversation 2: has 1 message that follows none that is there, taken as its beginning",
+    ]
+
+
+def test_what_is_no_text_is_counted_by_its_kind(run: Run, all_on: Paths, tmp_path: Path) -> None:  # noqa: F811
+    picture, sound = {"content_type": "image_asset_pointer"}, {"content_type": "audio_asset_pointer"}
+    thought = {"content_type": "thoughts", "thoughts": []}
+    quote = {"content_type": "tether_quote", "text": "said"}
+    tree = {
+        "mapping": {
+            "a": node(None, "user", "Look", picture, picture, sound),
+            "b": node("a", "assistant", "", recipient="browser"),
+            "c": node("b", "assistant", content=thought),
+            "d": node("c", "assistant", content=quote),
+            "e": node("d", "critic", "Bad"),
+            "f": node("e", "system", "Be brief"),
+            "g": node("f", "assistant", "", content={"content_type": "new"}),
+        }
+    }
+    only = {"mapping": {"a": node(None, "user", picture)}}
+    file = put(tmp_path / "conversations.json", [tree, only, {"mapping": {"root": {"parent": None, "message": None}}}])
+    assert run("history", "import", file, "--json").json["left_out"] == [
+        "conversation 1: is taken without what is no text (2 pictures, 1 recording, 1 call of a tool, 1 thought, "
+        "1 page of the web, 1 message of somebody else, 1 system message, 1 message of an unknown kind)",
+        "conversation 2: has no message of text (1 picture)",
+        "conversation 3: is empty",
+    ]
+    blocks = [{"type": "text", "text": "Hi"}, {"type": "tool_use"}, {"type": "tool_use"}, {"type": "thinking"},
+              {"type": "image"}, {"type": "new"}]  # fmt: skip
+    said = claudes({"sender": "human", "content": blocks, "attachments": [{}, {}]}, {"sender": "robot", "text": "x"})
+    claude = put(tmp_path / "claude.json", [said, claudes({"sender": "human", "text": "", "files": [{}]})])
+    assert run("history", "import", claude, "--json").json["left_out"] == [
+        "conversation 1: is taken without what is no text (2 files, 2 calls of tools, 1 thought, 1 picture, "
+        "1 part of an unknown kind, 1 message of somebody else)",
+        "conversation 2: has no message of text (1 file)",
+    ]
 
 
 def test_memory_is_that_of_one_conversation(tmp_path: Path) -> None:
@@ -173,14 +278,31 @@ def test_memory_is_that_of_one_conversation(tmp_path: Path) -> None:
     assert peak < 16_000_000
 
 
-@pytest.mark.parametrize("text", ["[1 2]", "[1,]", "[1, {", "[1", "[1, " + "[" * 100_000, "[1, nonsense]"])
-def test_an_array_that_breaks_gives_what_was_whole_and_one_problem(tmp_path: Path, text: str) -> None:
+CUT, NONE = "is where the file breaks off; what is before it is whole", "is no JSON, and what follows it is not read"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[1", CUT),
+        ("[1,", CUT),
+        ("[1, {", CUT),
+        ('[1, "half', CUT),
+        ('[1, "half\\u12', CUT),
+        ("[1, tru", CUT),
+        ('[1, {"a": 1.', CUT),
+        ("[1 2]", NONE),
+        ("[1,]", NONE),
+        ("[1, nonsense]", NONE),
+        ('[1, {"a" 3}, 4]', NONE),
+        ("[1, " + "[" * 100_000, "is nested too deep, and what follows it is not read"),
+    ],
+)
+def test_an_array_that_breaks_gives_what_was_whole_and_one_problem(tmp_path: Path, text: str, why: str) -> None:
     file = tmp_path / "x.json"
     file.write_text(text, encoding="utf-8")
     found = [element for _, element in json_array(file)]
-    assert found[0] == 1
-    assert isinstance(found[-1], Problem)
-    assert len(found) == 2
+    assert found == [1, Problem("conversation 2", why)]
 
 
 HOSTILE_TEXT = (

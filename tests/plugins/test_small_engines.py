@@ -139,3 +139,44 @@ def test_one_that_leaves_in_the_middle_of_an_answer_is_heard_of(engine: Callable
     with pytest.raises(EngineError, match="SystemExit: 3"):
         said.extend(leaving.generate(HELLO))
     assert [each.text for each in said if isinstance(each, TextChunk)] == ["half"]
+
+
+# Which plugin has the engine that the settings name
+
+
+def refused(host: Host, name: str) -> str:
+    with pytest.raises(RefusedError) as caught:
+        find_engine(host.plugins, name)
+    return str(caught.value)
+
+
+def test_only_the_plugin_that_offers_an_engine_is_named(host: Host) -> None:
+    host.put("parrot", PARROT)
+    host.put("cuckoo", PARROT.replace('"parrot"', '"cuckoo"'))
+    host.put("owl", PARROT.replace('"parrot"', "NAME").replace("\n@hookimpl", '\nNAME = "hoot"\n@hookimpl', 1))
+    said = refused(host, "parrot")
+    assert said == (
+        'No enabled plugin has the engine "parrot": the plugin parrot is off, '
+        "`lora-chat plugin enable parrot` has it run."
+    )
+    near = refused(host, "parot")
+    assert near == (
+        'No enabled plugin has the engine "parot"; did you mean parrot? Write engine = "parrot" into the settings; '
+        "the plugin parrot is off, `lora-chat plugin enable parrot` has it run."
+    )
+    far = refused(host, "hoot")
+    assert "plugin enable" not in far
+    assert "`lora-chat plugin list` shows them all" in far
+    host.enable("owl")
+    host.plugins.disable("owl")
+    assert "`lora-chat plugin enable owl` has it run" in refused(host, "hoot")  # which is remembered
+
+
+def test_an_engine_that_runs_is_named_before_one_that_does_not(host: Host) -> None:
+    host.put("parrot", PARROT)
+    host.put("parrots", PARROT.replace('"parrot"', 'name="parrots"').replace("Parrot, ", "open=Parrot, "))
+    assert host.plugins.get("parrots").plugin.content.engines == ("parrots",)
+    host.enable("parrot")
+    said = refused(host, "parrt")
+    assert "did you mean parrot?" in said
+    assert "enable" not in said.replace("enabled", "")

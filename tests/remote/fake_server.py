@@ -230,7 +230,11 @@ class Talk(BaseHTTPRequestHandler):
         if owner.kind == "vllm":
             card |= {"owned_by": "vllm", "root": "/models/tiny", "parent": None, "max_model_len": WINDOW}
         if owner.kind == "llama-server":
-            card |= {"owned_by": "llamacpp", "meta": {"n_ctx_train": 8192, "n_params": 12_345}}
+            card |= {
+                "owned_by": "llamacpp",
+                "aliases": [MODEL, "tiny"],
+                "meta": {"n_ctx_train": 8192, "n_params": 12_345},
+            }
         loras = [
             {"id": name, "object": "model", "owned_by": "vllm", "root": path, "parent": MODEL}
             for name, path in owner.loaded.items()

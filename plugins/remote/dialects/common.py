@@ -145,6 +145,13 @@ class Common:
     def close(self) -> None:
         """See ``Dialect``."""
 
+    def unlike(self, path: str) -> EngineError:
+        """The sentence for a server that answers, but not as one of this dialect does."""
+        return EngineError(
+            f"The server at {self.place} does not answer {path} as {self.name} does: correct dialect below [remote], "
+            "or leave that line out."
+        )
+
     def too_long_for(self, prompt: int) -> RefusedError:
         """The sentence for a prompt that fills the window."""
         return RefusedError(f"The conversation has {prompt:,} tokens and the base takes {self.served.window:,}.")

@@ -125,14 +125,18 @@ class LlamaServerDialect(Common):
         answer = self.client.ask("POST", "/apply-template", body, at_root=True, cancel=cancel)
         prompt = answer.table.get("prompt")
         if not answer.ok or not isinstance(prompt, str):
+            if answer.ok:
+                raise self.unlike("/apply-template")
             if answer.status in (404, 405, 501):
                 return self.estimate(messages)
             raise self.refused(answer)
         body = {"content": prompt, "add_special": True, "parse_special": True}
         answer = self.client.ask("POST", "/tokenize", body, at_root=True, cancel=cancel)
         tokens = answer.table.get("tokens")
-        if not answer.ok or not isinstance(tokens, list):
+        if not answer.ok:
             raise self.refused(answer)
+        if not isinstance(tokens, list):
+            raise self.unlike("/tokenize")
         return len(tokens)
 
     def probe(self, adapter: Worn) -> Probe:
@@ -157,8 +161,10 @@ class LlamaServerDialect(Common):
         if answer.status == 404:
             return []
         found = answer.value
-        if not answer.ok or not isinstance(found, list):
+        if not answer.ok:
             raise self.refused(answer)
+        if not isinstance(found, list):
+            raise self.unlike("/lora-adapters")
         return [
             _There(each["id"], each["path"])
             for each in found

@@ -18,6 +18,7 @@ from .vllm import VllmDialect
 
 _OWNERS = {"vllm": "vllm", "llamacpp": "llama-server"}
 """What the servers say in ``owned_by`` to what is spoken with them."""
+_NAMES = {"vllm": "vLLM", "llama-server": "llama-server"}
 
 
 def meet(client: Client, settings: Settings, shelf: Shelf, cancel: threading.Event | None) -> Dialect:
@@ -26,7 +27,7 @@ def meet(client: Client, settings: Settings, shelf: Shelf, cancel: threading.Eve
     Raises:
         EngineError: nobody answers, or something else than a chat server does.
         NotFoundError: it has no model of that name.
-        RefusedError: it has several and none was named.
+        RefusedError: it has several and none was named, or it says that it is another kind than the settings say.
     """
     answer = client.ask("GET", "/models", cancel=cancel)
     models = _models(answer)
@@ -37,14 +38,20 @@ def meet(client: Client, settings: Settings, shelf: Shelf, cancel: threading.Eve
             )
         raise no_chat_server(client, answer)
     models = models or []
-    spoken = settings.dialect if settings.dialect != "auto" else _spoken(models)
-    model = _chosen(models, settings.model, client.address.place, must_be_listed=spoken == "vllm")
+    says = _says([each for each in models if settings.model in _names(each)] or models)
+    spoken = settings.dialect if settings.dialect != "auto" else says or "openai"
+    if says and spoken not in (says, "openai"):
+        raise RefusedError(f'The server at {client.address.place} says that it is {_NAMES[says]}, and dialect below '
+                           f'[remote] is "{spoken}": write dialect = "{says}", or leave that line out.')  # fmt: skip
+    # llama-server answers with what it has to whatever name it is asked for.
+    must_be_listed = spoken == "vllm" or says == "vllm" or (bool(models) and "llama-server" in (spoken, says))
+    model = _chosen(models, settings.model, client.address.place, must_be_listed=must_be_listed)
     served = _served(model, models, settings)
     if spoken == "vllm":
         return VllmDialect(client, served, settings, shelf)
     if spoken == "llama-server":
         return LlamaServerDialect(client, _with_props(served, client, cancel), settings, shelf)
-    return PlainDialect(client, served)
+    return PlainDialect(client, served, says)
 
 
 def _models(answer: Answer) -> list[dict[str, Any]] | None:
@@ -54,12 +61,14 @@ def _models(answer: Answer) -> list[dict[str, Any]] | None:
     return [each for each in listed if isinstance(each, dict) and isinstance(each.get("id"), str)]
 
 
-def _spoken(models: list[dict[str, Any]]) -> str:
-    return next((_OWNERS[each["owned_by"]] for each in models if each.get("owned_by") in _OWNERS), "openai")
+def _says(models: list[dict[str, Any]]) -> str:
+    """The dialect of what the server says that it is; empty where it says nothing that is known."""
+    owners = (each.get("owned_by") for each in models)
+    return next((_OWNERS[owner] for owner in owners if isinstance(owner, str) and owner in _OWNERS), "")
 
 
 def _chosen(models: list[dict[str, Any]], wanted: str, place: str, *, must_be_listed: bool) -> str:
-    names = [each["id"] for each in models]
+    names = [name for each in models for name in _names(each)]
     bases = [each["id"] for each in models if not each.get("parent")]
     if wanted and (wanted in names or not must_be_listed):
         return wanted
@@ -74,12 +83,18 @@ def _chosen(models: list[dict[str, Any]], wanted: str, place: str, *, must_be_li
     raise RefusedError(f"The server at {place} has {has}: write one's name as model below [remote].")
 
 
+def _names(model: dict[str, Any]) -> list[str]:
+    """What it can be asked for as: llama-server's models have more names than one."""
+    more = model.get("aliases")
+    return [model["id"], *(each for each in (more if isinstance(more, list) else []) if isinstance(each, str))]
+
+
 def _served(model: str, models: list[dict[str, Any]], settings: Settings) -> Served:
-    own = next((each for each in models if each["id"] == model), {})
+    own = next((each for each in models if model in _names(each)), {})
     base = next((each for each in models if each["id"] == own.get("parent")), {})
     meta = own.get("meta") if isinstance(own.get("meta"), dict) else {}
     window = _number(own.get("max_model_len")) or _number(base.get("max_model_len"))
-    others = tuple(each["id"] for each in models if each["id"] != model)
+    others = tuple(each["id"] for each in models if each is not own)
     return Served(model, window or settings.context_window, _number((meta or {}).get("n_params")), others)
 
 

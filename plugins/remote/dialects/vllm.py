@@ -93,6 +93,8 @@ class VllmDialect(Common):
         count = answer.table.get("count")
         if answer.ok and type(count) is int:
             return count
+        if answer.ok:
+            raise self.unlike("/tokenize")
         if answer.status in (404, 405):  # a gate before it lets OpenAI's paths through alone
             return self.estimate(messages)
         raise self.refused(answer)
