@@ -123,6 +123,10 @@ class Question(Widget):
         """The blocks of code that can be copied from it: it is shown as it was written."""
         return []
 
+    def code(self, number: int) -> str | None:
+        """None, for the same reason."""
+        return None
+
     def set(self, text: str, *, done: bool = True) -> None:
         """Show ``text``."""
         self._text = clean(text)
