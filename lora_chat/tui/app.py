@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
 from textual import constants
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.widgets._toast import Toast, ToastHolder
 
 from lora_chat.errors import LoraChatError
-from lora_chat.language import tr
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.base_flow import BaseFlow
@@ -30,6 +27,7 @@ from lora_chat.tui.colourless import Colourless
 from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
+from lora_chat.tui.notices import Notices
 from lora_chat.tui.palette import Palettes
 from lora_chat.tui.remapped import Remapped
 from lora_chat.tui.screens.chat import ChatScreen
@@ -46,11 +44,6 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.body import Body
 
 
-READ_PER_S = 15
-"""Cells of a sentence that are read in a second, at ease."""
-TOLD = 3
-"""Sentences that stand over the talk at once."""
-
 _TERMINAL_GONE = 129
 """As a shell has it for whom SIGHUP ended."""
 
@@ -64,7 +57,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
+class LoraChatApp(BaseNews, TrainingNews, Palettes, Notices, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -224,23 +217,6 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes, Remapped):
     def on_said(self, event: news.Said) -> None:
         """One sentence, over the talk for a while."""
         self.tell(event.text, refused=event.refused, lasting=event.lasting)
-
-    def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
-        """Say one sentence over the talk, as long as it takes to read; a refusal, or what nobody asked for, longer."""
-        said = tr(text)
-        seconds = 20 if lasting else 10 if refused else min(max(4, cell_len(said) / READ_PER_S), 10)
-        self.notify(said, severity="error" if refused else "information", markup=False, timeout=seconds)
-        self.call_later(self._keep_few)
-
-    def _keep_few(self) -> None:
-        """More sentences than a few would hide the talk: the oldest go."""
-        old = list(self._notifications)[:-TOLD]
-        for each in old:
-            self._unnotify(each, refresh=False)
-        for holder in self.screen.query(ToastHolder):  # by itself Textual takes a sentence out and leaves its place
-            kept = [toast for toast in holder.query(Toast) if toast._notification not in old]
-            if not kept:
-                holder.remove()
 
     def on_terminal_told(self, event: news.TerminalTold) -> None:
         """Between two pictures, as whatever is written to the terminal."""
