@@ -35,7 +35,7 @@ class WritingFlow:
 
         def written(text: str | None) -> None:
             if text is not None:
-                self._bridge.run(lambda sitting: sitting.edit(event.answer, text))
+                self._bridge.edit(event.answer, text)
                 tour.saw("edited")
 
         wanted = tour.step.wanted if tour.step else ""

@@ -80,6 +80,8 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self._shelf = ShelfList(worn, base, keeps_focus=True)
         self._asking = ""
         """What the line is for, where it is open."""
+        self._wish = ""
+        """What was to be installed last, until something comes: it may have been refused."""
         self._removed: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -107,6 +109,8 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
 
     def show(self, catalog: Catalog, standings: Mapping[str, Standing]) -> None:
         """What is installed now."""
+        if len(catalog.adapters) > len(self._catalog.adapters):
+            self._wish = ""
         self._catalog, self._standings = catalog, standings
         if self.is_mounted:
             self._shelf.show(catalog, standings)
@@ -205,7 +209,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self.add_class("-asks")
         line = self.query_one(Line)
         line.placeholder = tr(_ASKS[what])
-        line.value = ""
+        line.value = self._wish if what == "install" else ""
         self.query_one("#asked > Static", Static).update(tr(what))
         line.focus()
         self.refresh_bindings()
@@ -235,6 +239,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         wish, asked = event.value.strip(), self._asking
         self._close(keep=asked == "filter" and bool(wish))
         if asked == "install" and wish:
+            self._wish = wish
             self.post_message(self.Wanted(f"/adapter install {wish}"))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -115,9 +115,17 @@ class Asking(Vertical):
         return True
 
     def give_back(self, text: str) -> None:
-        """What could not be sent stands in the prompt again, before what was written since."""
+        """What could not be sent stands in the prompt again, before what was written since.
+
+        A command does not, where something was: up brings it back.
+        """
         since = self.prompt.whole
-        self.prompt.write(f"{text}\n{since}" if since.strip() else text)
+        if not since.strip():
+            self.prompt.write(text)
+        elif not text.startswith("/") or text.startswith("//"):
+            self.prompt.write(f"{text}\n{since}")
+        else:
+            self.prompt.remember(text)
 
     def close_completions(self) -> bool:
         """Close the list; whether it was open."""
