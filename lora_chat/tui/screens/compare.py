@@ -12,6 +12,7 @@ from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Static
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.sitting.columns import Answered, Began, ColumnEvent, Comparison, Grew
 from lora_chat.tui.keymap import told
@@ -58,7 +59,7 @@ class CompareScreen(Screen[int]):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline(self.comparison.question.content, tr("which answer is better?"))
+        yield Headline(words_of(self.comparison.question.content), tr("which answer is better?"))
         yield Static(classes="rule")
         yield Grid(*self.columns, id="columns")
         yield KeysLine()

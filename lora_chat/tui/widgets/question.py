@@ -167,6 +167,12 @@ class Question(Widget):
         return line
 
 
+def folded(content: str) -> str:
+    """A message as it is where nothing of it can be unfolded: its words, and a line for each of its files."""
+    written = parted(content)
+    return "\n".join([written.words, *(f"▸ {tr_counts(told(file))}" for file in written.files)])
+
+
 def _cut(words: str) -> tuple[str, str, str]:
     """The beginning of what is long, its rest, and what that is in words."""
     if not Folds.is_long(words):
