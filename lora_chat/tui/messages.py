@@ -97,6 +97,8 @@ class ViewSeen(News):
     """What another could begin with."""
     bases: Sequence[str] = ()
     """What could answer."""
+    formats: Sequence[tuple[str, str]] = ()
+    """What plugins write: a name, and what it is in their words."""
     sampling: str = ""
     """What of how answers are drawn is this conversation's own."""
 

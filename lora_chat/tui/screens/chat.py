@@ -179,8 +179,7 @@ class ChatScreen(Attaching):
         bar.sampling = event.sampling
         bar.archived = event.conversation is not None and event.conversation.archived
         bar.preset = event.conversation.preset if event.conversation else ""
-        self.asking.presets = [(name, "") for name in event.presets]
-        self.asking.bases = [(name, "") for name in event.bases]
+        self.asking.know_names(event.presets, event.bases, event.formats)
         self._open = event.conversation.id if event.conversation else None
         self.worn = event.worn
         self.asking.wear(self.worn, event.scale)

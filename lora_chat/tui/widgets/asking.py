@@ -62,6 +62,7 @@ class Asking(Vertical):
         self.conversations: Sequence[tuple[str, str]] = ()
         self.presets: Sequence[tuple[str, str]] = ()
         self.bases: Sequence[tuple[str, str]] = ()
+        self.formats: Sequence[tuple[str, str]] = ()
         """Names and what they are, for completion."""
 
     def compose(self) -> ComposeResult:
@@ -71,6 +72,11 @@ class Asking(Vertical):
         with Horizontal():
             yield Badge()
             yield Prompt()
+
+    def know_names(self, presets: Sequence[str], bases: Sequence[str], formats: Sequence[tuple[str, str]]) -> None:
+        """For completion."""
+        self.presets, self.bases = [(name, "") for name in presets], [(name, "") for name in bases]
+        self.formats = formats
 
     def know_conversations(self, conversations: Sequence[Conversation]) -> None:
         """For completion: those that were put away can be opened too."""
@@ -177,7 +183,7 @@ class Asking(Vertical):
             return []
         from lora_chat.sitting.completion import Names, complete
 
-        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases))
+        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases, self.formats))
 
     def _offer(self, found: list[Completion], half: str | None = None) -> None:
         self._offered = half
