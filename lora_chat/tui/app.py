@@ -301,7 +301,15 @@ class LoraChatApp(BaseNews, TrainingNews, Palettes, Notices, Remapped):
 
     def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
         """A command for one of them."""
-        self.bridge.take(event.line)
+        install = "/adapter install "
+        if event.line.startswith(install):
+            self.bridge.install(event.line.removeprefix(install))
+        else:
+            self.bridge.take(event.line)
+
+    def on_not_installed(self, event: news.NotInstalled) -> None:
+        """It stands in the line again."""
+        self.shelf.not_installed(event.source)
 
     def on_opened(self, event: news.Opened) -> None:
         """A command asked for a screen."""

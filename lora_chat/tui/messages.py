@@ -163,6 +163,13 @@ class NotTaken(News):
 
 
 @dataclass
+class NotInstalled(News):
+    """What was to be installed was refused: it is the person's again."""
+
+    source: str
+
+
+@dataclass
 class Said(News):
     """One sentence for the person."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lora_chat.errors import UsageError
-from lora_chat.tui.messages import News, NotTaken
+from lora_chat.tui.messages import News, NotInstalled, NotTaken
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
@@ -34,29 +34,38 @@ class Typed:
             else:
                 take(self._require(), line)
 
-        self._desk.put(self._keeping(line, sent, lambda error: isinstance(error, UsageError) or has_own_words(line)))
+        self._desk.put(
+            self._keeping(NotTaken(line), sent, lambda error: isinstance(error, UsageError) or has_own_words(line))
+        )
 
     def ask_otherwise(self, question: Message, text: str) -> None:
         """Have ``text`` answered in the place of ``question``; what is refused at once the person gets back."""
         from lora_chat.sitting.turns import ask_otherwise
 
-        self._desk.put(self._keeping(text, lambda: ask_otherwise(self._require(), question, text)))
+        self._desk.put(self._keeping(NotTaken(text), lambda: ask_otherwise(self._require(), question, text)))
 
     def edit(self, answer: Message, text: str) -> None:
         """Put ``text`` in the place of ``answer``; what is refused the person gets back, as it would be typed."""
-        self._desk.put(self._keeping(f"/edit {text}", lambda: self._require().edit(answer, text)))
+        self._desk.put(self._keeping(NotTaken(f"/edit {text}"), lambda: self._require().edit(answer, text)))
+
+    def install(self, source: str) -> None:
+        """Install an adapter, as ``/adapter install``; ``source`` that is refused goes back to where it was written."""
+        from lora_chat.sitting.commands import take
+
+        line = f"/adapter install {source}"
+        self._desk.put(self._keeping(NotInstalled(source), lambda: take(self._require(), line)))
 
     def _keeping(
-        self, line: str, action: Callable[[], object], counts: Callable[[Exception], bool] = lambda error: True
+        self, back: News, action: Callable[[], object], counts: Callable[[Exception], bool] = lambda error: True
     ) -> Callable[[], None]:
-        """``action``; where it fails, ``line`` goes back to its writer, if the failure ``counts``."""
+        """``action``; where it fails, ``back`` tells its writer, if the failure ``counts``."""
 
         def kept() -> None:
             try:
                 action()
             except Exception as error:
                 if counts(error):
-                    self._put(NotTaken(line))
+                    self._put(back)
                 raise
 
         return kept

@@ -81,7 +81,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self._asking = ""
         """What the line is for, where it is open."""
         self._wish = ""
-        """What was to be installed last, until something comes: it may have been refused."""
+        """What could not be installed."""
         self._removed: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -109,12 +109,14 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
 
     def show(self, catalog: Catalog, standings: Mapping[str, Standing]) -> None:
         """What is installed now."""
-        if len(catalog.adapters) > len(self._catalog.adapters):
-            self._wish = ""
         self._catalog, self._standings = catalog, standings
         if self.is_mounted:
             self._shelf.show(catalog, standings)
             self._say()
+
+    def give_back(self, source: str) -> None:
+        """It could not be installed: the line begins with it when it is opened again."""
+        self._wish = source
 
     def wear(self, worn: str) -> None:
         """Another one is worn."""
@@ -239,7 +241,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         wish, asked = event.value.strip(), self._asking
         self._close(keep=asked == "filter" and bool(wish))
         if asked == "install" and wish:
-            self._wish = wish
+            self._wish = ""
             self.post_message(self.Wanted(f"/adapter install {wish}"))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
