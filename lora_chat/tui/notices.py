@@ -106,7 +106,7 @@ class Notices(App[None]):
 
     def _place(self) -> None:
         """Called after each layout of the talk's screen; what is as it should be is left alone."""
-        rack = self.chat.query_exactly_one(ToastRack)
+        rack = self.chat.get_child_by_type(ToastRack)
         if self.screen is not self.chat or not rack.display or not self.chat.query("Transcript"):
             return
         talk = self.chat.talk
