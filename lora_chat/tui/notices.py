@@ -106,8 +106,8 @@ class Notices(App[None]):
 
     def _place(self) -> None:
         """Called after each layout of the talk's screen; what is as it should be is left alone."""
-        rack = self.chat.get_child_by_type(ToastRack)
-        if self.screen is not self.chat or not rack.display or not self.chat.query("Transcript"):
+        rack = next((each for each in self.chat.children if isinstance(each, ToastRack) and each.display), None)
+        if rack is None or not self.chat.is_current or not self.chat.query("Transcript"):
             return
         talk = self.chat.talk
         above, below = self._room(talk.region)  # the rack itself is hidden and has no size
