@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from lora_chat.chat.attached import parted
 from lora_chat.chat.conversation import Conversation, Message
 from lora_chat.chat.rows import messages_of
 from lora_chat.chat.store import Store
@@ -86,9 +87,13 @@ def _query(words: list[str], limit: int) -> tuple[str, dict[str, object]]:
 
 
 def _snippet(content: str, words: list[str]) -> str:
-    """One line around the first word found."""
-    places = spans(content, words)
+    """One line around the first word found; where that is in a file of the message, behind the file's name."""
+    written = parted(content)
+    texts = [("", written.words), *((f"{clean_line(file.name, 60)}: ", file.text) for file in written.files)]
+    name, text, places = next(
+        ((name, text, places) for name, text in texts if (places := spans(text, words))), ("", written.words, [])
+    )
     place = places[0][0] if places else 0
     begin, end = max(0, place - _CONTEXT), place + 2 * _CONTEXT
-    cut = clean_line(content[begin:end])
-    return ("…" if begin else "") + cut + ("…" if end < len(content) else "")
+    cut = clean_line(text[begin:end])
+    return name + ("…" if begin else "") + cut + ("…" if end < len(text) else "")

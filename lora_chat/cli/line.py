@@ -267,7 +267,8 @@ class LineFace:
         """See ``Face.offer``: shown whole and asked about; on a pipe the command is the person's word."""
         for lesson in plan.selection.lessons:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
-                asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
+                asked, said = (each.content for each in lesson.messages[index - 1 : index + 1])
+                asked, said = clean_line(parted(asked).words, 60), clean_line(said, 60)
                 note(folded(f"  {tr(why)}: {asked} → {said}", 4))
         for line in describe(plan):
             note(folded(tr(line), INDENT))

@@ -218,6 +218,21 @@ def _beside(words: str, sitting: Sitting) -> Sequence[Command]:
     return found
 
 
+def has_own_words(line: str) -> bool:
+    """Whether there is something in ``line`` that only its writer knows: it is a message, or a command with more than
+    its own words.
+    """
+    try:
+        return is_message(line) or bool(find(line[1:])[1])
+    except UsageError:
+        return True
+
+
+def is_asked(line: str) -> bool:
+    """Whether something in ``line`` is to be answered: a message, or the last question in other words."""
+    return is_message(line) or (has_own_words(line) and line[1:].split(None, 1)[0] == "branch")
+
+
 def find(words: str, more: Sequence[Command] = ()) -> tuple[Command, str]:
     """The command that ``words`` (without the slash) begin with, and what follows it; ``more`` are plugins'.
 

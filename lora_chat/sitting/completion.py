@@ -48,6 +48,8 @@ class Names:
     bases: Sequence[tuple[str, str]] = ()
     commands: Sequence[Command] = ()
     """What plugins add to the one table."""
+    formats: Sequence[tuple[str, str]] = ()
+    """What plugins write, beside our own."""
 
 
 def complete(line: str, names: Names) -> list[Completion]:
@@ -84,7 +86,8 @@ def _arguments(line: str, names: Names) -> Iterator[Completion]:
             tail = _TAILS.get(command.completes, "")
             by_words = command.completes != "copies"  # a number is a wish there, and is no word of what it says
             for name, what in _matching(typed, _choices(command, names), by_words=by_words):
-                yield Completion(beginning + name + tail, name, what, not tail, command.completes not in _THEIRS)
+                is_ours = command.completes not in _THEIRS and (name, what) not in names.formats
+                yield Completion(beginning + name + tail, name, what, not tail, is_ours)
 
 
 def _columns(line: str, beginning: str, names: Names) -> Iterator[Completion]:
@@ -126,7 +129,7 @@ def _choices(command: Command, names: Names) -> Sequence[tuple[str, str]]:
         case "copies":
             return WISHES
         case "formats":
-            return FORMATS
+            return [*FORMATS, *names.formats]
         case "themes":
             return [(name, "") for name in THEMES]
         case _:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-
 from lora_chat.chat.conversation import Message, Role
+from lora_chat.chat.reading import codes_of
 from lora_chat.chat.thought import answer_of
 from lora_chat.chat.transcript import Format, export_conversations
 from lora_chat.errors import RefusedError, UsageError
+from lora_chat.text import clean
 
 if TYPE_CHECKING:
     from lora_chat.sitting.sitting import Sitting
@@ -35,19 +35,9 @@ def copy_message(sitting: Sitting, message: Message) -> None:
     sitting.face.copy(_required(_said(sitting.store.message(message.id))))
 
 
-def last_code(text: str) -> str | None:
-    """What stands in the last block of code; None where there is none. One that was cut off ends with the text."""
-    blocks = codes_of(text)
-    return blocks[-1] if blocks else None
-
-
-def codes_of(text: str) -> list[str]:
-    """What stands in each block of code.
-
-    Its last line has no end: a shell that it is pasted into does not run it at once.
-    """
-    tokens = MarkdownIt().parse(text)
-    return [each.content.removesuffix("\n") for each in tokens if each.type in ("fence", "code_block")]
+def codes_said(content: str) -> list[str]:
+    """What stands in each block of code of an answer, as they are numbered where it is shown."""
+    return codes_of(_answer(content))
 
 
 def _found(sitting: Sitting, wish: str) -> str:
@@ -57,14 +47,14 @@ def _found(sitting: Sitting, wish: str) -> str:
     if wish in ("chat", "all"):
         chosen = [sitting.conversation.id] if sitting.conversation is not None else []
         return _required("".join(export_conversations(sitting.store, chosen, Format.MARKDOWN)).strip())
-    answers = [_said(message) for message in reversed(sitting.branch()) if message.role is Role.ASSISTANT]
+    answers = [message.content for message in reversed(sitting.branch()) if message.role is Role.ASSISTANT]
     what, _, number = wish.partition(" ")
     if what == "code":
-        blocks = next((blocks for each in answers if (blocks := codes_of(each))), [])
+        blocks = next((blocks for each in answers if (blocks := codes_said(each))), [])
         if not blocks:
             raise RefusedError("There is no code in this conversation: /copy takes the last answer.")
         return _required(_block(blocks, number.strip()))
-    return _required(_from_the_end(answers, wish))
+    return _required(_answer(_from_the_end(answers, wish)))
 
 
 def _block(blocks: list[str], wish: str) -> str:
@@ -81,7 +71,11 @@ def _block(blocks: list[str], wish: str) -> str:
 
 
 def _said(message: Message) -> str:
-    return answer_of(message.content) if message.role is Role.ASSISTANT else message.content
+    return _answer(message.content) if message.role is Role.ASSISTANT else message.content
+
+
+def _answer(content: str) -> str:
+    return answer_of(clean(content))  # in this order, as the screen does: a carriage return hides where a thought ends
 
 
 def _from_the_end(answers: list[str], wish: str) -> str:

@@ -35,6 +35,16 @@ class AdapterFlow:
         for screen in self._open():
             screen.wear(worn)
 
+    def not_installed(self, source: str) -> None:
+        """``source`` stands where it was written, else where it can be."""
+        from lora_chat.tui.screens.adapters import AdaptersScreen
+
+        screens = [screen for screen in self._open() if isinstance(screen, AdaptersScreen)]
+        for screen in screens:
+            screen.give_back(source)
+        if not screens:
+            self._app.chat.asking.give_back(f"/adapter install {source}")
+
     def pick(self) -> None:
         """Let the person choose what to wear."""
         from lora_chat.tui.screens.adapter_picker import AdapterPicker

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
 from textual import constants
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.widgets._toast import Toast, ToastHolder
 
 from lora_chat.errors import LoraChatError
-from lora_chat.language import tr
 from lora_chat.tui import messages as news
 from lora_chat.tui.adapter_flow import AdapterFlow
 from lora_chat.tui.base_flow import BaseFlow
@@ -31,6 +28,7 @@ from lora_chat.tui.column_flow import ColumnFlow
 from lora_chat.tui.errand_news import ErrandNews
 from lora_chat.tui.harmless import Harmless
 from lora_chat.tui.notice import Notice
+from lora_chat.tui.notices import Notices
 from lora_chat.tui.palette import Palettes
 from lora_chat.tui.remapped import Remapped
 from lora_chat.tui.screens.chat import ChatScreen
@@ -47,11 +45,6 @@ if TYPE_CHECKING:
     from lora_chat.tui.widgets.body import Body
 
 
-READ_PER_S = 15
-"""Cells of a sentence that are read in a second, at ease."""
-TOLD = 3
-"""Sentences that stand over the talk at once."""
-
 _TERMINAL_GONE = 129
 """As a shell has it for whom SIGHUP ended."""
 
@@ -65,7 +58,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Remapped):
+class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Notices, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"
@@ -228,26 +221,6 @@ class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Remapped):
         """One sentence, over the talk for a while."""
         self.tell(event.text, refused=event.refused, lasting=event.lasting)
 
-    def tell(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
-        """Say one sentence over the talk, as long as it takes to read; a refusal, or what nobody asked for, longer."""
-        self.say(tr(text), refused=refused, lasting=lasting)
-
-    def say(self, text: str, *, refused: bool = False, lasting: bool = False) -> None:
-        """The same of what is in the person's language, or in nobody's but its own."""
-        seconds = 20 if lasting else 10 if refused else min(max(4, cell_len(text) / READ_PER_S), 10)
-        self.notify(text, severity="error" if refused else "information", markup=False, timeout=seconds)
-        self.call_later(self._keep_few)
-
-    def _keep_few(self) -> None:
-        """More sentences than a few would hide the talk: the oldest go."""
-        old = list(self._notifications)[:-TOLD]
-        for each in old:
-            self._unnotify(each, refresh=False)
-        for holder in self.screen.query(ToastHolder):  # by itself Textual takes a sentence out and leaves its place
-            kept = [toast for toast in holder.query(Toast) if toast._notification not in old]
-            if not kept:
-                holder.remove()
-
     def on_terminal_told(self, event: news.TerminalTold) -> None:
         """Between two pictures, as whatever is written to the terminal."""
         self.tell_terminal(event.sequence)
@@ -331,7 +304,15 @@ class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Remapped):
 
     def on_adapters_screen_wanted(self, event: AdaptersScreen.Wanted) -> None:
         """A command for one of them."""
-        self.bridge.take(event.line)
+        install = "/adapter install "
+        if event.line.startswith(install):
+            self.bridge.install(event.line.removeprefix(install))
+        else:
+            self.bridge.take(event.line)
+
+    def on_not_installed(self, event: news.NotInstalled) -> None:
+        """It stands in the line again."""
+        self.shelf.not_installed(event.source)
 
     def on_opened(self, event: news.Opened) -> None:
         """A command asked for a screen."""

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from lora_chat.defects import sentence
-from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
 from lora_chat.tui import messages as news
 from lora_chat.tui.base_arrivals import BaseArrivals
 from lora_chat.tui.base_messages import BaseChanged, BaseFound, BaseMissing
@@ -24,6 +24,7 @@ from lora_chat.tui.errands import Errands
 from lora_chat.tui.files import Files
 from lora_chat.tui.keymap import Keymap
 from lora_chat.tui.outbox import Outbox
+from lora_chat.tui.typed import Typed
 
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
@@ -48,7 +49,7 @@ _PATIENCE_S = 5.0
 """How long the end waits for a thread."""
 
 
-class Bridge(Errands):
+class Bridge(Typed, Errands):
     """The screen's way to the work, and the work's way to the screen."""
 
     def __init__(
@@ -83,36 +84,6 @@ class Bridge(Errands):
         """Open the home and the base model; called once, on the event loop."""
         self._outbox.open()
         self._desk.put(self._open)
-
-    def send(self, line: str) -> None:
-        """``take`` what the person wrote; a message that is refused, and what is no command, they get back."""
-        from lora_chat.sitting.commands import is_message, take
-
-        def sent() -> None:
-            if self.sitting is None and line.strip() in ("/quit", "/help"):
-                self.leave() if line.strip() == "/quit" else self.help()
-                return
-            try:
-                take(self._require(), line)
-            except LoraChatError as error:
-                if is_message(line) or isinstance(error, UsageError):
-                    self._put(news.NotTaken(line))
-                raise
-
-        self._desk.put(sent)
-
-    def ask_otherwise(self, question: Message, text: str) -> None:
-        """Have ``text`` answered in the place of ``question``; what is refused at once the person gets back."""
-        from lora_chat.sitting.turns import ask_otherwise
-
-        def ask(sitting: Sitting) -> None:
-            try:
-                ask_otherwise(sitting, question, text)
-            except LoraChatError:
-                self._put(news.NotTaken(text))
-                raise
-
-        self.run(ask)
 
     def take(self, line: str) -> None:
         """Do what a line says: a command, or a message to be answered."""

@@ -1,4 +1,4 @@
-"""Markdown made into rows. Owns which Markdown is understood and how it looks; never draws, never opens a link.
+"""Markdown made into rows. Owns how it looks; which is understood, ``reading`` says. Never draws, never opens a link.
 
 Nothing in a text can act: raw HTML stays text, a link is its words with the address behind them, a picture its name and
 address, and a definition that CommonMark would hide is shown.
@@ -8,31 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from textual.content import Content, Span
 
+from lora_chat.chat.pieces import Kind, Piece
+from lora_chat.chat.reading import code_of, text_of, tokens_of
 from lora_chat.text import clean
 from lora_chat.tui.code import Labels, code_rows
-from lora_chat.tui.pieces import Kind, Piece
 from lora_chat.tui.rows import EMPTY, Block, Row, Table
 
-LONGEST_READ = 5_000
-"""Characters of a piece above which it is shown as written: a hostile one takes 50 ms to read."""
-
 _BULLETS = ("•", "◦", "▪")
-_parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["reference"])
 
 
 def blocks_of(piece: Piece, labels: Labels, *, done: bool) -> list[Block]:
     """Read one piece; code is coloured only when it is ``done``, and labelled by ``labels``."""
+    text = text_of(piece)
     if piece.kind is Kind.FENCE:
-        code = "\n".join(piece.lines)
-        return [labels.over(piece.language, code), *code_rows(code, piece.language if done else "")]
-    text = "\n".join(piece.lines).rstrip()
-    if len(text) > LONGEST_READ:
-        return list(plain_rows(text))
-    return _Reader(text, piece.number, labels, done).blocks()
+        return [labels.over(piece.language, text), *code_rows(text, piece.language if done else "")]
+    tokens = tokens_of(text)
+    return list(plain_rows(text)) if tokens is None else _Reader(text, tokens, piece.number, labels, done).blocks()
 
 
 def plain_rows(text: str) -> list[Row]:
@@ -48,9 +42,9 @@ def parted(before: Piece | None, after: Piece) -> bool:
 class _Reader:
     """Reads one piece from its tokens."""
 
-    def __init__(self, text: str, number: int | None, labels: Labels, done: bool) -> None:
+    def __init__(self, text: str, tokens: list[Token], number: int | None, labels: Labels, done: bool) -> None:
         self._lines = text.split("\n")
-        self._tokens = iter(_parser.parse(text))
+        self._tokens = iter(tokens)
         self._number = number
         self._labels = labels
         self._done = done
@@ -84,7 +78,7 @@ class _Reader:
             case "paragraph_open":
                 yield from self._until("paragraph_close", depth)
             case "fence" | "code_block":
-                code = token.content.removesuffix("\n")
+                code = code_of(token)
                 yield self._labels.over(token.info, code)
                 yield from code_rows(code, token.info if self._done else "")
             case "blockquote_open":

@@ -97,6 +97,8 @@ class ViewSeen(News):
     """What another could begin with."""
     bases: Sequence[str] = ()
     """What could answer."""
+    formats: Sequence[tuple[str, str]] = ()
+    """What plugins write: a name, and what it is in their words."""
     sampling: str = ""
     """What of how answers are drawn is this conversation's own."""
 
@@ -158,6 +160,13 @@ class NotTaken(News):
     """What the person wrote could not be sent: it is theirs again."""
 
     line: str
+
+
+@dataclass
+class NotInstalled(News):
+    """What was to be installed was refused: it is the person's again."""
+
+    source: str
 
 
 @dataclass

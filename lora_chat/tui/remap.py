@@ -20,6 +20,9 @@ from lora_chat.tui.keymap import Keymap
 NEEDED = {"left", "right", "up", "down", "home", "end", "pageup", "pagedown", "backspace", "delete"}
 """What writing takes, beside letters."""
 
+FOLLOWS = {"transcript.unfold": "prompt.unfold"}
+"""What is one action to a person, in two places: the first has the key of the second, unless they gave it its own."""
+
 
 def read_keymap(config: Path) -> Keymap:
     """What ``config`` says of keys; a file that cannot be read says nothing, and has its sentence elsewhere."""
@@ -29,6 +32,7 @@ def read_keymap(config: Path) -> Keymap:
         return Keymap(problems=(str(error),))
     wanted: dict[str, tuple[str, ...]] = {}
     problems = []
+    found_ids = {id for id, _ in _flat(found)}
     for id, value in _flat(found):
         try:
             wanted[id] = _read(id, value, config)
@@ -40,6 +44,10 @@ def read_keymap(config: Path) -> Keymap:
             f"The key {told(key)} of {loser} in {config} is that of {winner} already: choose another for one of them."
         )
         del wanted[loser]
+    for id, other in FOLLOWS.items():
+        if other in wanted and id not in found_ids:
+            following = {**wanted, id: wanted[other]}
+            wanted = wanted if any(id in clash[:2] for clash in _clashes(following)) else following
     return Keymap({id: _whole(id, keys) for id, keys in wanted.items()}, tuple(problems))
 
 

@@ -22,7 +22,8 @@ def view_of(sitting: Sitting, reply: Reply | None, *, another: bool) -> ViewSeen
     shown = [Shown(_as_far_as_it_is(each, reply), place, of, each.id == start) for each, place, of in branch]
     worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
     paths = sitting.services.paths
-    names = preset_names(paths), base_names(paths.models)
+    formats = [(offer.name, offer.help) for _, offer in sitting.services.plugins.offered("exporters")]
+    names = preset_names(paths), base_names(paths.models), formats
     return ViewSeen(sitting.conversation, shown, worn, scale, another, *names, differing(sitting))
 
 

@@ -28,6 +28,7 @@ class WritingFlow:
     def answer(self, event: news.AnswerWanted) -> None:
         """An editor with the answer in it."""
         from lora_chat.tui.screens.write_answer import WriteAnswer
+        from lora_chat.tui.widgets.question import folded
 
         if self._app.has(WriteAnswer):
             return
@@ -35,11 +36,11 @@ class WritingFlow:
 
         def written(text: str | None) -> None:
             if text is not None:
-                self._bridge.run(lambda sitting: sitting.edit(event.answer, text))
+                self._bridge.edit(event.answer, text)
                 tour.saw("edited")
 
         wanted = tour.step.wanted if tour.step else ""
-        self._app.push_screen(WriteAnswer(event.question, answer_of(event.answer.content), wanted), written)
+        self._app.push_screen(WriteAnswer(folded(event.question), answer_of(event.answer.content), wanted), written)
 
     def question(self, event: news.QuestionWanted) -> None:
         """An editor with the question's words in it, which name its files."""

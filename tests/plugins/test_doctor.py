@@ -9,19 +9,9 @@ import pytest
 
 from lora_chat.cli import answering
 from lora_chat.paths import Paths
-from tests.cli.conftest import Run
-from tests.plugins.test_engines import (
-    kept,
-    run,
-    same_environment,
-    serve,
-    served,
-    settle,
-    tiny,
-    tiny_home,
-    trained,
-    worn,
-)
+from tests.cli.conftest import Run, kept, run, same_environment, tiny, tiny_home, trained, worn
+from tests.plugins.test_engines import served, settle
+from tests.remote.conftest import serve
 from tests.remote.fake_model import WINDOW
 from tests.remote.fake_server import FakeServer
 from tests.remote.faults import stalls

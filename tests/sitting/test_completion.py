@@ -117,3 +117,11 @@ def test_every_form_has_words_of_its_own_and_a_help() -> None:
 @pytest.mark.parametrize("typed", ["/copy 2", "/copy code 2", "/copy code 1"])
 def test_the_so_many_th_answer_or_block_is_sent_as_it_is_typed(typed: str) -> None:
     assert lines(typed) == []
+
+
+def test_what_plugins_write_is_offered_beside_our_own_and_in_their_words() -> None:
+    found = complete("/export ", Names(formats=[("html", "Markdown, for people")]))
+    assert [(each.label, each.is_ours) for each in found] == [
+        ("md", True), ("jsonl", True), ("sharegpt", True), ("html", False)
+    ]  # fmt: skip
+    assert [each.line for each in complete("/export ht", Names(formats=[("html", "")]))] == ["/export html"]

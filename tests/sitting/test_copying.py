@@ -8,12 +8,13 @@ from typing import cast
 import pytest
 
 from lora_chat.chat.conversation import Role
+from lora_chat.chat.reading import codes_of
 from lora_chat.config import Config
 from lora_chat.errors import RefusedError, UsageError
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.sitting.commands import take
-from lora_chat.sitting.copying import _block, codes_of, copy_message, last_code
+from lora_chat.sitting.copying import _block, codes_said, copy_message
 from lora_chat.sitting.face import Face
 from lora_chat.sitting.sitting import Sitting
 from tests.sitting.test_columns import BASE, Engine, Heard
@@ -110,10 +111,12 @@ def test_what_is_not_there_is_refused_with_what_to_do(room: Room) -> None:
         ("text\n\n    x = 1\n", "x = 1"),
         ("````\n```\nx\n```\n````", "```\nx\n```"),
         ("```\n```", ""),
+        ("  ```\n  x\n    y\n  ```", "x\n  y"),
+        ("```\r\nx\r\n```\r\n", "x"),
     ],
 )
 def test_code_is_what_markdown_says_it_is(text: str, code: str | None) -> None:
-    assert last_code(text) == code
+    assert codes_said(text)[-1:] == ([] if code is None else [code])
 
 
 def test_each_block_of_code_has_its_number() -> None:

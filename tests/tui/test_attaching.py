@@ -13,6 +13,10 @@ from lora_chat.chat.conversation import Role
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.sitting import attaching
+from lora_chat.tui.screens.details import DetailsScreen
+from lora_chat.tui.screens.search import SearchScreen
+from lora_chat.tui.screens.training_plan import TrainingPlanScreen
+from lora_chat.tui.screens.write_answer import WriteAnswer
 from lora_chat.tui.screens.write_question import WriteQuestion, kept_with
 from lora_chat.tui.widgets.attached import Attached
 from lora_chat.tui.widgets.question import Question
@@ -241,6 +245,49 @@ def test_asked_in_other_words_it_keeps_the_file_as_it_was(window: Tell, branch: 
 
     window(story)
     assert texts(branch)[0] == f"{BLOCK}\n\nWhat is in @notes.md? All of it."
+
+
+def test_wherever_else_a_question_is_shown_its_file_is_a_name(window: Tell, says: dict[str, str]) -> None:
+    says[f"{BLOCK}\n\nWhat is in @notes.md?"] = "Food."
+
+    def is_folded(w: Window) -> bool:
+        return "What is in @notes.md?" in w.text and "Eggs" not in w.text and "```" not in w.text
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("What is in @notes.md?")
+        await w.write("/edit")
+        await w.until(lambda: isinstance(w.app.screen, WriteAnswer))
+        await w.until(lambda: is_folded(w) and "▸ @notes.md · 3 lines" in w.text)
+        w.app.screen.query_one(TextArea).text = "Mangoes."
+        await w.press("ctrl+s")
+        await w.see("‹2/2›")
+        await idle(w)
+        await w.write("/train from-history groceries")
+        await w.until(lambda: isinstance(w.app.screen, TrainingPlanScreen))
+        await w.until(lambda: is_folded(w) and "Mangoes." in w.text)
+        await w.press("v")
+        await w.until(lambda: isinstance(w.app.screen, DetailsScreen))
+        await w.until(lambda: is_folded(w) and "▸ @notes.md · 3 lines" in w.text)
+        await w.press("escape", "escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.write("/search what")
+        await w.until(lambda: isinstance(w.app.screen, SearchScreen))
+        await w.until(lambda: is_folded(w) and "@notes.md:" not in w.text)
+
+    window(story)
+
+
+def test_what_is_found_in_a_file_stands_behind_its_name(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("What is in @notes.md?")
+        await idle(w)
+        await w.write("/search quinces")
+        await w.until(lambda: isinstance(w.app.screen, SearchScreen))
+        await w.see("notes.md: # Notes Eggs and milk. Quinces for Friday.")
+
+    window(story)
 
 
 def test_what_is_said_of_the_files_of_a_question() -> None:

@@ -12,7 +12,7 @@ from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.selection import SELECT_ALL, Selection
 
-from lora_chat.tui.markdown import LONGEST_READ
+from lora_chat.chat.reading import LONGEST_READ
 from lora_chat.tui.widgets.body import LONGEST_SHOWN, Body
 
 WIDTH = 60

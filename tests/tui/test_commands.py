@@ -25,6 +25,7 @@ from lora_chat.tui.screens.write_question import WriteQuestion
 from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.conversation_list import ConversationList
+from tests.plugins.conftest import UP
 from tests.tui.conftest import Branch, Tell, Window
 
 TYPED = {
@@ -184,7 +185,7 @@ def test_a_wrong_command_is_one_sentence_and_stays_in_the_prompt(window: Tell, t
             w.app.clear_notifications()
         await w.write("/adapter use nobody")
         await w.hear("nobody")
-        assert w.prompt.text == ""
+        await w.until(lambda: w.prompt.text == "/adapter use nobody")
         await w.write("//etc is a folder")
         await w.until(lambda: w.app.chat.answer is not None)
         await w.see("/etc is a folder")
@@ -264,6 +265,31 @@ def test_a_system_prompt_and_a_setting_reach_the_next_answer(window: Tell, branc
     window(story)
     assert branch()[-1].prompt_tokens == 8  # "Be brief." counts
     assert branch()[-1].content == "one two"
+
+
+def test_a_format_of_a_plugin_is_completed_once_it_is_enabled(window: Tell, tiny: Paths) -> None:
+    (tiny.plugins / "up").mkdir(parents=True)
+    (tiny.plugins / "up/plugin.py").write_text(UP, encoding="utf-8")
+    (tiny.plugins / "up/plugin.toml").write_text('name = "up"\n', encoding="utf-8")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        offered = w.app.chat.query_one(Completions)
+        await w.type("/export u")
+        assert offered.chosen is None
+        await w.press("ctrl+c")
+        await w.write("/plugin enable up")
+        await w.until(lambda: isinstance(w.app.screen, ConfirmScreen))
+        await w.press("y")
+        await w.hear("up is enabled")
+        await w.until(lambda: w.app.chat.asking.formats)
+        await w.type("/export u")
+        await w.until(lambda: offered.chosen is not None and offered.chosen.line == "/export up")
+        await w.press("ctrl+c")
+        await w.write("/plugin disable up")
+        await w.until(lambda: not w.app.chat.asking.formats)
+
+    window(story)
 
 
 def test_a_preset_is_completed_by_its_name_and_stands_in_the_title(window: Tell, tiny: Paths, branch: Branch) -> None:

@@ -22,6 +22,7 @@ from lora_chat.sitting.columns import Began, Comparison, Grew
 from lora_chat.tui.messages import ColumnsSeen, News
 from lora_chat.tui.outbox import _joined
 from lora_chat.tui.screens.compare import CompareScreen
+from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.pane import Pane
 from tests.tui.conftest import LONG, Branch, Tell, Window, idle
 from tests.tui.test_hostile import HOSTILE, harmless
@@ -333,5 +334,28 @@ def test_an_answer_in_a_column_does_not_go_on(window: Tell, shop: str, answers: 
         await w.press("m")
         await w.hear("An answer in a column cannot go on: mark it with Enter, then /continue goes on with it.")
         assert answers() == before
+
+    window(story)
+
+
+@pytest.mark.usefixtures("shop")
+def test_keys_unfold_the_thought_and_copy_the_code(
+    window: Tell, says: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says[ASKED] = "<think>hm</think> ok"
+    copied: list[str] = []
+
+    async def story(w: Window) -> None:
+        column = (await compared(w, "/compare base @shop")).columns[0]
+        monkeypatch.setattr(w.app, "copy_to_clipboard", copied.append)
+        await w.see("▸ thought, 2 characters")
+        await w.press("t")
+        await w.see("▾ thought")
+        await w.press("t")
+        await w.not_see("▾ thought")
+        column.saying.set("```\nls\n```")
+        await w.until(lambda: column.query_one(Body).codes == ["ls"])
+        await w.press("2", "1")
+        await w.until(lambda: copied == ["ls"])
 
     window(story)

@@ -207,9 +207,9 @@ def test_what_is_wrong_is_said_and_the_window_opens_all_the_same(window: Tell, t
     settings(tiny, '"chat.rety" = "f9"', '"chat.edit" = "f8"')
 
     async def story(w: Window) -> None:
+        await w.ready()
         await w.hear('"chat.rety" below [keys]')
         await w.hear("did you mean chat.retry?")
-        await w.ready()
         await w.answered("hello")
         assert "ctrl+r retry · f8 edit" in line(w)
 
@@ -220,6 +220,7 @@ def test_of_many_wrong_ones_a_few_are_said(window: Tell, tiny: Paths) -> None:
     settings(tiny, *(f'"chat.nothing{n}" = "f9"' for n in range(6)))
 
     async def story(w: Window) -> None:
+        await w.ready()
         await w.hear("4 more entries of it are not used: /keys says why.")
         assert len(w.told) == 3
 
@@ -321,6 +322,19 @@ def test_two_keys_can_change_places_and_of_two_on_one_the_later_gives_way(tmp_pa
     assert len(chain.problems) == 2
 
 
+def test_what_unfolds_in_the_prompt_unfolds_in_the_answers_too(tmp_path: Path) -> None:
+    moved = keymap(tmp_path, '"prompt.unfold" = "f9"')
+    assert moved.keys("transcript.unfold") == moved.keys("prompt.unfold") == ("f9",)
+    assert [row.remapped for row in rows(moved) if row.id.endswith(".unfold")] == [True, True]
+    own = keymap(tmp_path, '"prompt.unfold" = "f9"', '"transcript.unfold" = "o"')
+    assert own.keys("transcript.unfold") == ("o",)
+    wrong = keymap(tmp_path, '"prompt.unfold" = "f9"', '"transcript.unfold" = "no key"')
+    assert wrong.keys("transcript.unfold") == ("ctrl+o", "f5"), "what is wrong keeps its keys"
+    taken = keymap(tmp_path, '"prompt.unfold" = "f9"', '"transcript.copy" = "f9"')
+    assert taken.keys("transcript.unfold") == ("ctrl+o", "f5")
+    assert not taken.problems
+
+
 def test_what_is_never_wanted_at_one_time_may_share_a_key(tmp_path: Path) -> None:
     found = keymap(
         tmp_path, '"bases.default" = "i"', '"transcript.good" = "n"', '"plan.exclude" = "f9"', '"chat.new" = "f9"'
@@ -393,11 +407,11 @@ def bindings() -> list[tuple[str, str]]:
 def test_every_binding_has_an_id_and_is_in_the_table() -> None:
     known = {each.id for each in all_bound()}
     for file, id in bindings():
-        if id.startswith("f'transcript.code-"):
+        if id.startswith(("f'transcript.code-", "f'compare.code-")):
             continue
         assert id in known, f"{file} binds {id or 'a key without an id'}"
         assert re.fullmatch(r"[a-z]+\.[a-z0-9-]+", id), id
-    assert {f"transcript.code-{number}" for number in range(1, 10)} <= known
+    assert {f"{place}.code-{number}" for place in ("transcript", "compare") for number in range(1, 10)} <= known
     assert {id.partition(".")[0] for id in known} == set(PLACES)
     assert all(row.does for row in rows(Keymap())), "each says what it does"
 

@@ -134,17 +134,6 @@ def test_below_the_answers_of_a_long_question_no_rows_are_wasted() -> None:
     assert "y yes" in lines[answers + 2]
 
 
-def test_what_was_told_before_does_not_stand_over_what_is_asked_about() -> None:
-    async def story(seat: Seat) -> None:
-        seat.app.notify("pirate is installed", timeout=60)
-        await seat.rests()
-        seat.app.push_screen(ConfirmScreen("Install it?", about=[("says", "much")]))
-        await seat.rests()
-        assert not list(seat.app._notifications)
-
-    show(DetailsScreen("x", []), story)
-
-
 # Facts
 
 

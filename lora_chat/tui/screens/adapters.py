@@ -80,6 +80,8 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self._shelf = ShelfList(worn, base, keeps_focus=True)
         self._asking = ""
         """What the line is for, where it is open."""
+        self._wish = ""
+        """What could not be installed."""
         self._removed: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -111,6 +113,10 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         if self.is_mounted:
             self._shelf.show(catalog, standings)
             self._say()
+
+    def give_back(self, source: str) -> None:
+        """It could not be installed: the line begins with it when it is opened again."""
+        self._wish = source
 
     def wear(self, worn: str) -> None:
         """Another one is worn."""
@@ -205,7 +211,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         self.add_class("-asks")
         line = self.query_one(Line)
         line.placeholder = tr(_ASKS[what])
-        line.value = ""
+        line.value = self._wish if what == "install" else ""
         self.query_one("#asked > Static", Static).update(tr(what))
         line.focus()
         self.refresh_bindings()
@@ -235,6 +241,7 @@ class AdaptersScreen(ListingScreen, ShelfScreen):
         wish, asked = event.value.strip(), self._asking
         self._close(keep=asked == "filter" and bool(wish))
         if asked == "install" and wish:
+            self._wish = ""
             self.post_message(self.Wanted(f"/adapter install {wish}"))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -179,8 +179,7 @@ class ChatScreen(Attaching):
         bar.sampling = event.sampling
         bar.archived = event.conversation is not None and event.conversation.archived
         bar.preset = event.conversation.preset if event.conversation else ""
-        self.asking.presets = [(name, "") for name in event.presets]
-        self.asking.bases = [(name, "") for name in event.bases]
+        self.asking.know_names(event.presets, event.bases, event.formats)
         self._open = event.conversation.id if event.conversation else None
         self.worn = event.worn
         self.asking.wear(self.worn, event.scale)
@@ -293,7 +292,7 @@ class ChatScreen(Attaching):
         if not self._furnished or not text.strip():
             self.asking.give_back(text.strip())
             return
-        from lora_chat.sitting.commands import is_message
+        from lora_chat.sitting.commands import is_asked, is_message
 
         if self._answering and is_message(text):
             said = still_written(keymap_of(self), elsewhere=self._answering_in != self._open)
@@ -302,7 +301,7 @@ class ChatScreen(Attaching):
             return
         self.app.clear_notifications()  # whoever goes on has read them
         self.asking.accept(text)
-        self._sent = text if is_message(text) else ""
+        self._sent = text if is_asked(text) else ""
         self.talk.scroll_end(animate=False)
         if not self.tour.takes(text, self.bridge, self.answer):
             self.bridge.send(text)

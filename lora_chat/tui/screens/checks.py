@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 from lora_chat.training.proof.check import Check, split_words
@@ -28,6 +29,7 @@ from lora_chat.tui.widgets.columns import Cell, Columns, facts
 from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.pane import HEIGHTS, Pane
+from lora_chat.tui.widgets.question import folded
 
 if TYPE_CHECKING:
     from lora_chat.tui.bridge import Bridge
@@ -180,9 +182,9 @@ class ChecksScreen(Beneath[None]):
     def _facts(self, row: Row) -> Iterator[tuple[str, Cell]]:
         """All that is known of a row, in full."""
         check, said = row.check, self._known.said(row)
-        yield ("Asked" if not row.wording else "Reworded"), clean(row.wording or check.question).strip()
+        yield ("Asked" if not row.wording else "Reworded"), clean(row.wording or folded(check.question)).strip()
         if row.wording:
-            yield "As", clean(check.question).strip()
+            yield "As", clean(folded(check.question)).strip()
         yield "Taught", clean(check.answer).strip()
         for name, words in (("Must say", check.must), ("Must not", check.must_not)):
             if words:
@@ -264,7 +266,7 @@ class ChecksScreen(Beneath[None]):
             if yes:
                 self._drop(check)
 
-        question = f"Delete the check “{clean_line(check.question, 80)}”? What was taught stays."
+        question = f"Delete the check “{clean_line(words_of(check.question), 80)}”? What was taught stays."
         self.app.push_screen(ConfirmScreen(question, loses=True), agreed)
 
     def _drop(self, check: Check) -> None:

@@ -11,6 +11,7 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.widgets import Static
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.sitting.columns import Answered, Began, ColumnEvent, Comparison, Grew
 from lora_chat.tui.keymap import told
@@ -48,6 +49,8 @@ class CompareScreen(Beneath[int]):
         Binding("left,shift+tab", "step(-1)", "others", key_display="← →", tooltip="the one before", id="compare.left"),
         Binding("right,tab", "step(1)", "others", show=False, tooltip="the next one", id="compare.right"),
         Binding("m", "go_on", "more", show=False, tooltip="how one goes on", id="compare.more"),
+        Binding("t", "thought", "thought", show=False, tooltip="unfold what was thought", id="compare.thought"),
+        *(Binding(f"{n}", f"copy_code({n})", "copy code", show=False, id=f"compare.code-{n}") for n in range(1, 10)),
         Binding("escape", "dismiss(None)", "back", id="compare.back"),
     ]
 
@@ -58,7 +61,7 @@ class CompareScreen(Beneath[int]):
 
     def compose(self) -> ComposeResult:
         """From the top."""
-        yield Headline(self.comparison.question.content, tr("which answer is better?"))
+        yield Headline(words_of(self.comparison.question.content), tr("which answer is better?"))
         yield Static(classes="rule")
         yield Grid(*self.columns, id="columns")
         yield KeysLine()
@@ -127,6 +130,15 @@ class CompareScreen(Beneath[int]):
                 self, "An answer in a column cannot go on: mark it with {compare.mark}, then /continue goes on with it."
             )
         )
+
+    def action_thought(self) -> None:
+        """What was thought before the answer, or fold it again."""
+        self.columns[self.chosen].saying.turn()
+
+    def action_copy_code(self, number: int) -> None:
+        """Copy one block of code of the answer."""
+        if code := self.columns[self.chosen].saying.code(number):
+            self.app.copy_to_clipboard(code)
 
     def action_mark(self) -> None:
         """It is the better one."""

@@ -86,8 +86,7 @@ class ConfirmScreen(PanelScreen[bool]):
             yield Button(Content(clean_line(tr(self._no), 24)), compact=True, id="no")
 
     def on_mount(self) -> None:
-        """Enter alone loses nothing; what was told before would stand over what is asked about."""
-        self.app.clear_notifications()
+        """Enter alone loses nothing."""
         self.set_class(self._loses, "-loses")
         self.set_class(bool(self._about), "-about")
         self.query_one("#no" if self._loses else "#yes", Button).focus()

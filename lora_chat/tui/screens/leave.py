@@ -56,7 +56,6 @@ class LeaveScreen(PanelScreen[str]):
 
     def on_mount(self) -> None:
         """Enter alone changes nothing."""
-        self.app.clear_notifications()
         self.query_one(f"#{WAYS_OUT[-1]}", Button).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.models.sources.staging import size
 from lora_chat.sitting.training import Progress
@@ -144,7 +145,7 @@ def _fitting(parts: list[Content], width: int) -> Content:
 def _sample(sample: Sampled) -> Content:
     """``taught, step 12  Where is your shop? → At 12 Harbour Street. ✓``: as it was taught, or as the base says."""
     at = tr(f"taught, step {sample.step}" if sample.taught else f"other talk, step {sample.step}")
-    kind = f"{at}  {clean_line(sample.question, 60)} → "
+    kind = f"{at}  {clean_line(words_of(sample.question), 60)} → "
     mark = (" ✓", "$success") if sample.expected else ""
     return Content.assemble((kind, "$text-muted"), clean_line(sample.answer, 200), mark)
 

@@ -13,6 +13,8 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from lora_chat.chat.attached import words_of
+from lora_chat.chat.conversation import Role
 from lora_chat.language import tr
 from lora_chat.sitting.plan import Plan
 from lora_chat.text import clean_line
@@ -29,6 +31,7 @@ from lora_chat.tui.widgets.headline import Headline
 from lora_chat.tui.widgets.keys import KeysLine
 from lora_chat.tui.widgets.pane import HEIGHTS
 from lora_chat.tui.widgets.plan_figures import EFFORTS, PlanFigures
+from lora_chat.tui.widgets.question import folded
 
 if TYPE_CHECKING:
     from lora_chat.services import Services
@@ -267,12 +270,12 @@ def _answers(plan: Plan) -> Iterator[Taught]:
 
 def _exchange(taught: Taught) -> tuple[str, str]:
     """What was said, and what it will learn to say."""
-    before = taught.lesson.messages[taught.index - 1].content if taught.index else ""
+    before = words_of(taught.lesson.messages[taught.index - 1].content) if taught.index else ""
     return before, taught.lesson.messages[taught.index].content
 
 
 def _in_full(taught: Taught) -> Iterator[tuple[str, str]]:
     names = {"system": "system prompt", "user": "you", "assistant": "it said"}
     for turn in taught.lesson.messages[: taught.index]:
-        yield names[turn.role], turn.content
+        yield names[turn.role], folded(turn.content) if turn.role is Role.USER else turn.content
     yield "will learn", taught.lesson.messages[taught.index].content

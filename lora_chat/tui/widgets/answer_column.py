@@ -73,6 +73,11 @@ class AnswerColumn(Vertical):
         return self._body.text
 
     @property
+    def saying(self) -> Saying:
+        """The answer, and what was thought before it."""
+        return self._body
+
+    @property
     def can_be_marked(self) -> bool:
         """Whether it is whole and says something."""
         return self.ended is not None and self.ended.can_be_marked

@@ -63,6 +63,7 @@ class Asking(Vertical):
         self.conversations: Sequence[tuple[str, str]] = ()
         self.presets: Sequence[tuple[str, str]] = ()
         self.bases: Sequence[tuple[str, str]] = ()
+        self.formats: Sequence[tuple[str, str]] = ()
         """Names and what they are, for completion."""
         self.commands: Sequence[Command] = ()
         """What plugins add to the one table."""
@@ -74,6 +75,11 @@ class Asking(Vertical):
         with Horizontal():
             yield Badge()
             yield Prompt()
+
+    def know_names(self, presets: Sequence[str], bases: Sequence[str], formats: Sequence[tuple[str, str]]) -> None:
+        """For completion."""
+        self.presets, self.bases = [(name, "") for name in presets], [(name, "") for name in bases]
+        self.formats = formats
 
     def know_conversations(self, conversations: Sequence[Conversation]) -> None:
         """For completion: those that were put away can be opened too."""
@@ -118,9 +124,17 @@ class Asking(Vertical):
         return True
 
     def give_back(self, text: str) -> None:
-        """What could not be sent stands in the prompt again, before what was written since."""
+        """What could not be sent stands in the prompt again, before what was written since.
+
+        A command does not, where something was: up brings it back.
+        """
         since = self.prompt.whole
-        self.prompt.write(f"{text}\n{since}" if since.strip() else text)
+        if not since.strip():
+            self.prompt.write(text)
+        elif not text.startswith("/") or text.startswith("//"):
+            self.prompt.write(f"{text}\n{since}")
+        else:
+            self.prompt.remember(text)
 
     def close_completions(self) -> bool:
         """Close the list; whether it was open."""
@@ -172,7 +186,10 @@ class Asking(Vertical):
             return []
         from lora_chat.sitting.completion import Names, complete
 
-        return complete(text, Names(self.adapters, self.conversations, self.presets, self.bases, self.commands))
+        return complete(
+            text,
+            Names(self.adapters, self.conversations, self.presets, self.bases, self.commands, self.formats),
+        )
 
     def _offer(self, found: list[Completion], half: str | None = None) -> None:
         self._offered = half

@@ -20,13 +20,14 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
+from lora_chat.chat.pieces import Kind, Piece, Pieces
+from lora_chat.chat.reading import codes_of
 from lora_chat.chat.search import words_of
 from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.code import Labels, code_rows
 from lora_chat.tui.markdown import blocks_of, parted, plain_rows
 from lora_chat.tui.page import Page
-from lora_chat.tui.pieces import Kind, Piece, Pieces
 from lora_chat.tui.rows import EMPTY, LABEL, Block, Row
 
 LONGEST_SHOWN = 100_000
@@ -86,15 +87,25 @@ class Body(Widget):
     @property
     def codes(self) -> list[str]:
         """Its blocks of code that are whole, as far as they were laid out."""
-        labels = (each for blocks in self._read for each in blocks if isinstance(each, Row))
-        return [each.copies for each in labels if each.copies is not None]
+        return [each.copies or "" for each in self._lines_over_codes]
+
+    def code(self, number: int) -> str | None:
+        """The block of that number, from 1, to its end also where that is not drawn; None where there is none."""
+        codes = codes_of(self._text) if len(self._text) > LONGEST_SHOWN else self.codes
+        return codes[number - 1] if 0 < number <= min(len(codes), len(self._lines_over_codes)) else None
+
+    @property
+    def _lines_over_codes(self) -> list[Row]:
+        rows = (each for blocks in self._read for each in blocks if isinstance(each, Row))
+        return [each for each in rows if each.copies is not None]
 
     def on_click(self, event: Click) -> None:
         """The line over a block copies it; the message is chosen all the same."""
         at = event.get_content_offset(self)
         row = self._page.row_at(at.y) if self._page is not None and at is not None else None
-        if row is not None and row.copies:
-            self.post_message(self.CopyWanted(row.copies))
+        for number, label in enumerate(self._lines_over_codes, 1):
+            if label is row and (code := self.code(number)):
+                self.post_message(self.CopyWanted(code))
 
     def set(self, text: str, *, done: bool = True) -> None:
         """Show ``text``; more may follow where it is not ``done``."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.widgets.option_list import Option
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.text import clean_line
 from lora_chat.training.proof.check import Check
@@ -115,7 +116,7 @@ def _texts(row: Row, known: Known) -> Iterator[str]:
     """All that is drawn of a row, beginning with its mark."""
     yield from known.mark(row)
     said = known.said(row)
-    shown = [row.wording] if row.wording else [row.check.question, row.check.wanted]
+    shown = [row.wording] if row.wording else [words_of(row.check.question), row.check.wanted]
     for text in (*shown, "" if said is None else said or tr("nothing")):
         yield clean_line(text[:_LONGEST])
 

@@ -134,6 +134,10 @@ class MessageView(Widget):
         """The blocks of code in it that are whole."""
         return self._body.codes
 
+    def code(self, number: int) -> str | None:
+        """The block of that number, from 1; None where there is none."""
+        return self._body.code(number)
+
     def turn_thought(self) -> None:
         """Unfold what was thought, or fold it again."""
         if isinstance(self._body, Saying):

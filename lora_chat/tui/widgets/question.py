@@ -123,6 +123,10 @@ class Question(Widget):
         """The blocks of code that can be copied from it: it is shown as it was written."""
         return []
 
+    def code(self, number: int) -> str | None:
+        """None, for the same reason."""
+        return None
+
     def set(self, text: str, *, done: bool = True) -> None:
         """Show ``text``."""
         self._text = clean(text)
@@ -161,6 +165,12 @@ class Question(Widget):
             found = each.body.mark(text) if each.is_open else None
             line = each.body.region.y - self.region.y + found if line is None and found is not None else line
         return line
+
+
+def folded(content: str) -> str:
+    """A message as it is where nothing of it can be unfolded: its words, and a line for each of its files."""
+    written = parted(content)
+    return "\n".join([written.words, *(f"▸ {tr_counts(told(file))}" for file in written.files)])
 
 
 def _cut(words: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from textual.content import Content
 
+from lora_chat.chat.attached import words_of
 from lora_chat.language import tr
 from lora_chat.sitting.comparison import Compared
 from lora_chat.text import clean, clean_line
@@ -15,6 +16,7 @@ from lora_chat.training.report.record import Record
 from lora_chat.training.report.words import KINDS, count_of, left_out, number, rows, saw, size
 from lora_chat.tui.screens.training import spoken_clock
 from lora_chat.tui.widgets.columns import Cell, Column, Columns, widest
+from lora_chat.tui.widgets.question import folded
 
 MOST_SHOWN = 3
 """Checks that do not hold; ``/check`` shows all of them."""
@@ -90,10 +92,10 @@ def _wrong(record: Record) -> Iterator[Fact]:
     if why:
         yield "Not asked" if record.unchecked else "Not worn", Content.styled(clean_line(tr(why)), "$warning")
     for each in checks.lost[:MOST_SHOWN] if checks else ():
-        said = f"“{clean_line(each.question, 60)}” {tr('now:')} {clean_line(each.answer, 80)}"
+        said = f"“{clean_line(words_of(each.question), 60)}” {tr('now:')} {clean_line(each.answer, 80)}"
         yield "Lost", Content.styled(said, "$warning")
     for each in [wrong for wrong in checks.wrong if wrong not in checks.lost][:MOST_SHOWN] if checks else ():
-        yield "Not learnt", Content(f"“{clean_line(each.question, 60)}”: {clean_line(each.answer, 80)}")
+        yield "Not learnt", Content(f"“{clean_line(words_of(each.question), 60)}”: {clean_line(each.answer, 80)}")
 
 
 def _trained(record: Record) -> Iterator[Fact]:
@@ -181,7 +183,7 @@ def compared(row: Compared, *, prompted: bool) -> list[Cell]:
 
 
 def _asked(question: str, kind: str) -> Content:
-    return Content(clean(question)) + Content.styled(f"\n{clean_line(tr(kind))}", "$text-muted")
+    return Content(clean(folded(question))) + Content.styled(f"\n{clean_line(tr(kind))}", "$text-muted")
 
 
 def _judged(said: str | None, right: bool | None) -> Content:

@@ -84,6 +84,10 @@ class Saying(Widget):
         """The blocks of code in what was said."""
         return self._body.codes
 
+    def code(self, number: int) -> str | None:
+        """The block of that number in what was said, from 1; None where there is none."""
+        return self._body.code(number)
+
     @property
     def body(self) -> Body:
         """What was said."""

@@ -367,8 +367,8 @@ class Transcript(Letters, can_focus=True, inherit_bindings=False):
 
     def action_copy_code(self, number: int) -> None:
         """Copy one block of code of it."""
-        if (view := self._chosen_view) and number <= len(view.codes):
-            self.app.copy_to_clipboard(view.codes[number - 1])
+        if (view := self._chosen_view) and (code := view.code(number)):
+            self.app.copy_to_clipboard(code)
 
     def action_delete(self) -> None:
         """Delete it."""

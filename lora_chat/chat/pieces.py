@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import Enum
 
-_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})[ \t]*([^\s`{]*)")
+_FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`]*$)|~{3,})[ \t]*([^\s`{]*)")
 _ITEM = re.compile(r"(?:[-*+]|(\d{1,9})([.)]))(?:[ \t]|$)")
 _INTERRUPTS = re.compile(r"(?:[-*+]|1[.)])[ \t]+\S")
 """Only such an item may follow a paragraph without a blank line (CommonMark 5.2)."""
@@ -51,6 +51,7 @@ class Pieces:
         """What the next character may still change."""
         self._rest = ""
         self._fence = ""
+        self._indent = 0
         self._blank = False
         self._delimiter = ""
 
@@ -73,14 +74,15 @@ class Pieces:
         if self.open is None:
             return Piece(Kind.TEXT, [self._rest], self._blank) if self._rest else None
         closes = self._fence and not self._rest.strip().strip(self._fence[0])  # half a closing line is no code
-        return replace(self.open, lines=[*self.open.lines] if closes else [*self.open.lines, self._rest])
+        rest = self._inside(self._rest) if self._fence else self._rest
+        return replace(self.open, lines=[*self.open.lines] if closes else [*self.open.lines, rest])
 
     def _take(self, line: str) -> None:
         if self._fence:
             self._take_code(line)
         elif (opening := _FENCE.match(line)) and not (self._in_item and line[:1] == " "):
-            self._begin(Kind.FENCE, [], language=opening[2])
-            self._fence = opening[1]
+            self._begin(Kind.FENCE, [], language=opening[3])
+            self._fence, self._indent = opening[2], len(opening[1])
         elif not line.strip():
             self._take_blank()
         else:
@@ -92,7 +94,11 @@ class Pieces:
             self._fence = ""
             self._end()
         elif self.open:
-            self.open.lines.append(line)
+            self.open.lines.append(self._inside(line))
+
+    def _inside(self, line: str) -> str:
+        """A line of code without what the fence itself stands in (CommonMark 4.5)."""
+        return line[min(len(line) - len(line.lstrip(" ")), self._indent) :]
 
     def _take_blank(self) -> None:
         self._blank = True
