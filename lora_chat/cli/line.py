@@ -30,8 +30,7 @@ from lora_chat.cli.console import (
     stream,
 )
 from lora_chat.cli.plan import INDENT, describe
-from lora_chat.cli.report import beside, table
-from lora_chat.cli.train import summary
+from lora_chat.cli.result import beside, summary, table
 from lora_chat.engine.protocol import TextChunk
 from lora_chat.errors import UsageError
 from lora_chat.language import tr
@@ -278,7 +277,7 @@ class LineFace:
 
     def show_report(self, record: Record, *, worn: bool) -> None:
         """See ``Face.show_report``."""
-        for line in table(record, beside(record, self.sitting.services.paths)):
+        for line in table(record, beside(record, self.sitting.services.paths), tr):
             answer(line)
 
     def help(self) -> None:
@@ -337,14 +336,12 @@ def _shown(message: Message) -> str:
 def told_here(installed: Installed) -> Iterator[str]:
     """What came of a training, and what to type here."""
     name, version = installed.adapter, installed.version
-    *told, _, _ = summary(installed)  # its last two lines are for a shell
-    yield from told
-    yield f"All of it: /report {name} {version}"
-    yield (
-        f"Wear it all the same: /adapter rollback {name} {version}"
-        if installed.kept
-        else f"Wear it: /adapter use {name}"
-    )
+    yield from summary(installed, tr)
+    yield tr(f"All of it: /report {name} {version}")
+    if installed.kept:
+        yield tr(f"Wear it all the same: /adapter rollback {name} {version}")
+    else:
+        yield tr(f"Wear it: /adapter use {name}")
 
 
 def _footer(event: Ended) -> str:

@@ -18,6 +18,7 @@ CODE = Path(__file__).parents[2] / "lora_chat"
 FACES = (
     *sorted((CODE / "tui").rglob("*.py")),
     CODE / "cli" / "line.py",
+    CODE / "cli" / "result.py",
     CODE / "cli" / "chat.py",
     CODE / "sitting" / "commands.py",
 )

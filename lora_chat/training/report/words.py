@@ -191,9 +191,10 @@ def distance(report: Report) -> str:
         return ""
     low, high = report.general_kl_low, report.general_kl_high
     between = f" ({number(low)}–{number(high)})" if low is not None and high is not None else ""
-    counted = f", {report.general_answers:,} answers" if report.general_answers else ""
-    bound = f", bound {report.general_kl_bound:g}" if report.general_kl_bound is not None else ""
-    return f"{number(report.general_kl_after)}{between}{counted}{bound}"
+    parts = [f"{number(report.general_kl_after)}{between}"]
+    parts += [f"{report.general_answers:,} answers"] if report.general_answers else []
+    parts += [f"bound {report.general_kl_bound:g}"] if report.general_kl_bound is not None else []
+    return ", ".join(parts)
 
 
 def saw(given: DatasetReady) -> str:
