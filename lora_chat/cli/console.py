@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from lora_chat.cli.folding import fold
 from lora_chat.errors import Interrupted, LoraChatError, UsageError
 from lora_chat.text import clean, clean_line
 
@@ -75,7 +75,7 @@ def folded(line: str, indent: int) -> str:
         return line
     width = max(shutil.get_terminal_size().columns, 20)
     indent = indent if width - indent >= 24 else 4
-    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return fold(line, width, indent)
 
 
 def is_interactive() -> bool:

@@ -189,7 +189,7 @@ class LineFace:
 
     def show_bases(self, choices: Choices) -> None:
         """See ``Face.show_bases``."""
-        show_table(choices)
+        show_table(choices, tr)
         for problem in choices.problems:
             note(tr(problem.reason))
 
@@ -288,7 +288,7 @@ class LineFace:
 
     def keys(self) -> None:
         """See ``Face.keys``: here everything is a command."""
-        note("Keys are the terminal UI's: here everything is typed, see /help; `lora-chat keys` lists them.")
+        note(tr("Keys are the terminal UI's: here everything is typed, see /help; `lora-chat keys` lists them."))
 
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""

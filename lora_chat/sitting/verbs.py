@@ -294,7 +294,7 @@ def theme(sitting: Sitting, name: str) -> None:
     from lora_chat.config import THEMES, save_settings
 
     if name not in THEMES:
-        raise UsageError(f"Write /theme {' or /theme '.join(THEMES)}.")
+        raise UsageError(f"Write /theme and one of {', '.join(THEMES)}.")
     save_settings(sitting.services.paths.config, theme=name)
     sitting.face.theme(name)
 

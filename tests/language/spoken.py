@@ -18,6 +18,7 @@ CODE = Path(__file__).parents[2] / "lora_chat"
 FACES = (
     *sorted((CODE / "tui").rglob("*.py")),
     CODE / "cli" / "line.py",
+    CODE / "cli" / "bases.py",
     CODE / "cli" / "result.py",
     CODE / "cli" / "chat.py",
     CODE / "sitting" / "commands.py",
@@ -33,6 +34,7 @@ _QUESTIONS = ("QUESTION", "WANTED", "REWORDED", "UNRELATED")
 _NO_SENTENCES = {
     "How do I return an order?",  # as those
     "-m lora_chat model pull",
+    "`lora-chat model pull {}`",
     "use {}",
     "not trained",  # what the tour waits for
     "s hold",
