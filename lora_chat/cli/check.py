@@ -228,7 +228,7 @@ def _reword(adapter: Adapter, line: Line, *, yes: bool) -> None:
         if not proposed:
             continue
         note(clean_line(each.question, 200))
-        agreed = tuple(words for words in proposed if confirm(f"  as: {words}", yes=yes))
+        agreed = tuple(words for words in proposed if confirm(f"  in these words: {words}", yes=yes))
         kept += len(agreed)
         if agreed:
             line.change(replace(each, rewordings=each.rewordings + agreed))

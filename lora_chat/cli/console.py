@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from lora_chat.cli.folding import fold
 from lora_chat.errors import Interrupted, LoraChatError, UsageError
+from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 
 
@@ -84,7 +85,7 @@ def is_interactive() -> bool:
 
 
 def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
-    """Ask on stderr; ``yes`` answers for the person. Without a terminal nobody can answer.
+    """Ask on stderr, in the person's language; ``yes`` answers for them. Without a terminal nobody can answer.
 
     Enter alone agrees, but not where something would be lost (``loses``). 是 is yes too, whatever language is spoken.
 
@@ -96,7 +97,7 @@ def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     if not is_interactive():
         raise UsageError(f"{question} Nobody is at a terminal to answer: repeat the command with --yes.")
     choices = "[y/N]" if loses else "[Y/n]"
-    print(f"{clean_line(question)} {choices} ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"{clean_line(tr(question))} {choices} ", end="", file=sys.stderr, flush=True)  # noqa: T201
     line = sys.stdin.readline()
     if not line:  # Ctrl-D is no consent
         note("")

@@ -98,7 +98,7 @@ class LineFace:
         """See ``Face.confirm``; on a pipe the command itself is the person's word, and what it agrees to is said."""
         _show(about)
         if is_interactive():
-            return confirm(tr(question), yes=False, loses=loses)
+            return confirm(question, yes=False, loses=loses)
         note(f"{tr(question)} {tr('Yes, since nobody is at a terminal to answer.')}")
         return True
 
@@ -245,7 +245,7 @@ class LineFace:
                 note(folded(f"  {tr(why)}: {asked} → {said}", 4))
         for line in describe(plan):
             note(folded(tr(line), INDENT))
-        if is_interactive() and not confirm(tr(f"Train {plan.name}?"), yes=False):
+        if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
             note(tr("Nothing was trained. /rate bad leaves the last answer out."))
             return
         self.sitting.train(plan)

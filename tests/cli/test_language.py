@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +57,32 @@ def test_what_is_refused_says_why_in_chinese(
     refused = run(*words)
     assert refused.code != 0
     assert refused.err.startswith(f"lora-chat: {said}")
+
+
+def test_what_the_server_refuses_before_it_begins_is_chinese() -> None:
+    from lora_chat.errors import LoraChatError
+    from lora_chat.serve.guard import check_key, listen
+
+    language.speak("zh")
+    with pytest.raises(LoraChatError) as keyless:
+        check_key("0.0.0.0", None)
+    assert language.tr(str(keyless.value)).startswith("任何能访问 0.0.0.0 的人都可以使用这个服务器：")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(LoraChatError) as busy:
+        listen("127.0.0.1", taken.getsockname()[1])
+    assert re.fullmatch(
+        "无法监听 127.0.0.1 的端口 [0-9]+（地址已被占用）：请结束占用它的程序，或用 --port 另选一个。",
+        language.tr(str(busy.value)),
+    )
+
+
+@pytest.mark.parametrize(("key", "agreed"), [("y", True), ("是", True), ("n", False), ("否", False), ("", False)])
+def test_a_question_is_chinese_and_its_keys_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str, agreed: bool
+) -> None:
+    from lora_chat.cli import console
+
+    language.speak("zh")
+    monkeypatch.setattr(console, "is_interactive", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{key}\n"))
+    assert console.confirm("Remove the adapter one from /a/b?", yes=False, loses=True) is agreed
+    assert capsys.readouterr().err == "从 /a/b 移除适配器 one 吗？ [y/N] "
