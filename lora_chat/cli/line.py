@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from rich.cells import cell_len
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.attached import parted
+from lora_chat.chat.attached import File, parted
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
@@ -32,14 +33,14 @@ from lora_chat.cli.console import (
 from lora_chat.cli.plan import INDENT, describe
 from lora_chat.cli.result import beside, summary, table
 from lora_chat.engine.protocol import TextChunk
-from lora_chat.errors import UsageError
+from lora_chat.errors import LoraChatError, UsageError
 from lora_chat.language import tr
-from lora_chat.language.facts import tr_fact
+from lora_chat.language.facts import tr_counts, tr_fact
 from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Started, Wearing
-from lora_chat.sitting.attaching import told
+from lora_chat.sitting.attaching import told, weigh
 from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
@@ -107,7 +108,7 @@ class LineFace:
         if self.sitting.conversation is None:
             note(tr("A new conversation."))
         for message in self.sitting.branch():
-            answer(f"{message.adapter or tr(message.role.value)}: {_shown(message)}")
+            answer(f"{message.adapter or tr(message.role.value)}: {self._shown(message)}")
 
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
@@ -143,7 +144,20 @@ class LineFace:
         if question.id > self._asked:
             self._asked = question.id
             for file in parted(question.content).files:
-                note(f"  + {told(file, longest=80)}")
+                with suppress(LoraChatError):  # what is wrong with the engine, the answer says
+                    self.sitting.engine.load()
+                note(self._file(file))
+
+    def _file(self, file: File) -> str:
+        """With its tokens, or about as many as these where the engine does not run."""
+        return f"  + {tr_counts(told(file, weigh(self.sitting.engine, file), longest=80))}"
+
+    def _shown(self, message: Message) -> str:
+        """At a terminal a file is a line; on a pipe all of it may be wanted."""
+        written = parted(message.content)
+        if message.role is not Role.USER or not written.files or not is_interactive():
+            return message.content
+        return "\n".join([written.words, *map(self._file, written.files)])
 
     def show_columns(self, comparison: Comparison) -> None:
         """See ``Face.show_columns``: one below the other, each under its name; a line cannot mark one."""
@@ -323,14 +337,6 @@ class LineFace:
         if training is not None and training.failure is not None:
             self.failed = training.failure.exit_code
         self.done = True
-
-
-def _shown(message: Message) -> str:
-    """At a terminal a file is a line; on a pipe all of it may be wanted."""
-    written = parted(message.content)
-    if message.role is not Role.USER or not written.files or not is_interactive():
-        return message.content
-    return "\n".join([written.words, *(f"  + {told(file, longest=80)}" for file in written.files)])
 
 
 def told_here(installed: Installed) -> Iterator[str]:

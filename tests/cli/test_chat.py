@@ -60,7 +60,7 @@ def test_a_file_that_is_named_goes_with_the_message_and_is_told_once(
     Path("notes.md").write_text("Eggs\nMilk\n", encoding="utf-8")
     done = chat("What is in @notes.md?", "/retry", "And @note.md?")
     assert kept.branch()[0].content == "@notes.md:\n```md\nEggs\nMilk\n```\n\nWhat is in @notes.md?"
-    assert done.err.count("+ @notes.md · 2 lines · ≈ 8 tokens") == 1
+    assert done.err.count("+ @notes.md · 2 lines · 5 tokens") == 1
     assert "There is no file note.md; did you mean @notes.md?" in done.err
     assert done.code == 3
     assert len(kept.branch()) == 2
