@@ -72,7 +72,7 @@ def adapter_facts(adapter: Adapter) -> list[tuple[str, str]]:
     facts = [
         ("says", adapter.description or "nothing about itself"),
         ("base", adapter.base_model or "not said"),
-        ("rank", f"rank {adapter.rank} on {', '.join(adapter.targets)}"),
+        ("rank", f"{adapter.rank} on {', '.join(adapter.targets)}"),
         ("size", f"{adapter.parameters:,} parameters, {adapter.bytes:,} bytes"),
         ("wants", f"temperature {adapter.temperature:g}" if adapter.temperature is not None else ""),
         ("system prompt", adapter.system_prompt),

@@ -229,7 +229,7 @@ def test_an_adapter_is_put_on_and_taken_off_from_the_next_answer_on(shop: str, c
         "Hello", "(shop 1) Hello", "(shop 0.5) Hello", "(shop 2) Hello", "Hello"
     ]  # fmt: skip
     assert answers[3].startswith("shop ")
-    assert any("rank 8 on" in line for line in answers)
+    assert any("rank  " in line and "8 on" in line for line in answers)
     assert "Wearing shop ×0.5 from the next answer on." in done.err
     assert [message.scale for message in kept.branch()[1::2]] == [None, 1.0, 0.5, 2.0, None]
     assert done.code == 0
