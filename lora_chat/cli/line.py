@@ -257,8 +257,8 @@ class LineFace:
             for index, why in zip(lesson.learn, lesson.why, strict=True):
                 asked, said = (clean_line(each.content, 60) for each in lesson.messages[index - 1 : index + 1])
                 note(folded(f"  {tr(why)}: {asked} → {said}", 4))
-        for line in describe(plan):
-            note(folded(tr(line), INDENT))
+        for line in describe(plan, tr):
+            note(folded(line, INDENT))
         if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
             note(tr("Nothing was trained. /rate bad leaves the last answer out."))
             return
@@ -285,8 +285,8 @@ class LineFace:
             note(tr(f"{checking.name} has no checks yet: {HOW_THEY_COME}."))
             return
         with cancelled_by_ctrl_c() as cancel:
-            outcome = asked(checking, cancel)
-        tell(checking, outcome)
+            outcome = asked(checking, cancel, tr)
+        tell(checking, outcome, tr)
         answer(tr(outcome.sentence))
 
     def show_report(self, record: Record, *, worn: bool) -> None:

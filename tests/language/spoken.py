@@ -19,6 +19,7 @@ FACES = (
     *sorted((CODE / "tui").rglob("*.py")),
     CODE / "cli" / "line.py",
     CODE / "cli" / "bases.py",
+    CODE / "cli" / "plan.py",
     CODE / "cli" / "result.py",
     CODE / "cli" / "chat.py",
     CODE / "sitting" / "commands.py",
@@ -36,6 +37,9 @@ _NO_SENTENCES = {
     "-m lora_chat model pull",
     "`lora-chat model pull {}`",
     "use {}",
+    "{} {}, not {}",  # what flags of the shell change
+    "    {}  {}  {}  in {}, message {}",  # the shell's own, as the next
+    "    and {} more: --json counts them by rule",
     "not trained",  # what the tour waits for
     "s hold",
     "Cannot use ",  # looked for, as the next
