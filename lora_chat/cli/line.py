@@ -164,7 +164,8 @@ class LineFace:
         with cancelled_by_ctrl_c() as cancel:
             for event in ask_columns(self.sitting.session, comparison, cancel):
                 if isinstance(event, Began):
-                    answer(f"▎{clean_line(comparison.columns[event.column].name)}")
+                    column = comparison.columns[event.column]
+                    answer(f"▎{clean_line(', '.join(filter(None, (column.worn, tr(column.at)))))}")
                 elif isinstance(event, Grew):
                     stream(event.text)
                 elif event.draft is not None or event.failure is not None:

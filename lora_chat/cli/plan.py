@@ -83,8 +83,7 @@ def _rows(course: Course) -> Iterator[tuple[str, ...]]:
     yield "stops", recipe.rule
     yield (
         "takes",
-        f"{spoken(expected.seconds)} ({expected.basis}) · "
-        f"{size(expected.bytes)} of memory, {size(free())} can be had",
+        f"{spoken(expected.seconds)} ({expected.basis}) · {size(expected.bytes)} of memory, {size(free())} can be had",
     )
 
 

@@ -20,7 +20,8 @@ def tr_fact(name: str, fact: str, title: str = "") -> tuple[str, str]:
     """Both as they are shown below ``title``; a preset's fact is what it holds, a full stop, and its description."""
     if title == "Presets":
         holds, stop, description = fact.partition(". ")
-        return name, tr(holds) + stop + description
+        said = tr(holds)
+        return name, said + (stop if said == holds else stop and tr(".")) + description
     is_theirs = name in _OTHERS or name.startswith(("preset ", "example "))
     said = fact if is_theirs and fact not in _OURS and not _counts(name, fact) else tr(fact)
     return name if title in _NAMED else tr(name), said
