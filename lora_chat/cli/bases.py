@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,8 +17,8 @@ _LABEL = 14
 """Where the second column of a page begins."""
 
 
-def show_table(choices: Choices) -> None:
-    """All of them for a person, what the marks mean, and which one to take."""
+def show_table(choices: Choices, say: Callable[[str], str] = str) -> None:
+    """All of them for a person, what the marks mean, and which one to take; ``say`` says it as the person reads it."""
     from lora_chat.cli.console import answer, answer_table
     from lora_chat.sitting.advice import recommend
     from lora_chat.sitting.base_words import HEAD, MORE, NUMBERS, cells, legend, more_cells
@@ -27,12 +26,19 @@ def show_table(choices: Choices) -> None:
     width = shutil.get_terminal_size().columns
     more = [name for name, least in zip(MORE, _MORE, strict=True) if width >= least]
     rows = [[*cells(choice), *(more_cells(choice)[name] for name in more)] for choice in choices.bases]
-    answer_table([*HEAD, *more], rows, right=NUMBERS)
+    told = [[name, *map(say, figures)] for name, *figures in rows]
+    answer_table([_head(name, say) for name in (*HEAD, *more)], told, right=NUMBERS)
     answer()
     for line in legend(choices, "`lora-chat model info NAME` tells more."):
-        _say(line)
+        _say(say(line))
     best, why = recommend(choices)
-    _say(f"Recommended here: {best.name}, {why}" if best is not None else why)
+    _say(say(f"Recommended here: {best.name}, {why}" if best is not None else why))
+
+
+def _head(name: str, say: Callable[[str], str]) -> str:
+    """A column's name, in capitals where the language has them."""
+    said = say(name.lower())
+    return name if said == name.lower() else said
 
 
 def show_page(choice: Choice, room: Room, wish: str) -> None:
@@ -125,20 +131,10 @@ def _figure_json(figure: Figure | None) -> dict[str, Any] | None:
 def _say(line: str, indent: int = 0) -> None:
     """One paragraph, broken between words where the terminal ends; what follows stands below column ``indent``."""
     from lora_chat.cli.console import answer
+    from lora_chat.cli.folding import fold
     from lora_chat.text import clean_line
 
     label, text = line[:indent], clean_line(line[indent:])
     width = min(max(shutil.get_terminal_size().columns, indent + _NARROW), _WIDE)
-    for each in _folded(label + text, width, indent):
+    for each in fold(label + text, width, indent).split("\n"):
         answer(each)
-
-
-def _folded(line: str, width: int, indent: int) -> Sequence[str]:
-    return textwrap.wrap(
-        line,
-        width,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-        drop_whitespace=True,
-    )

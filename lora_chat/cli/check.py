@@ -7,7 +7,7 @@ the checks themselves.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -133,20 +133,20 @@ def _ready(services: Services, adapters: Sequence[Adapter], *, alone: bool) -> I
         yield Checking(adapter, engines[base.name], services.paths)
 
 
-def asked(checking: Checking, cancel: threading.Event) -> Outcome:
-    """Ask them, with progress on stderr. Raises as ``Checking.ask``."""
+def asked(checking: Checking, cancel: threading.Event, say: Callable[[str], str] = str) -> Outcome:
+    """Ask them, with progress on stderr, told by ``say``. Raises as ``Checking.ask``."""
     from lora_chat.cli.console import progress_bar
 
-    chosen = checking.in_order()
+    chosen, what = checking.in_order(), f"{say('Checking')} {checking.name}"
     with progress_bar() as progress:
-        progress(f"Checking {checking.name}", 0, len(chosen))
+        progress(what, 0, len(chosen))
         for number, _ in enumerate(checking.ask(cancel, chosen), 1):
-            progress(f"Checking {checking.name}", number, len(chosen))
+            progress(what, number, len(chosen))
     return checking.outcome()
 
 
-def tell(checking: Checking, outcome: Outcome) -> None:
-    """A table of what does not hold, where anything does not."""
+def tell(checking: Checking, outcome: Outcome, say: Callable[[str], str] = str) -> None:
+    """A table of what does not hold, where anything does not; ``say`` says its heads."""
     from lora_chat.cli.console import answer_table
     from lora_chat.text import clean_line
 
@@ -157,7 +157,7 @@ def tell(checking: Checking, outcome: Outcome) -> None:
         for question, said in proved.wrong
     ]
     if rows:
-        answer_table(["ID", "QUESTION", "TAUGHT", "SAYS"], rows)
+        answer_table([say(head) for head in ("ID", "QUESTION", "TAUGHT", "SAYS")], rows)
 
 
 def _digits(checks: Sequence[Check]) -> int:
@@ -228,7 +228,7 @@ def _reword(adapter: Adapter, line: Line, *, yes: bool) -> None:
         if not proposed:
             continue
         note(clean_line(each.question, 200))
-        agreed = tuple(words for words in proposed if confirm(f"  as: {words}", yes=yes))
+        agreed = tuple(words for words in proposed if confirm(f"  in these words: {words}", yes=yes))
         kept += len(agreed)
         if agreed:
             line.change(replace(each, rewordings=each.rewordings + agreed))

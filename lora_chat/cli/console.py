@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from lora_chat.cli.folding import fold
 from lora_chat.errors import Interrupted, LoraChatError, UsageError
+from lora_chat.language import tr
 from lora_chat.text import clean, clean_line
 
 _LEAST_CUT = 10
@@ -93,7 +94,7 @@ def folded(line: str, indent: int) -> str:
         return line
     width = max(shutil.get_terminal_size().columns, 20)
     indent = indent if width - indent >= 24 else 4
-    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return fold(line, width, indent)
 
 
 def is_interactive() -> bool:
@@ -102,7 +103,7 @@ def is_interactive() -> bool:
 
 
 def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
-    """Ask on stderr; ``yes`` answers for the person. Without a terminal nobody can answer.
+    """Ask on stderr, in the person's language; ``yes`` answers for them. Without a terminal nobody can answer.
 
     Enter alone agrees, but not where something would be lost (``loses``). 是 is yes too, whatever language is spoken.
 
@@ -114,7 +115,7 @@ def confirm(question: str, *, yes: bool, loses: bool = False) -> bool:
     if not is_interactive():
         raise UsageError(f"{question} Nobody is at a terminal to answer: repeat the command with --yes.")
     choices = "[y/N]" if loses else "[Y/n]"
-    print(f"{clean_line(question)} {choices} ", end="", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"{clean_line(tr(question))} {choices} ", end="", file=sys.stderr, flush=True)  # noqa: T201
     line = sys.stdin.readline()
     if not line:  # Ctrl-D is no consent
         note("")

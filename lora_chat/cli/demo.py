@@ -44,8 +44,7 @@ def demo() -> None:
 
 def _tell(services: Services, base: InstalledBase) -> None:
     from lora_chat.cli.console import answer
-    from lora_chat.cli.report import shares
-    from lora_chat.cli.train import figures
+    from lora_chat.cli.result import figures, shares
     from lora_chat.session import Wearing
 
     session = services.session(services.engine_here(base), base)

@@ -116,7 +116,7 @@ def follow(
         TrainingError: it failed.
     """
     from lora_chat.cli.console import answer, answer_json, progress_bar
-    from lora_chat.cli.train import show_progress, summary
+    from lora_chat.cli.train import show_progress, told
     from lora_chat.engine.asking import answering
     from lora_chat.errors import Interrupted, TrainingError
     from lora_chat.training.events import Failed, Installed, Stopped, as_json
@@ -142,7 +142,7 @@ def follow(
             if isinstance(event, Stopped):
                 raise Interrupted(how_to_go_on(name, job, event))
     if not json and installed is not None:
-        for line in summary(installed):
+        for line in told(installed):
             answer(line)
     return installed
 

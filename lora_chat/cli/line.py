@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Iterator, Sequence
-
-from rich.cells import cell_len
+from contextlib import suppress
 
 from lora_chat.adapters.registry import Catalog
-from lora_chat.chat.attached import parted
+from lora_chat.chat.attached import File, parted
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.chat.search import Hit
 from lora_chat.cli.ask import cancelled_by_ctrl_c
@@ -30,18 +29,18 @@ from lora_chat.cli.console import (
     progress_bar,
     stream,
 )
+from lora_chat.cli.facts import show_facts
 from lora_chat.cli.plan import INDENT, describe
-from lora_chat.cli.report import beside, table
-from lora_chat.cli.train import summary
+from lora_chat.cli.result import beside, summary, table
 from lora_chat.engine.protocol import TextChunk
-from lora_chat.errors import UsageError
+from lora_chat.errors import LoraChatError, UsageError
 from lora_chat.language import tr
-from lora_chat.language.facts import tr_fact
+from lora_chat.language.facts import tr_counts
 from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Started, Wearing
-from lora_chat.sitting.attaching import told
+from lora_chat.sitting.attaching import told, weigh
 from lora_chat.sitting.bases import Choices
 from lora_chat.sitting.checking import HOW_THEY_COME, Checking
 from lora_chat.sitting.clipboard import copy
@@ -95,13 +94,13 @@ class LineFace:
     def details(self, title: str, rows: Facts) -> None:
         """See ``Face.details``."""
         answer(tr(title))
-        _show(rows, title)
+        show_facts(rows, title)
 
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Face.confirm``; on a pipe the command itself is the person's word, and what it agrees to is said."""
-        _show(about)
+        show_facts(about)
         if is_interactive():
-            return confirm(tr(question), yes=False, loses=loses)
+            return confirm(question, yes=False, loses=loses)
         note(f"{tr(question)} {tr('Yes, since nobody is at a terminal to answer.')}")
         return True
 
@@ -110,7 +109,7 @@ class LineFace:
         if self.sitting.conversation is None:
             note(tr("A new conversation."))
         for message in self.sitting.branch():
-            answer(f"{message.adapter or tr(message.role.value)}: {_shown(message)}")
+            answer(f"{message.adapter or tr(message.role.value)}: {self._shown(message)}")
 
     def changed(self) -> None:
         """See ``Face.changed``: the next prompt shows what is worn."""
@@ -151,7 +150,20 @@ class LineFace:
         if question.id > self._asked:
             self._asked = question.id
             for file in parted(question.content).files:
-                note(f"  + {told(file, longest=80)}")
+                with suppress(LoraChatError):  # what is wrong with the engine, the answer says
+                    self.sitting.engine.load()
+                note(self._file(file))
+
+    def _file(self, file: File) -> str:
+        """With its tokens, or about as many as these where the engine does not run."""
+        return f"  + {tr_counts(told(file, weigh(self.sitting.engine, file), longest=80))}"
+
+    def _shown(self, message: Message) -> str:
+        """At a terminal a file is a line; on a pipe all of it may be wanted."""
+        written = parted(message.content)
+        if message.role is not Role.USER or not written.files or not is_interactive():
+            return message.content
+        return "\n".join([written.words, *map(self._file, written.files)])
 
     def work(self, errand: Errand) -> None:
         """See ``Face.work``: its text is an answer, printed as it comes; Ctrl-C ends it."""
@@ -176,7 +188,8 @@ class LineFace:
         with cancelled_by_ctrl_c(self._give_up) as cancel:
             for event in ask_columns(self.sitting.session, comparison, cancel):
                 if isinstance(event, Began):
-                    answer(f"▎{clean_line(comparison.columns[event.column].name)}")
+                    column = comparison.columns[event.column]
+                    answer(f"▎{clean_line(', '.join(filter(None, (column.worn, tr(column.at)))))}")
                 elif isinstance(event, Grew):
                     stream(event.text)
                 elif event.draft is not None or event.failure is not None:
@@ -215,7 +228,7 @@ class LineFace:
 
     def show_bases(self, choices: Choices) -> None:
         """See ``Face.show_bases``."""
-        show_table(choices)
+        show_table(choices, tr)
         for problem in choices.problems:
             note(tr(problem.reason))
 
@@ -270,9 +283,9 @@ class LineFace:
                 asked, said = (each.content for each in lesson.messages[index - 1 : index + 1])
                 asked, said = clean_line(parted(asked).words, 60), clean_line(said, 60)
                 note(folded(f"  {tr(why)}: {asked} → {said}", 4))
-        for line in describe(plan):
-            note(folded(tr(line), INDENT))
-        if is_interactive() and not confirm(tr(f"Train {plan.name}?"), yes=False):
+        for line in describe(plan, tr):
+            note(folded(line, INDENT))
+        if is_interactive() and not confirm(f"Train {plan.name}?", yes=False):
             note(tr("Nothing was trained. /rate bad leaves the last answer out."))
             return
         self.sitting.train(plan)
@@ -298,13 +311,13 @@ class LineFace:
             note(tr(f"{checking.name} has no checks yet: {HOW_THEY_COME}."))
             return
         with cancelled_by_ctrl_c(self._give_up) as cancel:
-            outcome = asked(checking, cancel)
-        tell(checking, outcome)
+            outcome = asked(checking, cancel, tr)
+        tell(checking, outcome, tr)
         answer(tr(outcome.sentence))
 
     def show_report(self, record: Record, *, worn: bool) -> None:
         """See ``Face.show_report``."""
-        for line in table(record, beside(record, self.sitting.services.paths)):
+        for line in table(record, beside(record, self.sitting.services.paths), tr):
             answer(line)
 
     def help(self) -> None:
@@ -316,7 +329,7 @@ class LineFace:
 
     def keys(self) -> None:
         """See ``Face.keys``: here everything is a command."""
-        note("Keys are the terminal UI's: here everything is typed, see /help; `lora-chat keys` lists them.")
+        note(tr("Keys are the terminal UI's: here everything is typed, see /help; `lora-chat keys` lists them."))
 
     def theme(self, name: str) -> None:
         """See ``Face.theme``."""
@@ -353,25 +366,15 @@ class LineFace:
         self.done = True
 
 
-def _shown(message: Message) -> str:
-    """At a terminal a file is a line; on a pipe all of it may be wanted."""
-    written = parted(message.content)
-    if message.role is not Role.USER or not written.files or not is_interactive():
-        return message.content
-    return "\n".join([written.words, *(f"  + {told(file, longest=80)}" for file in written.files)])
-
-
 def told_here(installed: Installed) -> Iterator[str]:
     """What came of a training, and what to type here."""
     name, version = installed.adapter, installed.version
-    *told, _, _ = summary(installed)  # its last two lines are for a shell
-    yield from told
-    yield f"All of it: /report {name} {version}"
-    yield (
-        f"Wear it all the same: /adapter rollback {name} {version}"
-        if installed.kept
-        else f"Wear it: /adapter use {name}"
-    )
+    yield from summary(installed, tr)
+    yield tr(f"All of it: /report {name} {version}")
+    if installed.kept:
+        yield tr(f"Wear it all the same: /adapter rollback {name} {version}")
+    else:
+        yield tr(f"Wear it: /adapter use {name}")
 
 
 def _footer(event: Ended) -> str:
@@ -390,10 +393,3 @@ def _footer(event: Ended) -> str:
 def _heads(*names: str) -> list[str]:
     """The names of a table's columns."""
     return [tr(name) for name in names]
-
-
-def _show(facts: Facts, title: str = "") -> None:
-    shown = [tr_fact(name, fact, title) for name, fact in facts]
-    width = max((cell_len(name) for name, _ in shown), default=0)
-    for name, fact in shown:
-        answer(folded(f"  {name}{' ' * (width - cell_len(name))}  {fact}", width + 4))

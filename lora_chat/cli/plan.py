@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,8 +36,21 @@ def _by_rule(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {rule}" for rule, count in counts.items())
 
 
-def describe(course: Course) -> Iterator[str]:
-    """What will be learnt and how, and what it takes, in aligned lines."""
+def describe(course: Course, say: Callable[[str], str] = str) -> Iterator[str]:
+    """What will be learnt and how, and what it takes, in aligned lines; ``say`` says it as the person reads it."""
+    from rich.cells import cell_len
+
+    base = course.base.name
+    if course.start:
+        yield say(f"Train {course.name} {course.start.version}, its next version, on {base}")
+    else:
+        yield say(f"Train {course.name} on {base}")
+    for label, *text in _rows(course):
+        said = say(label)
+        yield f"  {said}{' ' * (INDENT - 2 - cell_len(said))}{': '.join(map(say, text))}"
+
+
+def _rows(course: Course) -> Iterator[tuple[str, ...]]:
     from lora_chat.memory import free
     from lora_chat.models.sources.staging import size
     from lora_chat.training.choosing.reasons import explained
@@ -47,34 +60,33 @@ def describe(course: Course) -> Iterator[str]:
     from lora_chat.training.recipe import choose_recipe, reasons
 
     counted, recipe, base, expected = course.counted, course.recipe, course.base, course.estimate
-    version = f" {course.start.version}, its next version," if course.start else ""
-    yield f"Train {course.name}{version} on {base.name}"
     yield (
-        f"  taught    {_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
-        f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised"
+        "taught",
+        f"{_count(counted.examples, 'answer')} in {_count(counted.conversations, 'conversation')}, "
+        f"{counted.tokens:,} tokens, {counted.supervised_tokens:,} supervised",
     )
     for place, (reason, number) in enumerate(counted.dropped.items()):
-        yield f"{'' if place else '  left out':{INDENT}}{explained(reason, number)}"
+        yield "" if place else "left out", explained(reason, number)
     for each in course.filters.told if course.filters else ():
-        yield f"  filtered  {each}"
+        yield "filtered", each
     if course.replayed:
-        yield f"  replays   {_count(course.replayed, 'conversation')} that it was taught before, among these"
+        yield "replays", f"{_count(course.replayed, 'conversation')} that it was taught before, among these"
     if counted.private:
-        yield f"  private   {_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
+        yield "private", f"{_by_rule(counted.private)} replaced by placeholders; --keep RULE leaves a rule off"
     if counted.kept:
-        yield f"  {'' if counted.private else 'private':10}{_by_rule(counted.kept)} learnt as they are"
+        yield "" if counted.private else "private", f"{_by_rule(counted.kept)} learnt as they are"
     if few := too_little(counted):
-        yield f"  enough?   {few}"
-    yield f"  recipe    {recipe.effort}: " + " ".join(spelled(recipe))
+        yield "enough?", few
+    yield "recipe", recipe.effort, " ".join(spelled(recipe))
     chosen = choose_recipe(counted.conversations, base.parameters, recipe.effort, recipe.seed, course.replayed)
     if changed := changes(recipe, chosen):
-        yield "  changed   " + ", ".join(
-            f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items()
-        )
-    yield f"  because   {reasons(counted.conversations, base.parameters, course.replayed)}"
-    yield f"  stops     {recipe.rule}"
-    memory = f"{size(expected.bytes)} of memory, {size(free())} can be had"
-    yield f"  takes     {spoken(expected.seconds)} ({expected.basis}) · {memory}"
+        yield "changed", ", ".join(f"{name} {spell(own)}, not {spell(was)}" for name, (own, was) in changed.items())
+    yield "because", reasons(counted.conversations, base.parameters, course.replayed)
+    yield "stops", recipe.rule
+    yield (
+        "takes",
+        f"{spoken(expected.seconds)} ({expected.basis}) · {size(expected.bytes)} of memory, {size(free())} can be had",
+    )
 
 
 def facts(course: Course) -> dict[str, Any]:

@@ -100,13 +100,18 @@ class _Asker:
         self._yes = yes
 
     def confirm(self, question: str, *, loses: bool = False, about: Sequence[tuple[str, str]] = ()) -> bool:
-        from lora_chat.cli.console import confirm, note
+        from rich.cells import cell_len
 
-        width = max((len(name) for name, _ in about), default=0)
-        for name, fact in about:
-            note(f"  {name:{width}}  {fact}")
+        from lora_chat.cli.console import confirm, note
+        from lora_chat.language import tr
+        from lora_chat.language.facts import tr_fact
+
+        told = [tr_fact(name, fact) for name, fact in about]
+        width = max((cell_len(name) for name, _ in told), default=0)
+        for name, fact in told:
+            note(f"  {name}{' ' * (width - cell_len(name))}  {fact}")
         if self._yes:
-            note(question.partition(" Enable ")[0])
+            note(tr(question.partition(" Enable ")[0]))
         return confirm(question, yes=self._yes, loses=loses)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lora_chat.cli.console import Progress
     from lora_chat.services import Services
     from lora_chat.sitting.plan import Course
-    from lora_chat.training.events import Installed, Report, TrainingEvent
+    from lora_chat.training.events import Installed, TrainingEvent
     from lora_chat.training.selection import HistoryFilter, Selection
 
 HISTORY = "from-history"
@@ -252,58 +252,13 @@ def show_progress(event: TrainingEvent, progress: Progress) -> None:
         progress("Training", event.step, event.steps, figures)
 
 
-def summary(event: Installed) -> Iterator[str]:
-    """The result in lines: what was measured, where the rest is, then how to wear it."""
-    from lora_chat.cli.report import enough, far, less, shares, wrong
-    from lora_chat.training.report.words import mending
+def told(event: Installed) -> Iterator[str]:
+    """The result in lines, then where the rest is and how to wear it, from a shell."""
+    from lora_chat.cli.result import summary
 
-    if event.kept:
-        yield f"{event.adapter} {event.version} is trained and kept, not worn: {event.kept}"
-    else:
-        yield f"{event.adapter} is trained and installed in {event.path}, version {event.version}"
-    yield from figures(event.report)
-    yield from far(event.report)
-    yield from shares(event.exam)
-    yield from less(event.exam)
-    if event.checks is not None:
-        yield f"  {event.checks.sentence}"
-        yield from wrong(event.checks)
-    if event.unchecked:
-        yield f"  ✗ {event.unchecked}"
-    yield from enough(event.adapter, event.exam, event.version if event.kept else "")
-    if told := mending(event.exam):
-        yield told
+    yield from summary(event)
     yield f"All of it: lora-chat report {event.adapter} --version {event.version}"
     if event.kept:
         yield f"Wear it all the same: lora-chat adapter rollback {event.adapter} --to {event.version}"
     else:
         yield f'Wear it: lora-chat ask -a {event.adapter} "…"'
-
-
-def figures(report: Report) -> Iterator[str]:
-    """A report in aligned lines."""
-    from lora_chat.training.report.words import size
-
-    yield (
-        f"  {report.steps} steps in {report.seconds:.0f} s ({report.tokens_per_second:.0f} tokens/s): "
-        f"{report.stopped_because}"
-    )
-    if report.memory:
-        yield f"  memory {size(report.memory)} at most"
-    yield (
-        f"  trainable parameters {report.trainable_parameters:,} of {report.total_parameters:,} "
-        f"({report.trainable_percent:.2f} %)"
-    )
-    if report.dataset_sha256:
-        yield f"  lessons {report.dataset_sha256[:23]}…"
-    if report.heldout_loss_before is not None and report.heldout_loss_after is not None:
-        yield f"  loss held out {report.heldout_loss_before:.2f} → {report.heldout_loss_after:.2f}"
-    if report.general_loss_before is not None and report.general_loss_after is not None:
-        yield (
-            f"  loss on general questions it was not taught "
-            f"{report.general_loss_before:.2f} → {report.general_loss_after:.2f}"
-        )
-    if report.text_loss_before is not None and report.text_loss_after is not None:
-        yield f"  loss on plain text {report.text_loss_before:.2f} → {report.text_loss_after:.2f}"
-    if report.forgot:
-        yield f"  ✗ {report.forgot}"

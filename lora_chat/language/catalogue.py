@@ -24,6 +24,8 @@ _DEEPEST = 5
 PLACE = re.compile(r"\{(\d)(:\w+)?\}")
 _SENTENCE_END = re.compile(r"(?<=[.?!]) (?=[^\s(])")
 _FIGURE = re.compile(r"[~<>≈×+-]?\d(?:[\d.,]*\d)?(?: ?[A-Za-z%]{1,9})?")
+_FIGURES = re.compile(r"(?=.*\d)[\d.,:()<>~+–→% -]+")
+"""Without a word: ``2:04`` and ``0.021 (0.012–0.034)``."""
 _KINDS = {":n": _FIGURE, ":c": re.compile(r"\d(?:[\d.,]*\d)?(?: [A-Za-z/]+| [\d.,]*\d)*"), ":w": re.compile(r"\S+")}
 _SAID = frozenset({":tr", ":c"})
 _ENDING = re.compile(r"[a-z ]{0,8}")
@@ -110,7 +112,7 @@ class Catalogue:
                 new = self._part(_small(part), depth)
             if new is None and ((names and at) or sign == " · "):
                 new = self._row(part, depth, names=names)
-            if new is None and not (_NAME if names else _FIGURE).fullmatch(part):
+            if new is None and not ((_NAME if names else _FIGURE).fullmatch(part) or _FIGURES.fullmatch(part)):
                 return None
             said.append(part if new is None else new)
         return reduce(lambda left, right: _joined(_joined(left, theirs), right), said)

@@ -22,7 +22,8 @@ def tr_fact(name: str, fact: str, title: str = "") -> tuple[str, str]:
     """Both as they are shown below ``title``; a preset's fact is what it holds, a full stop, and its description."""
     if title == "Presets":
         holds, stop, description = fact.partition(". ")
-        return name, tr(holds) + stop + description
+        said = tr(holds)
+        return name, said + (stop if said == holds else stop and tr(".")) + description
     if title == "Plugins":
         return _tr_plugin(name, fact)
     is_theirs = name in _OTHERS or name.startswith(("preset ", "example "))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -49,8 +50,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((address, port), family=family, backlog=128)
     except OSError as error:
+        why = os.strerror(error.errno) if error.errno else error  # Python's own says the address a second time
         raise RefusedError(
-            f"Cannot listen on {where} ({error.strerror or error}): end what uses it, or choose another with --port."
+            f"Cannot listen on {where} ({why}): end what uses it, or choose another with --port."
         ) from error
 
 

@@ -37,7 +37,7 @@ def model_info(sitting: Sitting, name: str) -> None:
     services, room = sitting.services, roomy(sitting)
     base, entry = _here_or_known(sitting, name or sitting.base.name)
     found = describe(services, base, entry, room)
-    said = [("", found.entry.description)] if found.entry is not None and found.entry.description else []
+    said = [("is", found.entry.description)] if found.entry is not None and found.entry.description else []
     rows = [*facts_of(found, room, f"/model pull {clean_line(name or found.name, 120)}"), *said]
     sitting.face.details(f"{found.name} · {found.lineage}", rows)
 

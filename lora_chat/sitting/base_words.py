@@ -79,9 +79,10 @@ def legend(choices: Choices, more: str) -> Iterator[str]:
     )
     figures = [figure for choice in bases for figure in (choice.speed, choice.seconds) if figure is not None]
     if guessed := sorted({figure.of for figure in figures if not figure.measured}):
-        bounds = {"under": "; < means slower than that", "over": "; > means faster than that"}
+        bounds = {"under": " < means slower than that.", "over": " > means faster than that."}
         seen = "".join(text for bound, text in bounds.items() if any(figure.bound == bound for figure in figures))
-        yield f"~ is no measurement: it follows by size from {', '.join(guessed)}, measured here{seen}."
+        guess = f"~ is no measurement: it follows by size from {', '.join(guessed)}, measured here."
+        yield guess + seen
     if not any(choice.speed for choice in bases):
         yield "No speed was measured on this machine yet: chat with one base, and estimates for all appear here."
     if not any(choice.seconds for choice in bases):

@@ -52,8 +52,12 @@ class Column:
     @property
     def name(self) -> str:
         """``shop ×0.5``; with its temperature where that is what is compared."""
-        worn = self.who if self.scale == 1 else f"{self.who} ×{self.scale:g}"
-        return f"{worn}, {self.at}" if self.at else worn
+        return f"{self.worn}, {self.at}" if self.at else self.worn
+
+    @property
+    def worn(self) -> str:
+        """``shop ×0.5``."""
+        return self.who if self.scale == 1 else f"{self.who} ×{self.scale:g}"
 
 
 @dataclass(frozen=True)

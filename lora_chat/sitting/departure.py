@@ -24,7 +24,7 @@ _KINDS = {
     CONFIG_NAME: "config",
     MANIFEST_NAME: "about it",
     "README.md": "card",
-    "LICENSE": "licence",
+    "LICENSE": "its licence",
 }
 
 

@@ -69,10 +69,13 @@ def facts(sitting: Sitting) -> list[tuple[str, str]]:
     worn = sitting.wearing is not None and sitting.wearing.temperature is not None
     rows = []
     for name in SETTINGS:
-        whose = f"the adapter, {sitting.worn}" if name == "temperature" and worn else "the settings"
+        said = _spoken(getattr(now, name))
         if name in own:
-            whose = f"this conversation; elsewhere {_spoken(getattr(other, name))}"
-        rows.append((name, f"{_spoken(getattr(now, name))} ({whose})"))
+            rows.append((name, f"{said} (this conversation; elsewhere {_spoken(getattr(other, name))})"))
+        elif name == "temperature" and worn:
+            rows.append((name, f"{said} (the adapter, {sitting.worn})"))
+        else:
+            rows.append((name, f"{said} (the settings)"))
     return rows
 
 

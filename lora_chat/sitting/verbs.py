@@ -72,7 +72,7 @@ def adapter_facts(adapter: Adapter) -> list[tuple[str, str]]:
     facts = [
         ("says", adapter.description or "nothing about itself"),
         ("base", adapter.base_model or "not said"),
-        ("rank", f"rank {adapter.rank} on {', '.join(adapter.targets)}"),
+        ("rank", f"{adapter.rank} on {', '.join(adapter.targets)}"),
         ("size", f"{adapter.parameters:,} parameters, {adapter.bytes:,} bytes"),
         ("wants", f"temperature {adapter.temperature:g}" if adapter.temperature is not None else ""),
         ("system prompt", adapter.system_prompt),
@@ -294,7 +294,7 @@ def theme(sitting: Sitting, name: str) -> None:
     from lora_chat.config import THEMES, save_settings
 
     if name not in THEMES:
-        raise UsageError(f"Write /theme {' or /theme '.join(THEMES)}.")
+        raise UsageError(f"Write /theme and one of {', '.join(THEMES)}.")
     save_settings(sitting.services.paths.config, theme=name)
     sitting.face.theme(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lora_chat.language import tr
 from lora_chat.tui.bound import TYPED, all_bound
 from lora_chat.tui.key_names import told
 from lora_chat.tui.keymap import Keymap
@@ -31,9 +32,10 @@ class Row:
 
     @property
     def said(self) -> str:
-        """``f9 (instead of ctrl+r) · retry · or /retry``."""
-        instead = f" (instead of {' '.join(self.default)})" if self.remapped else ""
-        return " · ".join([f"{' '.join(self.keys)}{instead}", self.does, *([f"or {self.typed}"] if self.typed else [])])
+        """``f9 (instead of ctrl+r) · retry · or /retry``, in the person's language."""
+        keys, before = " ".join(self.keys), " ".join(self.default)
+        told = [tr(f"{keys} (instead of {before})") if self.remapped else keys, tr(self.does)]
+        return " · ".join([*told, *([f"{tr('or')} {self.typed}"] if self.typed else [])])
 
 
 def rows(keymap: Keymap) -> Iterator[Row]:

@@ -71,7 +71,7 @@ def test_everything_about_it_is_shown_before_the_question(tmp_path: Path, paths:
         "adapter": "bot 1.0.0",
         "says": "Sells.",
         "base": "tiny/Llama-Random; fits tiny, 4 of 14 modules",
-        "rank": "rank 4 on q_proj, v_proj",
+        "rank": "4 on q_proj, v_proj",
         "size": "896 parameters, 4,677 bytes",
         "sha256": "",
         "licence": "MIT",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lora_chat.chat.preset import read_preset
-from lora_chat.cli.train import summary
+from lora_chat.cli.train import told as told_of
 from lora_chat.paths import Paths, make_private
 from lora_chat.training.events import Installed
 from lora_chat.training.general import FAR
@@ -153,7 +153,7 @@ def test_a_damaged_report_is_named(run: Run, home: Paths) -> None:
 
 
 def test_a_training_ends_with_what_it_learnt_and_where_the_rest_is() -> None:
-    told = list(summary(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "", EXAM)))
+    told = list(told_of(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "", EXAM)))
     assert "  right in other words          6 of 8 (41–93 %)   7 of 8 (53–98 %)" in told
     assert "  KL from the base              0.021 (0.012–0.034), 32 answers, bound 0.25" in told
     assert any(line.startswith(BETTER) for line in told)
@@ -161,9 +161,9 @@ def test_a_training_ends_with_what_it_learnt_and_where_the_rest_is() -> None:
     assert "  4 questions were not asked: there was no time." in told
     assert told[-2:] == ["All of it: lora-chat report shop --version 1.1.0", 'Wear it: lora-chat ask -a shop "…"']
     assert sum(OPEN in line for line in told) == 2
-    bare = list(summary(Installed("shop", "/x/shop", least().report)))
+    bare = list(told_of(Installed("shop", "/x/shop", least().report)))
     assert not any("fires" in line or "KL" in line or "/train" in line for line in bare)
-    kept = list(summary(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "it lost a check.", EXAM)))
+    kept = list(told_of(Installed("shop", "/x/shop", REPORT, "1.1.0", CHECKS, "it lost a check.", EXAM)))
     assert any("`lora-chat report shop --version 1.1.0 --preset PRESETNAME`" in line for line in kept)
 
 

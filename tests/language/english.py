@@ -27,12 +27,12 @@ LAYERS = {
     "engine": ("engine", "decoder", "session.py", "memory.py", "services.py"),
     "settings": ("config.py", "files.py", "paths.py", "defects.py", "errors.py", "hub"),
     "plugins": ("plugins",),
-    "cli": ("cli",),
+    "cli": ("cli", "serve/guard.py"),
 }
 """By the file of the catalogue that holds what is said there."""
 
 RAISED = frozenset({"cli"})
-"""Layers of whose texts only the refusals are here: their tables and their help are English."""
+"""Layers of whose texts only the refusals and the questions are here: their tables and their help are English."""
 
 UNSAID = {
     "training/__main__.py": "the command line of a job, which is English as the help of all of them",
@@ -190,8 +190,8 @@ def _or_hole(text: str | None) -> str:
 def _said_in(source: str, name: str, *, raised: bool) -> Iterator[Sentence]:
     tree = ast.parse(source)
     told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-    raises = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)] if raised else [tree]
-    for node, around in (each for begun in raises for each in _walk(begun, None)):
+    begins = [node for node in ast.walk(tree) if _is_put_to_a_person(node)] if raised else [tree]
+    for node, around in (each for begun in begins for each in _walk(begun, None)):
         english = template(node)
         if english is None or id(node) in told:
             continue
@@ -199,6 +199,16 @@ def _said_in(source: str, name: str, *, raised: bool) -> Iterator[Sentence]:
         alone = isinstance(around, ast.FormattedValue) or (isinstance(around, ast.Tuple) and name in FACTS)
         if english not in NOBODY and (_is_sentence(english) or (alone and _WORD.fullmatch(english))):
             yield Sentence(f"{name}:{node.lineno}", english)  # type: ignore[attr-defined]
+
+
+def _is_put_to_a_person(node: ast.AST) -> bool:
+    """A refusal, but not one of the API, which programs read; or a question."""
+    match node:
+        case ast.Raise(exc=ast.Call(func=ast.Name(id="ApiError"))):
+            return False
+        case ast.Raise() | ast.Call(func=ast.Name(id="confirm")):
+            return True
+    return False
 
 
 def _is_sentence(text: str) -> bool:

@@ -18,6 +18,9 @@ CODE = Path(__file__).parents[2] / "lora_chat"
 FACES = (
     *sorted((CODE / "tui").rglob("*.py")),
     CODE / "cli" / "line.py",
+    CODE / "cli" / "bases.py",
+    CODE / "cli" / "plan.py",
+    CODE / "cli" / "result.py",
     CODE / "cli" / "chat.py",
     CODE / "sitting" / "commands.py",
 )
@@ -32,7 +35,11 @@ _QUESTIONS = ("QUESTION", "WANTED", "REWORDED", "UNRELATED")
 _NO_SENTENCES = {
     "How do I return an order?",  # as those
     "-m lora_chat model pull",
+    "`lora-chat model pull {}`",
     "use {}",
+    "{} {}, not {}",  # what flags of the shell change
+    "    {}  {}  {}  in {}, message {}",  # the shell's own, as the next
+    "    and {} more: --json counts them by rule",
     "not trained",  # what the tour waits for
     "s hold",
     "Cannot use ",  # looked for, as the next

@@ -49,7 +49,7 @@ def test_it_lists_what_fits_first_then_what_may_then_what_does_not_then_what_is_
 def test_the_one_worn_is_looked_at_first_with_everything_that_is_known_of_it() -> None:
     seen = looks(shelf("pirate"), WIDE)
     for said in (
-        "changes the next token's scores by up to 7.32", "Talks like a pirate", "rank 8 on up_proj", "2,442,240",
+        "changes the next token's scores by up to 7.32", "Talks like a pirate", "8 on up_proj", "2,442,240",
         "MIT", "abababab", "/a/pirate", "conversations 48", "heldout loss 3.46 → 0.0267",
     ):  # fmt: skip
         assert said in seen

@@ -16,10 +16,11 @@ from lora_chat.chat.conversation import Role, Turn
 from lora_chat.paths import Paths
 from lora_chat.training.events import Sampled
 from lora_chat.training.proof.check import Check
+from lora_chat.tui.bound import all_bound
 from lora_chat.tui.theme import DARK, LIGHT
 from tests.tui import test_snapshots as english
 from tests.tui.conftest import Snapshot, Tell, Window
-from tests.tui.test_snapshots import FIRST, STATES, told, write_conversations  # noqa: F401
+from tests.tui.test_snapshots import FIRST, STATES, State, told, write_conversations  # noqa: F401
 
 HOW, LOST = "怎样退货？", "如果包装盒丢了呢？包裹昨天就到了，盒子今天早上已经扔掉了。"
 ANSWERS = {
@@ -68,7 +69,8 @@ WAITS = {
 WALKED = (
     "welcome", "welcome-without-a-base", "welcome-fetching", "tour", "empty",
     "loading", "answered", "worn", "selected", "columns", "edited", "nearly-full",
-    "refusal", "completion", "completion-of-a-name", "made-for-another-base", "picker-without-adapters",
+    "refusal", "own-settings-never-trained", "completion", "completion-of-a-name", "made-for-another-base",
+    "picker-without-adapters",
     "adapters-without-any", "taken-away-while-worn", "writing-the-answer", "asking-otherwise", "searching",
     "searching-for-nothing",
     "help", "palette", "deleting", "training-plan", "training-plan-with-nothing-left", "training",
@@ -85,8 +87,34 @@ THEIRS = {
     "checks-growing": "Yer parcel sails at dawn, matey.",
     "searching": english.HOW + "Return of order an order of monks that sailed the seas and never paid",
     "adapters": "Answers in three lines",
+    "sampling": "top_p top_k repetition_penalty max_tokens seed".replace("_", " "),
+    "keys-changed": " ".join(each.id for each in all_bound()).replace(".", " ").replace("-", " "),
 }
 """What is said in some of the stories."""
+
+MORE: dict[str, State] = {}
+"""States that look in English as others do."""
+
+
+def _typed(name: str, *commands: str, sees: str = "", hears: str = "", asks: str = "") -> None:
+    """A state that these commands lead to."""
+
+    async def leads(w: Window) -> None:
+        if asks:
+            await w.answered(asks)
+        for command in commands:
+            await w.write(command)
+        if sees:
+            await w.see(sees)
+        if hears:
+            await w.hear(hears)
+
+    MORE[name] = leads
+
+
+_typed("sampling", "/set temperature 0.7", "/set", sees="repetition_penalty")
+_typed("keys-changed", "/keys", sees="f9")
+_typed("another-theme", "/theme blue", hears="contrast")
 
 KEYS = {"ctrl", "esc", "enter", "Enter", "shift", "tab", "space"}
 NAMES = {
@@ -139,7 +167,7 @@ def test_english_is_recognised() -> None:
     assert english_in("ctrl+e 编辑 · /adapter use pirate · it is ready") == ["it", "is", "ready"]
 
 
-@pytest.mark.parametrize("name", WALKED)
+@pytest.mark.parametrize("name", [*WALKED, *MORE])
 @pytest.mark.usefixtures("told")
 def test_nothing_of_its_own_is_english(
     name: str, window: Tell, furnished: Paths, monkeypatch: pytest.MonkeyPatch
@@ -147,7 +175,7 @@ def test_nothing_of_its_own_is_english(
     async def story(w: Window) -> None:
         if name not in FIRST:
             await w.ready()
-        await STATES[name](w)
+        await (STATES | MORE)[name](w)
         await w.still()
         said = set(english_in("\n".join([w.text, *w.told]))) - set(re.findall("[A-Za-z]+", THEIRS.get(name, "")))
         assert said == set(), w.text
@@ -155,6 +183,9 @@ def test_nothing_of_its_own_is_english(
 
     if name not in FIRST:
         write_conversations(furnished, monkeypatch)
+    if name == "keys-changed":
+        with furnished.config.open("a", encoding="utf-8") as config:
+            config.write('\n[keys]\n"chat.retry" = "f9"\n')
     window(story, (80, 24))
 
 

@@ -346,7 +346,7 @@ def test_a_theme_is_used_now_and_kept(window: Tell, tiny: Paths) -> None:
         await w.write("/theme contrast")
         await w.until(lambda: w.app.theme == "lora-contrast")
         await w.write("/theme red")
-        await w.hear("Write /theme dark or /theme light or /theme contrast or /theme mono.")
+        await w.hear("Write /theme and one of dark, light, contrast, mono.")
         await w.write("/theme dark")
         await w.until(lambda: w.app.theme == DARK.name)
         await w.until(lambda: 'theme = "dark"' in tiny.config.read_text("utf-8"))

@@ -312,6 +312,14 @@ async def refusal(w: Window) -> None:
     await w.hear("There is no adapter")
 
 
+@state
+async def own_settings_never_trained(w: Window) -> None:
+    await w.answered(HOW)
+    for command in ("/set temperature 0.7", "/set top_p 0.5", "/train never"):
+        await w.write(command)
+    await w.see("⊘")
+
+
 # The prompt
 
 

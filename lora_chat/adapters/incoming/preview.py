@@ -17,7 +17,7 @@ def preview(candidate: Candidate, base: str, effect: str, weights: str = "") -> 
         ("says", manifest.description or "nothing about itself"),
         ("base", f"{manifest.base.model or 'not said'}; {_fit(candidate, base)}"),
         ("made on", _made_on(manifest.base.weights, weights)),
-        ("rank", f"rank {layout.rank} on {', '.join(layout.targets)}"),
+        ("rank", f"{layout.rank} on {', '.join(layout.targets)}"),
         ("size", f"{layout.parameters:,} parameters, {len(files.weights):,} bytes"),
         ("sha256", files.sha256),
         ("licence", manifest.license or "not said"),

@@ -42,7 +42,9 @@ def rollback(
     found = versions(name, paths)
     worn = next((each.number for each in found if each.current), "")
     known = any(each.number == number and not each.current for each in found)
-    if known and not confirm(f"Wear {name} {number}{f' in place of {worn}' if worn else ''}?", yes=yes):
+    if known and not confirm(
+        f"Wear {name} {number} in place of {worn}?" if worn else f"Wear version {number} of {name}?", yes=yes
+    ):
         note("Nothing was changed.")
         return
     now = make_current(name, number, paths)

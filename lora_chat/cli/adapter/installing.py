@@ -59,7 +59,7 @@ def _take_back(folder: Path, paths: Paths, name: str, model: str, *, yes: bool) 
     """What was trained elsewhere, in the job ``folder``."""
     from lora_chat.cli.adapter.job_result import land_here, read_finished
     from lora_chat.cli.console import answer, note
-    from lora_chat.cli.train import summary
+    from lora_chat.cli.train import told
     from lora_chat.sitting.arrival import agreed
     from lora_chat.training.job import RESULT
 
@@ -68,7 +68,7 @@ def _take_back(folder: Path, paths: Paths, name: str, model: str, *, yes: bool) 
     if arrival.there is not None:
         answer(_already(arrival.there.adapter))
     elif agreed(arrival, Shell(yes)):
-        for line in summary(land_here(folder, job, arrival, paths)):
+        for line in told(land_here(folder, job, arrival, paths)):
             answer(line)
     else:
         note(_NOTHING)

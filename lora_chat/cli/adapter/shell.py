@@ -1,4 +1,7 @@
-"""What a person is shown and asked at a shell before an adapter comes or goes. Owns its lines; decides nothing."""
+"""What a person is shown and asked at a shell before an adapter comes or goes. Owns its lines; decides nothing.
+
+Both are in the person's language: they are asked to agree to it.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,15 @@ class Shell:
 
     def details(self, title: str, rows: Facts) -> None:
         """See ``Presenter.details``; the rows say what the title does."""
-        from lora_chat.cli.console import folded, note
+        from rich.cells import cell_len
 
-        width = max(len(name) for name, _ in rows) + 2
-        for name, fact in rows:
-            note(folded(f"{name:{width}}{fact}", width))
+        from lora_chat.cli.console import folded, note
+        from lora_chat.language.facts import tr_fact
+
+        told = [tr_fact(name, fact) for name, fact in rows]
+        width = max(cell_len(name) for name, _ in told) + 2
+        for name, fact in told:
+            note(folded(f"{name}{' ' * (width - cell_len(name))}{fact}", width))
 
     def confirm(self, question: str, *, loses: bool = False, about: Facts = ()) -> bool:
         """See ``Asker.confirm``; without a terminal and ``--yes`` it is a usage error."""

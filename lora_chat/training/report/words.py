@@ -67,12 +67,11 @@ def rows(exam: Exam) -> list[Row]:
 
 def verdict(report: Report, checks: Checked | None, exam: Exam | None, *, counts: bool = True) -> str:
     """One sentence in plain words; without ``counts`` of what was learnt, where they stand beside it."""
-    learnt = _learnt(checks, exam)
-    said = "; ".join([learnt if counts else learnt.partition(" (")[0], *_broke(report, checks, exam), *_enough(exam)])
+    said = "; ".join([_learnt(checks, exam, counts=counts), *_broke(report, checks, exam), *_enough(exam)])
     return f"{said[:1].upper()}{said[1:]}."
 
 
-def _learnt(checks: Checked | None, exam: Exam | None) -> str:
+def _learnt(checks: Checked | None, exam: Exam | None, *, counts: bool) -> str:
     """All checks say what was learnt as taught; an examination may have asked a few of them only."""
     held = Share(checks.held, checks.of) if checks is not None else Share(0, 0)
     unasked = f", {checks.unasked:,} not asked" if checks is not None and held.of and checks.unasked else ""
@@ -89,10 +88,12 @@ def _learnt(checks: Checked | None, exam: Exam | None) -> str:
         "what it was taught" if share >= _MOST else "little" if share < _LITTLE else "a part of what it was taught"
     )
     if share >= _MOST and recall.of >= _FEW and recall.hits < _LITTLE * recall.of:
-        how_much += ", though hardly in other words"
-    counts = [f"{of(taught.hits, taught.of)} as taught{unasked}"] if taught.of else []
-    counts += [f"{of(recall.hits, recall.of)} in other words"] if recall.of else []
-    return f"it learnt {how_much} ({', '.join(counts)})"
+        how_much = "what it was taught, though hardly in other words"
+    if not counts:
+        return f"it learnt {how_much}"
+    parts = [f"{of(taught.hits, taught.of)} as taught{unasked}"] if taught.of else []
+    parts += [f"{of(recall.hits, recall.of)} in other words"] if recall.of else []
+    return f"it learnt {how_much} ({', '.join(parts)})"
 
 
 def _broke(report: Report, checks: Checked | None, exam: Exam | None) -> Iterator[str]:
@@ -101,8 +102,8 @@ def _broke(report: Report, checks: Checked | None, exam: Exam | None) -> Iterato
     broke += ["it moved too far from the base elsewhere"] if report.forgot else []
     if exam is not None and (exam.scores.near.of or exam.scores.far.of):
         near, far = exam.scores.near, exam.scores.far
-        fires = [f"{of(share.hits, share.of)} {what}" for share, what in ((near, "near misses"), (far, "far questions"))
-                 if share.hits]  # fmt: skip
+        fires = [f"{near.hits:,} of {near.of:,} near misses"] if near.hits else []
+        fires += [f"{far.hits:,} of {far.of:,} far questions"] if far.hits else []
         broke += [f"it says what was taught on {' and '.join(fires)}"] if fires else []
         broke = broke or [_quiet(exam, checks)]
     yield from broke
@@ -190,9 +191,10 @@ def distance(report: Report) -> str:
         return ""
     low, high = report.general_kl_low, report.general_kl_high
     between = f" ({number(low)}–{number(high)})" if low is not None and high is not None else ""
-    counted = f", {report.general_answers:,} answers" if report.general_answers else ""
-    bound = f", bound {report.general_kl_bound:g}" if report.general_kl_bound is not None else ""
-    return f"{number(report.general_kl_after)}{between}{counted}{bound}"
+    parts = [f"{number(report.general_kl_after)}{between}"]
+    parts += [f"{report.general_answers:,} answers"] if report.general_answers else []
+    parts += [f"bound {report.general_kl_bound:g}"] if report.general_kl_bound is not None else []
+    return ", ".join(parts)
 
 
 def saw(given: DatasetReady) -> str:

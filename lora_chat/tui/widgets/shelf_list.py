@@ -118,7 +118,9 @@ class ShelfList(Choices):
     def _columns(self, found: Sequence[Adapter]) -> tuple[Column, ...]:
         name = max(widest([each.name for each in found], 26) + 1, cell_len(_nothing()))
         fits = widest([self._fit(each) for each in found] or [""], 22)
-        rest = (Column(cell_len(tr("worn"))), Column(max(fits, 6)), Column(cell_len(tr("changes nothing"))))
+        measured = (tr(each.measured) for each in self._standings.values())
+        effect = widest([tr("changes nothing"), *measured], 16)
+        rest = (Column(cell_len(tr("worn"))), Column(max(fits, 6)), Column(effect))
         room = self.scrollable_content_region.width - sum(column.width + 2 for column in rest) - 2
         first = (Column(min(name, max(room, _NAME))), *rest)
         taken = sum(column.width + 2 for column in first)

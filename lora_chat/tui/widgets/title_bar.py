@@ -13,6 +13,11 @@ from lora_chat.text import clean_line
 WARM = 0.8
 """From this share of the context on the gauge warns."""
 
+_LEAST = 10
+"""Cells of a title."""
+_SHORTEST = 5
+"""How many parts of the right have a short form: own settings, what is never trained on, preset, context, base."""
+
 
 class TitleBar(Widget):
     """`` lora-chat   Return of order 4711        smollm2-135m · 12 % of 8k context``."""
@@ -39,26 +44,38 @@ class TitleBar(Widget):
     """Tokens of the whole context."""
 
     def render(self) -> Content:
-        """Left the title, right the rest; the title gives way."""
-        right = self._right()
-        name = "lora-chat"
+        """Left the title, right the rest; the title gives way as far as it can be told by what is left of it."""
+        name, title = "lora-chat", clean_line(self.title)
+        wide = self.content_size.width - len(name) - 3 - 2 - min(cell_len(title), _LEAST)
+        rights = (self._right(short) for short in range(_SHORTEST + 1))
+        right = next((each for each in rights if each.cell_length <= wide), self._right(_SHORTEST))
         room = self.content_size.width - len(name) - 3 - right.cell_length - 2
-        title = clean_line(self.title)
         if cell_len(title) > room:
             title = set_cell_size(title, max(room - 1, 0)).rstrip() + "…" if room > 1 else ""
         gap = " " * max(self.content_size.width - len(name) - 3 - cell_len(title) - right.cell_length, 1)
         return Content.assemble((name, "$text-muted"), "   ", (title, "bold"), gap, right)
 
-    def _right(self) -> Content:
-        kept_out = f"⊘ {tr('never trained on')}" if self.never_train else ""
-        away = tr("archived") if self.archived else ""
-        preset = tr(f"prompt: {clean_line(self.preset, 24)}") if self.preset else ""
-        said = (kept_out, away, preset, clean_line(self.sampling, 32), self.base, tr(self.engine))
+    def _right(self, short: int) -> Content:
+        """With so many of its parts in their short form, the least missed first."""
+        kept_out = "⊘" if short > 1 else f"⊘ {tr('never trained on')}"
+        sampling = tr("own settings") if short else clean_line(self.sampling, 32)
+        preset = tr(f"prompt: {clean_line(self.preset, 12 if short > 2 else 24)}") if self.preset else ""
+        base = clean_line(self.base, 14) if short > 4 else self.base
+        said = (
+            kept_out if self.never_train else "",
+            tr("archived") if self.archived else "",
+            preset,
+            sampling if self.sampling else "",
+            base,
+            tr(self.engine),
+        )
         parts = [Content.styled(part, "$text-muted") for part in said if part]
         if self.window and self.used:
             share = self.used / self.window
             style = "$warning" if share >= WARM else "$text-muted"
-            parts.append(Content.styled(tr(f"{share:.0%} of {_short(self.window)} context".replace("%", " %")), style))
+            full = f"{share:.0%}".replace("%", " %")
+            told = full if short > 3 else tr(f"{full} of {_short(self.window)} context")
+            parts.append(Content.styled(told, style))
         return Content.styled(" · ", "$text-muted").join(parts)
 
 
