@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.paths import Paths
+    from lora_chat.services import Services
 
 app = typer.Typer(help="Base models: list, pull, choose and remove them.", no_args_is_help=True)
 
@@ -140,6 +141,17 @@ def remove(
     answer(f"{folder.name} is removed{f'; `lora-chat model pull {back}` brings it back' if back else ''}.{stays}")
     if folder.name == default:
         note("It was the default: `lora-chat model use NAME` makes another one that.")
+
+
+def base_to_answer(services: Services, model: str | None, held: str = "", *, yes: bool) -> InstalledBase | None:
+    """The base that ``model`` names, else what a conversation was ``held`` with, else the settings'.
+
+    None where an engine of a plugin answers, ``model`` names none and the settings' is not on this machine. Raises as
+    ``ensure_base``.
+    """
+    if services.is_served and not model:
+        return services.base_to_begin_with(None)
+    return ensure_base(services.paths, model or held or services.config.model, yes=yes)
 
 
 def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.errors import RefusedError
+from lora_chat.models.answering import Served
 from lora_chat.session import Ended, TurnEvent
 from lora_chat.sitting.swapping import held_here
 from lora_chat.text import clean_line
@@ -55,9 +56,11 @@ def _check_writer(sitting: Sitting, answer: Message) -> None:
     """Refuse what another base or adapter wrote: its tokens would not go on as they began."""
     if answer.edited_from is not None or answer.base is None:
         return  # the person's own words
-    here, wearing = sitting.base.name, sitting.wearing
+    here, wearing = sitting.answerer.name, sitting.wearing
     if answer.base != here:
         wrote = clean_line(answer.base, 60)
+        if isinstance(sitting.answerer, Served):
+            raise RefusedError(f"{wrote} wrote that answer and {here} answers now: /retry answers anew.")
         raise RefusedError(
             f"{wrote} wrote that answer and {here} answers now: /model use {wrote}, or /retry to answer anew."
         )

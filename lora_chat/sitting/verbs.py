@@ -138,7 +138,7 @@ def train_resume(sitting: Sitting, rest: str) -> None:
     found = _stopped(sitting)
     if not found:
         raise RefusedError(_NONE)
-    here = [job for job in found if job.base == sitting.base.name]
+    here = [job for job in found if job.base == sitting.base_here().name]
     for job in here or found[:1]:
         sitting.go_on_with(job)
     names = ", ".join(job.name for job in here)

@@ -219,7 +219,7 @@ def test_what_was_not_agreed_to_there_is_not_worn_later_either(room: Room) -> No
     assert (room.sitting.worn, room.heard.banner.endswith("/adapter use shop asks.")) == ("", True)
     room.take("/adapter use shop")
     room.take("And now")
-    room.sitting._agreed.clear()  # as after a new start
+    room.sitting.agreed.clear()  # as after a new start
     room.take("/new")
     room.heard.banner = ""
     room.take(f"/open {old.id}")
