@@ -107,6 +107,8 @@ def standing_facts(adapter: Adapter, standing: Standing | None, base: str) -> li
     if standing is None:
         return []
     fit = standing.refusal or standing.doubt or f"fits {base}"
+    if standing.verdict is not None and standing.verdict.is_by_name and not standing.doubt:
+        fit = f"made for {base}, by its name; whether its shapes fit is for the server to say"
     if standing.effect is not None:
         effect = told(standing.effect)
     else:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from lora_chat.adapters.signature import BaseSignature
 from lora_chat.chat.conversation import Role
 from lora_chat.chat.store import Store
 from lora_chat.models.installed import InstalledBase, find_base
 from lora_chat.paths import Paths
 from lora_chat.services import open_services
+from lora_chat.sitting.standing import standing_facts
 from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.welcome import WelcomeScreen
 from lora_chat.tui.widgets.title_bar import TitleBar
@@ -195,6 +197,16 @@ def test_serve_lists_it_and_answers(bare: Paths, serve: Serve) -> None:  # noqa:
         started.end()
 
 
+def test_an_answer_goes_on_after_a_new_start(huge: FakeServer, run: Run, kept: Kept) -> None:  # noqa: F811
+    run("ask", "Hello")
+    id, before = kept.conversations[0].id, kept.branch()[-1].content
+    done = run("--plain", stdin=f"/open {id}\n/continue\n")
+    assert done.code == 0, done.err
+    assert kept.branch()[-1].content.startswith(before)
+    assert len(kept.branch()[-1].content) > len(before)
+    assert kept.branch()[-1].base == HUGE
+
+
 # Old conversations, and what is done on this machine
 
 
@@ -215,9 +227,9 @@ def test_an_old_conversation_goes_on_and_says_who_held_it(
 
 
 def test_what_needs_a_base_here_says_so_in_one_sentence(huge: FakeServer, run: Run, worn: str) -> None:  # noqa: F811
-    done = run("--plain", stdin=f"First\n/train from-history\n/adapter verify {worn}\n")
+    done = run("--plain", stdin=f"First\n/train from-history\n/adapter verify {worn}\n/tour\n")
     said = "That is done on a base model of this machine, and tiny-llama is not here: run `lora-chat model pull "
-    assert done.err.count(f"{said}tiny-llama`.") == 2
+    assert done.err.count(f"{said}tiny-llama`.") == 3
     assert "`lora-chat model pull" in run("adapter", "verify", worn).sentence
 
 
@@ -244,7 +256,15 @@ def test_an_adapter_of_the_served_model_is_worn_without_a_word(
     assert len(huge.sent(LOAD)) == 1
 
 
-@pytest.mark.parametrize("names", [{"model": "chat", "root": HUGE}, {"model": "/srv/models/Huge-70B-Instruct"}])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"model": "chat", "root": HUGE},
+        {"model": "/srv/models/Huge-70B-Instruct"},
+        {"model": "/srv/Huge-70B-Instruct-Q4_K_M.gguf"},
+        {"model": "acme/Huge-70B-Instruct-GGUF:Q8_0"},
+    ],
+)
 def test_an_alias_is_seen_through(
     bare: Paths,
     serve: Serve,  # noqa: F811
@@ -314,6 +334,35 @@ def served_beside(tiny: Paths, serve: Serve, run: Run) -> FakeServer:  # noqa: F
     settle(tiny, server.url)
     run("plugin", "enable", "remote", "--yes")
     return server
+
+
+def test_the_file_behind_an_alias_of_llama_server_is_a_name_too(bare: Paths, serve: Serve) -> None:  # noqa: F811
+    settle(bare, serve("llama-server", model="chat").url)
+    with open_services() as services:
+        assert services.answerer(None).signature.aliases == ("/m/tiny.gguf", "/m/tiny")
+
+
+def test_what_is_listed_of_the_adapters_says_what_nobody_here_can_see(
+    huge: FakeServer,
+    window: Tell,
+    worn: str,  # noqa: F811
+    bare: Paths,
+) -> None:
+    made_for(bare.adapters / worn, HUGE)
+
+    async def story(w: Window) -> None:
+        await w.until(lambda: w.app.chat.base == HUGE)
+        sitting = w.app.bridge.sitting
+        assert sitting is not None
+        adapter = sitting.services.adapters().get(worn)
+        standing = sitting.standings.of(adapter)
+        assert standing.fit(HUGE) == "fits by name"
+        said = dict(standing_facts(adapter, standing, HUGE))["fit"]
+        assert said == f"made for {HUGE}, by its name; whether its shapes fit is for the server to say"
+        assert adapter.is_for(sitting.answerer.signature)
+        assert not adapter.is_for(BaseSignature.of_names("acme/Other"))
+
+    window(story)
 
 
 def test_the_same_base_here_is_what_adapters_are_held_against(

@@ -98,11 +98,14 @@ def _aliases(model: str, own: dict[str, Any], base: dict[str, Any]) -> tuple[str
 
 
 def _with_props(served: Served, client: Client, cancel: threading.Event | None) -> Served:
-    """What one conversation gets of llama-server's context: ``n_ctx`` of a slot."""
+    """What one conversation gets of llama-server's context, ``n_ctx`` of a slot, and the file behind an alias."""
     table = client.ask("GET", "/props", at_root=True, cancel=cancel).table
     settings = table.get("default_generation_settings")
     window = _number(settings.get("n_ctx")) if isinstance(settings, dict) else 0
-    return replace(served, window=window or served.window)
+    path = table.get("model_path")
+    own = (path, _PACKED.sub("", path)) if isinstance(path, str) and path else ()
+    aliases = tuple(dict.fromkeys((*served.aliases, *own)))
+    return replace(served, window=window or served.window, aliases=aliases)
 
 
 def _number(value: object) -> int:
