@@ -61,12 +61,13 @@ class PluginEngine(ProcessEngine):
     def load(self) -> BaseInfo:
         """See ``Engine.load``; ``served`` is known then."""
         info = super().load()
-        if info != self._info:
+        if info != self._info or self._served.here is None:  # the same base may be brought here meanwhile
             name = clean_line(info.name, _LONGEST_NAME) or self._served.name
             aliases = tuple(clean_line(each, _LONGEST_NAME) for each in info.aliases)
             near = self._base.name if self._base is not None else ""
             window, place = info.context_window, clean_line(info.device, 80)
-            self._served, self._info = served(name, window, place, aliases, self._models, near), info
+            found, self._info = served(name, window, place, aliases, self._models, near), info
+            self._served = self._served if found == self._served else found
         return info
 
     def meet(self) -> Served:

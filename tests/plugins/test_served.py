@@ -132,7 +132,10 @@ def test_a_hostile_name_is_cleaned(bare: Paths, serve: Serve, run: Run, kept: Ke
 
 
 def test_the_window_opens_without_a_welcome_and_its_header_names_what_answers(
-    huge: FakeServer, window: Tell, bare: Paths
+    huge: FakeServer,
+    window: Tell,
+    bare: Paths,
+    tiny_home: Path,  # noqa: F811
 ) -> None:
     async def story(w: Window) -> None:
         await w.until(lambda: w.app.chat.base == HUGE)
@@ -149,6 +152,12 @@ def test_the_window_opens_without_a_welcome_and_its_header_names_what_answers(
             w.prompt.write("")
             await w.write(command)
             await w.hear(heard)
+        bare.models.symlink_to(tiny_home)
+        w.app.bridge.arrivals._came("tiny-llama")
+        await w.hear(f"tiny-llama is on this machine now; {HUGE} answers as before.")
+        w.prompt.write("")
+        await w.write("/model use tiny-llama")
+        await w.hear('with engine = "local" in the settings tiny-llama does')
 
     window(story)
     with Store.open(bare.database) as store:
@@ -307,7 +316,7 @@ def test_the_window_holds_what_is_worn_against_the_server_once_that_is_met(
         assert (w.app.chat.answer.base, w.app.chat.answer.adapter) == (HUGE, worn)
 
     window(story, worn)
-    assert len(huge.sent(LOAD)) == 1
+    assert len({each["lora_name"] for each in huge.sent(LOAD)}) == 1
 
 
 def test_another_base_that_is_here_is_neither_named_nor_held_against(
@@ -334,6 +343,20 @@ def served_beside(tiny: Paths, serve: Serve, run: Run) -> FakeServer:  # noqa: F
     settle(tiny, server.url)
     run("plugin", "enable", "remote", "--yes")
     return server
+
+
+def test_the_same_base_that_is_brought_later_is_what_adapters_are_held_against(
+    bare: Paths,
+    serve: Serve,  # noqa: F811
+    tiny_home: Path,  # noqa: F811
+) -> None:
+    settle(bare, serve(model="acme/tiny-llama").url)
+    with open_services() as services:
+        who = services.answerer(None)
+        assert services.answerer(None) is who
+        assert not who.signature.has_shapes
+        bare.models.symlink_to(tiny_home)
+        assert services.answerer(None).signature.has_shapes
 
 
 def test_the_file_behind_an_alias_of_llama_server_is_a_name_too(bare: Paths, serve: Serve) -> None:  # noqa: F811
