@@ -151,7 +151,36 @@ def base_to_answer(services: Services, model: str | None, held: str = "", *, yes
     """
     if services.is_served and not model:
         return services.base_to_begin_with(None)
+    if held and not model and _is_no_base(services.paths, held):
+        from lora_chat.cli.console import note
+        from lora_chat.language import tr
+        from lora_chat.text import clean_line
+
+        default = clean_line(services.config.model, 60)
+        note(tr(f"This was held with {clean_line(held, 60)}, which is not on this machine: {default} answers."))
+        held = ""
     return ensure_base(services.paths, model or held or services.config.model, yes=yes)
+
+
+def _is_no_base(paths: Paths, held: str) -> bool:
+    """Whether ``held`` is not here and a server's model's name, rather than what could be pulled as it was."""
+    from lora_chat.errors import NotFoundError
+    from lora_chat.models.catalog import is_name
+    from lora_chat.models.installed import find_base
+    from lora_chat.models.own import find_entry
+
+    if _has_folder(paths, held):
+        return False
+    try:
+        find_base(paths.models, held)
+    except NotFoundError:
+        if not is_name(held):
+            return True
+        try:
+            find_entry(held, paths.config)
+        except NotFoundError:
+            return True
+    return False
 
 
 def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:

@@ -85,6 +85,8 @@ def told_of_another(sitting: Sitting, held: str) -> str:
     is_served = isinstance(base, Served)
     if not held or held == base.name or not base.signature.lineage:
         return ""
+    if is_served and held == sitting.services.config.engine:  # nobody had answered in it yet
+        return ""
     try:
         there = find_base(sitting.services.paths.models, held)
     except NotFoundError:

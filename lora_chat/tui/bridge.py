@@ -197,12 +197,11 @@ class Bridge(Teller):
         self._put(news.SettingsRead(services.config))
         self.drafts.store = services.store
         self._put(news.WrittenSeen(sent_before(services.store), self.drafts.of(NEW)))
-        name = self._model or services.config.model
         self._list(services.store)
         try:
             base = services.base_to_begin_with(self._model)
         except NotFoundError:
-            self._put(BaseMissing(find_entry(name, services.paths.config)))
+            self._put(BaseMissing(find_entry(self._model or services.config.model, services.paths.config)))
             return
         self._sit_down(services, base)
 

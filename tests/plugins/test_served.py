@@ -27,6 +27,7 @@ from tests.cli.conftest import (  # noqa: F401  # noqa: F401
     kept,
     run,
     same_environment,
+    says,
     tiny,
     tiny_home,
     trained,
@@ -233,6 +234,25 @@ def test_an_old_conversation_goes_on_and_says_who_held_it(
     assert f"This was held with smollm2-135m: {HUGE} answers." in done.err
     assert [message.base for message in kept.branch(old.id)] == [None, "smollm2-135m", None, HUGE]
     assert run("ask", "-c", old.id, "Still there?").code == 0
+
+
+@pytest.mark.parametrize("name", [HUGE, "gpt-9", "llama3.2:70b"])
+def test_what_a_server_held_goes_on_here_and_says_so(
+    tiny: Paths,  # noqa: F811
+    run: Run,  # noqa: F811
+    kept: Kept,  # noqa: F811
+    says: dict[str, str],  # noqa: F811
+    name: str,
+) -> None:
+    with Store.open(tiny.database) as store:
+        old = store.create_conversation(model=name)
+        asked = store.add_message(old.id, Role.USER, "Hello", parent=None)
+        answer = store.add_message(old.id, Role.ASSISTANT, "Hi.", parent=asked.id, base=name)
+        store.update_conversation(old.id, head=answer.id)
+    done = run("ask", "-c", old.id, "And now?", "--yes")
+    assert done.code == 0, done.err
+    assert f"This was held with {name}, which is not on this machine: tiny-llama answers." in done.err
+    assert [message.base for message in kept.branch(old.id)] == [None, name, None, "tiny-llama"]
 
 
 def test_what_needs_a_base_here_says_so_in_one_sentence(huge: FakeServer, run: Run, worn: str) -> None:  # noqa: F811
