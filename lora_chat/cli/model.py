@@ -151,7 +151,7 @@ def base_to_answer(services: Services, model: str | None, held: str = "", *, yes
     """
     if services.is_served and not model:
         return services.base_to_begin_with(None)
-    if held and not model and _is_no_base(services.paths, held):
+    if held and not model and _is_no_base(services, held):
         from lora_chat.cli.console import note
         from lora_chat.language import tr
         from lora_chat.text import clean_line
@@ -162,13 +162,14 @@ def base_to_answer(services: Services, model: str | None, held: str = "", *, yes
     return ensure_base(services.paths, model or held or services.config.model, yes=yes)
 
 
-def _is_no_base(paths: Paths, held: str) -> bool:
+def _is_no_base(services: Services, held: str) -> bool:
     """Whether ``held`` is not here and a server's model's name, rather than what could be pulled as it was."""
     from lora_chat.errors import NotFoundError
     from lora_chat.models.catalog import is_name
     from lora_chat.models.installed import find_base
     from lora_chat.models.own import find_entry
 
+    paths = services.paths
     if _has_folder(paths, held):
         return False
     try:
