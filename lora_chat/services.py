@@ -25,8 +25,9 @@ from lora_chat.engine.factory import open_local_for, open_process
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.process import ProcessEngine
 from lora_chat.engine.protocol import Engine
-from lora_chat.errors import RefusedError
-from lora_chat.models.installed import InstalledBase
+from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.models.answering import Answerer
+from lora_chat.models.installed import InstalledBase, find_base
 from lora_chat.paths import Paths, find_paths
 from lora_chat.plugins.engines import PluginEngine
 from lora_chat.plugins.manager import Plugins
@@ -51,6 +52,7 @@ class Services:
     """Whether this is the safe mode: no plugin runs and no adapter is worn."""
     _open: ExitStack = field(default_factory=ExitStack)
     _own_engines: dict[str, Engine] = field(default_factory=dict)
+    _served: PluginEngine | None = None
 
     def __enter__(self) -> Services:
         return self
@@ -129,7 +131,47 @@ class Services:
         if self.safe:
             raise RefusedError("This is the safe mode, which wears no adapter: start without it to wear one.")
 
-    def check_fit(self, wearing: Wearing, base: InstalledBase) -> list[str]:
+    @property
+    def is_served(self) -> bool:
+        """Whether an engine of a plugin answers, whose base need not be on this machine."""
+        return self.config.engine != LOCAL
+
+    def base_to_begin_with(self, model: str | None) -> InstalledBase | None:
+        """The base called ``model``, by default the one of the settings; None where an engine of a plugin needs none.
+
+        Raises:
+            NotFoundError: it is not on this machine, and is what answers or what ``model`` named.
+            RefusedError: as ``find_base``.
+        """
+        try:
+            return find_base(self.paths.models, model or self.config.model)
+        except LoraChatError:
+            if model or not self.is_served:
+                raise
+            return None
+
+    def base_here(self) -> InstalledBase:
+        """The base of the settings, for what is done on this machine alone.
+
+        Raises:
+            NotFoundError: it is not here.
+            RefusedError: as ``find_base``.
+        """
+        try:
+            return find_base(self.paths.models, self.config.model)
+        except NotFoundError as error:
+            name = clean_line(self.config.model, 60)
+            raise NotFoundError(f"That is done on a base model of this machine, and {name} is not here: run "
+                                f"`lora-chat model pull {name}`.") from error  # fmt: skip
+
+    def answerer(self, base: InstalledBase | None) -> Answerer:
+        """Who answers: ``base``, or whom an engine of a plugin names, which is asked now. Raises as ``load``."""
+        if self.is_served:
+            return self._plugins_engine(base).meet()
+        assert base is not None
+        return base
+
+    def check_fit(self, wearing: Wearing, base: Answerer) -> list[str]:
         """Refuse what does not fit; returns what is to be said of what was made for another base.
 
         Raises:
@@ -144,7 +186,7 @@ class Services:
                 doubts.append(f"{adapter.name}: {verdict.doubt}")
         return doubts
 
-    def engine_here(self, base: InstalledBase, precision: Precision | None = None) -> Engine:
+    def engine_here(self, base: InstalledBase | None, precision: Precision | None = None) -> Engine:
         """An engine for one command: in this process, by default in the precision that the settings name.
 
         It is the settings' ``engine``, which may be a plugin's: in a process of its own then.
@@ -152,26 +194,32 @@ class Services:
         Raises:
             RefusedError: a precision for a plugin's.
         """
-        if self.config.engine != LOCAL:
+        if self.is_served:
             if precision is not None:
                 raise RefusedError(f"The engine {clean_line(self.config.engine, 40)} decodes in what it has: leave out "
                                    "--precision.")  # fmt: skip
             return self._plugins_engine(base)
+        assert base is not None
         engine = open_local_for(base, self.paths, precision or self.config.precision)
         return self._open.enter_context(closing(engine))
 
-    def engine_beside(self, base: InstalledBase) -> ProcessEngine:
-        """The settings' engine in a process of its own, for a chat."""
-        if self.config.engine != LOCAL:
+    def engine_beside(self, base: InstalledBase | None) -> ProcessEngine:
+        """The settings' engine in a process of its own, for a chat; a plugin's alone does without ``base``."""
+        if self.is_served:
             return self._plugins_engine(base)
+        assert base is not None
         return self._open.enter_context(closing(open_process(base, self.paths, self.config.precision)))
 
-    def _plugins_engine(self, base: InstalledBase) -> PluginEngine:
-        return self._open.enter_context(closing(PluginEngine(self.plugins, self.paths, self.config.engine, base)))
+    def _plugins_engine(self, base: InstalledBase | None) -> PluginEngine:
+        """One, whatever is asked: it is the same server."""
+        if self._served is None or self._served.state == "closed":
+            engine = PluginEngine(self.plugins, self.paths, self.config.engine, base)
+            self._served = self._open.enter_context(closing(engine))
+        return self._served
 
     def own_engine_here(self, base: InstalledBase) -> Engine:
         """As ``engine_here``, but this machine's own: it alone trains, and adapters are proved on its base."""
-        if self.config.engine == LOCAL:
+        if not self.is_served:
             return self.engine_here(base)
         return self._open.enter_context(closing(open_local_for(base, self.paths, self.config.precision)))
 
@@ -199,10 +247,19 @@ class Services:
         """Stop such a process; see ``alone.stop_alone``."""
         stop_alone(by)
 
-    def session(self, engine: Engine, base: InstalledBase, *, save: bool = True) -> Session:
+    def session(self, engine: Engine, base: InstalledBase | None, *, save: bool = True) -> Session:
         """Where turns happen."""
-        told = engine.window if isinstance(engine, PluginEngine) else None
-        return Session(self.store if save else self.unsaved_store, engine, self.config, base.name, base.window, told)
+        told = engine if isinstance(engine, PluginEngine) else None
+        who = known_answerer(engine, base)
+        return Session(self.store if save else self.unsaved_store, engine, self.config, who.name, who.window, told)
+
+
+def known_answerer(engine: Engine, base: InstalledBase | None) -> Answerer:
+    """Who answers with ``engine``, as far as that is known by now: nobody is asked."""
+    if isinstance(engine, PluginEngine):
+        return engine.served
+    assert base is not None
+    return base
 
 
 def open_services(environ: Mapping[str, str] | None = None) -> Services:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
 
 from lora_chat.adapters.mixture import Share, written
 from lora_chat.adapters.registry import Adapter
@@ -26,8 +25,9 @@ from lora_chat.chat.rows import AnswerFields
 from lora_chat.chat.store import Store
 from lora_chat.config import Config
 from lora_chat.engine.chunks import added_figures, cleaned, figures_of, status_of
-from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn, check_sampling
+from lora_chat.engine.protocol import Chunk, Engine, Finished, Request, Sampling, TextChunk, Worn
 from lora_chat.errors import EngineError, LoraChatError, RefusedError
+from lora_chat.models.answering import Telling
 
 FLUSH_S = 1.0
 """A running reply is written to the disk this often."""
@@ -141,8 +141,8 @@ class Session:
     """The base model's name, kept with each reply."""
     window: int
     """Tokens that a conversation and its answer may take together."""
-    told: Callable[[], int] | None = None
-    """Tells the window where the engine knows it better: a server's may be another."""
+    told: Telling | None = None
+    """Tells both where the engine knows them better: a server's are its own."""
 
     def send(
         self,
@@ -226,7 +226,7 @@ class Session:
             "",
             parent=prompt.id,
             status=Status.STREAMING,
-            **self._made_by(wearing, sampling, start_of(branch, self.base)),  # until that is counted
+            **self._made_by(wearing, sampling, start_of(branch, self.name), self.name),  # until that is counted
         )
         try:
             find = partial(self._fit, branch, conversation, wearing, sampling)
@@ -247,14 +247,17 @@ class Session:
     ) -> Iterator[TurnEvent]:
         """``old`` is the answer that goes on, as it was."""
         reply, text, flushed = started.reply, started.reply.content, time.monotonic()
-        row = Growing(self.store, reply, self._made_by(wearing, sampling, reply.context_start) if old else None)
+        made_by = self._made_by(wearing, sampling, reply.context_start, self.name) if old else None
+        row = Growing(self.store, reply, made_by)
         finished: Finished | None = None
         try:
             yield started
             context = find_context()  # waits for an engine that is loading: the person's message is told before
-            if context.start != reply.context_start:
+            base, before = (self.answerer()[0] if old is None else reply.base), reply.context_start
+            if (context.start, base) != (before, reply.base):
                 row = replace(row, made_by=row.made_by and row.made_by | {"context_start": context.start})
-                reply = self.store.update_message(reply.id, context_start=context.start)
+                reply = self.store.update_message(reply.id, context_start=context.start, base=base)
+            if context.start != before:
                 yield LeftOut(reply, context.left_out)
             request = Request(context.messages, wearing.worn if wearing else None, sampling)
             if old is not None:
@@ -284,10 +287,20 @@ class Session:
         """The engine's chunks; closing it closes them, so that the engine is free before the row says so."""
         yield from self.engine.generate(request, cancel)
 
-    def _made_by(self, wearing: Wearing | None, sampling: Sampling, context_start: int | None) -> AnswerFields:
+    @property
+    def name(self) -> str:
+        """Who answers, as far as that is known by now."""
+        return self.told.served.name if self.told is not None else self.base
+
+    def answerer(self) -> tuple[str, int]:
+        """Who answers and its window in tokens; of a server that is asked. Raises as ``Engine.load``."""
+        found = self.told.meet() if self.told is not None else None
+        return (found.name, found.window) if found is not None else (self.base, self.window)
+
+    def _made_by(self, wearing: Wearing | None, sampling: Sampling, start: int | None, base: str) -> AnswerFields:
         return {
-            "base": self.base,
-            "context_start": context_start,
+            "base": base,
+            "context_start": start,
             "sampling": json.dumps(asdict(sampling)),
             "adapter": wearing.name if wearing else None,
             "adapter_sha256": wearing.sha256 if wearing else None,
@@ -308,7 +321,7 @@ class Session:
         with closing(self._generated(request, cancel)) as chunks:
             for chunk in cleaned(chunks):
                 if isinstance(chunk, Finished):
-                    came = self._made_by(wearing, sampling, context.start) | figures_of(sampling, chunk)
+                    came = self._made_by(wearing, sampling, context.start, self.name) | figures_of(sampling, chunk)
                     yield Draft(text.strip(), status_of(chunk), came)
                     return
                 text += chunk.text
@@ -369,8 +382,8 @@ class Session:
         count, longest = self.engine.count_tokens, sampling.max_tokens
         if continues:
             count = partial(count, continues=True)
-        window = self.told() if self.told else self.window
-        return fit(branch, opening, self.base, window, longest, count, preset, continues=continues)
+        base, window = self.answerer()
+        return fit(branch, opening, base, window, longest, count, preset, continues=continues)
 
 
 def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) -> Sampling:
@@ -385,12 +398,3 @@ def choose_sampling(config: Config, wearing: Wearing | None, **asked: object) ->
     }
     settings |= {name: value for name, value in asked.items() if value is not None}
     return Sampling(**settings)  # type: ignore[arg-type]
-
-
-def check_wishes(wishes: dict[str, Any]) -> None:
-    """Refuse what an engine would refuse, before a model is loaded and anything is saved.
-
-    Raises:
-        RefusedError: naming the first value that is out of its range, and the range.
-    """
-    check_sampling(Sampling(**{name: value for name, value in wishes.items() if value is not None}))

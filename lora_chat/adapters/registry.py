@@ -71,7 +71,8 @@ class Adapter:
 
     def is_for(self, base: BaseSignature) -> bool:
         """Whether it says that it was made for this base; that it fits is for its weights to show."""
-        return base.is_called(self.base_model) or self.manifest.base.fingerprint == base.fingerprint
+        is_named = bool(self.base_model) and base.is_called(self.base_model)
+        return is_named or (base.has_shapes and self.manifest.base.fingerprint == base.fingerprint)
 
     @cached_property
     def sha256(self) -> str:

@@ -38,6 +38,16 @@ class BaseSignature:
     place: str = ""
     """The folder it is loaded from, which adapters trained on it with other tools declare; empty when not known."""
 
+    @classmethod
+    def of_names(cls, name: str, aliases: tuple[str, ...] = ()) -> BaseSignature:
+        """Of a base that answers elsewhere: only what it is called is known; an empty ``name``: not even that."""
+        return cls(name, "", {}, "", "", "", aliases)
+
+    @property
+    def has_shapes(self) -> bool:
+        """Whether more than its names is known."""
+        return bool(self.modules)
+
     @property
     def text_modules(self) -> Mapping[str, tuple[int, int]]:
         """Those of ``modules`` that text goes through: no tower or projector for pictures and sounds is among them.

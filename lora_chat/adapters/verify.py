@@ -49,6 +49,11 @@ class Verdict:
         """Whether a person should agree first."""
         return bool(self.doubt)
 
+    @property
+    def is_by_name(self) -> bool:
+        """Whether names alone were compared, as the base is not on this machine."""
+        return self.ok and not self.modules_total
+
 
 @dataclass(frozen=True)
 class VerifiedAdapter:
@@ -118,7 +123,13 @@ def _edited(folder: Path) -> RefusedError:
 def check_fit(
     files: AdapterFiles | AdapterHeader, signature: BaseSignature, manifest: Manifest | None = None
 ) -> Verdict:
-    """Hold an adapter's names and shapes against a base: its header is enough; never raises for what it finds."""
+    """Hold an adapter's names and shapes against a base: its header is enough; never raises for what it finds.
+
+    Of a base that is elsewhere nothing but its names can be compared: whether the shapes fit is its server's to say.
+    """
+    if not signature.has_shapes:
+        doubt = _doubt_of_names(_declared(files, manifest), signature)
+        return Verdict(True, "", files.warnings + ((doubt,) if doubt else ()), 0, 0, doubt)
     modules, base = files.layout.modules, signature.modules
     matched = sum(1 for name in modules if name in base)
     why = _misfit(files, signature) or _incomplete(files, signature)
@@ -212,6 +223,16 @@ def _doubt(files: AdapterFiles | AdapterHeader, signature: BaseSignature, manife
     if said and said.fingerprint and said.fingerprint != signature.fingerprint:
         return f"It was made for a {here} with another tokenizer or other shapes; its words may not fit."
     return ""
+
+
+def _doubt_of_names(declared: str, signature: BaseSignature) -> str:
+    """Empty also where nobody knows yet who answers."""
+    if not signature.lineage or (declared and signature.is_called(declared)):
+        return ""
+    who = shown(signature.lineage, 100)
+    if not declared:
+        return f"It does not say which base it was made for; {who} answers, on a server: only that can say if it fits."
+    return f"It was made for {shown(declared, 100)}; {who} answers, on a server: only that can say whether it fits."
 
 
 def _declared(files: AdapterFiles | AdapterHeader, manifest: Manifest | None) -> str:

@@ -71,10 +71,10 @@ def ask(
     from lora_chat.chat.preset import chosen, read_preset
     from lora_chat.cli.batch import Flags, answer_batch
     from lora_chat.cli.console import note
-    from lora_chat.cli.model import ensure_base
+    from lora_chat.cli.model import base_to_answer
+    from lora_chat.engine.protocol import check_wishes
     from lora_chat.errors import UsageError
     from lora_chat.services import open_services
-    from lora_chat.session import check_wishes
 
     wishes = {
         "temperature": temperature,
@@ -94,14 +94,16 @@ def ask(
         # Whatever can be refused is refused before the model is loaded.
         wearing = _chosen(services, adapter, current)
         begun = read_preset(preset, services.paths) if preset else None
-        wanted = model or (current.model if current else "") or services.config.model
-        base = ensure_base(services.paths, wanted, yes=yes)
+        base = base_to_answer(services, model, current.model if current else "", yes=yes)
+        if services.is_served:
+            services.engine_here(base, precision)
+        who = services.answerer(base)
         if wearing is not None:
-            for doubt in services.check_fit(wearing, base):  # as nobody can be asked
+            for doubt in services.check_fit(wearing, who):  # as nobody can be asked
                 note(doubt)
         if batch is not None:
             flags = Flags(adapter, system, begun, wishes)
-            answer_batch(batch, services, base.name, services.engine_here(base, precision), flags)
+            answer_batch(batch, services, who.name, services.engine_here(base, precision), flags)
             return
         assert text is not None
         session = services.session(services.engine_here(base, precision), base, save=not no_save)
@@ -110,7 +112,7 @@ def ask(
         changes = chosen(begun, current) if preset is not None else {}
         if system is not None:
             changes |= {"system": system, "own_system": None}
-        current = _conversation(session.store, current, changes, base.name, wearing)
+        current = _conversation(session.store, current, changes, who.name, wearing)
         _answer(session, current, text, wearing, wishes, as_json=json, saved=not no_save)
 
 

@@ -60,7 +60,8 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.adapters.removal import sweep
     from lora_chat.cli.console import note
     from lora_chat.cli.line import LineFace
-    from lora_chat.cli.model import ensure_base
+    from lora_chat.cli.model import base_to_answer
+    from lora_chat.errors import LoraChatError
     from lora_chat.language import tr
     from lora_chat.services import open_services
     from lora_chat.sitting.returning import what_came_of_them
@@ -68,7 +69,10 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     with _ended_in_order(), open_services() as services:
         sweep(services.paths)
         wearing = services.wear(adapter) if adapter else None
-        base = ensure_base(services.paths, model or services.config.model, yes=yes)
+        base = base_to_answer(services, model, yes=yes)
+        if wearing is not None and services.is_served:
+            with suppress(LoraChatError):  # which is said at the first message
+                services.answerer(base)  # what is worn is held against it
         chat = LineFace(services, base, wearing)
         if sys.stdin.isatty():
             # It loads while the person writes; what goes wrong is said at the first message.
@@ -76,7 +80,8 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
             for news in what_came_of_them(services.paths.training):
                 note(tr(news))
             _let_up_bring_back(services.store)
-            note(f"{base.name}. {tr('Write a message, or /help. Ctrl-C stops an answer, /quit leaves.')}")
+            name = chat.sitting.answerer.name
+            note(f"{name}. {tr('Write a message, or /help. Ctrl-C stops an answer, /quit leaves.')}")
         try:
             _converse(chat)
         except _Terminated:

@@ -121,7 +121,8 @@ def _ready(services: Services, adapters: Sequence[Adapter], *, alone: bool) -> I
     engines: dict[str, Engine] = {}
     for adapter in adapters:
         try:
-            base = base_for(services.paths, "", adapter.base_model)
+            here = None if services.is_served else base_for(services.paths, "", adapter.base_model)
+            base = services.answerer(here or services.base_to_begin_with(None))
             refuse_another_base(adapter, base, services)
         except LoraChatError as error:
             if alone:
@@ -129,7 +130,7 @@ def _ready(services: Services, adapters: Sequence[Adapter], *, alone: bool) -> I
             note(f"{adapter.name} is not checked: {error}")
             continue
         if base.name not in engines:
-            engines[base.name] = services.engine_here(base)
+            engines[base.name] = services.engine_here(here)
         yield Checking(adapter, engines[base.name], services.paths)
 
 

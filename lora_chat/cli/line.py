@@ -61,7 +61,7 @@ TOUR = "The tour is in the terminal UI: start lora-chat without --plain; `lora-c
 class LineFace:
     """``Face`` at a prompt or on a pipe."""
 
-    def __init__(self, services: Services, base: InstalledBase, wearing: Wearing | None) -> None:
+    def __init__(self, services: Services, base: InstalledBase | None, wearing: Wearing | None) -> None:
         self.sitting = Sitting(services, base, self, wearing)
         self.done = False
         self.failed = 0
@@ -73,7 +73,7 @@ class LineFace:
     @property
     def prompt(self) -> str:
         """What is worn, where the eyes are, and the preset."""
-        worn = f"▎{self.sitting.worn}" if self.sitting.worn else self.sitting.base.name
+        worn = f"▎{self.sitting.worn}" if self.sitting.worn else self.sitting.answerer.name
         return f"{worn} · prompt: {self.sitting.preset}" if self.sitting.preset else worn
 
     def take(self, line: str) -> None:

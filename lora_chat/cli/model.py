@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lora_chat.models.installed import InstalledBase
     from lora_chat.paths import Paths
     from lora_chat.plugins.manager import Plugins
+    from lora_chat.services import Services
 
 app = typer.Typer(help="Base models: list, pull, choose and remove them.", no_args_is_help=True)
 
@@ -142,6 +143,47 @@ def remove(
     answer(f"{folder.name} is removed{f'; `lora-chat model pull {back}` brings it back' if back else ''}.{stays}")
     if folder.name == default:
         note("It was the default: `lora-chat model use NAME` makes another one that.")
+
+
+def base_to_answer(services: Services, model: str | None, held: str = "", *, yes: bool) -> InstalledBase | None:
+    """The base that ``model`` names, else what a conversation was ``held`` with, else the settings'.
+
+    None where an engine of a plugin answers, ``model`` names none and the settings' is not on this machine. Raises as
+    ``ensure_base``.
+    """
+    if services.is_served and not model:
+        return services.base_to_begin_with(None)
+    if held and not model and _is_no_base(services, held):
+        from lora_chat.cli.console import note
+        from lora_chat.language import tr
+        from lora_chat.text import clean_line
+
+        default = clean_line(services.config.model, 60)
+        note(tr(f"This was held with {clean_line(held, 60)}, which is not on this machine: {default} answers."))
+        held = ""
+    return ensure_base(services.paths, model or held or services.config.model, yes=yes)
+
+
+def _is_no_base(services: Services, held: str) -> bool:
+    """Whether ``held`` is not here and a server's model's name, rather than what could be pulled as it was."""
+    from lora_chat.errors import NotFoundError
+    from lora_chat.models.catalog import is_name
+    from lora_chat.models.installed import find_base
+    from lora_chat.plugins.model_sources import find_entry
+
+    paths = services.paths
+    if _has_folder(paths, held):
+        return False
+    try:
+        find_base(paths.models, held)
+    except NotFoundError:
+        if not is_name(held):
+            return True
+        try:
+            find_entry(services.plugins, held, paths.config)
+        except NotFoundError:
+            return True
+    return False
 
 
 def ensure_base(paths: Paths, name: str, *, yes: bool) -> InstalledBase:

@@ -25,7 +25,7 @@ def serve(
 ) -> None:
     """Answer programs that speak OpenAI's API, at http://127.0.0.1:8642/v1."""
     from lora_chat.cli.console import note
-    from lora_chat.cli.model import ensure_base
+    from lora_chat.cli.model import base_to_answer
     from lora_chat.engine.factory import ctrl_c_waits
     from lora_chat.services import open_services
 
@@ -36,11 +36,14 @@ def serve(
 
     check_key(host, api_key)
     with open_services() as services:
-        base = ensure_base(services.paths, model or services.config.model, yes=yes)
+        base = base_to_answer(services, model, yes=yes)
+        if services.is_served:
+            services.engine_here(base, precision)
+        who = services.answerer(base)
         with listen(host, port) as door:
             shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-            note(f"http://{shown}:{door.getsockname()[1]}/v1 serves {base.name} and its adapters; Ctrl+C ends it.")
-            run(services, base, precision, door, Guard(host, api_key), note)
+            note(f"http://{shown}:{door.getsockname()[1]}/v1 serves {who.name} and its adapters; Ctrl+C ends it.")
+            run(services, base, who, precision, door, Guard(host, api_key), note)
 
 
 def _check_installed() -> None:

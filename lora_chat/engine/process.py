@@ -69,8 +69,14 @@ class ProcessEngine:
     """``Engine`` whose work happens in a spawned ``lora_chat.engine.worker``, or another ``Program``."""
 
     def __init__(
-        self, base: InstalledBase, kept: Kept, logs: Path, precision: Precision = "auto", program: Program | None = None
+        self,
+        base: InstalledBase | None,
+        kept: Kept | None,
+        logs: Path,
+        precision: Precision = "auto",
+        program: Program | None = None,
     ) -> None:
+        """``base`` and ``kept`` may be None for a ``program`` that needs none."""
         self._setup = wire.Setup(base, kept, precision)
         self._program = program or Program()
         self._log = logs / "engine.log"

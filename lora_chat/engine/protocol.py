@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.errors import RefusedError
@@ -79,6 +79,15 @@ def check_sampling(sampling: Sampling) -> None:
         raise RefusedError(f"seed must lie between 0 and 2^63 - 1, not {sampling.seed}.")
 
 
+def check_wishes(wishes: dict[str, Any]) -> None:
+    """Refuse what an engine would refuse, before a model is loaded and anything is saved.
+
+    Raises:
+        RefusedError: naming the first value that is out of its range, and the range.
+    """
+    check_sampling(Sampling(**{name: value for name, value in wishes.items() if value is not None}))
+
+
 @dataclass(frozen=True)
 class Request:
     """One reply to be made."""
@@ -132,6 +141,8 @@ class BaseInfo:
     """Which path replies take and in what precision, in a few words."""
     threads: int
     load_seconds: float
+    aliases: tuple[str, ...] = ()
+    """Other names of the same base, as adapters may declare it."""
 
 
 @dataclass(frozen=True)

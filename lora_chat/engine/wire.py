@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 class Setup:
     """The first line the program sends: which base, where what it makes once is kept, and what to decode in."""
 
-    base: InstalledBase
-    kept: Kept
+    base: InstalledBase | None
+    """None only for an engine of a plugin, whose base may be elsewhere."""
+    kept: Kept | None
     precision: Precision = "auto"
     plugin: dict[str, Any] = field(default_factory=dict)
     """Of an engine that is a plugin's: which, and what its settings are; see ``plugins.engines``."""

@@ -25,6 +25,8 @@ Opens = Callable[[wire.Setup], Engine]
 def _open_local(setup: wire.Setup) -> Engine:
     from lora_chat.engine.factory import open_local
 
+    assert setup.base is not None
+    assert setup.kept is not None
     return open_local(setup.base, setup.kept, setup.precision)
 
 

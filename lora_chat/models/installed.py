@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,10 @@ class InstalledBase:
     def window(self) -> int:
         """Tokens that a conversation and its answer may take together."""
         return self.context_window or UNNAMED_WINDOW
+
+    def is_any_of(self, names: Iterable[str]) -> bool:
+        """Whether one of ``names``, as a server or an adapter says them, is this base."""
+        return any(name.casefold() == self.name.casefold() or self.signature.is_called(name) for name in names)
 
     @property
     def is_wide(self) -> bool:

@@ -36,7 +36,7 @@ def _open(setup: wire.Setup) -> Engine:
         return (
             load(name, root, asked["module"])
             .engines.added[asked["engine"]]
-            .open(EngineSettings(asked["table"], setup.base))
+            .open(EngineSettings(asked["table"], setup.base, asked["engine"]))
         )
     except LoraChatError:
         raise

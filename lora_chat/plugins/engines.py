@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from lora_chat.adapters.signature import BaseSignature
 from lora_chat.config import LOCAL, load_engine_table
 from lora_chat.engine.kept import kept_for
 from lora_chat.engine.process import ProcessEngine, Program
+from lora_chat.engine.protocol import BaseInfo
 from lora_chat.errors import RefusedError, did_you_mean
+from lora_chat.models.answering import UNTOLD_WINDOW, Served, served
 from lora_chat.models.installed import InstalledBase
 from lora_chat.paths import Paths
 from lora_chat.plugins import limits
@@ -21,14 +24,24 @@ from lora_chat.plugins.offers import Offer
 from lora_chat.text import clean_line
 
 WORKER = "lora_chat.plugins.engine_worker"
+_LONGEST_NAME = 120
 
 
 class PluginEngine(ProcessEngine):
     """``Engine`` of an enabled plugin, in a process of its own."""
 
-    def __init__(self, plugins: Plugins, paths: Paths, name: str, base: InstalledBase) -> None:
-        """``name`` is the engine's. Every call raises ``RefusedError`` while no enabled plugin has it."""
+    def __init__(self, plugins: Plugins, paths: Paths, name: str, base: InstalledBase | None) -> None:
+        """``name`` is the engine's, ``base`` the one that is chosen, where it is on this machine.
+
+        Every call raises ``RefusedError`` while no enabled plugin has it.
+        """
         self.name = name
+        self._base, self._models = base, paths.models
+        self._info: BaseInfo | None = None
+        self._served = Served(
+            clean_line(name, 40), base.window if base is not None else UNTOLD_WINDOW, BaseSignature.of_names(""),
+            is_met=False,
+        )  # fmt: skip
 
         def begins() -> dict[str, Any]:
             plugin, offer = find_engine(plugins, name)
@@ -36,11 +49,30 @@ class PluginEngine(ProcessEngine):
             where = {"name": plugin.name, "root": str(plugin.root), "module": plugin.module}
             return where | {"sha256": plugin.content.sha256, "engine": name, "table": table}
 
-        super().__init__(base, kept_for(base, paths), paths.logs, program=Program(WORKER, begins, limits.CLOSE_S))
+        kept = kept_for(base, paths) if base is not None else None
+        super().__init__(base, kept, paths.logs, program=Program(WORKER, begins, limits.CLOSE_S))
 
-    def window(self) -> int:
-        """Tokens that a prompt and its answer may take together there. Raises as ``load``."""
-        return self.load().context_window
+    @property
+    def served(self) -> Served:
+        """Who answers there, as far as that is known by now: nobody is asked."""
+        return self._served
+
+    def load(self) -> BaseInfo:
+        """See ``Engine.load``; ``served`` is known then."""
+        info = super().load()
+        if info != self._info or self._served.here is None:  # the same base may be brought here meanwhile
+            name = clean_line(info.name, _LONGEST_NAME) or self._served.name
+            aliases = tuple(clean_line(each, _LONGEST_NAME) for each in info.aliases)
+            near = self._base.name if self._base is not None else ""
+            window, place = info.context_window, clean_line(info.device, 80)
+            found, self._info = served(name, window, place, aliases, self._models, near), info
+            self._served = self._served if found == self._served else found
+        return info
+
+    def meet(self) -> Served:
+        """Who answers there, which is asked now. Raises as ``load``."""
+        self.load()
+        return self._served
 
 
 def find_engine(plugins: Plugins, name: str) -> tuple[Plugin, Offer]:

@@ -128,8 +128,10 @@ class EngineSettings:
 
     table: Mapping[str, Any]
     """What stands below the table that the engine named, unchecked."""
-    base: InstalledBase
-    """The base model that is chosen, as it lies on this machine."""
+    base: InstalledBase | None
+    """The base model that is chosen, as it lies on this machine; None where it does not."""
+    name: str = ""
+    """What the engine was registered as."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from lora_chat.engine.protocol import (
 )
 from lora_chat.engine.reply_text import StopHeld
 from lora_chat.errors import RefusedError, TrainingError
+from lora_chat.models.answering import UNTOLD_WINDOW
 from lora_chat.plugins.registrars import EngineSettings
 from lora_chat.training.events import TrainingEvent
 
@@ -47,8 +48,16 @@ class SimpleEngine:
     def load(self) -> BaseInfo:
         """See ``Engine.load``."""
         base = self.settings.base
-        told = (base.name, base.signature.architecture, base.parameters, base.window)
-        return BaseInfo(*told, device="a plugin", decoding="as it likes", threads=0, load_seconds=0.0)
+        return BaseInfo(
+            name=base.name if base is not None else self.settings.name or "a plugin",
+            architecture=base.signature.architecture if base is not None else "",
+            parameters=base.parameters if base is not None else 0,
+            context_window=base.window if base is not None else UNTOLD_WINDOW,
+            device="a plugin",
+            decoding="as it likes",
+            threads=0,
+            load_seconds=0.0,
+        )
 
     def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Chunk]:
         """See ``Engine.generate``."""

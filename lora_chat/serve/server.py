@@ -12,6 +12,7 @@ import uvicorn
 from lora_chat.config import Precision
 from lora_chat.defects import record
 from lora_chat.errors import Interrupted
+from lora_chat.models.answering import Answerer
 from lora_chat.models.installed import InstalledBase
 from lora_chat.serve.app import build_app
 from lora_chat.serve.front import Front
@@ -23,20 +24,21 @@ from lora_chat.services import Services
 
 def run(
     services: Services,
-    base: InstalledBase,
+    base: InstalledBase | None,
+    who: Answerer,
     precision: Precision | None,
     door: socket.socket,
     guard: Guard,
     say: Callable[[str], None],
 ) -> None:
-    """Answer at ``door`` until interrupted; the engine loads meanwhile.
+    """Answer at ``door`` until interrupted; the engine loads meanwhile. ``who`` answers: ``base``, or a server's model.
 
     Raises:
         LoraChatError: the engine cannot be loaded.
         Interrupted: Ctrl+C, once the answer that was being written has ended; the second time at once.
     """
-    queue = Queue(lambda: services.engine_here(base, precision), base.window, lambda: loaded())
-    shelf = Shelf(services, base, say)
+    queue = Queue(lambda: services.engine_here(base, precision), who.window, lambda: loaded())
+    shelf = Shelf(services, who, say)
     app = build_app(shelf, queue, services.config, lambda error: say(record(error)))
     server = _Server(Front(app, guard, say), queue, say)
 
@@ -44,7 +46,7 @@ def run(
         if queue.info is None:
             server.should_exit = True
         else:
-            say(f"Ready: {base.name}, {queue.info.decoding}.")
+            say(f"Ready: {who.name}, {queue.info.decoding}.")
 
     queue.start()
     try:

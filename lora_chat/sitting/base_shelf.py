@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lora_chat.config import save_settings
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
+from lora_chat.models.answering import Served
 from lora_chat.models.catalog import is_name
 from lora_chat.models.installed import InstalledBase, find_base, remove_base
 from lora_chat.models.sources.staging import size
@@ -34,8 +35,15 @@ def model_info(sitting: Sitting, name: str) -> None:
     Raises:
         NotFoundError: neither is it here nor does the catalog know it.
     """
-    services, room = sitting.services, roomy(sitting)
-    base, entry = _here_or_known(sitting, name or sitting.base.name)
+    services, room, who = sitting.services, roomy(sitting), sitting.answerer
+    if isinstance(who, Served) and not name:
+        rows = [
+            ("server", who.place or "not asked yet"),
+            ("context", f"{who.window:,} tokens"),
+        ]
+        sitting.face.details(who.name, rows)
+        return
+    base, entry = _here_or_known(sitting, name or who.name)
     found = describe(services, base, entry, room)
     said = [("is", found.entry.description)] if found.entry is not None and found.entry.description else []
     rows = [*facts_of(found, room, f"/model pull {clean_line(name or found.name, 120)}"), *said]
@@ -67,7 +75,7 @@ def model_remove(sitting: Sitting, name: str) -> None:
     """
     models = sitting.services.paths.models
     folder, kept, loses = _to_remove(models, name)
-    if folder == sitting.base.name:
+    if sitting.base is not None and folder == sitting.base.name and not isinstance(sitting.answerer, Served):
         raise RefusedError(f"{folder} answers here: have another one answer first, /model use NAME.")
     if sitting.face.confirm(f"Take the base model {folder} off this machine: {kept}?", loses=loses):
         remove_base(models, folder)
@@ -115,6 +123,8 @@ def choices(sitting: Sitting) -> Choices:
 def roomy(sitting: Sitting) -> Room:
     """Memory for another base: what the one that answers holds is free again before another is loaded."""
     room = Room.here()
+    if isinstance(sitting.answerer, Served):
+        return room
     held = describe(sitting.services, sitting.base, None, room).chat_bytes
     return Room(min(room.free + held, room.total), room.total)
 

@@ -11,7 +11,7 @@ from lora_chat.chat.conversation import Turn
 from lora_chat.engine.asking import ask
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import RefusedError
-from lora_chat.models.installed import InstalledBase
+from lora_chat.models.answering import Answerer
 from lora_chat.paths import Paths
 from lora_chat.services import Services
 from lora_chat.session import Wearing
@@ -86,7 +86,7 @@ class Checking:
 
 
 def refuse_another_base(
-    adapter: Adapter, base: InstalledBase, services: Services, what: str = "Its checks are asked"
+    adapter: Adapter, base: Answerer, services: Services, what: str = "Its checks are asked"
 ) -> None:
     """``what`` goes on the base that it was made for alone.
 
@@ -104,5 +104,5 @@ def refuse_another_base(
 def check(sitting: Sitting, name: str) -> None:
     """Ask the checks of an adapter, by default of the one worn, and show what comes of them."""
     adapter = sitting.meant(name, "/check")
-    refuse_another_base(adapter, sitting.base, sitting.services)
+    refuse_another_base(adapter, sitting.answerer, sitting.services)
     sitting.face.show_checks(Checking(adapter, sitting.engine, sitting.services.paths))

@@ -202,7 +202,7 @@ def _columns(sitting: Sitting, chosen: Sequence[Wearing | None], degrees: Sequen
 
 
 def _who(sitting: Sitting, wearing: Wearing | None) -> str:
-    return wearing.name if wearing else sitting.base.name
+    return wearing.name if wearing else sitting.answerer.name
 
 
 def _key(wearing: Wearing | None) -> tuple[str, float] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from lora_chat.chat.conversation import Message, Role, Status
 from lora_chat.errors import RefusedError
+from lora_chat.models.answering import Served
 from lora_chat.session import Ended, TurnEvent
 from lora_chat.sitting.swapping import held_here
 from lora_chat.text import clean_line
@@ -55,9 +56,14 @@ def _check_writer(sitting: Sitting, answer: Message) -> None:
     """Refuse what another base or adapter wrote: its tokens would not go on as they began."""
     if answer.edited_from is not None or answer.base is None:
         return  # the person's own words
-    here, wearing = sitting.base.name, sitting.wearing
+    who, wearing = sitting.answerer, sitting.wearing
+    if isinstance(who, Served) and not who.is_met:
+        who = sitting.services.answerer(sitting.base)
+    here = who.name
     if answer.base != here:
         wrote = clean_line(answer.base, 60)
+        if isinstance(who, Served):
+            raise RefusedError(f"{wrote} wrote that answer and {here} answers now: /retry answers anew.")
         raise RefusedError(
             f"{wrote} wrote that answer and {here} answers now: /model use {wrote}, or /retry to answer anew."
         )

@@ -22,7 +22,7 @@ def offer_new(sitting: Sitting, name: str, wanted: HistoryFilter | None = None) 
     """
     chosen = name or _next_name(sitting)
     check_free(chosen, sitting.services.paths)
-    sitting.face.offer(Plan.make(sitting.services, sitting.base, chosen, wanted or HistoryFilter()))
+    sitting.face.offer(Plan.make(sitting.services, sitting.base_here(), chosen, wanted or HistoryFilter()))
 
 
 def offer_next(sitting: Sitting, name: str) -> None:
@@ -37,7 +37,9 @@ def offer_next(sitting: Sitting, name: str) -> None:
         raise UsageError("Say which adapter is to learn more: /train continue NAME, or wear it first.")
     adapter = sitting.services.adapters().get(name) if name or worn is None else worn.adapter
     check_free(adapter.name, sitting.services.paths, continued=True)
-    sitting.face.offer(Plan.make(sitting.services, sitting.base, adapter.name, HistoryFilter(), continued=adapter))
+    sitting.face.offer(
+        Plan.make(sitting.services, sitting.base_here(), adapter.name, HistoryFilter(), continued=adapter)
+    )
 
 
 def offer_from(sitting: Sitting, conversation: str, stem: str) -> None:

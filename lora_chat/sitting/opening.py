@@ -29,7 +29,7 @@ def context_facts(sitting: Sitting) -> list[tuple[str, str]]:
         sitting.session, sitting.conversation, sitting.wearing, sitting.sampling()
     )  # fmt: skip
     found = session.context(conversation, wearing, sampling)
-    window = session.told() if session.told else session.window
+    _, window = session.answerer()
     read = len(found.messages) - len(session.opening(conversation, wearing))
     preset, examples = (conversation.preset, conversation.examples) if conversation else ("", ())
     before = Preset(preset, examples=examples).holds or "no examples"

@@ -98,7 +98,7 @@ def own_names() -> set[str]:
 def _run(command: PluginCommand, sitting: Sitting, text: str) -> None:
     """Have a command of a plugin run."""
     name = sitting.wearing.name if sitting.wearing is not None else None
-    sitting.face.work(Errand(command, CommandCall(text, _at_hand(sitting), sitting.base.name, name)))
+    sitting.face.work(Errand(command, CommandCall(text, _at_hand(sitting), sitting.answerer.name, name)))
 
 
 def _at_hand(sitting: Sitting) -> SavedConversation:

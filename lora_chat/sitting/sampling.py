@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from lora_chat.engine.protocol import check_wishes
 from lora_chat.errors import UsageError
-from lora_chat.session import check_wishes, choose_sampling
+from lora_chat.session import choose_sampling
 from lora_chat.text import clean_line
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def wishes(sitting: Sitting) -> dict[str, Any]:
 def begins_with(sitting: Sitting) -> dict[str, Any]:
     """What a conversation that begins now has: who answers, what is worn, and how it is drawn."""
     worn = {"adapter": sitting.wearing.name, "scale": sitting.wearing.scale} if sitting.wearing else {}
-    return {"model": sitting.base.name, "sampling": json.dumps(sitting.pending)} | worn
+    return {"model": sitting.answerer.name, "sampling": json.dumps(sitting.pending)} | worn
 
 
 def set_sampling(sitting: Sitting, words: str) -> None:

@@ -15,6 +15,7 @@ from lora_chat.adapters.weights import read_adapter
 from lora_chat.engine.effects import told
 from lora_chat.engine.protocol import Worn
 from lora_chat.errors import RefusedError
+from lora_chat.models.answering import Served, base_of
 from lora_chat.sitting.arrival import Against, check_finite, look_at, settle
 from lora_chat.sitting.departure import pack
 from lora_chat.sitting.history import row_of
@@ -30,18 +31,26 @@ if TYPE_CHECKING:
 
 def adapter_install(sitting: Sitting, source: str) -> None:
     """Check an adapter against the base at hand, show what it is and does, and install it."""
-    paths, base = sitting.services.paths, sitting.base
-    own = sitting.services.own_engine_beside(sitting.engine, base)  # a server may wear only what it was started with
-    arrival = look_at(source, paths, lambda candidate: Against(base, own.probe), _noting(sitting))
+    paths = sitting.services.paths
+    arrival = look_at(source, paths, lambda candidate: _against(sitting), _noting(sitting))
     done = settle(arrival, paths, sitting.face)
     if done is None:
         sitting.face.note("Nothing was installed.")
         return
-    if not done.already:
+    if arrival.base and not done.already:
         sitting.has_agreed_to(done.adapter)
     how = "is already installed, with the same bytes" if done.already else "is installed"
     sitting.face.note(f"{done.adapter.name} {how}: /adapter use {done.adapter.name}")
     sitting.face.changed()
+
+
+def _against(sitting: Sitting) -> Against | None:
+    """The base at hand, as this machine has it: a server may wear only what it was started with."""
+    who = sitting.answerer
+    base = base_of(who) or (sitting.base if isinstance(who, Served) and not who.is_met else None)
+    if base is None:
+        return None
+    return Against(base, sitting.services.own_engine_beside(sitting.engine, base).probe)
 
 
 def _noting(sitting: Sitting) -> Callable[[str, float, float], None]:
@@ -111,13 +120,14 @@ def adapter_verify(sitting: Sitting, name: str) -> None:
     adapter = sitting.meant(name, "/adapter verify")
     files, manifest = read_adapter(adapter.path), read_manifest_of(adapter.path)
     check_hashes(files, manifest)
-    verdict = check_fit(files, sitting.base.signature, manifest)
+    base = sitting.base_here()
+    verdict = check_fit(files, base.signature, manifest)
     if not verdict.ok:
         raise RefusedError(verdict.reason)
-    own = sitting.services.own_engine_beside(sitting.engine, sitting.base)
+    own = sitting.services.own_engine_beside(sitting.engine, base)
     probe = own.probe(Worn(adapter.name, adapter.path, files.sha256))
     check_finite(adapter.name, probe)
-    sitting.face.details(f"{adapter.name} is sound", _report(sitting.base.name, files, manifest, verdict, probe))
+    sitting.face.details(f"{adapter.name} is sound", _report(base.name, files, manifest, verdict, probe))
     sitting.face.changed()
 
 

@@ -12,11 +12,12 @@ from lora_chat.chat.conversation import Conversation, Message, Rating, Role, Sta
 from lora_chat.chat.removal import Removed, RemovedConversation, remove_conversation
 from lora_chat.engine.protocol import Engine, Sampling
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError, UsageError
+from lora_chat.models.answering import Answerer
 from lora_chat.models.installed import InstalledBase
-from lora_chat.services import Services
+from lora_chat.services import Services, known_answerer
 from lora_chat.session import Wearing, choose_sampling
-from lora_chat.sitting.changes import what_became_of
 from lora_chat.sitting.face import Face
+from lora_chat.sitting.looking_after import look_after, wear_again
 from lora_chat.sitting.places import with_places
 from lora_chat.sitting.plan import Plan
 from lora_chat.sitting.prefill import Prefill
@@ -32,7 +33,10 @@ from lora_chat.training.shelf import Listed
 class Sitting:
     """What the commands of the chat work on."""
 
-    def __init__(self, services: Services, base: InstalledBase, face: Face, wearing: Wearing | None = None) -> None:
+    def __init__(
+        self, services: Services, base: InstalledBase | None, face: Face, wearing: Wearing | None = None
+    ) -> None:
+        """``base`` is of this machine; None where it is not here, which an engine of a plugin does without."""
         self.services = services
         self.face = face
         self.store = services.store
@@ -46,13 +50,34 @@ class Sitting:
         self._sit_on(base)
         self._ahead = Prefill(face.counted)
 
-    def _sit_on(self, base: InstalledBase) -> None:
+    def _sit_on(self, base: InstalledBase | None) -> None:
         self.base = base
         self.engine: Engine = self.services.engine_beside(base)
         self.session = self.services.session(self.engine, base)
-        self.standings = Standings(self.services.index, base, self.services.paths)
-        self._agreed: set[str] = set()
+        self._standings: Standings | None = None
+        self.agreed: set[str] = set()
         """Adapters made for another base that the person wears on this one all the same, by their hash."""
+        self.met: Answerer | None = None
+        """Who answered when what is worn was last held against it: a server is asked after it was put on."""
+
+    @property
+    def answerer(self) -> Answerer:
+        """Who answers, as far as that is known by now: the base, or a model on a server."""
+        return known_answerer(self.engine, self.base)
+
+    @property
+    def standings(self) -> Standings:
+        """How the adapters stand to whom answers."""
+        who = self.answerer
+        if self._standings is None or self._standings.who is not who:
+            self._standings = Standings(self.services.index, who, self.services.paths)
+        return self._standings
+
+    def base_here(self) -> InstalledBase:
+        """The base of this machine, which is trained and measured on. Raises as ``Services.base_here``."""
+        if self.base is None:
+            self.base = self.services.base_here()
+        return self.base
 
     # Turns
 
@@ -155,33 +180,11 @@ class Sitting:
             NotFoundError: there is none.
         """
         self.conversation = found = self.store.conversation(id)
-        said = f"{told_of_another(self, found.model)} {self._wear_again(found.adapter, found.scale)}".strip()
+        said = f"{told_of_another(self, found.model)} {wear_again(self, found.adapter, found.scale)}".strip()
         self.face.opened()
         if said:
             self.face.warn(said)
         self.prefill()
-
-    def _wear_again(self, name: str | None, scale: float) -> str:
-        """Wear what was chosen before, or nothing where that cannot be; then what is said of it.
-
-        One that was made for another base was agreed to where it is in this sitting, or answered here on this base.
-        """
-        self.wearing = None
-        try:
-            wearing = self._checked(self.services.wear(name, scale)) if name else None
-            doubts = [] if wearing is None or self._wore(wearing) else self.services.check_fit(wearing, self.base)
-        except LoraChatError as error:
-            return f"{error} The base answers."
-        if doubts:
-            return f"{doubts[0]} The base answers; /adapter use {name} asks."
-        self.wearing = wearing
-        return ""
-
-    def _wore(self, wearing: Wearing) -> bool:
-        """Whether it was agreed to on this base, or has answered in the open conversation on it."""
-        said = self.store.messages(self.conversation.id) if self.conversation is not None else []
-        answered = any((each.base, each.adapter) == (self.base.name, wearing.name) for each in said)
-        return answered or all(adapter.sha256 in self._agreed for adapter in wearing.adapters)
 
     def change_base(self, base: InstalledBase) -> None:
         """Have ``base`` answer from now on; the one until now is ended first, with all of its memory.
@@ -198,7 +201,7 @@ class Sitting:
         if (current := self.conversation) is not None:
             name, scale = current.adapter, current.scale
             self.conversation = self.store.update_conversation(current.id, model=base.name)
-        said = self._wear_again(name, scale)
+        said = wear_again(self, name, scale)
         self.face.changed()
         self.face.warn(said)
 
@@ -275,7 +278,7 @@ class Sitting:
     def begin_with(self, wearing: Wearing | None) -> None:
         """Wear what the command line named, unless it cannot be: then the base answers."""
         try:
-            self.wearing = self._checked(wearing) if wearing else None
+            self.wearing = self.checked(wearing) if wearing else None
         except LoraChatError as error:
             self.face.warn(f"{error} The base answers.")
 
@@ -310,15 +313,15 @@ class Sitting:
 
     def has_agreed_to(self, adapter: Adapter) -> None:
         """The person was asked about it just now."""
-        self._agreed.add(adapter.sha256)
+        self.agreed.add(adapter.sha256)
 
     def _agrees_to(self, adapter: Adapter) -> bool:
         standing = self._standing(adapter)
-        if not standing.doubt or adapter.sha256 in self._agreed:
+        if not standing.doubt or adapter.sha256 in self.agreed:
             return True
         if self.face.confirm(f"{adapter.name}: {standing.doubt} Wear it all the same?"):
-            self._agreed.add(adapter.sha256)
-        return adapter.sha256 in self._agreed
+            self.agreed.add(adapter.sha256)
+        return adapter.sha256 in self.agreed
 
     def _standing(self, adapter: Adapter) -> Standing:
         standing = self.standings.of(adapter, changed=True)
@@ -326,27 +329,19 @@ class Sitting:
             raise RefusedError(standing.refusal)
         return standing
 
-    def _checked(self, wearing: Wearing) -> Wearing:
+    def checked(self, wearing: Wearing) -> Wearing:
+        """``wearing``, whose files are looked at anew.
+
+        Raises:
+            RefusedError: one of it cannot be worn.
+        """
         for adapter in wearing.adapters:
             self._standing(adapter)
         return wearing
 
     def look_after_what_is_worn(self) -> None:
         """Notice that what is worn was removed, damaged or replaced: the chat goes on, and says how."""
-        wearing = self.wearing
-        if wearing is None or all(self.services.index.is_as_listed(each) for each in wearing.adapters):
-            return
-        catalog, now = self.services.adapters(), wearing
-        for worn in wearing.adapters:
-            change = what_became_of(worn, catalog, self.standings)
-            if change.now is None:
-                self.wear(None)
-                self.face.warn(change.said)
-                return
-            now = now.with_(change.now)
-            if change.said:
-                self.face.note(change.said)
-        self.wear(now)
+        look_after(self)
 
     # Training
 
@@ -367,7 +362,7 @@ class Sitting:
             RefusedError: the name is taken meanwhile, the plan teaches nothing or is of another base than the one that
                 answers by now, or the disk has no room for it.
         """
-        if plan.base.name != self.base.name:
+        if plan.base.name != self.base_here().name:
             raise RefusedError(f"{plan.name} was planned on {plan.base.name}, which is put away: plan it anew.")
         check_free(plan.name, self.services.paths, continued=plan.continued is not None)
         training = Training.of(plan, self.services, self.engine, self.face.trains)
@@ -380,10 +375,11 @@ class Sitting:
         Raises:
             RefusedError: it is of another base, or what it learns was changed.
         """
-        if job.base != self.base.name:
+        if job.base != self.base_here().name:
             raise RefusedError(f"{job.name} is trained on {job.base}: /model use {job.base} comes first.")
         check_resumable(job.folder)
-        self.trainings.put(Training(job.name, job.folder, self.base, self.services, self.engine, self.face.trains))
+        base = self.base_here()
+        self.trainings.put(Training(job.name, job.folder, base, self.services, self.engine, self.face.trains))
 
     # The end
 

@@ -11,7 +11,7 @@ from lora_chat.adapters.verify import Verdict, check_unedited
 from lora_chat.engine.effects import Effects, told, told_briefly
 from lora_chat.engine.kept import kept_for
 from lora_chat.errors import LoraChatError
-from lora_chat.models.installed import InstalledBase
+from lora_chat.models.answering import Answerer, base_of
 from lora_chat.paths import Paths
 from lora_chat.text import clean_line
 
@@ -53,17 +53,19 @@ class Standing:
         if not self.verdict.ok:
             return "does not fit"
         if not self.verdict.doubt:
-            return "fits"
+            return "fits by name" if self.verdict.is_by_name else "fits"
         return f"made for {clean_line(declared.rsplit('/', 1)[-1], 40)}" if declared else "base not said"
 
 
 class Standings:
     """The adapters before the base of one sitting; each is looked at once, until it or its measured effect changes."""
 
-    def __init__(self, index: Index, base: InstalledBase, paths: Paths) -> None:
+    def __init__(self, index: Index, who: Answerer, paths: Paths) -> None:
         self._index = index
-        self._base = base
-        self._effects = Effects(kept_for(base, paths).effects, base.signature.weights)
+        self.who = who
+        """Whom they stand to."""
+        base = base_of(who)
+        self._effects = Effects(kept_for(base, paths).effects, base.signature.weights) if base is not None else None
         self._of: dict[str, tuple[Adapter, Standing]] = {}
 
     def of(self, adapter: Adapter, *, changed: bool = False) -> Standing:
@@ -79,7 +81,7 @@ class Standings:
 
     def effects(self) -> dict[str, float]:
         """What was measured, as ``Effects.all``."""
-        return self._effects.all()
+        return self._effects.all() if self._effects is not None else {}
 
     def _look(self, adapter: Adapter, effects: Mapping[str, float], changed: bool) -> Standing:
         before = self._of.get(adapter.name)
@@ -88,7 +90,7 @@ class Standings:
                 said = adapter.manifest.weights
                 if changed or (said.bytes and said.bytes != adapter.bytes):
                     check_unedited(adapter.path, adapter.manifest)
-                found = Standing(self._index.verdict(adapter, self._base.signature))
+                found = Standing(self._index.verdict(adapter, self.who.signature))
             else:
                 found = before[1]
             if not found.broken:
@@ -105,6 +107,8 @@ def standing_facts(adapter: Adapter, standing: Standing | None, base: str) -> li
     if standing is None:
         return []
     fit = standing.refusal or standing.doubt or f"fits {base}"
+    if standing.verdict is not None and standing.verdict.is_by_name and not standing.doubt:
+        fit = f"made for {base}, by its name; whether its shapes fit is for the server to say"
     if standing.effect is not None:
         effect = told(standing.effect)
     else:

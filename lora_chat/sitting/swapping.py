@@ -11,7 +11,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
+from lora_chat.config import LOCAL
 from lora_chat.errors import LoraChatError, NotFoundError, RefusedError
+from lora_chat.models.answering import Served, base_of
 from lora_chat.models.installed import InstalledBase, find_base
 from lora_chat.session import Ended, TurnEvent
 from lora_chat.sitting.bases import fitting
@@ -33,16 +35,19 @@ def model_use(sitting: Sitting, name: str) -> None:
         NotFoundError: it is not on this machine.
         RefusedError: an answer is being made or an adapter trained with the one that would be put away.
     """
-    found = _here(sitting, name)
-    if found.name == sitting.base.name:
+    found, base = _here(sitting, name), sitting.answerer
+    if isinstance(base, Served):
+        raise RefusedError(f'{base.name} answers, on a server: with engine = "{LOCAL}" in the settings {found.name} '
+                           "does from the next start on.")  # fmt: skip
+    if found.name == base.name:
         sitting.face.note(f"{found.name} answers already.")
         return
     if sitting.is_training:
         training = sitting.training
         what = training.name if training is not None else "an adapter"
-        raise RefusedError(f"{what} is trained on {sitting.base.name}: wait for its end, or /train cancel, first.")
+        raise RefusedError(f"{what} is trained on {base.name}: wait for its end, or /train cancel, first.")
     sitting.face.check_idle()
-    before = sitting.base.name
+    before = base.name
     sitting.change_base(found)
     sitting.face.note(f"{found.name} answers from the next answer on; {before} is put away. {_fitting(sitting, found)}")
 
@@ -58,14 +63,15 @@ def _here(sitting: Sitting, name: str) -> InstalledBase:
 
 def held_here(sitting: Sitting, conversation: Conversation, turn: Turn) -> Turn:
     """``turn``, once it has made an answer, makes the base that made it the conversation's; nothing less does."""
-    here, store, face = sitting.base.name, sitting.store, sitting.face
-    if conversation.model == here:
+    store, face = sitting.store, sitting.face
+    if conversation.model == sitting.answerer.name and not isinstance(sitting.answerer, Served):
         return turn
 
     def held(cancel: threading.Event) -> Iterator[TurnEvent]:
         with closing(cast("Generator[TurnEvent]", turn(cancel))) as events:
             for event in events:
-                if isinstance(event, Ended):
+                here = sitting.answerer.name  # a server's is known once it answered
+                if isinstance(event, Ended) and conversation.model != here:
                     store.update_conversation(conversation.id, model=here)
                     face.warn("")
                 yield event
@@ -75,19 +81,26 @@ def held_here(sitting: Sitting, conversation: Conversation, turn: Turn) -> Turn:
 
 def told_of_another(sitting: Sitting, held: str) -> str:
     """What is said of a conversation that was ``held`` with another base than the one that answers; else nothing."""
-    base = sitting.base
-    if not held or held == base.name:
+    base = sitting.answerer
+    is_served = isinstance(base, Served)
+    if not held or held == base.name or not base.signature.lineage:
+        return ""
+    if is_served and held == sitting.services.config.engine:  # nobody had answered in it yet
         return ""
     try:
         there = find_base(sitting.services.paths.models, held)
     except NotFoundError:
         if base.signature.is_called(held):  # it was installed under another name then
             return ""
+        if is_served:
+            return f"This was held with {clean_line(held, 60)}: {base.name} answers."
         return f"This was held with {clean_line(held, 60)}, which is not on this machine: {base.name} answers."
     except LoraChatError as error:
         return f"This was held with {clean_line(held, 60)}: {base.name} answers. {error}"
-    if there.name == base.name:
+    if there == base_of(base):
         return ""
+    if is_served:
+        return f"This was held with {there.name}: {base.name} answers."
     return f"This was held with {there.name}: {base.name} answers, and /model use {there.name} goes back."
 
 

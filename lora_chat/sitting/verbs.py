@@ -7,6 +7,7 @@ from lora_chat.adapters.registry import Adapter
 from lora_chat.chat.conversation import Rating
 from lora_chat.chat.search import search as search_history
 from lora_chat.errors import RefusedError, UsageError
+from lora_chat.models.answering import Served
 from lora_chat.session import Wearing
 from lora_chat.sitting.columns import choose_columns
 from lora_chat.sitting.offer import offer_new, offer_next
@@ -138,7 +139,7 @@ def train_resume(sitting: Sitting, rest: str) -> None:
     found = _stopped(sitting)
     if not found:
         raise RefusedError(_NONE)
-    here = [job for job in found if job.base == sitting.base.name]
+    here = [job for job in found if job.base == sitting.base_here().name]
     for job in here or found[:1]:
         sitting.go_on_with(job)
     names = ", ".join(job.name for job in here)
@@ -301,6 +302,8 @@ def theme(sitting: Sitting, name: str) -> None:
 
 def tour(sitting: Sitting, rest: str) -> None:
     """Through the whole loop."""
+    if isinstance(sitting.answerer, Served):
+        sitting.base_here()  # it trains
     sitting.face.tour()
 
 

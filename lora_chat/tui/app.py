@@ -58,7 +58,7 @@ def _driver() -> type[Driver] | None:
     return Terminal
 
 
-class LoraChatApp(BaseNews, TrainingNews, ErrandNews, Palettes, Notices, Remapped):
+class LoraChatApp(BaseNews, TrainingNews, Notices, ErrandNews, Palettes, Remapped):
     """One window on one home."""
 
     TITLE = "lora-chat"

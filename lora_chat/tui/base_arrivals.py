@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lora_chat.config import save_settings
 from lora_chat.defects import sentence
 from lora_chat.errors import NotFoundError
+from lora_chat.models.answering import Served
 from lora_chat.tui.base_messages import BaseCame, BasesSeen, FetchFailed
 from lora_chat.tui.fetching import Fetcher
 from lora_chat.tui.messages import News
@@ -111,7 +112,10 @@ class BaseArrivals:
             self._do(lambda: self._begin(base))
             return
         self._put(BaseCame(base))
-        self._face.note(f"{base.name} is on this machine now: /model use {base.name} has it answer.")
+        if isinstance(self.sitting.answerer, Served):
+            self._face.note(f"{base.name} is on this machine now; {self.sitting.answerer.name} answers as before.")
+        else:
+            self._face.note(f"{base.name} is on this machine now: /model use {base.name} has it answer.")
         self.look()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lora_chat.tui.messages import News
 
 if TYPE_CHECKING:
+    from lora_chat.models.answering import Answerer
     from lora_chat.models.catalog import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.sitting.bases import Choices
@@ -59,13 +60,13 @@ class BasesSeen(News):
 class BaseFound(News):
     """The chat can begin; the model may still be loading."""
 
-    base: InstalledBase
+    base: Answerer
     first_time: bool
     """Nothing was ever said here."""
 
 
 @dataclass
 class BaseChanged(News):
-    """Another one answers; it is being loaded."""
+    """Another one answers, and may still be loading; or a server has told who does."""
 
-    base: InstalledBase
+    base: Answerer

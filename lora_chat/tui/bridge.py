@@ -29,6 +29,7 @@ from lora_chat.tui.typed import Typed
 if TYPE_CHECKING:
     from lora_chat.chat.conversation import Message
     from lora_chat.chat.store import Store
+    from lora_chat.models.answering import Answerer
     from lora_chat.models.entry import CatalogEntry
     from lora_chat.models.installed import InstalledBase
     from lora_chat.services import Services
@@ -69,6 +70,7 @@ class Bridge(Typed, Errands):
         self._watch: EngineWatch | None = None
         self._shelf: ShelfWatch | None = None
         self._reply: Reply | None = None
+        self._who: Answerer | None = None
         self._comparing = threading.Event()  # set once nobody waits for it any more
         self._proving = threading.Event()  # the same of checks
         self.arrivals = BaseArrivals(self._put, self._reader.put, self._desk.put, self._begin, self)
@@ -160,7 +162,6 @@ class Bridge(Typed, Errands):
 
     def _open(self) -> None:
         from lora_chat.chat.written import NEW, sent_before
-        from lora_chat.models.installed import find_base
         from lora_chat.plugins.model_sources import find_entry
         from lora_chat.services import open_services
 
@@ -168,16 +169,16 @@ class Bridge(Typed, Errands):
         self._put(news.SettingsRead(services.config))
         self.drafts.store = services.store
         self._put(news.WrittenSeen(sent_before(services.store), self.drafts.of(NEW)))
-        name = self._model or services.config.model
         self._list(services.store)
         try:
-            base = find_base(services.paths.models, name)
+            base = services.base_to_begin_with(self._model)
         except NotFoundError:
+            name = self._model or services.config.model
             self._put(BaseMissing(find_entry(services.plugins, name, services.paths.config)))
             return
         self._sit_down(services, base)
 
-    def _sit_down(self, services: Services, base: InstalledBase) -> None:
+    def _sit_down(self, services: Services, base: InstalledBase | None) -> None:
         from lora_chat.sitting.sitting import Sitting
         from lora_chat.tui.shelf_watch import ShelfWatch
 
@@ -188,15 +189,16 @@ class Bridge(Typed, Errands):
             self.warn(f"{error} The base answers.")
         sitting = self.sitting = self.arrivals.sitting = Sitting(services, base, self)
         sitting.begin_with(wearing)
-        self._put(BaseFound(base, first_time=not services.store.conversations(1)))
+        self._who = sitting.answerer
+        self._put(BaseFound(self._who, first_time=base is not None and not services.store.conversations(1)))
         self._load(sitting)
         self._shelf = ShelfWatch(sitting, self._put, self._reader.put, self.run)
         self.changed()
 
     def _load(self, sitting: Sitting) -> None:
-        from lora_chat.tui.engine_watch import EngineWatch
+        from lora_chat.tui.engine_watch import EngineWatch, ready
 
-        self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(lambda sitting: sitting.prefill()))
+        self._watch = EngineWatch(sitting.engine, self._put, lambda: self.run(ready))
         self._watch.load()
 
     def _begin(self, base: InstalledBase) -> None:
@@ -262,9 +264,13 @@ class Bridge(Typed, Errands):
 
     def base_changed(self, base: InstalledBase) -> None:
         """See ``Face.base_changed``; it is loaded at once."""
-        self._put(BaseChanged(base))
+        self._tell_who(base)
         self._load(self._require())
         self.bases_changed()
+
+    def _tell_who(self, who: Answerer) -> None:
+        self._who = who
+        self._put(BaseChanged(who))
         if self._shelf is not None:
             self._shelf.start_over()
 
@@ -334,6 +340,8 @@ class Bridge(Typed, Errands):
         sitting = self._require()
         with sitting.store.one_view():  # a refused message is taken back at any moment
             sitting.refresh()
+            if sitting.answerer is not self._who:  # a server has told
+                self._tell_who(sitting.answerer)
             with self._reply.lock if self._reply is not None else threading.Lock():
                 id = sitting.conversation.id if sitting.conversation else NEW
                 self._put(news.DraftSeen(id, self.drafts.of(id), another))
@@ -345,20 +353,13 @@ class Bridge(Typed, Errands):
             self._put(news.ConversationsSeen(store.listed(LISTED), store.listed(LISTED, archived=True)))
 
     def _beside(self, name: str, job: Callable[[], object]) -> None:
-        threading.Thread(target=self._guarded(job), name=name, daemon=True).start()
-
-    def _guarded(
-        self, job: Callable[[], object], complain: Callable[[BaseException], None] | None = None
-    ) -> Callable[[], None]:
-        """``job``, whose refusal or defect is told."""
-
         def guarded() -> None:
             try:
                 job()
             except BaseException as error:
-                (complain or self._complain)(error)
+                self._complain(error)
 
-        return guarded
+        threading.Thread(target=guarded, name=name, daemon=True).start()
 
     def _complain(self, error: BaseException) -> None:
         if self._closed:

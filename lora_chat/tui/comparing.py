@@ -48,7 +48,7 @@ def _before_and_after(
     for index, question in enumerate(asked):
         put(ComparedSeen(index, Compared(question)))
     adapter = read_installed(Path(trained.path))  # which may be a version that is kept and not worn
-    refuse_another_base(adapter, sitting.base, sitting.services, "It is compared")
+    refuse_another_base(adapter, sitting.answerer, sitting.services, "It is compared")
     worn = Wearing(adapter).worn
     for row in compare(sitting.engine, asked, worn, cancel):
         put(ComparedSeen(asked.index(row.question), row))
@@ -66,8 +66,9 @@ def _the_rest(record: Record, sitting: Sitting, put: Put, cancel: threading.Even
         adapter = next((each.adapter for each in there if each.number == version), None)
         if adapter is None:
             raise NotFoundError(f"{name} {version} is not here any more, so that nothing can be asked of it.")
-        refuse_another_base(adapter, sitting.base, sitting.services, "It is examined")
-        engine = sitting.services.own_engine_beside(sitting.engine, sitting.base)
+        base = sitting.base_here()
+        refuse_another_base(adapter, base, sitting.services, "It is examined")
+        engine = sitting.services.own_engine_beside(sitting.engine, base)
         parts = examine_again(adapter, engine, sitting.services.paths, cancel)
         while True:
             try:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from lora_chat.defects import record
 from lora_chat.engine.protocol import Engine
 from lora_chat.errors import LoraChatError
+from lora_chat.models.answering import Served
 from lora_chat.tui.messages import EngineSeen, News
+
+if TYPE_CHECKING:
+    from lora_chat.sitting.sitting import Sitting
 
 OFTEN = 3
 WHILE_S = 60.0
@@ -70,3 +75,11 @@ class EngineWatch:
     def _tell(self, event: EngineSeen) -> None:
         if not self._left:
             self._put(event)
+
+
+def ready(sitting: Sitting) -> None:
+    """The engine is loaded; a server's tells only then who answers, and what is worn is held against that."""
+    if isinstance(sitting.answerer, Served):
+        sitting.face.changed()
+        sitting.look_after_what_is_worn()  # what it warns of stays in sight until something changes
+    sitting.prefill()

@@ -66,7 +66,7 @@ class Files:
 
         if (sitting := self._sitting()) is None:
             return
-        key = sitting.base.name, hashlib.blake2b(file.block.encode()).digest()
+        key = sitting.answerer.name, hashlib.blake2b(file.block.encode()).digest()
         if key not in self._weights:
             if (tokens := weigh(sitting.engine, file)) is None:
                 return

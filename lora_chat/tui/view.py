@@ -18,7 +18,7 @@ from lora_chat.tui.widgets.message import Shown
 def view_of(sitting: Sitting, reply: Reply | None, *, another: bool) -> ViewSeen:
     """The visible branch and what is worn; ``reply``, whose lock is held, is shown as far as it is made."""
     branch, wearing = sitting.branch_with_places(), sitting.wearing
-    start = start_of([message for message, _, _ in branch], sitting.base.name)
+    start = start_of([message for message, _, _ in branch], sitting.answerer.name)
     shown = [Shown(_as_far_as_it_is(each, reply), place, of, each.id == start) for each, place, of in branch]
     worn, scale = (wearing.name, wearing.scale) if wearing else ("", 1.0)
     paths = sitting.services.paths

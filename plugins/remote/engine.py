@@ -45,11 +45,11 @@ class RemoteEngine:
     """``Engine`` on a server. Replies run at the same time; each has a connection of its own."""
 
     def __init__(self, client: Client, settings: Settings, base: InstalledBase | None) -> None:
-        """``base`` is the server's base as it lies here: adapters are held against it before they are sent."""
+        """``base`` is the one that is chosen here: where it is the server's, adapters are held against it."""
         self._client = client
         self._settings = settings
         self._base = base
-        self._shelf = Shelf(base.signature if base is not None else None)
+        self._shelf = Shelf()
         self._dialect: Dialect | None = None
         self._info: BaseInfo | None = None
         self._meeting = threading.Lock()
@@ -229,7 +229,12 @@ class RemoteEngine:
         try:
             if self._dialect is None:
                 began = time.perf_counter()
-                self._dialect = meet(self._client, self._settings, self._shelf, cancel)
+                dialect = meet(self._client, self._settings, self._shelf, cancel)
+                served = dialect.served
+                if self._base is not None and not self._base.is_any_of((served.model, *served.aliases)):
+                    self._base = None  # another model answers there
+                self._shelf.signature = self._base.signature if self._base is not None else None
+                self._dialect = dialect
                 self._info = self._described(self._dialect, time.perf_counter() - began)
             return self._dialect
         except Cancelled as error:
@@ -250,6 +255,7 @@ class RemoteEngine:
             decoding=f"asked over the network, {dialect.name}",
             threads=0,
             load_seconds=seconds,
+            aliases=served.aliases,
         )
 
     def _window(self, dialect: Dialect) -> int:

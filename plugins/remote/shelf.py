@@ -44,9 +44,9 @@ class Checked:
 class Shelf:
     """Reads adapters anew whenever their files changed; safe from several threads."""
 
-    def __init__(self, signature: BaseSignature | None) -> None:
-        """Without a ``signature`` only the adapter itself is checked, and whether it fits is the server's to say."""
-        self._signature = signature
+    def __init__(self) -> None:
+        self.signature: BaseSignature | None = None
+        """Without one only the adapter itself is checked, and whether it fits is the server's to say."""
         self._known: OrderedDict[tuple[Any, ...], Checked] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -79,8 +79,8 @@ class Shelf:
         return self._read(worn)[0]
 
     def _read(self, worn: Worn) -> tuple[AdapterFiles, int]:
-        if self._signature is not None:
-            verified = load_verified(worn.folder, self._signature, worn.sha256)
+        if self.signature is not None:
+            verified = load_verified(worn.folder, self.signature, worn.sha256)
             return verified.files, verified.verdict.modules_total
         files = read_adapter(worn.folder)
         check_hashes(files, read_manifest_of(worn.folder), worn.sha256)

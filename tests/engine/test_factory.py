@@ -31,5 +31,7 @@ def test_what_is_made_once_is_a_cache_beside_the_base(
     place = home.models / "tiny-llama" / "made"
     assert kept_for(tiny_llama, home).folder == place
     assert open_local_for(tiny_llama, home)._kept.folder == place
-    assert open_process(tiny_llama, home)._setup.kept.general_answers == place / "general-answers.safetensors"
+    kept = open_process(tiny_llama, home)._setup.kept
+    assert kept is not None
+    assert kept.general_answers == place / "general-answers.safetensors"
     assert not home.models.exists()

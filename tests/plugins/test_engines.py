@@ -138,7 +138,7 @@ def test_the_window_of_the_server_is_the_conversations(served: FakeServer, tiny:
         base = find_base(services.paths.models, "tiny-llama")
         session = services.session(services.engine_beside(base), base)
         assert session.told is not None
-        assert session.told() == WINDOW
+        assert session.answerer() == ("tiny-llama", WINDOW)
         assert served.sent(CHAT) == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.engine.protocol import BaseInfo, Request, Sampling, TextChunk
 from lora_chat.errors import EngineError, RefusedError
+from lora_chat.models.answering import UNTOLD_WINDOW
 from lora_chat.models.installed import InstalledBase
 from lora_chat.plugins.engines import PluginEngine, find_engine
 from tests.plugins.conftest import Host
@@ -58,6 +59,16 @@ def engine(host: Host, tiny_llama: InstalledBase) -> Iterator[Callable[[str], Pl
 
 
 HELLO = Request((Turn(Role.USER, "Hello you there"),), None, Sampling(seed=1))
+
+
+def test_a_small_one_needs_no_base_and_is_called_as_it_is_chosen(host: Host) -> None:
+    host.put("parrot", PARROT)
+    host.enable("parrot")
+    with closing(PluginEngine(host.plugins, host.paths, "parrot", None)) as engine:
+        assert (engine.served.name, engine.served.is_met) == ("parrot", False)
+        who = engine.meet()
+        assert (who.name, who.window, who.here, who.is_met) == ("parrot", UNTOLD_WINDOW, None, True)
+        assert len(list(engine.generate(HELLO))) == 4
 
 
 def test_a_small_one_says_it_back(engine: Callable[[str], PluginEngine], tiny_llama: InstalledBase) -> None:

@@ -42,6 +42,9 @@ class FakeServer:
     """Use as a context manager; ``url`` is its address."""
 
     kind: str = "vllm"
+    model: str = MODEL
+    root: str = "/models/tiny"
+    """Of vLLM: where the model's weights came from."""
     key: str = ""
     runtime_updating: bool = True
     max_rank: int = 64
@@ -220,15 +223,15 @@ class Talk(BaseHTTPRequestHandler):
 
     def piece(self, text: str, reason: str | None = None, **more: object) -> None:
         choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
-        self.event({"object": "chat.completion.chunk", "model": MODEL, "choices": [choice], **more})
+        self.event({"object": "chat.completion.chunk", "model": self.owner.model, "choices": [choice], **more})
 
     # the routes
 
     def _models(self, _: dict[str, Any]) -> None:
         owner = self.owner
-        card: dict[str, Any] = {"id": MODEL, "object": "model", "owned_by": "somebody"}
+        card: dict[str, Any] = {"id": owner.model, "object": "model", "owned_by": "somebody"}
         if owner.kind == "vllm":
-            card |= {"owned_by": "vllm", "root": "/models/tiny", "parent": None, "max_model_len": WINDOW}
+            card |= {"owned_by": "vllm", "root": owner.root, "parent": None, "max_model_len": WINDOW}
         if owner.kind == "llama-server":
             card |= {
                 "owned_by": "llamacpp",
@@ -236,7 +239,7 @@ class Talk(BaseHTTPRequestHandler):
                 "meta": {"n_ctx_train": 8192, "n_params": 12_345},
             }
         loras = [
-            {"id": name, "object": "model", "owned_by": "vllm", "root": path, "parent": MODEL}
+            {"id": name, "object": "model", "owned_by": "vllm", "root": path, "parent": owner.model}
             for name, path in owner.loaded.items()
         ]
         self.json({"object": "list", "data": [card, *loras]})
@@ -311,7 +314,7 @@ class Talk(BaseHTTPRequestHandler):
             )
         if body["model"] in owner.loaded:
             return "" if owner.lies else content_of(Path(owner.loaded[body["model"]]))
-        return "" if body["model"] == MODEL else None
+        return "" if body["model"] == self.owner.model else None
 
     def _vllm_tokenize(self, body: dict[str, Any]) -> None:
         tokens = tokens_of(prompt_of(body["messages"], opens=not body.get("continue_final_message")))

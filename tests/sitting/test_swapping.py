@@ -219,7 +219,7 @@ def test_what_was_not_agreed_to_there_is_not_worn_later_either(room: Room) -> No
     assert (room.sitting.worn, room.heard.banner.endswith("/adapter use shop asks.")) == ("", True)
     room.take("/adapter use shop")
     room.take("And now")
-    room.sitting._agreed.clear()  # as after a new start
+    room.sitting.agreed.clear()  # as after a new start
     room.take("/new")
     room.heard.banner = ""
     room.take(f"/open {old.id}")
@@ -246,7 +246,7 @@ def test_in_a_conversation_that_was_deleted_elsewhere_it_is_changed_whole(room: 
     room.sitting.store.delete_conversation(room.sitting.conversation.id)
     assert "tiny-opt answers from the next answer on" in room.take("/model use tiny-opt")
     assert room.heard.bases == ["", "tiny-opt"]
-    assert room.sitting.base.name == "tiny-opt"
+    assert room.sitting.answerer.name == "tiny-opt"
 
 
 @pytest.mark.usefixtures("quick")
@@ -296,7 +296,7 @@ def test_it_is_refused_while_the_base_is_needed(room: Room, monkeypatch: pytest.
     monkeypatch.setattr(type(room.sitting), "is_training", True)
     with pytest.raises(RefusedError, match=r"is trained on tiny-llama: wait for its end, or /train cancel, first\."):
         room.take("/model use tiny-opt")
-    assert (room.sitting.engine, room.sitting.base.name) == (engine, "tiny-llama")
+    assert (room.sitting.engine, room.sitting.answerer.name) == (engine, "tiny-llama")
 
 
 @pytest.mark.usefixtures("quick")

@@ -38,6 +38,8 @@ class Served:
     parameters: int = 0
     others: tuple[str, ...] = ()
     """What else it lists: with vLLM its adapters."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the same model: where its weights came from, as far as the server tells."""
 
 
 class Dialect(Protocol):

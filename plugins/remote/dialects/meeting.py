@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from dataclasses import replace
 from typing import Any
 
 from lora_chat.plugins.engine_api import EngineError, NotFoundError, RefusedError, clean_line, did_you_mean
@@ -19,6 +21,9 @@ from .vllm import VllmDialect
 _OWNERS = {"vllm": "vllm", "llamacpp": "llama-server"}
 """What the servers say in ``owned_by`` to what is spoken with them."""
 _NAMES = {"vllm": "vLLM", "llama-server": "llama-server"}
+_PACKED = re.compile(r"(?i)(?:[-._](?:i?q\d\w*|bf16|f16|f32))?\.gguf$|-gguf(?::[^/:]*)?$")
+"""What a name ends with where it is a packed file's."""
+_MOST_ALIASES = 8
 
 
 def meet(client: Client, settings: Settings, shelf: Shelf, cancel: threading.Event | None) -> Dialect:
@@ -95,15 +100,27 @@ def _served(model: str, models: list[dict[str, Any]], settings: Settings) -> Ser
     meta = own.get("meta") if isinstance(own.get("meta"), dict) else {}
     window = _number(own.get("max_model_len")) or _number(base.get("max_model_len"))
     others = tuple(each["id"] for each in models if each is not own)
-    return Served(model, window or settings.context_window, _number((meta or {}).get("n_params")), others)
+    parameters = _number((meta or {}).get("n_params"))
+    return Served(model, window or settings.context_window, parameters, others, _aliases(model, own, base))
+
+
+def _aliases(model: str, own: dict[str, Any], base: dict[str, Any]) -> tuple[str, ...]:
+    """vLLM's ``root`` is where the weights came from; llama-server's names are files, with what they are packed in."""
+    origin = base or own
+    told = [each for each in (origin.get("id"), origin.get("root")) if isinstance(each, str)]
+    names = [*told, *(_PACKED.sub("", each) for each in (model, *told))]
+    return tuple(dict.fromkeys(each for each in names if each and each != model))[:_MOST_ALIASES]
 
 
 def _with_props(served: Served, client: Client, cancel: threading.Event | None) -> Served:
-    """What one conversation gets of llama-server's context: ``n_ctx`` of a slot."""
+    """What one conversation gets of llama-server's context, ``n_ctx`` of a slot, and the file behind an alias."""
     table = client.ask("GET", "/props", at_root=True, cancel=cancel).table
     settings = table.get("default_generation_settings")
     window = _number(settings.get("n_ctx")) if isinstance(settings, dict) else 0
-    return Served(served.model, window or served.window, served.parameters, served.others)
+    path = table.get("model_path")
+    own = (path, _PACKED.sub("", path)) if isinstance(path, str) and path else ()
+    aliases = tuple(dict.fromkeys((*served.aliases, *own)))
+    return replace(served, window=window or served.window, aliases=aliases)
 
 
 def _number(value: object) -> int:
