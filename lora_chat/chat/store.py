@@ -262,6 +262,11 @@ class Store:
         sql = "SELECT * FROM messages WHERE conversation = ? ORDER BY id"
         return messages_of(self.database.rows(sql, (conversation_id,)))
 
+    def has_answer(self, conversation_id: str, base: str, adapter: str) -> bool:
+        """Whether anything on any branch was answered by ``base`` wearing ``adapter``, both by name."""
+        sql = "SELECT 1 FROM messages WHERE conversation = ? AND base = ? AND adapter = ? LIMIT 1"
+        return bool(self.database.rows(sql, (conversation_id, base, adapter)))
+
     def kinship(self, conversation_id: str) -> list[tuple[int, int | None, str]]:
         """Return number, parent and role of every message of a conversation, oldest first.
 

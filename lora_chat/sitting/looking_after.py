@@ -35,8 +35,8 @@ def wear_again(sitting: Sitting, name: str | None, scale: float) -> str:
 
 def _wore(sitting: Sitting, wearing: Wearing) -> bool:
     """Whether it was agreed to on this base, or has answered in the open conversation on it."""
-    said = sitting.store.messages(sitting.conversation.id) if sitting.conversation is not None else []
-    answered = any((each.base, each.adapter) == (sitting.answerer.name, wearing.name) for each in said)
+    current, who = sitting.conversation, sitting.answerer.name
+    answered = current is not None and sitting.store.has_answer(current.id, who, wearing.name)
     return answered or all(adapter.sha256 in sitting.agreed for adapter in wearing.adapters)
 
 

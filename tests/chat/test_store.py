@@ -53,6 +53,17 @@ def test_a_regenerated_answer_is_a_sibling_and_both_branches_stay(store: Store) 
     assert store.siblings(question.id) == [question]
 
 
+def test_who_answered_is_known_of_every_branch(store: Store) -> None:
+    question, _ = talk(store, "q", "first")
+    store.add_message(question.conversation, Role.ASSISTANT, "second", parent=question.id, base="tiny", adapter="shop")
+    store.add_message(question.conversation, Role.ASSISTANT, "third", parent=question.id, base="tiny")
+    assert store.has_answer(question.conversation, "tiny", "shop")
+    assert not store.has_answer(question.conversation, "other", "shop")
+    assert not store.has_answer(question.conversation, "tiny", "pirate")
+    (elsewhere,) = talk(store, "q")
+    assert not store.has_answer(elsewhere.conversation, "tiny", "shop")
+
+
 def test_the_head_can_be_set_to_another_branch(store: Store) -> None:
     question, first = talk(store, "q", "first")
     store.add_message(question.conversation, Role.ASSISTANT, "second", parent=question.id)
