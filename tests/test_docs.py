@@ -185,7 +185,7 @@ def test_pictures_load_nothing() -> None:
         assert foreign == {"http://www.w3.org/2000/svg"}, path.name
 
 
-ELSEWHERE = {"curve", "faq", "grow", "kinds", "ranks", "shelf", "swap", "switch", "teach", "train"}
+ELSEWHERE = {"curve", "faq", "grow", "kinds", "ranks", "shelf", "swap", "switch", "teach", "train", "ui"}
 """What other pages show."""
 RESULTS = sorted(path for path in (ROOT / "benchmarks" / "results").glob("*.json") if path.stem not in ELSEWHERE)
 
@@ -227,6 +227,34 @@ def test_the_figures_on_growth_are_the_benchmarks() -> None:
         worn, (first, of) = row["worn"], row["worn"]["rounds"][0]
         figures = f"{first} of {of} | {worn['held']} of {worn['of']} | {row['replayed']} | {row['steps']}"
         assert f"| {row['round']} | {figures} | {row['wall_s']:,.0f} s |" in text
+
+
+def test_the_figures_of_the_window_are_the_benchmarks() -> None:
+    result = json.loads((ROOT / "benchmarks" / "results" / "ui.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8").split("## How fast, and how far")[1]
+    assert result["machine"] in text
+    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", text, re.MULTILINE))
+
+    def shown(begins: str) -> str:
+        (found,) = [row for name, row in rows.items() if name.startswith(begins)]
+        return found
+
+    paint, store, start, elia = (result[name] for name in ("first_paint", "store", "start", "elia"))
+    assert shown("the first paint") == f"{paint['ours_s']:.3f} s; {paint['bare_textual_s']:.3f} s"
+    for phase, lag in result["lag"].items():
+        assert shown(f"the event loop's lag, {phase}:") == f"{lag['p50_ms']:.2f} ms, {lag['p99_ms']:.2f} ms"
+    for row in result["stream"]:
+        how = "each token painted by itself" if row["alone"] else "painted as it comes"
+        name = f"a reply of {row['tokens']:,} tokens, {row['kind']}, {how}:"
+        assert shown(name) == f"{row['first_s']:.2f} s, {row['last_s']:.2f} s"
+        assert row["ratio"] <= 1.5
+    name = f"the start with {store['conversations']:,} conversations"
+    assert shown(name) == f"{start['paint_s']:.3f} s, {start['list_s']:.3f} s"
+    assert shown(f"opening a conversation of {store['long']:,} messages") == f"{result['open']['ms']} ms"
+    assert shown(f"elia {elia['version']} with the same chats") == f"{elia['list_s']:.2f} s, {elia['open_s']:.2f} s"
+    for words, row in result["search"].items():
+        name = f"a key to its hits among {store['messages']:,} messages, {words}:"
+        assert shown(name) == f"{sorted(row['ms'])[len(row['ms']) // 2]:.0f} ms, {max(row['ms']):.0f} ms"
 
 
 def learnt_table(name: str) -> dict[str, Any]:
