@@ -8,7 +8,6 @@ is checked whole before anything is kept: one bad line in 10,000 is named and no
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +20,7 @@ from lora_chat.chat.conversation import ROLE_NAMES, Conversation, Message, Role,
 from lora_chat.chat.store import Store
 from lora_chat.chat.text_parts import joined
 from lora_chat.chat.titles import TITLE_LENGTH
+from lora_chat.chat.zipped import zip_refusal
 from lora_chat.errors import RefusedError
 from lora_chat.text import clean, clean_line
 
@@ -216,7 +216,7 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes | str | dict[str, Any]]]:
             start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
             size = path.stat().st_size
             if start.startswith(b"PK\x03\x04"):
-                raise _zip_refusal(path, zipfile.is_zipfile(file))
+                raise zip_refusal(path, file)
             file.seek(0)
             if start.startswith(b"["):
                 _require_size(path, size, LARGEST_ARRAY)
@@ -238,15 +238,6 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes | str | dict[str, Any]]]:
                     line = file.readline(LONGEST_LINE)
     except OSError as error:
         raise RefusedError(f"Cannot read {path} ({error.strerror}): correct its name or permissions.") from error
-
-
-def _zip_refusal(path: Path, whole: bool) -> RefusedError:
-    """A zip has the list of what is in it at its end: where that is missing, the end is."""
-    if whole:
-        return RefusedError(
-            f"{path} is a zip, in which no conversations were found: name the file with them; nothing was changed."
-        )
-    return RefusedError(f"{path} is a zip that is cut short or damaged: fetch it again; nothing was changed.")
 
 
 def _require_size(path: Path, size: int, largest: int) -> None:

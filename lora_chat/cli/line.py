@@ -38,6 +38,7 @@ from lora_chat.language import tr
 from lora_chat.language.facts import tr_counts
 from lora_chat.models.entry import CatalogEntry
 from lora_chat.models.installed import InstalledBase
+from lora_chat.plugins.command_api import Say
 from lora_chat.services import Services
 from lora_chat.session import Ended, LeftOut, Started, Wearing
 from lora_chat.sitting.attaching import told, weigh
@@ -166,12 +167,12 @@ class LineFace:
         return "\n".join([written.words, *map(self._file, written.files)])
 
     def work(self, errand: Errand) -> None:
-        """See ``Face.work``: its text is an answer, printed as it comes; Ctrl-C ends it."""
+        """See ``Face.work``: its text is an answer, printed as it comes, and what it sends is told; Ctrl-C ends it."""
         with cancelled_by_ctrl_c() as cancel:
-            last = errand.run(cancel, answer)
-        if cancel.is_set():
-            note(tr(errand.stopped))
-        elif last is not None:
+            last = errand.run(cancel, answer, self.note)
+        if isinstance(last, Say):
+            note(f"› {last.text}")
+        if last is not None:
             errand.settle(self.sitting, last)
 
     def plugins_changed(self) -> None:

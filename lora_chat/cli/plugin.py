@@ -88,7 +88,7 @@ def disable(name: Name, json: Json = False) -> None:
     with open_services() as services:
         listed = services.plugins.disable(name)
     if json:
-        answer_json(_plain(listed))
+        answer_json(_plain(listed) if listed is not None else {"name": name, "state": "off"})
         return
     answer(f"{name} is off.")
 

@@ -191,6 +191,8 @@ def _refuse(absent: Absent) -> None:
 
 
 def _why(absent: Absent) -> str:
+    if absent.state == "gone":
+        return f"{absent.why}; `lora-chat plugin disable {absent.name}` has it forgotten"
     return absent.why if absent.state == "safe" else f"switched off, as {absent.why}"
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -73,9 +73,9 @@ def _import(name: str, root: Path, module: str) -> ModuleType:
     sys.path_importer_cache.clear()
     full = "lora_chat_plugin_" + name.replace("-", "_")
     loader = _FromSource(full, str(root / module))
-    spec = spec_from_loader(full, loader, origin=str(root / module), is_package=True)
+    below = [str(root)]  # ``from . import other`` finds its other files
+    spec = spec_from_file_location(full, root / module, loader=loader, submodule_search_locations=below)
     assert isinstance(spec, ModuleSpec)
-    spec.submodule_search_locations = [str(root)]  # ``from . import other`` finds its other files
     loaded = sys.modules[full] = module_from_spec(spec)
     loader.exec_module(loaded)
     return loaded

@@ -38,6 +38,8 @@ class Broke(RefusedError):
 
 SAFE = "safe mode runs none"
 """Why none runs."""
+GONE = "its files are not here any more"
+"""Why one does not run that nobody disabled."""
 
 WARNING = "A plugin is code that runs with your rights: it can read, change and send whatever you can."
 """What is said before one is agreed to."""
@@ -65,7 +67,7 @@ class Absent:
     """A plugin that was enabled and does not run now."""
 
     name: str
-    state: Literal[State, "unusable", "safe"]
+    state: Literal[State, "unusable", "safe", "gone"]
     why: str
     offers: tuple[Offer, ...]
     """What it had for the hook that was asked for."""
@@ -151,7 +153,9 @@ class Plugins:
         broken = [Absent(each.path.name, "unusable", each.reason, getattr(words[each.path.name].offers, hook))
                   for each in shelf.problems if each.path.name in words and not self.safe]  # fmt: skip
         known = {each.name for each in shelf.plugins}
-        return [*found, *(each for each in broken if each.name not in known)]
+        lost = words.keys() - known - {each.path.name for each in shelf.problems}
+        gone = [Absent(name, "gone", GONE, getattr(words[name].offers, hook)) for name in sorted(lost)]
+        return [*found, *(each for each in broken if each.name not in known), *([] if self.safe else gone)]
 
     def _listed(self, plugin: Plugin, word: Word | None) -> Listed:
         if word is None:
@@ -196,9 +200,16 @@ class Plugins:
                 self._end(name)
         return self.get(name)
 
-    def disable(self, name: str) -> Listed:
-        """Have one run no more. Raises as ``get``."""
-        listed = self.get(name)
+    def disable(self, name: str) -> Listed | None:
+        """Have one run no more; None of one that was enabled and whose files are gone. Raises as ``get``."""
+        try:
+            listed = self.get(name)
+        except NotFoundError:
+            if not ((word := self._trust.words().get(name)) and (word.on or word.why)):
+                raise
+            self._trust.switch_off(name, word.sha256)
+            self._end(name)
+            return None
         self._trust.switch_off(name, listed.plugin.content.sha256)
         self._end(name)
         return self.get(name)

@@ -33,26 +33,31 @@ class Errand:
         """What was typed: ``/wordcount``."""
         return f"/{self.command.name}"
 
-    @property
-    def stopped(self) -> str:
-        """What is said where the person stopped it."""
-        return f"{self.title} is stopped."
-
-    def run(self, cancel: threading.Event, show: Callable[[str], object]) -> Write | Say | None:
+    def run(
+        self, cancel: threading.Event, show: Callable[[str], object], note: Callable[[str], object]
+    ) -> Write | Say | None:
         """Run it until it ends or ``cancel`` is set; ``show`` is given each text as it comes.
+
+        ``note`` is given a sentence where it was stopped, or ended without anything that a person could see.
 
         Returns what is to be done at the end, for ``settle``; nothing where it was stopped.
 
         Raises:
             RefusedError: see ``PluginCommand.run``; what was shown until then stays.
         """
-        last = None
+        last, seen = None, False
         for piece in self.command.run(self.call, cancel):
             if isinstance(piece, str):
+                seen = seen or bool(piece.strip())
                 show(piece)
             else:
                 last = piece
-        return None if cancel.is_set() else last
+        if cancel.is_set():
+            note(f"{self.title} is stopped.")
+            return None
+        if last is None and not seen:
+            note(f"{self.title} has run and said nothing.")
+        return last
 
     def settle(self, sitting: Sitting, last: Write | Say) -> None:
         """Write into the prompt, or say, what the command gave last.

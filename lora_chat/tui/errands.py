@@ -73,7 +73,7 @@ class Errands(Teller):
         told: list[str] = []
         last = None
         try:
-            last = errand.run(cancel, told.append)
+            last = errand.run(cancel, told.append, self.note)
         except RefusedError:
             self.plugins_changed()  # it may be switched off
             raise
@@ -82,7 +82,5 @@ class Errands(Teller):
             self._put(news.ErrandSeen(errand.title, running=False))
             if text := "\n".join(told).strip():
                 self._put(news.TextSeen(errand.title, errand.command.plugin.name, text))
-        if cancel.is_set():
-            self.note(errand.stopped)
-        elif last is not None:
+        if last is not None:
             self.run(lambda sitting: errand.settle(sitting, last))

@@ -44,11 +44,19 @@ def test_on_a_pipe_what_it_says_is_answered_and_what_it_writes_is_shown_and_not_
     out, err, code = chat("/set temperature 0", "/do", "/do now")
     assert out.splitlines() == ["Good day", "Good day"]
     assert "It was not sent: send it as it is, or in other words." in err
+    assert "› Good day\n" in err  # else an answer would stand there to nobody knows what
     assert code == 0
     assert [(each.role, each.content) for each in kept.branch()] == [
         (Role.USER, "Good day"),
         (Role.ASSISTANT, "Good day"),
     ]
+
+
+def test_on_a_pipe_one_that_gives_nothing_says_that_it_has_run(chat: Chat, enable: Enable) -> None:
+    enable("return '  ' if call.text else None")
+    _, err, code = chat("/do", "/do x")
+    assert err.count("/do has run and said nothing.") == 2
+    assert code == 0
 
 
 @pytest.mark.parametrize(("body", "said"), BREAKS.items(), ids=range(len(BREAKS)))

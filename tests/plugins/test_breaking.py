@@ -29,6 +29,14 @@ def test_a_good_one_writes(host: Host) -> None:
     assert written(host) == "HELLO\n"
 
 
+def test_one_finds_what_lies_beside_it(host: Host) -> None:
+    body = "from pathlib import Path\nyield Path(__file__).with_name('page.txt').read_text()"
+    folder = host.put(source=plugin_source(body))
+    (folder / "page.txt").write_text("A page. ", encoding="utf-8")
+    host.enable()
+    assert written(host) == "A page. ends"
+
+
 AT_START = {
     "def x(:\n": "plugin.py is not valid Python (line 1",
     "x = \0": "plugin.py is not valid Python",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lora_chat.chat.conversation import Role, Turn
-from lora_chat.errors import RefusedError
+from lora_chat.errors import NotFoundError, RefusedError
 from lora_chat.paths import Paths
 from lora_chat.plugins import limits
 from lora_chat.plugins.filters import MOST_REASONS, Filters
@@ -200,6 +201,19 @@ def test_one_whose_folder_is_broken_is_not_passed_over(host: Host, filters: Filt
     (host.paths.plugins / "tidy" / "plugin.toml").write_text("name = ", encoding="utf-8")
     with pytest.raises(RefusedError, match=r"as the filter tidy/short cannot run \(.*TOML.*\): mend it, or remove its"):
         filters.through(BOTH)
+
+
+def test_one_whose_files_are_gone_is_told_until_it_is_disabled(host: Host, filters: Filters) -> None:
+    enabled(host)
+    shutil.rmtree(host.paths.plugins / "tidy")
+    assert filters.through(BOTH) == BOTH
+    gone = "its files are not here any more; `lora-chat plugin disable tidy` has it forgotten"
+    assert filters.told == (f"not by the filter tidy/short: {gone}",)
+    assert host.plugins.disable("tidy") is None
+    assert filters.through(BOTH) == BOTH
+    assert filters.told == ()
+    with pytest.raises(NotFoundError):
+        host.plugins.disable("tidy")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links")

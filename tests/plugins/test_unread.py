@@ -141,6 +141,25 @@ def test_a_zip_that_is_cut_short_is_told_as_one(run: Run, home: Paths, tmp_path:
     assert not home.database.exists()
 
 
+@pytest.mark.parametrize("on", [False, True])
+def test_a_zip_whose_conversations_are_damaged_is_not_told_to_have_none(
+    run: Run,  # noqa: F811
+    home: Paths,
+    tmp_path: Path,
+    on: bool,
+) -> None:
+    if on:
+        assert run("plugin", "enable", "chatgpt", "--yes").code == 0
+    file, text = tmp_path / "export.zip", json.dumps(TREE)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("conversations.json", text)
+    begins = 30 + len("conversations.json")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:begins] + b"\xff" * 20 + whole[begins + 20 :])
+    refused = run("history", "import", file)
+    assert refused.sentence == f"{file} is a zip that is cut short or damaged: fetch it again; nothing was changed."
+
+
 @pytest.mark.parametrize(
     ("toml", "said"),
     [

@@ -40,6 +40,17 @@ def test_a_line_stands_over_the_talk_with_whose_it_is(window: Tell, enable: Enab
     window(story)
 
 
+def test_one_that_gives_nothing_says_that_it_has_run(window: Tell, enable: Enable) -> None:
+    enable("return None")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/do")
+        await w.hear("/do has run and said nothing.")
+
+    window(story)
+
+
 def test_more_than_a_line_is_a_panel_and_is_shown_as_it_is(window: Tell, enable: Enable) -> None:
     enable("yield 'first [red]line[/red]'\nyield '\\x1b[2J\\u202e**second**\\n' + 'x' * 300")
 
