@@ -59,8 +59,9 @@ class Palettes(App[None]):
         from lora_chat.sitting.commands import COMMANDS
 
         for command in [*COMMANDS, *self.chat.asking.commands]:
-            argument = f"{command.argument}: ".replace("[", "\\[") if command.argument else ""  # it is read as markup
-            yield SystemCommand(f"/{command.words}", argument + tr(command.help), partial(self._from_palette, command))
+            said = f"{command.argument}: " * bool(command.argument) + tr(command.help)
+            shown = said.replace("[", "\\[")  # it is read as markup, and may be a plugin's
+            yield SystemCommand(f"/{command.words}", shown, partial(self._from_palette, command))
 
     def _from_palette(self, command: Command) -> None:
         """A whole command is done; one that wants an argument waits in the prompt."""
