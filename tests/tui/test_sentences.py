@@ -170,6 +170,19 @@ def test_what_was_told_of_one_conversation_does_not_stand_over_another(window: T
     window(story, (80, 24))
 
 
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_sentence_is_whole_however_narrow_the_window(window: Tell, width: int) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        w.app.clear_notifications()
+        w.app.tell(LONG, lasting=True)
+        await w.until(lambda: len(toasts(w)) == 1)
+        assert toasts(w)[0].region in w.app.screen.region
+        await w.see("window.")
+
+    window(story, (width, 24))
+
+
 def test_the_list_that_comes_over_the_talk_is_not_hidden(window: Tell) -> None:
     async def story(w: Window) -> None:
         await w.ready()
