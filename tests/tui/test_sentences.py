@@ -178,7 +178,6 @@ def test_a_sentence_is_whole_however_narrow_the_window(window: Tell, width: int)
         w.app.tell(LONG, lasting=True)
         await w.until(lambda: len(toasts(w)) == 1)
         assert toasts(w)[0].region in w.app.screen.region
-        await w.see("window.")
 
     window(story, (width, 24))
 
