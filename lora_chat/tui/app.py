@@ -73,7 +73,9 @@ class LoraChatApp(BaseNews, TrainingNews, Notices, ErrandNews, Palettes, Remappe
     .-below KeysLine, .-below ToastRack { visibility: hidden; }
     Input > .input--placeholder, Input:disabled > .input--placeholder { color: $text-muted; }
     ToastRack { dock: top; align: right top; margin: 2 1 0 0; }
-    Toast { background: $surface; width: auto; max-width: 72; padding: 0 1; }
+    ToastHolder { width: 72; max-width: 100%; }
+    Toast { background: $surface; width: auto; max-width: 100%; padding: 0 1; }
+    .-narrow.-list-open ToastHolder { max-width: 50%; }
     App:nocolor MessageView.-selected Head { text-style: reverse; }
     """
     SUSPENDED_SCREEN_CLASS = "-below"

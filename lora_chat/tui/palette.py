@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.command import CommandList, CommandPalette
 from textual.screen import Screen
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from lora_chat.language import tr
+from lora_chat.tui.screens.beneath import Beneath
 
 if TYPE_CHECKING:
     from lora_chat.sitting.commands import Command
@@ -19,11 +22,19 @@ if TYPE_CHECKING:
     from lora_chat.tui.screens.chat import ChatScreen
 
 
-class Palette(CommandPalette):
+class Palette(CommandPalette, Beneath[None]):
     """Textual's own, in the person's language."""
 
     def __init__(self) -> None:
         super().__init__(placeholder=tr("Search for commands…"), id="--command-palette")
+
+    @on(OptionList.OptionSelected)
+    @on(Input.Submitted)
+    def _once(self, event: OptionList.OptionSelected | Input.Submitted) -> None:
+        """A second click, or Enter, on its way when the first has closed it: Textual would close it again, and end."""
+        if self not in self.app.screen_stack:
+            event.stop()
+            event.prevent_default()
 
     def _start_no_matches_countdown(self, search_value: str) -> None:
         """Nothing is called so: Textual says that in English."""
@@ -59,8 +70,9 @@ class Palettes(App[None]):
         from lora_chat.sitting.commands import COMMANDS
 
         for command in [*COMMANDS, *self.chat.asking.commands]:
-            argument = f"{command.argument}: ".replace("[", "\\[") if command.argument else ""  # it is read as markup
-            yield SystemCommand(f"/{command.words}", argument + tr(command.help), partial(self._from_palette, command))
+            said = f"{command.argument}: " * bool(command.argument) + tr(command.help)
+            shown = said.replace("[", "\\[")  # it is read as markup, and may be a plugin's
+            yield SystemCommand(f"/{command.words}", shown, partial(self._from_palette, command))
 
     def _from_palette(self, command: Command) -> None:
         """A whole command is done; one that wants an argument waits in the prompt."""

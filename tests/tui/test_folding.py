@@ -27,6 +27,7 @@ def test_a_label_stands_for_its_text_and_another_of_that_size_has_another() -> N
     assert (first, second) == (LABEL, "[pasted 214 lines, 2]")
     assert folds.whole(f"a {first} b {second} c {first}") == f"a {LONG} b {LONG.upper()} c {LONG}"
     assert folds.fold(LONG, "") == first
+    assert folds.fold("line\n" * 99, "") == "[pasted 99 lines]", "a newline at the end begins no line"
     assert folds.fold("x" * 2_431, "") == "[pasted 2,431 characters]"
 
 

@@ -16,7 +16,7 @@ from lora_chat.tui.app import LoraChatApp
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.text import TextScreen
 from lora_chat.tui.widgets.completions import Completions
-from tests.plugins.conftest import BREAKS, HANGS, TWO, Enable, state
+from tests.plugins.conftest import BREAKS, COMMAND, HANGS, TWO, Enable, state
 from tests.plugins.conftest import enable as enable  # a fixture
 from tests.tui.conftest import Branch, Tell, Window, texts
 
@@ -290,6 +290,23 @@ def test_it_is_completed_in_the_palette_and_in_the_help_while_it_is_enabled(
         await w.until(lambda: not w.app.chat.asking.commands)
         await w.write("/do")
         await w.hear("which does not run: you disabled it; /plugin enable doer has it.")
+
+    window(story, (100, 40))
+
+
+def test_what_looks_like_markup_in_its_help_is_shown_as_it_is(
+    window: Tell, enable: Enable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.plugins.conftest.COMMAND", COMMAND.replace("helps", "[b]ends[/i] [x"))
+    enable("return 'x'")
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.until(lambda: w.app.chat.asking.commands)
+        await w.press("ctrl+p")
+        await w.until(lambda: isinstance(w.app.screen, CommandPalette))
+        await w.type("/do")
+        await w.see("[TEXT]: [b]ends[/i] [x, by the plugin doer")
 
     window(story, (100, 40))
 

@@ -152,3 +152,45 @@ def test_a_sentence_that_comes_after_its_screen_was_covered_waits_too(window: Te
         await w.until(lambda: w.told == ["just before"])
 
     window(story, (80, 24))
+
+
+def test_what_was_told_of_one_conversation_does_not_stand_over_another(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello")
+        for key in ("ctrl+n", "enter"):  # a new one, then that one out of the list
+            w.app.tell("There is no code in this conversation.", lasting=True)
+            await w.until(lambda: len(toasts(w)) == 1)
+            if key == "enter":
+                await w.press("ctrl+l", "home")
+            await w.press(key)
+            await w.until(lambda key=key: bool(w.app.chat.talk.views) is (key == "enter"))
+            await w.until(lambda: not w.told and not toasts(w), seconds=8)  # by itself it goes in 20
+
+    window(story, (80, 24))
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_a_sentence_is_whole_however_narrow_the_window(window: Tell, width: int) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        w.app.clear_notifications()
+        w.app.tell(LONG, lasting=True)
+        await w.until(lambda: len(toasts(w)) == 1)
+        assert toasts(w)[0].region in w.app.screen.region
+
+    window(story, (width, 24))
+
+
+def test_the_list_that_comes_over_the_talk_is_not_hidden(window: Tell) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.answered("Hello")
+        w.app.clear_notifications()
+        w.app.tell(LONG, lasting=True)
+        await w.until(lambda: len(toasts(w)) == 1)
+        await w.press("ctrl+l")
+        await w.until(lambda: w.app.chat.list.region.width)
+        await w.until(lambda: not toasts(w)[0].region.overlaps(w.app.chat.list.region), seconds=8)
+
+    window(story, (80, 24))

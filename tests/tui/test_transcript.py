@@ -480,3 +480,25 @@ def test_the_column_of_talk_has_a_greatest_width(width: int, longest: int) -> No
         assert min(len(line) - len(line.lstrip()) for line in lines) == max(3, (width - 2 - 104) // 2 + 2 - width % 2)
 
     run(use, (width, 20))
+
+
+@pytest.mark.parametrize("number", [3, 4], ids=["question", "thought"])
+def test_what_is_unfolded_at_the_end_is_read_from_its_beginning(number: int) -> None:
+    lines = "\n".join(f"line {each}" for each in range(60))
+
+    async def use(app: Talk, transcript: Transcript, pilot: Pilot[None]) -> None:
+        shown = [*branch(2), Shown(message(3, lines)), Shown(message(4, f"<think>{lines}</think>Yes"))]
+        await transcript.show(shown)
+        await settle(pilot)
+        assert transcript.is_following
+        view = transcript.views[number - 1]
+        before, height = view.region.y, view.size.height
+        view.turn_folded() if number == 3 else view.turn_thought()
+        await settle(pilot)
+        assert view.size.height > height + 40
+        assert (view.region.y, transcript.is_following) == (before, False)
+        view.turn_folded() if number == 3 else view.turn_thought()
+        await settle(pilot)
+        assert (view.region.y, transcript.is_following) == (before, True)
+
+    run(use)

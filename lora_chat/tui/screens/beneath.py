@@ -1,9 +1,12 @@
-"""A screen that panels stand over. Owns when it is drawn anew beneath them; never what it shows."""
+"""A screen that panels stand over. Owns when it is drawn anew beneath them, and that closing it closes no other; never
+what it shows.
+"""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from textual.await_complete import AwaitComplete
 from textual.screen import Screen
 
 Answer = TypeVar("Answer")
@@ -21,3 +24,11 @@ class Beneath(Screen[Answer]):
         super()._compositor_refresh()
         if self is not self.app.screen:
             self._repaint_required = False
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Close it, once, also where another has opened over it since the key: Textual closes whatever is on top."""
+        stack = self.app._screen_stack
+        if self not in stack:
+            return AwaitComplete()
+        stack.append(stack.pop(stack.index(self)))
+        return super().dismiss(result)

@@ -85,6 +85,7 @@ class Wishes(Beneath[None]):
         self._go_on_with(event.id)
 
     def _go_on_with(self, id: str) -> None:
+        self.app.clear_notifications()  # they are of what was open
         self.remove_class("-list-open")
         self.bridge.run(lambda sitting: sitting.open(id))
 
@@ -134,6 +135,7 @@ class Wishes(Beneath[None]):
 
     def action_new(self) -> None:
         """A new conversation."""
+        self.app.clear_notifications()
         self.bridge.run(lambda sitting: sitting.new())
 
     def action_search(self) -> None:

@@ -27,8 +27,8 @@ class Folds:
 
     def fold(self, text: str, shown: str) -> str:
         """The label for ``text`` from now on; one that stands in ``shown`` for another text is not given again."""
-        lines = text.count("\n") + 1
-        count = tr(f"{lines:,} lines" if lines > LINES else f"{len(text):,} characters")
+        lines = text.removesuffix("\n").count("\n") + 1  # a newline at the end begins none
+        count = tr(f"{lines:,} lines" if lines >= LINES else f"{len(text):,} characters")
         number, label = 1, tr(f"[pasted {count}]")
         while (label in shown and self._texts.get(label) != text) or self._texts.get(label, text) != text:
             number += 1

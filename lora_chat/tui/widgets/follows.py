@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 from textual.containers import VerticalScroll
 from textual.geometry import Size
 from textual.layout import DockArrangeResult
 from textual.message import Message as TextualMessage
 from textual.scrollbar import ScrollBar
+from textual.widget import Widget
 
 _FROM_THE_END = -1
 """An end that every scroll position has reached: the next layout shows the end."""
+_NEVER_THERE = sys.maxsize
+"""An end that none has reached: the next layout moves nothing."""
 
 
 class Follows(VerticalScroll):
@@ -35,6 +40,10 @@ class Follows(VerticalScroll):
     def follow(self) -> None:
         """Go to the end with the next layout, and stay there."""
         self._end = _FROM_THE_END
+
+    def stay(self) -> None:
+        """Move nothing with the next layout: what is about to grow is read from its beginning."""
+        self._end = _NEVER_THERE
 
     def hold(self) -> None:
         """Keep the distance to the end with the next layout: content is about to come above what is seen."""
@@ -67,3 +76,10 @@ class Follows(VerticalScroll):
         super().watch_scroll_y(old_value, new_value)
         if new_value <= 0 < old_value and self._held is None:
             self.post_message(self.ReachedTop())
+
+
+def stay_around(widget: Widget) -> None:
+    """Let what ``widget`` stands in ``stay``."""
+    for each in widget.ancestors:
+        if isinstance(each, Follows):
+            each.stay()

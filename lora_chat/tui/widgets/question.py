@@ -19,6 +19,7 @@ from lora_chat.sitting.attaching import told
 from lora_chat.text import clean
 from lora_chat.tui.widgets.body import Body
 from lora_chat.tui.widgets.folds import Folds
+from lora_chat.tui.widgets.follows import stay_around
 from lora_chat.tui.widgets.weighing import WeightWanted
 
 HEAD_LINES, HEAD_CHARACTERS = 6, 600
@@ -86,6 +87,7 @@ class Folded(Widget):
 
     def turn(self) -> None:
         """Unfold it, or fold it again."""
+        stay_around(self)
         self.body.display = not self.body.display
         self._draw()
 

@@ -12,6 +12,7 @@ from lora_chat.chat.thought import may_think, parted
 from lora_chat.language import tr
 from lora_chat.text import clean
 from lora_chat.tui.widgets.body import LONGEST_SHOWN, Body
+from lora_chat.tui.widgets.follows import stay_around
 
 
 class Fold(Static):
@@ -38,7 +39,9 @@ class Fold(Static):
         self._draw()
 
     def turn(self) -> None:
-        """Unfold it, or fold it again."""
+        """Unfold it, or fold it again; what is still being thought goes on at its end."""
+        if not self._is_open:
+            stay_around(self)
         self._unfolded = not self._unfolded
         self._draw()
 
