@@ -233,7 +233,7 @@ def test_the_figures_of_the_window_are_the_benchmarks() -> None:
     result = json.loads((ROOT / "benchmarks" / "results" / "ui.json").read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "window.md").read_text(encoding="utf-8").split("## How fast, and how far")[1]
     assert result["machine"] in text
-    rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", text, re.MULTILINE))
+    rows: dict[str, str] = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", text, re.MULTILINE))
 
     def shown(begins: str) -> str:
         (found,) = [row for name, row in rows.items() if name.startswith(begins)]
