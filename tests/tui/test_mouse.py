@@ -14,6 +14,7 @@ from lora_chat.tui import bound
 TUI = Path(bound.__file__).parent
 
 CLICKS = {
+    "palette.py:Palette._once": "app.palette",
     "screens/adapter_picker.py:AdapterPicker.on_option_list_option_selected": "picker.up picker.down picker.wear",
     "screens/adapters.py:AdaptersScreen.on_option_list_option_selected": "choices.up choices.down",
     "screens/bases.py:BasesScreen.on_option_list_option_selected": "choices.up choices.down",

@@ -318,6 +318,8 @@ async def own_settings_never_trained(w: Window) -> None:
     for command in ("/set temperature 0.7", "/set top_p 0.5", "/train never"):
         await w.write(command)
     await w.see("⊘")
+    await idle(w)
+    w.app.clear_notifications()  # how many of the three still stand is the machine's
 
 
 # The prompt
