@@ -514,6 +514,7 @@ def test_a_killed_training_is_stopped_and_begins_anew_where_it_has_no_checkpoint
     run: Run, tiny: Paths, examples: Path
 ) -> None:
     process = started(tiny, examples, "--effort", "deep")
+    process.send_signal(signal.SIGSTOP)  # on a busy machine it would end before all that follows has been asked
     [job] = jobs(run)
     assert job["state"] == "running"
     elsewhere = run("train", "--resume", job["job"])
