@@ -40,7 +40,7 @@ def who_answers(paths: Paths, config: Config) -> Iterator[Check]:
     except LoraChatError as error:
         yield Check("engine", "problem", clean_line(str(error)))
         return
-    yield Check("engine", "ok", f"{offer.name}, by the plugin {plugin.name}, answers")
+    yield Check("engine", "ok", f"{offer.name}, by the plugin {plugin.name}, is chosen")
     try:
         from lora_chat.models.installed import find_base
 

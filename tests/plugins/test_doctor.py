@@ -33,7 +33,7 @@ def test_this_machine_is_named_where_it_answers(run: Run, tiny: Paths) -> None:
 
 def test_a_server_that_answers_is_told_with_what_it_has(served: FakeServer, run: Run) -> None:
     assert looked(run) == {
-        "engine": ("ok", "openai, by the plugin remote, answers"),
+        "engine": ("ok", "openai, by the plugin remote, is chosen"),
         "engine openai": (
             "ok",
             f"tiny-llama at {served.place}, {WINDOW:,} tokens, asked over the network, vllm",
