@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lora_chat.cli import names
+from lora_chat.cli.signals import Terminated, ended_in_order, one_interrupt_a_line
 
 if TYPE_CHECKING:
     from lora_chat.chat.store import Store
@@ -66,7 +65,7 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
     from lora_chat.services import open_services
     from lora_chat.sitting.returning import what_came_of_them
 
-    with _ended_in_order(), open_services() as services:
+    with ended_in_order(), open_services() as services:
         sweep(services.paths)
         wearing = services.wear(adapter) if adapter else None
         base = base_to_answer(services, model, yes=yes)
@@ -84,31 +83,9 @@ def _line_chat(model: str | None, adapter: str | None, *, yes: bool) -> None:
             note(f"{name}. {tr('Write a message, or /help. Ctrl-C stops an answer, /quit leaves.')}")
         try:
             _converse(chat)
-        except _Terminated:
+        except Terminated:
             _put_away(chat)
             raise
-
-
-class _Terminated(BaseException):
-    """SIGTERM came; nothing that catches a failure or a Ctrl-C holds it up."""
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """The first SIGTERM unwinds, so that all that is open is closed, and ends the program then; the next ends it."""
-
-    def on_signal(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, before)
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield
-    except _Terminated:
-        sys.stdout.flush()
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _put_away(chat: LineFace) -> None:
@@ -148,7 +125,7 @@ def _converse(chat: LineFace) -> None:
     from lora_chat.errors import LoraChatError
     from lora_chat.language import tr
 
-    with _one_interrupt_a_line() as next_line:
+    with one_interrupt_a_line() as next_line:
         while not chat.done:
             said = "\n/quit leaves."
             try:
@@ -168,34 +145,6 @@ def _converse(chat: LineFace) -> None:
                 note(tr(said))
     if chat.failed and not sys.stdin.isatty():
         raise typer.Exit(chat.failed)
-
-
-@contextmanager
-def _one_interrupt_a_line() -> Iterator[Callable[[], None]]:
-    """At a terminal Ctrl-C interrupts each line once; the next ones, which come while that is told, do nothing.
-
-    Gives what to call at the beginning of each line.
-    """
-    armed = False
-
-    def arm() -> None:
-        nonlocal armed
-        armed = True
-
-    def on_signal(number: int, frame: Any) -> None:
-        nonlocal armed
-        if armed:
-            armed = False
-            raise KeyboardInterrupt
-
-    if not sys.stdin.isatty():
-        yield arm
-        return
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield arm
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _read(chat: LineFace) -> str | None:

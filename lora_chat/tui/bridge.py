@@ -118,11 +118,11 @@ class Bridge(Typed, Errands):
         self._comparing.set()
 
     def prove(self, checking: Checking, checks: Sequence[Check], cancel: threading.Event) -> None:
-        """Ask ``checks`` beside the chat and tell what comes of each; ``cancel`` ends it."""
+        """Ask ``checks`` beside the chat, once they are kept, and tell what comes of each; ``cancel`` ends it."""
         from lora_chat.tui.proving import prove
 
         self._proving = cancel
-        self._beside("checks", lambda: prove(checking, checks, cancel, self._put))
+        self._desk.put(lambda: self._beside("checks", lambda: prove(checking, checks, cancel, self._put)))
 
     def search(self, text: str) -> None:
         """Find where ``text`` was said."""

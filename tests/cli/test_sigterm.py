@@ -119,3 +119,31 @@ def test_one_that_waits_for_a_line_closes_what_is_open(
     window.process.terminate()
     assert window.end() == -signal.SIGTERM
     assert served.loaded == {}
+
+
+WAITS = """
+import signal, sys
+from lora_chat.cli.signals import ended_in_order
+with ended_in_order():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # another thread is told: no wait of this one ends
+    try:
+        if sys.argv[1] == "edited":
+            import readline
+        input("waits › ")
+    finally:
+        print("put away")
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+"""
+
+
+@pytest.mark.parametrize("how", ["edited", "plain"])
+def test_one_that_the_wait_for_a_key_did_not_hear_is_heard(tiny: Paths, how: str) -> None:
+    window = Terminal([sys.executable, "-c", WAITS, how], environment(tiny))
+    try:
+        window.see("waits › ")
+        time.sleep(0.3)
+        window.process.terminate()
+        assert window.end() == -signal.SIGTERM
+        assert "put away" in window.screen
+    finally:
+        window.close()

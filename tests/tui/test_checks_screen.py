@@ -322,9 +322,16 @@ def line(worn: str, tiny: Paths) -> Line:
 
 
 def test_the_command_opens_it_asks_the_adapter_and_keeps_what_came_of_it(
-    window: Tell, line: Line, says: dict[str, str]
+    window: Tell, line: Line, says: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says |= {"When do you open?": "At nine.", "Where are you?": "At home."}
+    change = Line.change
+
+    def slowly(self: Line, check: Check) -> None:
+        time.sleep(0.3)
+        change(self, check)
+
+    monkeypatch.setattr(Line, "change", slowly)  # asked before that is kept, what came of it would be taken away
 
     async def story(w: Window) -> None:
         await w.ready()
@@ -339,6 +346,7 @@ def test_the_command_opens_it_asks_the_adapter_and_keeps_what_came_of_it(
         await w.press("enter")
         await w.see("shop · 2 of 2 checks hold")
         assert line.checks()[1].must == ("home",)
+        await w.until(lambda: len(line.proofs("1.0.0")) == 2)
         await w.press("escape")
         await w.until(lambda: w.app.screen is w.app.chat)
         await w.answered("hello")

@@ -58,7 +58,7 @@ def test_a_key_of_ones_own_works_in_the_chat_and_the_old_one_no_longer(
     async def story(w: Window) -> None:
         await w.ready()
         await w.answered("hello")
-        assert "ctrl+w retry · f9 edit" in line(w)
+        await w.until(lambda: "ctrl+w retry · f9 edit" in line(w))
         await w.press("ctrl+r", "ctrl+e")
         await idle(w)
         assert w.app.screen is w.app.chat
@@ -99,7 +99,7 @@ def test_an_essential_key_is_added_to_and_never_lost(window: Tell, tiny: Paths, 
         await w.type("Count")
         await w.press("f7" if key == "f8" else "enter")
         await w.see("word1")
-        assert "f8 stop" in line(w)
+        await w.until(lambda: "f8 stop" in line(w))
         await w.write("And then?")
         await w.hear("f8 stops it, then send this")
         await w.press("ctrl+c", key)
@@ -140,7 +140,7 @@ def test_a_key_of_ones_own_works_on_a_panel_and_the_old_one_no_longer(window: Te
         await w.ready()
         await w.app.push_screen(TrainingPlanScreen(plan()))
         await w.until(lambda: "o exclude" in line(w))
-        assert "← f9 effort" in line(w)
+        await w.until(lambda: "← f9 effort" in line(w))
         assert line(w).endswith("ctrl+w back")
         await w.press("space")
         await w.still()
@@ -211,7 +211,7 @@ def test_what_is_wrong_is_said_and_the_window_opens_all_the_same(window: Tell, t
         await w.hear('"chat.rety" below [keys]')
         await w.hear("did you mean chat.retry?")
         await w.answered("hello")
-        assert "ctrl+r retry · f8 edit" in line(w)
+        await w.until(lambda: "ctrl+r retry · f8 edit" in line(w))
 
     window(story)
 
@@ -232,7 +232,7 @@ def test_without_the_table_nothing_is_changed(window: Tell) -> None:
         await w.ready()
         assert w.app.keymap == Keymap()
         await w.answered("hello")
-        assert "ctrl+r retry · ctrl+e edit" in line(w)
+        await w.until(lambda: "ctrl+r retry · ctrl+e edit" in line(w))
 
     window(story)
 
