@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,25 +30,53 @@ def give_back() -> None:
 
 
 def let_go(spans: Iterable[tuple[int, int]]) -> None:
-    """Take out of this process what only repeats a file: it is read from there again when it is next used.
+    """Take out of this process what only repeats a file: see ``Mapped``, for once."""
+    Mapped(spans).let_go()
 
-    ``spans`` are (address, bytes). Pages that anything was written to stay, as does all where the system does not say
-    what a page is (it is not Linux).
+
+class Mapped:
+    """Memory that only repeats a file: taken out, it is read from there again when it is next used.
+
+    Pages that anything was written to stay, as does all where the system does not say what a page is (it is not Linux).
     """
-    with suppress(OSError, AttributeError):
-        unwritten = list(_unwritten())
-        advise = ctypes.CDLL(None).madvise
-        advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-        for address, size in spans:
-            first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
-            end = (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
-            at = bisect_right(unwritten, (first, end)) - 1
-            if at >= 0 and unwritten[at][0] <= first < end <= unwritten[at][1]:
-                advise(first, end - first, _DONT_NEED)
+
+    def __init__(self, spans: Iterable[tuple[int, int]], among: Sequence[tuple[int, int]] | None = None) -> None:
+        """``spans`` are (address, bytes), looked for ``among`` the ``unwritten`` pieces as they are now.
+
+        Nobody may write to one as long as this is used.
+        """
+        self._pages: list[tuple[int, int]] = []
+        with suppress(OSError, AttributeError):
+            self._advise = ctypes.CDLL(None).madvise
+            self._advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+            self._pages = list(_whole_pages(spans, unwritten() if among is None else among))
+
+    def let_go(self) -> None:
+        """Take it out; some microseconds, and as long again as copying it takes when it is used."""
+        for first, size in self._pages:
+            self._advise(first, size, _DONT_NEED)
+
+
+def _whole_pages(spans: Iterable[tuple[int, int]], pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for address, size in spans:
+        first = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (address + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        at = bisect_right(pieces, (first, sys.maxsize)) - 1
+        if at >= 0 and pieces[at][0] <= first < end <= pieces[at][1]:
+            yield first, end - first
+
+
+def unwritten() -> list[tuple[int, int]]:
+    """First address and end of each piece of memory that is a file's and has no page of its own, ascending.
+
+    Nothing where the system does not say that (it is not Linux).
+    """
+    with suppress(OSError):
+        return list(_unwritten())
+    return []
 
 
 def _unwritten() -> Iterator[tuple[int, int]]:
-    """First address and end of each piece that is a file's and has no page of its own, ascending."""
     found: tuple[int, int] | None = None
     for line in _PIECES.read_text(encoding="utf-8", errors="replace").splitlines():
         if piece := _PIECE.match(line):

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -31,6 +31,8 @@ from lora_chat.models.installed import InstalledBase, weights_key
 from lora_chat.models.prompt import PromptFormat, load_prompt_format
 from lora_chat.models.room import check_loads
 from lora_chat.text import clean_line
+from lora_chat.training.fast.base import open_fast_base
+from lora_chat.training.opening import Base
 
 POSITIONS = 4096
 """The prompt cache's memory, in positions of the base: 190 MB on the default one."""
@@ -71,8 +73,15 @@ class Loaded:
         """In tokens."""
         return self.installed.window
 
+    def training_base(self) -> Base:
+        """What a training reads of the base: its mapped weights where the fast path decodes it, else ``base_model``."""
+        if not self._is_general:
+            with suppress(UnknownShape):  # as when a file was taken away meanwhile, which loading it says best
+                return open_fast_base(self.installed.name, self.installed.folder, self.prompt)
+        return self.base_model()
+
     def base_model(self) -> BaseModel:
-        """transformers' form of the base, for trainings and for the general path; loaded at the first call."""
+        """transformers' form of the base, for the general path; loaded at the first call."""
         with self._tree_loading:
             if self._tree is None:
                 check_loads(self.installed, "BF16" if self.device.type == "cuda" else "F32")

@@ -176,9 +176,9 @@ class LocalEngine:
                 raise (StopAsked if cancelled.is_set() else KeepAsked) from None
 
         def run() -> Iterator[TrainingEvent]:
-            from lora_chat.training.trainer import train  # brings transformers and PEFT, which replies do without
+            from lora_chat.training.trainer import train
 
-            base, kept = loaded.base_model(), self._kept.general_answers
+            base, kept = loaded.training_base(), self._kept.general_answers
             return train(base, self._installed.signature, job, kept, check, pauses.now)
 
         with self._one_training():

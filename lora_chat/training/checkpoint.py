@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 
 from lora_chat.errors import RefusedError
 from lora_chat.files import staged_folder
+from lora_chat.training.adamw import AdamW
 from lora_chat.training.job import digest
 from lora_chat.training.state import CHECKPOINT
 
@@ -122,26 +123,21 @@ class Keeper:
         return self._step
 
 
-def gather(
-    weights: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer, best: Sequence[torch.Tensor]
-) -> dict[str, torch.Tensor]:
+def gather(weights: Sequence[torch.Tensor], optimiser: AdamW, best: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, as they are now."""
-    tensors = {f"weight.{i}": weight.detach() for i, weight in enumerate(weights)}
-    for i, weight in enumerate(weights):
-        tensors |= {f"{name}.{i}": tensor for name, tensor in optimiser.state[weight].items()}
+    tensors = {f"weight.{i}": weight.detach() for i, weight in enumerate(weights)} | optimiser.tensors()
     return tensors | {f"best.{i}": weight for i, weight in enumerate(best)}
 
 
 def put_back(
-    tensors: Mapping[str, torch.Tensor], weights: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer
+    tensors: Mapping[str, torch.Tensor], weights: Sequence[torch.Tensor], optimiser: AdamW
 ) -> list[torch.Tensor]:
     """Let the weights and AdamW be what they were; returns the best weights, where there were any."""
     best = []
+    optimiser.put_back(tensors)
     for i, weight in enumerate(weights):
         with torch.no_grad():
             weight.copy_(tensors[f"weight.{i}"])
-        moments = {name: torch.empty_like(weight).copy_(tensors[f"{name}.{i}"]) for name in ("exp_avg", "exp_avg_sq")}
-        optimiser.state[weight] = {"step": tensors[f"step.{i}"].clone(), **moments}
         if f"best.{i}" in tensors:
             best.append(torch.empty_like(weight).copy_(tensors[f"best.{i}"]))
     return best

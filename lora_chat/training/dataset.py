@@ -1,4 +1,4 @@
-"""Lessons as token sequences and batches. Owns tokenising and padding; never runs the model. [torch, datasets]"""
+"""Lessons as token sequences and batches. Owns tokenising and padding; never runs the model. [torch]"""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-from datasets import Dataset
 
 from lora_chat.errors import RefusedError
 from lora_chat.models.prompt import Example, PromptFormat
 from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.selection import Lesson
 from lora_chat.training.variant import variants
+
+HEAD_ROWS = 32
+"""Predictions whose logits a loss is made of at once: each takes four times their memory."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,13 @@ class Batch:
         return [tuple(ids[:length]) for ids, length in zip(self.ids.tolist(), lengths, strict=True)]
 
 
-def tokenise(lessons: Sequence[Lesson], prompt: PromptFormat) -> Dataset:
-    """One row for each sequence: ``ids``, ``supervised`` and the ``lesson`` it belongs to.
-
-    Held in memory: ``load_dataset`` would copy the person's text into a cache that others can read.
+def tokenise(lessons: Sequence[Lesson], prompt: PromptFormat) -> list[Example]:
+    """All sequences of ``lessons``, in order.
 
     Raises:
         RefusedError: a lesson cannot be masked, naming its source.
     """
-    rows = [
-        {"ids": list(example.ids), "supervised": list(example.supervised), "lesson": index}
-        for index, lesson in enumerate(lessons)
-        for example in _examples(lesson, prompt)
-    ]
-    return Dataset.from_list(rows)
-
-
-def examples_of(dataset: Dataset) -> list[Example]:
-    """The dataset's rows as examples, in order."""
-    return [Example(tuple(row["ids"]), tuple(row["supervised"])) for row in dataset]
+    return [example for lesson in lessons for example in _examples(lesson, prompt)]
 
 
 def variants_of(lessons: Sequence[Lesson], prompt: PromptFormat, most: int, seed: int) -> list[tuple[Example, ...]]:
@@ -133,6 +123,17 @@ def beginning(batch: Batch, rows: int, columns: int) -> Batch:
     ids, attention = batch.ids[:rows, :columns], batch.attention[:rows, :columns]
     longest = int(attention.sum(1).max())
     return Batch(ids[:, :longest], attention[:, :longest], attention[:, 1:longest].bool())
+
+
+def in_pieces(count: int) -> list[int]:
+    """``count`` positions in as few pieces of at most ``HEAD_ROWS`` as there can be, all but equal."""
+    pieces = -(-count // HEAD_ROWS)
+    return [count * (i + 1) // pieces - count * i // pieces for i in range(pieces)]
+
+
+def supervised_targets(batch: Batch) -> torch.Tensor:
+    """The ids that should be predicted there, (supervised,)."""
+    return batch.ids[:, 1:][batch.supervised]
 
 
 def _examples(lesson: Lesson, prompt: PromptFormat) -> list[Example]:

@@ -19,13 +19,11 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from lora_chat.models.watch import Check, StopAsked, find_layers
-from lora_chat.training.dataset import Batch, beginning
-from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree
-from lora_chat.training.lower import Lower
+from lora_chat.training.dataset import HEAD_ROWS, Batch, beginning
+from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree, supervised_places
+from lora_chat.training.lower_layers import LowerLayers
 from lora_chat.training.recipe import LONG
 
-HEAD_ROWS = 32
-"""Positions whose logits are in memory at once."""
 _LOOKED_AT = 64
 """Tokens of a sequence that are run both ways to find out what a base can do."""
 
@@ -47,7 +45,7 @@ class Forward:
         self._again = False
         """Whether layers keep only what goes into them."""
         layers = find_layers(self._causal)
-        self.lower = Lower(layers)
+        self.lower = LowerLayers(layers)
         """The layers that no step changes."""
         for layer in layers[self.lower.count :]:
             layer.forward = partial(self._layer, layer.forward)
@@ -155,12 +153,6 @@ class Forward:
         return checkpoint(forward, *inputs, use_reentrant=False, **named)
 
 
-def in_pieces(count: int) -> list[int]:
-    """``count`` positions in as few pieces of at most ``HEAD_ROWS`` as there can be, all but equal."""
-    pieces = -(-count // HEAD_ROWS)
-    return [count * (i + 1) // pieces - count * i // pieces for i in range(pieces)]
-
-
 def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:
     """Logits of the predictions that count, (supervised, vocab), row by row of the batch, all at once."""
     columns = batch.supervised.any(0).nonzero().squeeze(1)
@@ -169,15 +161,9 @@ def supervised_logits(tree: Any, batch: Batch) -> torch.Tensor:
     return logits
 
 
-def supervised_targets(batch: Batch) -> torch.Tensor:
-    """The ids that should be predicted there, (supervised,)."""
-    return batch.ids[:, 1:][batch.supervised]
-
-
 def _supervised(layout: Layout, states: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Of ``states`` those from which a supervised token is predicted, (supervised, hidden), row by row of the batch."""
-    rows = zip(layout.places, batch.supervised, strict=True)
-    return states.flatten(0, 1)[torch.cat([places[:-1][row[: len(places) - 1]] for places, row in rows])]
+    return states.flatten(0, 1)[supervised_places(layout, batch)]
 
 
 def _are_close(one: torch.Tensor, other: torch.Tensor) -> bool:

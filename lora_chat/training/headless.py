@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lora_chat.errors import LoraChatError
-from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import KeepAsked
 from lora_chat.text import clean_line
 from lora_chat.training.carried import GENERAL
 from lora_chat.training.events import TrainingEvent
 from lora_chat.training.jobs import OwnFailure, run_away
+from lora_chat.training.opening import open_base
 from lora_chat.training.ranks import Ranks, opened_ranks
 from lora_chat.training.trainer import train
 
@@ -49,7 +49,7 @@ class Headless:
                 raise KeepAsked
 
         try:
-            base = load_base_model(self.base.name, self.base.folder, ranks.device)
+            base = open_base(self.base.name, self.base.folder, ranks.device)
             yield from train(base, self.base.signature, self.job, self._general(), check, ranks=ranks)
         except LoraChatError:
             raise

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from lora_chat.training.dataset import Batch
 from lora_chat.training.prefix_tree import PrefixTree
 
 Ids = tuple[int, ...]
@@ -34,6 +35,12 @@ class Layout:
         for places, part in zip(self.places, parts, strict=True):
             states[places] = part
         return states.view(rows, columns, -1)
+
+
+def supervised_places(layout: Layout, batch: Batch) -> torch.Tensor:
+    """Where the tokens stand from which a supervised one is predicted, (supervised,), row by row of the batch."""
+    rows = zip(layout.places, batch.supervised, strict=True)
+    return torch.cat([places[:-1][row[: len(places) - 1]] for places, row in rows])
 
 
 def lay_in_rows(sequences: Sequence[Ids], device: torch.device) -> Layout:

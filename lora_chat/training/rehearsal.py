@@ -12,7 +12,6 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,15 +21,14 @@ from torch.nn import functional
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import LoraChatError
 from lora_chat.files import write_durably
-from lora_chat.models.attach import twin
-from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
-from lora_chat.models.watch import Check, watch_layers
-from lora_chat.training.dataset import pad, together
+from lora_chat.models.watch import Check
+from lora_chat.training.dataset import in_pieces, pad, supervised_targets, together
 from lora_chat.training.events import Preparing
-from lora_chat.training.forward import Forward, in_pieces, supervised_logits, supervised_targets
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
+from lora_chat.training.opening import Base, bare
 from lora_chat.training.proof.share import mean_interval
+from lora_chat.training.trainee import Trainee
 
 LIKELIEST = 64
 LONGEST_ANSWER = 32
@@ -118,7 +116,7 @@ class Moved:
     tokens: int
 
 
-def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> Moved:
+def moved(trainee: Trainee, rehearsal: Rehearsal, most_tokens: int, device: torch.device) -> Moved:
     """Measure it."""
     loss, anchors = 0.0, rehearsal.measured
     drifts, counts = list[float](), list[int]()
@@ -127,10 +125,10 @@ def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torc
             batch = pad([anchors[i].example for i in group], device)
             targets = supervised_targets(batch)
             sizes = in_pieces(len(targets))
-            rows = forward.hidden(batch), targets, *predictions([anchors[i] for i in group], device)
+            rows = trainee.hidden(batch), targets, *predictions([anchors[i] for i in group], device)
             found = list[torch.Tensor]()
             for piece, wanted, *kept in zip(*(each.split(sizes) for each in rows), strict=True):
-                logits = forward.logits(piece)
+                logits = trainee.logits(piece)
                 loss += float(functional.cross_entropy(logits, wanted, reduction="sum"))
                 found.append(divergence(logits, *kept))
             lengths = [len(anchors[i].tokens) for i in group]
@@ -140,44 +138,31 @@ def moved(forward: Forward, rehearsal: Rehearsal, most_tokens: int, device: torc
     return Moved(loss / tokens, sum(drifts) / tokens, mean_interval(drifts, counts), len(counts), tokens)
 
 
-def prepare(base: BaseModel, weights: str, kept: Path, check: Check) -> Generator[Preparing, None, Rehearsal]:
+def prepare(base: Base, weights: str, kept: Path, check: Check) -> Generator[Preparing, None, Rehearsal]:
     """Yield progress and return the rehearsal: read from ``kept``, or made and written there.
 
     ``weights`` is the base's hash: answers kept from other weights are made anew.
     """
     rehearsal = _read(kept, weights, base)
     if rehearsal is None:
-        tree = twin(base.tree)
-        watch_layers(tree, check)
+        alone = bare(base, check)
         questions = (*REHEARSED, *MEASURED)
         anchors: list[Anchor] = []
         for start in range(0, len(questions), _TOGETHER):
             yield Preparing("the base answers general questions, once", start / len(questions))
-            answered = _answered(base, tree, questions[start : start + _TOGETHER])
-            for first in range(0, len(answered), _PREDICTED):
-                anchors += _anchors(base, tree, answered[first : first + _PREDICTED])
-        text_loss = _text_loss(base, tree)
+            anchors += _anchors(base, alone, _answered(base, alone, questions[start : start + _TOGETHER]))
+        text_loss = _text_loss(base, alone)
         with suppress(OSError, LoraChatError):  # a cache: without room for it, it is made again the next time
             _write(kept, weights, anchors, text_loss)
         rehearsal = _parted(anchors, base, text_loss)
     return rehearsal
 
 
-def _answered(base: BaseModel, tree: Any, questions: tuple[str, ...]) -> list[Example]:
-    """Greedy answers to several questions at once, padded on the left."""
+def _answered(base: Base, alone: Trainee, questions: Sequence[str]) -> list[Example]:
+    """Greedy answers to several questions at once."""
+    ends = base.prompt.end_ids
     prompts = [base.prompt.encode_prompt([Turn(Role.USER, question)]) for question in questions]
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(each)) + each for each in prompts], device=base.device)
-    attention = torch.tensor([[0] * (longest - len(each)) + [1] * len(each) for each in prompts], device=base.device)
-    with torch.inference_mode():
-        written = tree.generate(
-            input_ids=ids,
-            attention_mask=attention,
-            max_new_tokens=LONGEST_ANSWER,
-            do_sample=False,
-            pad_token_id=min(base.prompt.end_ids),
-        )
-    answers = [until_end(row, base.prompt.end_ids) for row in written[:, longest:].tolist()]
+    answers = [until_end(each, ends) for each in alone.answers(prompts, LONGEST_ANSWER, ends)]
     return [
         Example((*prompt, *answer), (False,) * len(prompt) + (True,) * len(answer))
         for prompt, answer in zip(prompts, answers, strict=True)
@@ -189,28 +174,41 @@ def until_end(ids: list[int], ends: frozenset[int]) -> list[int]:
     return ids[: next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))]
 
 
-def _anchors(base: BaseModel, tree: Any, examples: list[Example]) -> list[Anchor]:
+def _anchors(base: Base, alone: Trainee, examples: list[Example]) -> list[Anchor]:
     """What the base predicts along each of them."""
-    with torch.no_grad():
-        logits = supervised_logits(tree, pad(examples, base.device))
-        likeliest = logits.float().log_softmax(-1).topk(min(LIKELIEST, logits.shape[-1]))
-    lengths = [sum(each.supervised) for each in examples]
-    tokens, values = likeliest.indices.cpu().split(lengths), likeliest.values.cpu().split(lengths)
-    return [Anchor(*each) for each in zip(examples, tokens, values, strict=True)]
+    anchors: list[Anchor] = []
+    for first in range(0, len(examples), _PREDICTED):
+        few = examples[first : first + _PREDICTED]
+        found = list[torch.Tensor](), list[torch.Tensor]()
+        with torch.no_grad():
+            hidden = alone.hidden(pad(few, base.device))
+            for piece in hidden.split(in_pieces(len(hidden))):
+                logits = alone.logits(piece)
+                likeliest = logits.log_softmax(-1).topk(min(LIKELIEST, logits.shape[-1]))
+                found[0].append(likeliest.indices.cpu())
+                found[1].append(likeliest.values.cpu())
+        lengths = [sum(each.supervised) for each in few]
+        tokens, values = (torch.cat(each).split(lengths) for each in found)
+        anchors += [Anchor(*each) for each in zip(few, tokens, values, strict=True)]
+    return anchors
 
 
-def _text(base: BaseModel) -> Example:
+def _text(base: Base) -> Example:
     ids = base.prompt.tokenizer.encode(TEXT, add_special_tokens=True).ids[: base.context_window]
     return Example(tuple(ids), (False,) + (True,) * (len(ids) - 1))
 
 
-def _text_loss(base: BaseModel, tree: Any) -> float:
-    batch = pad([_text(base)], base.device)
+def _text_loss(base: Base, alone: Trainee) -> float:
+    batch, total = pad([_text(base)], base.device), 0.0
+    targets = supervised_targets(batch)
+    sizes = in_pieces(len(targets))
     with torch.no_grad():
-        return float(functional.cross_entropy(supervised_logits(tree, batch).float(), supervised_targets(batch)))
+        for piece, wanted in zip(alone.hidden(batch).split(sizes), targets.split(sizes), strict=True):
+            total += float(functional.cross_entropy(alone.logits(piece), wanted, reduction="sum"))
+    return total / len(targets)
 
 
-def _parted(anchors: list[Anchor], base: BaseModel, text_loss: float) -> Rehearsal:
+def _parted(anchors: list[Anchor], base: Base, text_loss: float) -> Rehearsal:
     rehearsed, measured = anchors[: len(REHEARSED)], anchors[len(REHEARSED) :]
     return Rehearsal(tuple(rehearsed), tuple(measured), _text(base), text_loss)
 
@@ -229,7 +227,7 @@ def _metadata(weights: str) -> dict[str, str]:
     return {"schema": _SCHEMA, "weights": weights, "questions": json.dumps([REHEARSED, MEASURED, TEXT])}
 
 
-def _read(path: Path, weights: str, base: BaseModel) -> Rehearsal | None:
+def _read(path: Path, weights: str, base: Base) -> Rehearsal | None:
     """What was kept for these very weights and questions; None where there is nothing, or nothing usable."""
     try:
         with safe_open(str(path), framework="pt") as file:

@@ -6,15 +6,13 @@ import torch
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.memory import free
-from lora_chat.models.base_model import BaseModel
 from lora_chat.training.estimate import added_bytes, check_fits, peak_bytes
 from lora_chat.training.events import DatasetReady
+from lora_chat.training.opening import Base
 from lora_chat.training.recipe import Recipe
 
 
-def check_room(
-    counted: DatasetReady, recipe: Recipe, base: BaseModel, signature: BaseSignature, processes: int = 1
-) -> None:
+def check_room(counted: DatasetReady, recipe: Recipe, base: Base, signature: BaseSignature, processes: int = 1) -> None:
     """Refuse what has none, by the figure that the plan showed, in so many ``processes`` of this machine.
 
     Raises as ``estimate.check_fits``.

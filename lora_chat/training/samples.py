@@ -10,19 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from lora_chat.chat.conversation import Role
-from lora_chat.models.base_model import BaseModel, cache_keyword
-from lora_chat.models.prompt import Example
+from lora_chat.models.prompt import Example, PromptFormat
 from lora_chat.training.events import Sampled
 from lora_chat.training.general import MEASURED
 from lora_chat.training.rehearsal import Rehearsal, until_end
 from lora_chat.training.selection import Lesson
+from lora_chat.training.trainee import Trainee
 
 LONGEST = 24
 """Tokens of a sample."""
@@ -48,10 +43,15 @@ class Samples:
     """The sample answers of one training: taught and general questions in turn."""
 
     def __init__(
-        self, tree: Any, base: BaseModel, lessons: Sequence[Lesson], rehearsal: Rehearsal, clock: Callable[[], float]
+        self,
+        trainee: Trainee,
+        prompt: PromptFormat,
+        lessons: Sequence[Lesson],
+        rehearsal: Rehearsal,
+        clock: Callable[[], float],
     ) -> None:
-        """``tree`` is the one that is trained; ``clock`` the training's."""
-        self._tree, self._base, self._clock = tree, base, clock
+        """``trainee`` is the one that is trained; ``clock`` the training's."""
+        self._trainee, self._prompt, self._clock = trainee, prompt, clock
         self._lessons, self._measured = lessons, rehearsal.measured
         self._began = self._last = clock()
         self._spent, self._cost = 0.0, _FIRST_COST_S
@@ -76,7 +76,7 @@ class Samples:
     def _taught(self) -> _Asked:
         lesson = self._lessons[self._count % len(self._lessons)]
         index = lesson.learn[-1]
-        [example] = self._base.prompt.examples(lesson.messages[: index + 1], [index])
+        [example] = self._prompt.examples(lesson.messages[: index + 1], [index])
         question = next((turn.content for turn in reversed(lesson.messages[:index]) if turn.role is Role.USER), "")
         return _asked(question, example, taught=True)
 
@@ -86,36 +86,24 @@ class Samples:
 
     def _sampled(self, asked: _Asked, step: int, until: float) -> Sampled:
         said = self._greedy(asked, until)
-        ended = said[-1] in self._base.prompt.end_ids
-        text = self._base.prompt.decode(said).strip() + ("" if ended else "…")
+        ended = said[-1] in self._prompt.end_ids
+        text = self._prompt.decode(said).strip() + ("" if ended else "…")
         return Sampled(step, asked.question, text, asked.taught, tuple(said) == asked.expected[: len(said)])
 
     def _greedy(self, asked: _Asked, until: float) -> list[int]:
         """The likeliest tokens, up to the one that ends the turn, ``LONGEST``, or the first after ``until``."""
-        expected = asked.expected[: LONGEST - 1]
-        cache = DynamicCache(config=self._base.tree.config)
-        with torch.no_grad():
-            likeliest = self._likeliest([*asked.prompt, *expected], cache, len(expected) + 1)
-            same = next((i for i, token in enumerate(expected) if likeliest[i] != token), len(expected))
-            said = until_end(likeliest[: same + 1], self._base.prompt.end_ids)
-            if self._is_whole(said) or any(type(layer) is not DynamicLayer for layer in cache.layers):
-                return said  # or what it read beyond them cannot be cut off
-            for layer in cache.layers:  # not `crop`, whose argument changed its meaning from one version to the next
-                length = len(asked.prompt) + same
-                layer.keys, layer.values = layer.keys[..., :length, :], layer.values[..., :length, :]
-            while not self._is_whole(said) and time.thread_time() < until:
-                said += self._likeliest([said[-1]], cache, 1)
+        expected, reading = asked.expected[: LONGEST - 1], self._trainee.reading()
+        likeliest = self._trainee.likeliest([*asked.prompt, *expected], reading, len(expected) + 1)
+        same = next((i for i, token in enumerate(expected) if likeliest[i] != token), len(expected))
+        said = until_end(likeliest[: same + 1], self._prompt.end_ids)
+        if self._is_whole(said) or not reading.cut(len(asked.prompt) + same):
+            return said
+        while not self._is_whole(said) and time.thread_time() < until:
+            said += self._trainee.likeliest([said[-1]], reading, 1)
         return said
 
     def _is_whole(self, said: list[int]) -> bool:
-        return said[-1] in self._base.prompt.end_ids or len(said) >= LONGEST
-
-    def _likeliest(self, ids: list[int], cache: DynamicCache, last: int) -> list[int]:
-        """The likeliest next token after each of the ``last`` of ``ids``, which the cache then holds as well."""
-        named = {cache_keyword(type(self._tree.get_base_model())): cache}
-        out = self._tree(input_ids=self._base.tensor(ids), **named, use_cache=True, logits_to_keep=last)
-        found: list[int] = out.logits[0].argmax(-1).tolist()
-        return found
+        return said[-1] in self._prompt.end_ids or len(said) >= LONGEST
 
 
 def _asked(question: str, example: Example, *, taught: bool) -> _Asked:

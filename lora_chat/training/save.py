@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import peft
 from safetensors.torch import save
 
 from lora_chat.adapters.install import claim_of
 from lora_chat.adapters.manifest import BaseClaim, Manifest, to_toml
+from lora_chat.adapters.outgoing.plain import Strength, plain_config
+from lora_chat.adapters.peft_config import CONFIG_NAME
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.adapters.weights import read_adapter
+from lora_chat.adapters.tensor_file import PREFIX
+from lora_chat.adapters.weights import WEIGHTS_NAME, read_adapter
 from lora_chat.files import staged_folder
 from lora_chat.training.events import Report
 from lora_chat.training.job import Job
+from lora_chat.training.trainee import NewLayer, Trainee
 
 
-def save_adapter(tree: Any, folder: Path, job: Job, signature: BaseSignature, report: Report) -> None:
-    """Write ``adapter_config.json``, ``adapter_model.safetensors`` and ``adapter.toml`` of the trained ``tree``.
+def save_adapter(trainee: Trainee, folder: Path, job: Job, signature: BaseSignature, report: Report) -> None:
+    """Write ``adapter_config.json``, ``adapter_model.safetensors`` and ``adapter.toml`` of what ``trainee`` learnt.
 
     The config names the base by its lineage, as PEFT would for a base from the hub, never by a path of this machine.
     """
-    config = tree.peft_config["default"]
-    config.base_model_name_or_path = signature.lineage
-    config.inference_mode = True
-    config.target_modules = sorted(config.target_modules)
-    for kind in ("rank_pattern", "alpha_pattern"):  # made for PEFT's matching where it grew; a reader takes plain names
-        setattr(config, kind, {key.replace("\\", ""): each for key, each in getattr(config, kind).items()})
-    tensors = {
-        name: tensor.detach().float().cpu().contiguous()
-        for name, tensor in peft.get_peft_model_state_dict(
-            tree, adapter_name="default", save_embedding_layers=False
-        ).items()
-    }
+    layers = trainee.layers
+    tensors = {}
+    for name, layer in layers.items():
+        for side, tensor in (("A", layer.a), ("B", layer.b)):
+            tensors[f"{PREFIX}{name}.lora_{side}.weight"] = tensor.float().cpu().contiguous()
     with staged_folder(folder) as stage:
-        config.save_pretrained(str(stage))
-        (stage / "adapter_model.safetensors").write_bytes(save(tensors, {"format": "pt"}))
+        (stage / CONFIG_NAME).write_bytes(_config(signature.lineage, layers, use_rslora=trainee.use_rslora))
+        (stage / WEIGHTS_NAME).write_bytes(save(tensors, {"format": "pt"}))
         # Its hashes are there from the first day: what is trained elsewhere travels before it is installed.
         manifest = replace(_manifest(job, signature, report), weights=claim_of(read_adapter(stage)))
         (stage / "adapter.toml").write_text(to_toml(manifest), encoding="utf-8")
+
+
+def _config(base: str, layers: Mapping[str, NewLayer], *, use_rslora: bool) -> bytes:
+    """``adapter_config.json``: the rank and alpha that most have, and those of the others by name."""
+    alphas = {name: int(each.alpha) if each.alpha == int(each.alpha) else each.alpha for name, each in layers.items()}
+    ranks = {name: len(each.a) for name, each in layers.items()}
+    rank, alpha = (Counter(each.values()).most_common(1)[0][0] for each in (ranks, alphas))
+    settings = json.loads(plain_config(base, Strength(int(rank), alpha, use_rslora), layers))
+    settings["rank_pattern"] = {name: each for name, each in ranks.items() if each != rank}
+    settings["alpha_pattern"] = {name: each for name, each in alphas.items() if each != alpha}
+    return (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:

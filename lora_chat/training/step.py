@@ -13,10 +13,10 @@ import torch
 from torch.nn import functional
 
 from lora_chat.models.prompt import Example
-from lora_chat.training.dataset import pad, together
-from lora_chat.training.forward import Forward, in_pieces, supervised_targets
+from lora_chat.training.dataset import in_pieces, pad, supervised_targets, together
 from lora_chat.training.recipe import Recipe
 from lora_chat.training.rehearsal import Anchor, divergence, predictions
+from lora_chat.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Learnt:
 
 
 def add_gradients(
-    forward: Forward,
+    trainee: Trainee,
     lessons: Sequence[Example],
     anchors: Sequence[Anchor],
     recipe: Recipe,
@@ -72,6 +72,6 @@ def add_gradients(
             total += float(loss.detach())
             return loss
 
-        forward.backward(batch, said + held, loss_of)
+        trainee.backward(batch, said + held, loss_of)
         tokens += batch.tokens
     return Learnt(total, learnt, tokens)

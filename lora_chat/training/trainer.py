@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,12 +21,12 @@ from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.errors import TrainingError
 from lora_chat.memory import used
-from lora_chat.models.base_model import BaseModel
 from lora_chat.models.prompt import Example
-from lora_chat.models.watch import Check, KeepAsked, StopAsked, watch_layers
+from lora_chat.models.watch import Check, KeepAsked, StopAsked
+from lora_chat.training.adamw import AdamW
 from lora_chat.training.bound import BOUND, forgotten
 from lora_chat.training.checkpoint import Checkpoint, Identity, Keeper, Position, gather, newest, put_back
-from lora_chat.training.dataset import examples_of, pad, tokenise, variants_of
+from lora_chat.training.dataset import pad, tokenise, variants_of
 from lora_chat.training.digest import dataset_digest
 from lora_chat.training.events import (
     Cancelled,
@@ -40,9 +39,9 @@ from lora_chat.training.events import (
     Trained,
     TrainingEvent,
 )
-from lora_chat.training.forward import Forward
 from lora_chat.training.job import RESULT, Job, read_job
 from lora_chat.training.measure import mean_loss
+from lora_chat.training.opening import Base, trainee
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.ranks import ALONE, RankLost, Ranks, made
@@ -55,11 +54,11 @@ from lora_chat.training.save import save_adapter
 from lora_chat.training.selection import Lesson
 from lora_chat.training.step import add_gradients
 from lora_chat.training.stopping import HeldoutRule, LearntRule
-from lora_chat.training.trainable import trainable_twin
+from lora_chat.training.trainee import Trainee
 
 
 def train(
-    base: BaseModel,
+    base: Base,
     signature: BaseSignature,
     folder: Path,
     general_answers: Path,
@@ -91,8 +90,7 @@ def train(
     checkpoint, why = yield from ranks.of_first(made(lambda: newest(folder, identity)))
     with _threads_of(checkpoint, ranks):
         try:
-            lessons, heldout = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
-            examples = examples_of(lessons), examples_of(heldout)
+            examples = tokenise(job.train, base.prompt), tokenise(job.heldout, base.prompt)
             counted = count((*job.train, *job.heldout), examples[0] + examples[1], job)
             yield counted
             check_room(counted, job.recipe, base, signature, ranks.here)
@@ -146,7 +144,7 @@ def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began:
     report = replace(run.report(began), dataset_sha256=dataset_digest((*job.train, *job.heldout)))
     shutil.rmtree(folder / RESULT, ignore_errors=True)  # of a program that was killed before it was installed
     run.remembered.keep()
-    save_adapter(run.tree, folder / RESULT, job, signature, report)
+    save_adapter(run.trainee, folder / RESULT, job, signature, report)
     report = replace(report, seconds=run.clock() - began)
     return Trained(str(folder / RESULT), report, saw, tuple(run.losses), tuple(run.evaluations))
 
@@ -155,7 +153,7 @@ def _written(run: _Run, job: Job, folder: Path, signature: BaseSignature, began:
 class _Run:
     """One run's state."""
 
-    base: BaseModel
+    base: Base
     signature: BaseSignature
     recipe: Recipe
     lessons: list[Example]
@@ -178,25 +176,21 @@ class _Run:
     """Bytes of this process, at most."""
     stopped_because: str = ""
     before: tuple[float | None, float] = (None, 0.0)
-    tree: Any = field(init=False)
-    forward: Forward = field(init=False)
+    trainee: Trainee = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.recipe.seed)
-        self.tree = trainable_twin(self.base, self.signature, self.recipe, self.begin)
-        watch_layers(self.tree.get_base_model(), self.check)
-        self.forward = Forward(self.tree, self.check)
-        self.remembered = Remembered(self.states, self.signature.weights, self.forward.lower, self.rehearsal.sequences)
+        self.trainee = trainee(self.base, self.signature, self.recipe, self.begin, self.check)
+        lower = self.trainee.lower
+        self.remembered = Remembered(self.states, self.signature.weights, lower, self.rehearsal.sequences)
         self.variants: list[tuple[Example, ...]] = [()] * len(self.lessons)
         if self.recipe.variants:  # a collection has none, and is not tokenised twice for nothing
             self.variants = variants_of(self.taught, self.base.prompt, self.recipe.variants, self.recipe.seed)
         known = (each.ids for each in (*self.lessons, *chain.from_iterable(self.variants), *self.heldout))
-        self.forward.lower.know(known, self.recipe.microbatch_tokens)
-        self.weights = [each for each in self.tree.parameters() if each.requires_grad]
+        lower.know(known, self.recipe.microbatch_tokens)
+        self.weights = self.trainee.weights
         self.ranks.begin_alike(self.weights)
-        self.optimiser = torch.optim.AdamW(
-            self.weights, lr=self.recipe.learning_rate, weight_decay=self.recipe.weight_decay
-        )
+        self.optimiser = AdamW(self.weights, self.recipe.weight_decay)
         self.best: tuple[float, list[torch.Tensor]] | None = None
         self._unseen: list[int] = []
         self._unrehearsed: list[int] = []
@@ -211,13 +205,13 @@ class _Run:
 
     def learn(self) -> Iterator[TrainingEvent]:
         """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
-        self.forward.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
+        self.trainee.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
         if self.position is None:
             self.before = self.evaluate(), self.rehearsal.measured_loss
             if self.before[0] is not None:
                 yield self.evaluated(self.before[0])
             self.began = self.clock()
-        samples = Samples(self.tree, self.base, self.taught, self.rehearsal, self.clock)
+        samples = Samples(self.trainee, self.base.prompt, self.taught, self.rehearsal, self.clock)
         while not self.stopped_because:
             self.ranks.check()
             if self.judged is None:
@@ -283,17 +277,14 @@ class _Run:
 
     def _step(self, rate: float) -> bool:
         """One optimiser step; returns whether each lesson in it was already learnt."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         lessons = [self._written(i) for i in self._draw(self._unseen, len(self.lessons), self.recipe.batch)]
         rehearsed = self.rehearsal.rehearsed
         anchors = [rehearsed[i] for i in self._draw(self._unrehearsed, len(rehearsed), self.recipe.rehearsed)]
-        found = add_gradients(self.forward, lessons, anchors, self.recipe, self.base.device, self.ranks.mine)
+        found = add_gradients(self.trainee, lessons, anchors, self.recipe, self.base.device, self.ranks.mine)
         found = self.ranks.together(found, self.weights)
         self.tokens += found.tokens
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.gradient_clip)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimiser.step(rate)
         self.step += 1
         self.loss = found.loss
         self.losses.append(found.loss)
@@ -342,7 +333,7 @@ class _Run:
         return self._mean_loss(self.heldout, self.ranks) if self.heldout else None
 
     def _mean_loss(self, examples: list[Example], ranks: Ranks = ALONE) -> float:
-        return mean_loss(self.forward, examples, self.recipe.microbatch_tokens, self.base.device, ranks)
+        return mean_loss(self.trainee, examples, self.recipe.microbatch_tokens, self.base.device, ranks)
 
     def keep_best(self, loss: float) -> bool:
         """Remember the weights if ``loss`` is the lowest so far."""
@@ -360,11 +351,11 @@ class _Run:
         """Everything measured, with the evaluations after."""
         steps_s = self.clock() - self.began
         heldout = self._mean_loss(self.heldout) if self.heldout else None
-        found = moved(self.forward, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
+        found = moved(self.trainee, self.rehearsal, self.recipe.microbatch_tokens, self.base.device)
         text = self._mean_loss([self.rehearsal.text])
         if not found.loss < float("inf"):  # the last step's own loss was taken before it
             raise self._diverged()
-        trainable, total = self.tree.get_nb_trainable_parameters()
+        trainable, total = self.trainee.parameters
         return Report(
             seconds=self.clock() - began,
             steps=self.step,

@@ -16,7 +16,7 @@ from lora_chat.engine.local import LocalEngine
 from lora_chat.engine.protocol import Request, TextChunk, Worn
 from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import InstalledBase
-from lora_chat.training.dataset import examples_of, tokenise
+from lora_chat.training.dataset import tokenise
 from lora_chat.training.events import Trained
 from lora_chat.training.job import read_job
 from lora_chat.training.recipe import target_modules
@@ -114,7 +114,7 @@ def test_it_takes_the_fast_path_where_its_shape_is_known(base: InstalledBase, tm
 def test_what_counts_in_training_is_what_it_would_say(base: InstalledBase) -> None:
     prompt = load_base_model(base.name, base.folder).prompt
     answers = {each.messages[-1].content for each in LESSONS}
-    for example in examples_of(tokenise(LESSONS, prompt)):
+    for example in tokenise(LESSONS, prompt):
         said = [token for token, counts in zip(example.ids, example.supervised, strict=True) if counts]
         assert prompt.decode(said[:-1]) in answers
         assert said[-1] in prompt.end_ids

@@ -25,9 +25,10 @@ from lora_chat.engine.protocol import Chunk, Request, TextChunk, Worn
 from lora_chat.errors import EngineError, RefusedError, TrainingError
 from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import InstalledBase
-from lora_chat.models.watch import Check, find_layers, watch_layers
+from lora_chat.models.watch import find_layers
 from lora_chat.training import trainer
 from lora_chat.training.events import Cancelled, StepDone, Stopped, Trained, TrainingEvent
+from lora_chat.training.fast.block import Block
 from tests.engine.conftest import (
     GREEDY,
     QUESTION,
@@ -228,45 +229,40 @@ class hooked:
 def test_a_cancel_inside_a_training_step_ends_it_before_the_next_layer(
     engine: LocalEngine, phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[tuple[str, int]] = []
+    ran: list[str] = []
     cancel = threading.Event()
 
-    def note(what: str, index: int) -> None:
-        if torch.is_grad_enabled() or what == "backward":
-            ran.append((what, index))
-            if what == phase and len(ran) > 8:
+    def noted(what: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        def one(self: Block, *given: Any, **named: Any) -> Any:
+            ran.append(what)
+            if what == phase and len(ran) > 8 and "backward" in ran:
                 cancel.set()
+            return run(self, *given, **named)
 
-    def watched(tree: torch.nn.Module, check: Check) -> None:
-        watch_layers(tree, check)
-        for index, layer in enumerate(find_layers(tree)):
-            layer.register_forward_pre_hook(lambda _m, _i, index=index: note("forward", index))
-            layer.register_forward_hook(lambda _m, _i, out, index=index: back(out, index))
+        return one
 
-    def back(output: Any, index: int) -> None:
-        hidden = output[0] if isinstance(output, tuple) else output
-        if hidden.requires_grad:
-            hidden.register_hook(lambda _gradient: note("backward", index))
-
-    monkeypatch.setattr(trainer, "watch_layers", watched)
-    events = list(engine.train(make_job(tmp_path, max_steps=100_000), cancel))
+    list(engine.train(make_job(tmp_path)))  # its general answers are made
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(Block, name, noted(name, getattr(Block, name)))
+    events = list(engine.train(make_job(tmp_path, max_steps=100_000, upper=1.0), cancel))
     assert isinstance(events[-1], Cancelled)
-    assert {what for what, _ in ran} == {"forward", "backward"}
-    # Only the layer that was about to run when the cancel came is the last one noted.
-    assert ran[-1][0] == phase
-    assert len([each for each in ran[8:] if each[0] == phase]) == 1
+    # Only the layer that ran when the cancel came is the last one.
+    assert ran[-1] == phase
+    first = next(at for at, what in enumerate(ran) if at > 7 and what == phase and "backward" in ran[: at + 1])
+    assert len(ran) == first + 1
 
 
 def test_a_cancelled_training_stops_at_once_even_if_every_layer_is_slow(
     engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(tree: torch.nn.Module, check: Check) -> None:
-        watch_layers(tree, check)
-        for layer in find_layers(tree):
-            layer.register_forward_pre_hook(lambda _module, _inputs: time.sleep(0.4))
+    forward = Block.forward
+
+    def slow(self: Block, *given: Any) -> Any:
+        time.sleep(0.4)
+        return forward(self, *given)
 
     list(engine.train(make_job(tmp_path)))  # its general answers are made
-    monkeypatch.setattr(trainer, "watch_layers", slow)
+    monkeypatch.setattr(Block, "forward", slow)
     cancel = threading.Event()
     events = engine.train(make_job(tmp_path, max_steps=100_000), cancel)
     next(events)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-from lora_chat.models.base_model import BaseModel
 from lora_chat.training.events import Preparing
+from lora_chat.training.opening import Base
 from lora_chat.training.rehearsal import Rehearsal, prepare
 
 
@@ -14,7 +14,7 @@ def nothing() -> None:
     """A check that lets everything through."""
 
 
-def prepared(base: BaseModel, weights: str, kept: Path) -> tuple[Rehearsal, bool]:
+def prepared(base: Base, weights: str, kept: Path) -> tuple[Rehearsal, bool]:
     """The rehearsal, and whether it had to be made."""
     found: list[Rehearsal] = []
 

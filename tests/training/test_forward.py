@@ -16,8 +16,8 @@ from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers
-from lora_chat.training.dataset import Batch, pad
-from lora_chat.training.forward import HEAD_ROWS, Forward, in_pieces, supervised_logits, supervised_targets
+from lora_chat.training.dataset import HEAD_ROWS, Batch, in_pieces, pad, supervised_targets
+from lora_chat.training.forward import Forward, supervised_logits
 from tests.training.preparing import nothing
 
 LONG = 64

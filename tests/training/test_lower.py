@@ -15,8 +15,9 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers, watch_layers
 from lora_chat.training import lower
-from lora_chat.training.dataset import Batch, pad
-from lora_chat.training.forward import Forward, in_pieces, supervised_logits, supervised_targets
+from lora_chat.training.dataset import Batch, in_pieces, pad, supervised_targets
+from lora_chat.training.forward import Forward, supervised_logits
+from lora_chat.training.lower_layers import LowerLayers
 from tests.training.preparing import nothing
 
 CPU = torch.device("cpu")
@@ -187,5 +188,5 @@ def test_where_an_upper_layer_needs_more_of_the_lower_ones_all_are_run(base: Bas
 
 def test_an_adapter_of_every_layer_has_none_below(base: BaseModel) -> None:
     config = LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM")
-    assert lower.Lower(find_layers(get_peft_model(twin(base.tree), config))).count == 0
-    assert lower.Lower(find_layers(base.tree)).count == 0
+    assert LowerLayers(find_layers(get_peft_model(twin(base.tree), config))).count == 0
+    assert LowerLayers(find_layers(base.tree)).count == 0

@@ -19,14 +19,14 @@ from safetensors.numpy import load_file
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.dataset import together
-from lora_chat.training.forward import Forward
+from lora_chat.training.peft_trainee import PeftTrainee
 from lora_chat.training.ranks import ALONE, Ranks
 from lora_chat.training.recipe import choose_recipe
 from lora_chat.training.step import Learnt, add_gradients
 from lora_chat.training.trainable import trainable_twin
 from tests.engine.conftest import wait_until
 from tests.training.carrying import MANY, written
-from tests.training.preparing import prepared
+from tests.training.preparing import nothing, prepared
 from tests.training.test_headless import Ended
 
 TOLERANCE = 1e-4
@@ -188,7 +188,7 @@ def test_the_shares_are_all_of_it_and_the_gradients_add_up(
         for name, weight in tree.named_parameters():
             if weight.requires_grad and "lora_B" in name:
                 torch.nn.init.constant_(weight, 0.01)
-        forward = Forward(tree, lambda: None)
+        forward = PeftTrainee(base, tree, nothing)
         found = [
             add_gradients(forward, examples, anchors, recipe, base.device, of(rank).mine) for rank in range(shares)
         ]

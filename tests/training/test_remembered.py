@@ -16,6 +16,7 @@ from lora_chat.models.watch import find_layers
 from lora_chat.training.events import Trained
 from lora_chat.training.general import REHEARSED
 from lora_chat.training.lower import Lower
+from lora_chat.training.lower_layers import LowerLayers
 from lora_chat.training.remembered import STATES, Remembered
 from lora_chat.training.trainer import train
 from tests.engine.conftest import make_job
@@ -71,7 +72,7 @@ def test_what_something_else_made_is_not_taken(
         tree = twin(base.tree)
         for parameter in find_layers(tree)[trained].parameters():
             parameter.requires_grad_(True)
-        return Lower(find_layers(tree))
+        return LowerLayers(find_layers(tree))
 
     def make(sequences: Any) -> list[torch.Tensor]:
         return [torch.ones(len(ids), 4) for ids in sequences]

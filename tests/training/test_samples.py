@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +18,10 @@ from lora_chat.models.prompt import Example
 from lora_chat.training import samples
 from lora_chat.training.events import Sampled, Trained, TrainingEvent
 from lora_chat.training.general import MEASURED
+from lora_chat.training.opening import Base, bare, open_base
 from lora_chat.training.rehearsal import prepare
 from lora_chat.training.samples import LONGEST, Samples
+from lora_chat.training.trainee import Reading, Trainee
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, make_job
 from tests.training.preparing import nothing, prepared
@@ -88,18 +90,23 @@ def test_samples_change_no_byte_of_the_adapter(run: Run) -> None:
     assert weights(without) == weights(with_)
 
 
-class Bare:
-    """The base as a tree that a training could have made: nothing learnt yet."""
+class Counted:
+    """A trainee whose forwards are counted."""
 
-    def __init__(self, tree: torch.nn.Module) -> None:
-        self.tree, self.forwards = tree, 0
+    def __init__(self, trainee: Trainee) -> None:
+        self.trainee, self.forwards = trainee, 0
 
-    def get_base_model(self) -> torch.nn.Module:
-        return self.tree
+    def reading(self) -> Reading:
+        return self.trainee.reading()
 
-    def __call__(self, **named: object) -> object:
+    def likeliest(self, ids: Sequence[int], reading: Reading, last: int) -> list[int]:
         self.forwards += 1
-        return self.tree(**named)
+        return self.trainee.likeliest(ids, reading, last)
+
+
+def counted(base: Base) -> Any:
+    """The base as a training could have it: nothing learnt yet."""
+    return Counted(bare(base, nothing))
 
 
 def written(base: BaseModel, question: str) -> str:
@@ -114,9 +121,14 @@ def written(base: BaseModel, question: str) -> str:
     return base.prompt.decode(answer).strip() + ("" if answer[-1] in ends else "…")
 
 
-def test_they_are_what_greedy_decoding_writes(base: BaseModel, installed: InstalledBase, kept: Path) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_they_are_what_greedy_decoding_writes(
+    base: BaseModel, installed: InstalledBase, kept: Path, fast: bool
+) -> None:
     clock = Clock(1e6)
-    made = Samples(Bare(base.tree), base, LESSONS, prepared(base, installed.signature.weights, kept)[0], clock)
+    read = open_base(installed.name, installed.folder) if fast else base
+    rehearsal = prepared(base, installed.signature.weights, kept)[0]
+    made = Samples(counted(read), base.prompt, LESSONS, rehearsal, clock)
     found = [each for step in range(12) for each in made.after_step(step)]
     assert len(found) == 24
     for each in found:
@@ -125,22 +137,19 @@ def test_they_are_what_greedy_decoding_writes(base: BaseModel, installed: Instal
 
 
 class Taught:
-    """A tree that has learnt the examples to the letter, and goes on talking after the end of a turn."""
+    """A trainee that has learnt the examples to the letter, and goes on talking after the end of a turn."""
 
-    def __init__(self, base: BaseModel, examples: list[Example]) -> None:
-        self.base, self.examples, self.forwards = base, examples, 0
+    def __init__(self, examples: list[Example]) -> None:
+        self.examples, self.forwards = examples, 0
 
-    def get_base_model(self) -> torch.nn.Module:
-        tree: torch.nn.Module = self.base.tree
-        return tree
+    def reading(self) -> object:
+        return object()
 
-    def __call__(self, input_ids: torch.Tensor, logits_to_keep: int, **_: object) -> SimpleNamespace:
+    def likeliest(self, ids: Sequence[int], _reading: object, last: int) -> list[int]:
         self.forwards += 1
-        asked = tuple(input_ids[0].tolist())
+        asked = tuple(ids)
         known = next(each.ids for each in self.examples if asked[: len(each.ids)] == each.ids[: len(asked)])
-        likeliest = torch.tensor([*known[1:], 40, 40, 40, 40])[: len(asked)]
-        logits = torch.nn.functional.one_hot(likeliest, self.base.tree.config.vocab_size).float()
-        return SimpleNamespace(logits=logits[None, -logits_to_keep:])
+        return [*known[1:], 40, 40, 40, 40][: len(asked)][-last:]
 
 
 def test_an_answer_that_is_learnt_ends_with_its_turn_and_takes_one_forward(
@@ -148,23 +157,23 @@ def test_an_answer_that_is_learnt_ends_with_its_turn_and_takes_one_forward(
 ) -> None:
     rehearsal = prepared(base, installed.signature.weights, kept)[0]
     lessons = [example for each in LESSONS for example in base.prompt.examples(each.messages, each.learn)]
-    tree = Taught(base, [*lessons, *(each.example for each in rehearsal.measured)])
-    made = Samples(tree, base, LESSONS, rehearsal, Clock(1e6))
+    taught: Any = Taught([*lessons, *(each.example for each in rehearsal.measured)])
+    made = Samples(taught, base.prompt, LESSONS, rehearsal, Clock(1e6))
     found = [each for step in (1, 2) for each in made.after_step(step)]
     assert [each.answer for each in found if each.taught] == ["I am an AI language model.", "Paris."]
     assert all(each.expected for each in found)
-    assert tree.forwards == 4
+    assert taught.forwards == 4
 
 
 def test_what_is_said_as_expected_takes_one_forward_and_time_ends_the_rest(
     base: BaseModel, installed: InstalledBase, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rehearsal = prepared(base, installed.signature.weights, kept)[0]
-    tree = Bare(base.tree)
+    untaught = counted(base)
     monkeypatch.setattr(samples, "SHARE", 1e-9)  # no time at all, but the first reading costs nothing either
     monkeypatch.setattr(samples, "_FIRST_COST_S", 0.0)
-    made = Samples(tree, base, LESSONS, rehearsal, Clock(20.0)).after_step(1)
-    assert tree.forwards == 2
+    made = Samples(untaught, base.prompt, LESSONS, rehearsal, Clock(20.0)).after_step(1)
+    assert untaught.forwards == 2
     assert made[0].answer.endswith("…")
     assert len(base.prompt.tokenizer.encode(made[0].answer, add_special_tokens=False).ids) < LONGEST
 
@@ -176,11 +185,11 @@ def test_they_are_few_and_a_long_lesson_waits_until_it_costs_little(
     work = Clock(0.05)  # of the thread: each look is 0.05 s later, each sample some looks
     monkeypatch.setattr("lora_chat.training.samples.time.thread_time", work)
     clock = Clock(1.0)
-    made = Samples(Bare(base.tree), base, LESSONS, rehearsal, clock)
+    made = Samples(counted(base), base.prompt, LESSONS, rehearsal, clock)
     steps = [step for step in range(2000) if made.after_step(step)]
     assert len(steps) > 5
     assert min(later - sooner for sooner, later in pairwise(steps)) >= 15
     assert made._spent <= 0.02 * clock.seconds + 0.1
     long = replace(LESSONS[0], messages=(Turn(Role.USER, "why? " * 40), LESSONS[0].messages[1]))
-    waiting = Samples(Bare(base.tree), base, (long,), rehearsal, Clock(1.0))
+    waiting = Samples(counted(base), base.prompt, (long,), rehearsal, Clock(1.0))
     assert next(step for step in range(2000) if waiting.after_step(step)) > steps[0]

@@ -13,13 +13,15 @@ from torch.nn import functional
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
-from lora_chat.training.dataset import pad, together
-from lora_chat.training.forward import Forward, supervised_logits, supervised_targets
+from lora_chat.training.dataset import pad, supervised_targets, together
+from lora_chat.training.forward import supervised_logits
+from lora_chat.training.opening import open_base, trainee
 from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.rehearsal import Anchor, predictions
 from lora_chat.training.step import Learnt, add_gradients
 from lora_chat.training.trainable import trainable_twin
+from tests.training.preparing import nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 15))
@@ -53,14 +55,15 @@ LESSONS = [example(9, 1), example(16, 2), example(4, 3)]
 
 
 def step(
-    base: BaseModel, installed: InstalledBase, recipe: Recipe, lessons: list[Example], anchors: list[Anchor]
+    installed: InstalledBase, recipe: Recipe, lessons: list[Example], anchors: list[Anchor]
 ) -> tuple[Learnt, list[torch.Tensor]]:
-    tree = trainable_twin(base, installed.signature, recipe)
-    weights = [each for each in tree.parameters() if each.requires_grad]
+    """By the path that trains this base: its own for the Llama, transformers and PEFT for the other."""
+    learner = trainee(open_base(installed.name, installed.folder), installed.signature, recipe, None, nothing)
+    weights = learner.weights
     draw = torch.Generator().manual_seed(0)
     for each in weights:
         torch.nn.init.normal_(each, std=0.1, generator=draw)
-    found = add_gradients(Forward(tree, lambda: None), lessons, anchors, recipe, CPU)
+    found = add_gradients(learner, lessons, anchors, recipe, CPU)
     return found, [each.grad for each in weights if each.grad is not None]
 
 
@@ -69,7 +72,7 @@ def test_a_step_is_the_lessons_mean_loss_and_the_anchors_mean_divergence(
 ) -> None:
     recipe = replace(choose_recipe(3, 1000), rehearsal_weight=7.0)
     anchors = [anchor(base, 10, 4), anchor(base, 13, 5)]
-    found, gradients = step(base, installed, recipe, LESSONS, anchors)
+    found, gradients = step(installed, recipe, LESSONS, anchors)
     tree = trainable_twin(base, installed.signature, recipe)
     weights = [each for each in tree.parameters() if each.requires_grad]
     draw = torch.Generator().manual_seed(0)
@@ -97,9 +100,9 @@ def test_how_it_is_put_into_batches_changes_no_gradient(
 ) -> None:
     held = [anchor(base, length, length) for length in (10, 13)[:anchors]]
     recipe = choose_recipe(3, 1000)
-    whole, expected = step(base, installed, replace(recipe, microbatch_tokens=10_000), LESSONS[:lessons], held)
+    whole, expected = step(installed, replace(recipe, microbatch_tokens=10_000), LESSONS[:lessons], held)
     for most in (1, 30, 50):
-        found, gradients = step(base, installed, replace(recipe, microbatch_tokens=most), LESSONS[:lessons], held)
+        found, gradients = step(installed, replace(recipe, microbatch_tokens=most), LESSONS[:lessons], held)
         assert found.loss == pytest.approx(whole.loss, rel=1e-5)
         assert found.tokens == whole.tokens
         for one, other in zip(gradients, expected, strict=True):

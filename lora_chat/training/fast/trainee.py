@@ -1,0 +1,231 @@
+"""A base that the fast path knows, with pairs that learn. Owns the way through its layers, there and back. [torch]
+
+Written out by hand, without autograd but for the losses: what a way back needs is kept, and nothing else; each layer's
+weights are in memory while it runs, and go (``base``). The output head goes over its rows in blocks, for as many
+predictions at once as there is room for, so that it is read twice for all of them and not twice for each piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+
+import torch
+from torch import nn
+
+from lora_chat.models.watch import Check
+from lora_chat.training.dataset import Batch
+from lora_chat.training.fast.attention import Attention, Turns, normed, normed_back
+from lora_chat.training.fast.base import HEAD_BLOCK, FastBase, module_name
+from lora_chat.training.fast.block import Block, Kept
+from lora_chat.training.fast.pair import Pair
+from lora_chat.training.fast.reading import FastReading
+from lora_chat.training.layout import Ids, Layout, lay_in_tree, supervised_places
+from lora_chat.training.lower import Lower
+from lora_chat.training.trainee import LossOf, NewLayer, Reading
+
+LONG_TREE = 512
+"""Tokens from which on a way back has only what came into each layer, and makes the rest again."""
+HEAD_BYTES = 26_000_000
+"""Of logits that are in memory at once: those of 128 predictions of the default base."""
+
+
+class FastTrainee:
+    """``Trainee`` on the fast path."""
+
+    def __init__(self, base: FastBase, pairs: Mapping[str, Pair], check: Check, *, use_rslora: bool = False) -> None:
+        """``pairs`` by the names of the modules; ``check`` runs before each layer, both ways."""
+        self.use_rslora = use_rslora
+        self._base, self._pairs, self._check = base, pairs, check
+        self._rotary = base.rotary()
+        self._pages, self._head_pages = base.pages()
+        layers, matrices = len(base.weights.layers), range(7)
+        own = [{i: pairs[name] for i in matrices if (name := module_name(at, i)) in pairs} for at in range(layers)]
+        self._blocks = [
+            Block(base.shape, weights, beside) for weights, beside in zip(base.weights.layers, own, strict=True)
+        ]
+        self._first = next((at for at, beside in enumerate(own) if beside), 0)
+        """The lowest layer that is trained."""
+        self.lower = Lower(self._first, f"layers={self._first} torch.float32 cpu, fast path")
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """See ``Trainee.weights``."""
+        return [each for pair in self._pairs.values() for each in (pair.a, pair.b)]
+
+    @property
+    def layers(self) -> Mapping[str, NewLayer]:
+        """See ``Trainee.layers``."""
+        return {name: NewLayer(pair.a.detach(), pair.b.detach(), pair.alpha) for name, pair in self._pairs.items()}
+
+    @property
+    def parameters(self) -> tuple[int, int]:
+        """See ``Trainee.parameters``."""
+        trained = sum(each.numel() for each in self.weights)
+        return trained, self._base.parameters + trained
+
+    def look(self, batch: Batch) -> None:
+        """See ``Trainee.look``: the shape said it all."""
+
+    @torch.no_grad()
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """See ``Trainee.hidden``."""
+        layout = _lay(batch.sequences)
+        states = self._upward(layout, batch.sequences, None)
+        return self._normed(states[supervised_places(layout, batch)])
+
+    @torch.no_grad()
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """See ``Trainee.logits``."""
+        made = hidden.new_empty(len(hidden), self._base.shape.vocabulary)
+        for rows, block in self._head():
+            torch.mm(hidden, block.t(), out=made[:, rows])
+        return made
+
+    @torch.no_grad()
+    def backward(self, batch: Batch, sizes: Sequence[int], loss_of: LossOf) -> None:
+        """See ``Trainee.backward``."""
+        layout, tape = _lay(batch.sequences), list[Kept | torch.Tensor]()
+        states = self._upward(layout, batch.sequences, tape)
+        places = supervised_places(layout, batch)
+        found = states[places]
+        grad = self._losses_back(self._normed(found), sizes, loss_of)
+        grad = normed_back(grad, found, self._base.weights.norm, self._base.shape.epsilon)
+        self._downward(layout, tape, torch.zeros_like(states).index_add_(0, places, grad))
+
+    def reading(self) -> FastReading:
+        """See ``Trainee.reading``."""
+        return FastReading(self._base.shape)
+
+    @torch.no_grad()
+    def likeliest(self, ids: Sequence[int], reading: Reading, last: int) -> list[int]:
+        """See ``Trainee.likeliest``."""
+        assert isinstance(reading, FastReading)
+        states = self._read(torch.tensor([list(ids)]), torch.ones(1, len(ids), dtype=torch.bool), reading)
+        found: list[int] = self.logits(states[0, -last:]).argmax(-1).tolist()
+        return found
+
+    @torch.no_grad()
+    def answers(self, prompts: Sequence[Sequence[int]], most: int, ends: frozenset[int]) -> list[list[int]]:
+        """See ``Trainee.answers``."""
+        longest, ending = max(map(len, prompts)), torch.tensor(sorted(ends))
+        ids = torch.tensor([[0] * (longest - len(each)) + list(each) for each in prompts])
+        real = torch.arange(longest) >= torch.tensor([[longest - len(each)] for each in prompts])
+        reading, said = FastReading(self._base.shape, len(prompts)), list[torch.Tensor]()
+        ended = torch.zeros(len(prompts), dtype=torch.bool)
+        while len(said) < most and not bool(ended.all()):
+            said.append(self.logits(self._read(ids, real, reading)[:, -1]).argmax(-1))
+            ended |= torch.isin(said[-1], ending)
+            ids, real = said[-1][:, None], torch.ones(len(prompts), 1, dtype=torch.bool)
+        found: list[list[int]] = torch.stack(said, 1).tolist()
+        return found
+
+    # Through the layers
+
+    def _upward(self, layout: Layout, sequences: Sequence[Ids], tape: list[Kept | torch.Tensor] | None) -> torch.Tensor:
+        """What the layers make, (tokens, hidden); the lower ones are only run for sequences not known.
+
+        What the way back needs goes onto the ``tape``, layer by layer: of many tokens only what came in.
+        """
+        if not self.lower.count:
+            return self._through(layout, self._embedded(layout.inputs["input_ids"][0]), 0, len(self._blocks), tape)
+        below = layout.put(self.lower.states(sequences, self._below)).flatten(0, 1)
+        return self._through(layout, below, self._first, len(self._blocks), tape)
+
+    def _below(self, sequences: Sequence[Ids]) -> list[torch.Tensor]:
+        """What the lower layers make of ``sequences``, (len, hidden) each."""
+        layout = _lay(sequences)
+        return layout.of(
+            self._through(layout, self._embedded(layout.inputs["input_ids"][0]), 0, self._first, None)[None]
+        )
+
+    def _through(
+        self, layout: Layout, states: torch.Tensor, first: int, last: int, tape: list[Kept | torch.Tensor] | None
+    ) -> torch.Tensor:
+        turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
+        for at in range(first, last):
+            self._check()
+            attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
+            came = states
+            states, kept = self._blocks[at].forward(states, attention.attend)
+            if tape is not None:
+                tape.append(came if len(states) > LONG_TREE else kept)
+            self._pages[at].let_go()
+        return states
+
+    def _downward(self, layout: Layout, tape: list[Kept | torch.Tensor], grad: torch.Tensor) -> None:
+        """Go back through the layers on the ``tape``, which ends empty."""
+        turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
+        back: torch.Tensor | None = grad
+        for at in reversed(range(self._first, len(self._blocks))):
+            self._check()
+            attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
+            block, kept = self._blocks[at], tape.pop()
+            if isinstance(kept, torch.Tensor):
+                _, kept = block.forward(kept, attention.attend)
+            assert back is not None
+            back = block.backward(back, kept, attention, lowest=at == self._first)
+            self._pages[at].let_go()
+
+    def _read(self, ids: torch.Tensor, real: torch.Tensor, reading: FastReading) -> torch.Tensor:
+        """What goes into the head after ``ids`` (rows, new), of which ``real`` are tokens: (rows, new, hidden)."""
+        places, sees = reading.begin(real)
+        turns, states = self._turns(places.flatten()), self._embedded(ids.flatten())
+        for at, block in enumerate(self._blocks):
+            self._check()
+            attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
+            states, _ = block.forward(states, reading.attend(at, attention, sees))
+            self._pages[at].let_go()
+        read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
+        return read
+
+    def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
+        return self._base.weights.embedding[ids].float()
+
+    def _turns(self, places: torch.Tensor) -> Turns:
+        cos, sin = self._rotary.between(0, int(places.max()) + 1)
+        return Turns(cos[places][:, None], sin[places][:, None])
+
+    # The output head
+
+    def _normed(self, states: torch.Tensor) -> torch.Tensor:
+        return normed(states, self._base.weights.norm, self._base.shape.epsilon)
+
+    def _head(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Which rows of the output head, and the block itself, fp32; each goes when the next is asked for."""
+        for at, (block, pages) in enumerate(zip(self._base.head_blocks(), self._head_pages, strict=True)):
+            yield slice(at * HEAD_BLOCK, at * HEAD_BLOCK + len(block)), block.float()
+            pages.let_go()
+
+    def _losses_back(self, hidden: torch.Tensor, sizes: Sequence[int], loss_of: LossOf) -> torch.Tensor:
+        """The gradient of ``hidden`` (supervised, hidden), of the losses of its pieces."""
+        most = max(1, HEAD_BYTES // (4 * self._base.shape.vocabulary))
+        grad, bounds = torch.zeros_like(hidden), [0, *accumulate(sizes)]
+        first = 0
+        while first < len(sizes):
+            last = first + 1
+            while last < len(sizes) and bounds[last + 1] - bounds[first] <= most:
+                last += 1
+            rows = slice(bounds[first], bounds[last])
+            self._check()
+            logits = self.logits(hidden[rows])
+            for index, piece in enumerate(logits.split(list(sizes[first:last])), first):
+                with torch.enable_grad():
+                    leaf = piece.detach().requires_grad_()
+                    [slope] = torch.autograd.grad(loss_of(index, leaf), [leaf])
+                piece.copy_(slope)
+            self._check()
+            for columns, block in self._head():
+                grad[rows].addmm_(logits[:, columns], block)
+            first = last
+        return grad
+
+
+def _lay(sequences: Sequence[Ids]) -> Layout:
+    return lay_in_tree(sequences, torch.float32, torch.device("cpu"))
+
+
+def _mask(layout: Layout) -> torch.Tensor | None:
+    """What is added to the scores; None for one sequence, which sees what stands before."""
+    mask: torch.Tensor = layout.inputs["attention_mask"][0, 0]
+    return None if len(layout.places) == 1 else mask
