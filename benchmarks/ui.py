@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ import ui_reach
 import ui_stores
 from ui_window import MARK, Window, environment, first_paint, ours
 
+LONGEST_S = 900
+"""What is waited for one part in a window."""
 CHILDREN = {"lag": ui_lag.lag, "stream": ui_reach.stream, "search": ui_reach.search}
 
 
@@ -76,7 +79,7 @@ def measure(result: dict[str, Any], options: argparse.Namespace, work: Path) -> 
     if "paint" in parts:
         result["first_paint"] = first_paint(empty, options.runs)
     if "lag" in parts:
-        result["lag"] = child(empty, "lag", {})
+        result["lag"] = lag(work, options.base)
     if "stream" in parts:
         result["stream"] = [
             stream(empty, kind, alone, few, options) for kind in ui_reach.KINDS for alone in (False, True)
@@ -128,8 +131,18 @@ def child(home: Path, name: str, settings: dict[str, Any]) -> Any:
         ]
         window = Window(command, environment(home))
         window.drain()
-        window.process.wait(900)
+        try:
+            window.process.wait(LONGEST_S)
+        except subprocess.TimeoutExpired:
+            window.process.kill()
+            raise SystemExit(f"{name} has not ended within {LONGEST_S} s: start lora-chat on {home} and see.") from None
         return json.loads(report.read_text(encoding="utf-8"))
+
+
+def lag(work: Path, base: str) -> Any:
+    """In a home of its own: it trains an adapter, whose name is taken where it was trained before."""
+    with tempfile.TemporaryDirectory(prefix="lag-", dir=work) as folder:
+        return child(make_home(Path(folder) / "home", base), "lag", {})
 
 
 def stream(home: Path, kind: str, alone: bool, runs: int, options: argparse.Namespace) -> dict[str, Any]:

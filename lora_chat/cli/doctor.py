@@ -193,7 +193,7 @@ def _plugins(paths: Paths) -> Iterator[Check]:
     for each in shelf.plugins:
         if each.state in ("changed", "switched off"):
             yield Check(f"plugin {each.name}", "note", f"{each.state}: {each.why}")
-    for problem in shelf.problems:
+    for problem in (*shelf.problems, *shelf.gone):
         yield Check(f"plugin {problem.path.name}", "note", problem.reason)
 
 

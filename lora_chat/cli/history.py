@@ -355,6 +355,7 @@ def _heading(message: Message, siblings: list[Message]) -> str:
 
     place = [each.id for each in siblings].index(message.id) + 1 if len(siblings) > 1 else 0
     facts = [
+        f"model {message.base}" if message.base else "",
         f"adapter {message.adapter}" if message.adapter else "",
         f"scale {message.scale:g}" if message.scale not in (None, 1.0) else "",
         "" if message.status is Status.DONE else str(message.status),

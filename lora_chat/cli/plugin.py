@@ -33,14 +33,15 @@ def list_all(json: Json = False) -> None:
         shelf = services.plugins.shelf()
         place = services.paths.plugins
     if json:
-        broken = [{"path": str(problem.path), "reason": problem.reason} for problem in shelf.problems]
-        answer_json({"plugins": [_plain(each) for each in shelf.plugins], "problems": broken})
+        broken, gone = ([{"path": str(each.path), "reason": each.reason} for each in some]
+                        for some in (shelf.problems, shelf.gone))  # fmt: skip
+        answer_json({"plugins": [_plain(each) for each in shelf.plugins], "problems": broken, "gone": gone})
         return
     head = ["NAME", "STATE", "VERSION", "DESCRIPTION"]
     rows = [[each.name, _state(each), each.plugin.manifest.version, each.plugin.manifest.description]
             for each in shelf.plugins]  # fmt: skip
     answer_table(head, rows, cut=(3, 1))
-    for problem in shelf.problems:
+    for problem in (*shelf.problems, *shelf.gone):
         note(problem.reason)
     if not shelf.plugins:
         note(f"No plugins: put one into {place}.")

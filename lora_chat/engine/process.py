@@ -269,7 +269,7 @@ class _Child:
 
     def _epitaph(self) -> str:
         code = self.process.poll()
-        how = "ended" if code is None or code >= 0 else f"was killed by {_signal_name(-code)}"
+        how = "has ended" if code is None or code >= 0 else f"was killed by {_signal_name(-code)}"
         if code == -getattr(signal, "SIGKILL", 9):
             how += ", perhaps for lack of memory"
         return f"The engine process {how}; it is started again when it is needed (its log: {self._log})."

@@ -30,6 +30,8 @@ LONGEST_REASON = 60
 """Characters of why an example is left out."""
 MOST_REASONS = 12
 """Of one filter; what it says beyond them is counted without its words."""
+MOST_TOLD = 4
+"""Reasons that one sentence counts."""
 
 Verdict = bool | str
 
@@ -80,19 +82,20 @@ class Filters:
                 itself; or all is left out.
         """
         filters = self._look()
-        lessons, dropped = selection.lessons, Counter(selection.dropped)
+        lessons, here = selection.lessons, Counter[str]()
         for each, (plugin, offer) in filters.items():
             said = self._ask(each, plugin, offer, lessons)
             reasons = _Reasons(each)
             for lesson in lessons:
                 if (verdict := said[lesson]) is not True:
-                    dropped[reasons.of(verdict)] += len(lesson.learn)
+                    here[reasons.of(verdict)] += len(lesson.learn)
             lessons = tuple(lesson for lesson in lessons if said[lesson] is True)
         if selection.lessons and not lessons:
-            names = ", ".join(each.label for each in filters)
-            raise RefusedError(f"Nothing is left to learn, as {names} left all {selection.examples:,} out: correct the "
-                               "filter or the answers, or disable its plugin.")  # fmt: skip
-        return replace(selection, lessons=lessons, dropped=dict(dropped))
+            raise RefusedError(
+                f"Nothing is left to learn of {selection.examples:,} answer{'' if selection.examples == 1 else 's'} "
+                f"({_counted(here)}): correct the filter or the answers, or disable its plugin."
+            )
+        return replace(selection, lessons=lessons, dropped=dict(Counter(selection.dropped) + here))
 
     def _look(self) -> dict[Filter, tuple[Plugin, Offer]]:
         """All that run now."""
@@ -174,6 +177,16 @@ class _Reasons:
             return filtered(self._label)
         self._own.add(words)
         return filtered(self._label, words)
+
+
+def _counted(here: Counter[str]) -> str:
+    """``3 filtered by tidy (too long), 1 filtered by late``: the most frequent, as the preview counts them."""
+    told = [f"{number:,} {reason}" for reason, number in here.most_common(MOST_TOLD)]
+    rest = here.most_common()[MOST_TOLD:]
+    if rest:
+        many = sum(number for _, number in rest)
+        told.append(f"{many:,} for {len(rest):,} other reason{'' if len(rest) == 1 else 's'}")
+    return ", ".join(told)
 
 
 def _refuse(absent: Absent) -> None:

@@ -79,6 +79,8 @@ class Shelf:
 
     plugins: tuple[Listed, ...]
     problems: tuple[Problem, ...]
+    gone: tuple[Problem, ...]
+    """Those that the person enabled and did not disable, and whose files are not there any more."""
 
 
 class Plugins:
@@ -99,7 +101,11 @@ class Plugins:
     def shelf(self) -> Shelf:
         """Every plugin as it is now, and the folders that cannot be used."""
         found, words = find_plugins(self._paths), self._trust.words()
-        return Shelf(tuple(self._listed(each, words.get(each.name)) for each in found.plugins), found.problems)
+        listed = tuple(self._listed(each, words.get(each.name)) for each in found.plugins)
+        there = {each.name for each in listed} | {each.path.name for each in found.problems}
+        wanted = sorted(name for name, word in words.items() if word.on or word.why)
+        gone = tuple(Problem(self._paths.plugins / name, _gone(name)) for name in wanted if name not in there)
+        return Shelf(listed, found.problems, gone)
 
     def get(self, name: str) -> Listed:
         """One of them.
@@ -115,6 +121,9 @@ class Plugins:
         for problem in shelf.problems:
             if problem.path.name == name:
                 raise RefusedError(problem.reason)
+        for lost in shelf.gone:
+            if lost.path.name == name:
+                raise NotFoundError(lost.reason)
         near = did_you_mean(name, [each.name for each in shelf.plugins]) or ":"
         raise NotFoundError(f'There is no plugin called "{clean_line(name, 40)}"{near} `lora-chat plugin list` shows '
                             "them all.")  # fmt: skip
@@ -153,8 +162,8 @@ class Plugins:
         broken = [Absent(each.path.name, "unusable", each.reason, getattr(words[each.path.name].offers, hook))
                   for each in shelf.problems if each.path.name in words and not self.safe]  # fmt: skip
         known = {each.name for each in shelf.plugins}
-        lost = words.keys() - known - {each.path.name for each in shelf.problems}
-        gone = [Absent(name, "gone", GONE, getattr(words[name].offers, hook)) for name in sorted(lost)]
+        lost = [each.path.name for each in shelf.gone if each.path.name in words]
+        gone = [Absent(name, "gone", GONE, getattr(words[name].offers, hook)) for name in lost]
         return [*found, *(each for each in broken if each.name not in known), *([] if self.safe else gone)]
 
     def _listed(self, plugin: Plugin, word: Word | None) -> Listed:
@@ -330,6 +339,11 @@ class Plugins:
         process = self._running.pop(name, None)
         if process is not None:
             process.end()
+
+
+def _gone(name: str) -> str:
+    return (f"The plugin {name} was enabled, and {GONE}: put them back, or `lora-chat plugin disable {name}` has it "
+            "forgotten.")  # fmt: skip
 
 
 def facts(listed: Listed) -> Sequence[tuple[str, str]]:

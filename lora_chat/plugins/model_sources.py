@@ -77,6 +77,12 @@ def _off(plugins: Plugins, prefix: str) -> str:
         states = {"changed": "was changed", "switched off": f"is switched off ({had[0].why})"}
         state, name = states.get(had[0].state, "is off"), had[0].name
         return f"The plugin {name}, which has {prefix}:, {state}: `lora-chat plugin enable {name}` has it run."
+    for each in plugins.absent(HOOK):
+        if any(offer.name == prefix for offer in each.offers):
+            why, name, do = each.why.rstrip("."), each.name, "mend it"
+            if each.state == "gone":
+                do = f"put them back, or `lora-chat plugin disable {name}` has it forgotten"
+            return f"The plugin {name}, which had {prefix}:, cannot run ({why}): {do}."
     if might and not plugins.safe:
         return (
             f"Perhaps the plugin {might[0].name} has {prefix}:, which is off: `lora-chat plugin info {might[0].name}`."

@@ -43,6 +43,7 @@ def plugin_list(sitting: Sitting, rest: str) -> None:
     shelf = sitting.services.plugins.shelf()
     rows = [(each.name, row(each)) for each in shelf.plugins]
     rows += [("unusable", problem.reason) for problem in shelf.problems]
+    rows += [("gone", lost.reason) for lost in shelf.gone]
     sitting.face.details("Plugins", rows or [("none", f"put one into {sitting.services.paths.plugins}")])
 
 

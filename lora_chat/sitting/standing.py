@@ -123,7 +123,7 @@ def provenance(adapter: Adapter) -> list[tuple[str, str]]:
     figures = [
         ("version", manifest.version),
         ("authors", ", ".join(manifest.authors)),
-        ("private", "trained here, not exported yet" if manifest.private else ""),
+        ("is private", "trained here, not exported yet" if manifest.private else ""),
         ("trained", _sayable(manifest.training)),
         ("evaluated", _sayable(manifest.evaluation)),
     ]

@@ -136,8 +136,9 @@ def choose_recipe(
 def reasons(lessons: int, base_parameters: int, replayed: int = 0) -> str:
     """Why ``choose_recipe`` chose so, in words."""
     if lessons - replayed < HANDFUL:
-        new = "new " if replayed else ""
-        amount = f"under {HANDFUL} {new}conversations are a handful: a few large steps"
+        amount = f"under {HANDFUL} conversations are a handful: a few large steps"
+        if replayed:
+            amount = f"under {HANDFUL} new conversations are a handful: a few large steps"
     else:
         rank = ", rank 16 from 100 on" if lessons >= 100 else ""
         amount = f"{HANDFUL} conversations or more: epochs and a tenth held out{rank}"

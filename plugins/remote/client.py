@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -33,6 +34,8 @@ _LONGEST_WAIT_S = 20.0
 _LONGEST_TOLD_S = 86_400.0
 _POLL_S = 0.05
 _SHORT_S = 30.0
+_WANTS_TLS = re.compile(r"(?i)HTTP request (?:was sent )?to (?:an )?HTTPS|speaking plain HTTP|requires TLS")
+"""What nginx, Go's servers, Apache and Tomcat say to http:// where they speak https."""
 CHAT = "/chat/completions"
 _DONE = "[DONE]"
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lora-chat"}
@@ -49,6 +52,8 @@ class Client:
         self._variables = variables
         self._tls = tls_context()
         self._closed = threading.Event()
+        self._has_answered = False
+        """Whether it was ever met as url says."""
 
     def __repr__(self) -> str:
         return f"Client({self.address.place})"
@@ -86,7 +91,7 @@ class Client:
             raise self._gone(error, "answered half of what it was asked") from error
         finally:
             exchange.abort()
-        return Answer(head.status, self._key.hidden(read), head.headers.get("content-type", ""))
+        return self._heard(Answer(head.status, self._key.hidden(read), head.headers.get("content-type", "")))
 
     def stream(
         self, path: str, body: Any, cancel: threading.Event | None = None
@@ -106,7 +111,7 @@ class Client:
                 answer = Answer(head.status, self._key.hidden(self._read(exchange, _SHORT_S, _LONGEST_REFUSAL)), kind)
                 if head.status == 200:
                     raise EngineError(f"{self._named} does not stream its answers: it sent {answer.told}; check url.")
-                raise Refusal(answer)
+                raise Refusal(self._heard(answer))
             yield from self._events(exchange)
         except Broken as error:
             raise self._gone(error, "broke off in the middle of the answer") from error
@@ -160,7 +165,7 @@ class Client:
                 exchange.abort()
                 if not left or error.trouble not in ("connect", "broken"):
                     advice = "give it more first_seconds" if path == CHAT else "look at its log"
-                    raise self._gone(error, "ended the connection without an answer", advice) from error
+                    raise self._gone(error, "ended the connection without an answer", advice, at_once=True) from error
             except BaseException:
                 exchange.abort()
                 raise
@@ -189,6 +194,17 @@ class Client:
         if head.status == 429:
             raise EngineError(f"{self._named} has had too many requests (429): try again in a while.")
 
+    def _heard(self, answer: Answer) -> Answer:
+        """The same, where it is no answer of a server that is asked with http:// and speaks https."""
+        if answer.status == 400 and self._is_plain and _WANTS_TLS.search(answer.text):
+            raise EngineError(f"{self._named} speaks https and url says http://: write https:// in url below [remote].")
+        self._has_answered = True
+        return answer
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.address.api.startswith("http:")
+
     def _read(self, exchange: Exchange, seconds: float, most: int) -> str:
         """All of it within ``seconds``, also of a server that says it byte by byte."""
         read, end = bytearray(), time.monotonic() + seconds
@@ -200,14 +216,22 @@ class Client:
                 raise Broken("stalled")
         return read.decode("utf-8", "replace")
 
-    def _gone(self, error: Broken, broke: str, advice: str = "look at its log") -> EngineError:
+    def _gone(
+        self, error: Broken, broke: str, advice: str = "look at its log", *, at_once: bool = False
+    ) -> EngineError:
         why = f" ({error.why})" if error.why else ""
+        again, plain = "try again", "write http:// in url below [remote]"
+        if at_once and self._is_plain and not self._has_answered:  # so does who waits for TLS
+            again = "try again, or write https:// in url below [remote] if it speaks that"
+        if not self.address.is_here:
+            plain += ", with insecure = true where the network is your own"
         sentences = {
             "connect": f"Nobody answers at {self.address.place}{why}: start the server or correct url below [remote].",
             "tls": f"The connection to {self.address.place} cannot be trusted{why}: correct the server's certificate.",
+            "plain": f"{self._named} {error.why}: {plain}, or have the server speak https.",
             "late": f"{self._named} does not begin to answer: try again, or {advice}.",
             "stalled": f"{self._named} stopped in the middle of the answer and says no more: try again.",
-            "broken": f"{self._named} {broke}{why}: try again.",
+            "broken": f"{self._named} {broke}{why}: {again}.",
             "garbled": f"{self._named} sent {error.why or 'what cannot be read'}: check that url names a chat server.",
         }
         return EngineError(sentences[error.trouble])

@@ -25,7 +25,9 @@ from lora_chat.plugins.engine_api import clean_line
 _POLL_S = 0.05
 _AHEAD = 256
 """Pieces that may wait to be read."""
-Trouble = Literal["connect", "late", "stalled", "broken", "tls", "garbled"]
+Trouble = Literal["connect", "late", "stalled", "broken", "tls", "plain", "garbled"]
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
+"""What OpenSSL calls an answer that is none of TLS."""
 
 
 class Cancelled(Exception):
@@ -167,6 +169,10 @@ def _trouble(error: Exception) -> Broken:
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     why = next((_reason(each) for each in causes if isinstance(each, OSError)), "")
+    if any(isinstance(each, ssl.SSLError) and each.reason in _NO_TLS for each in causes):
+        return Broken("plain", "answers https:// with something else")
+    if any(isinstance(each, ssl.SSLEOFError) for each in causes) and isinstance(error, http.ConnectError):
+        return Broken("plain", "ends the connection where https:// begins")
     if any(isinstance(each, ssl.SSLError) for each in causes):
         return Broken("tls", why)
     if isinstance(error, http.ConnectTimeout):

@@ -83,6 +83,20 @@ def test_show_prints_the_numbers_that_rate_and_edit_take(store: Store) -> None:
     ]  # fmt: skip
 
 
+def test_show_names_the_model_of_each_answer_beside_what_it_wore(store: Store) -> None:
+    question = talk(store, "q")[0]
+    id = question.conversation
+    answer = store.add_message(id, Role.ASSISTANT, "a", parent=question.id, base="tiny\x1b[31m-llama", adapter="tea")
+    assert f"[{answer.id}] assistant (model tiny[31m-llama, adapter tea)\na\n" in history("show", id)[0]
+    assert f"[{question.id}] user\nq\n" in history("show", id)[0]
+    made = int(history("edit", answer.id, "b")[0].split()[1])
+    assert f"[{made}] assistant (corrects {answer.id}, 2 of 2: " in history("show", id)[0]
+    told = [(each["id"], each["base"]) for each in as_json("show", id)["messages"]]
+    assert told == [(question.id, None), (made, None)]
+    store.update_conversation(id, head=answer.id)
+    assert as_json("show", id)["messages"][1]["base"] == "tiny[31m-llama"
+
+
 def test_the_wanted_answer_can_come_from_stdin(store: Store) -> None:
     _, answer = talk(store, "q", "a")
     history("edit", answer.id, "-", stdin="two\nlines 好\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def test_doctor_names_plugins_and_what_is_wrong_with_them(run: Run, up: Path, ti
     assert any(line.split()[:2] == ["ok", "plugins"] for line in lines)
     assert any("plugin up" in line and "changed: its files are others" in line for line in lines)
     assert any("plugin broken" in line and "it has no plugin.toml" in line for line in lines)
+
+
+def test_one_that_was_enabled_and_is_gone_is_named_until_it_is_disabled(run: Run, up: Path, tiny: Paths) -> None:
+    run("plugin", "enable", "up", "--yes")
+    shutil.rmtree(up)
+    gone = "its files are not here any more: put them back, or `lora-chat plugin disable up` has it forgotten."
+    said = f"The plugin up was enabled, and {gone}"
+    listed = run("plugin", "list")
+    assert said in listed.err.splitlines()
+    assert run("plugin", "list", "--json").json["gone"] == [{"path": str(up), "reason": said}]
+    for words in (("info", "up"), ("enable", "up", "--yes")):
+        done = run("plugin", *words)
+        assert (done.code, said in done.sentence) == (3, True)
+    assert any(line.split()[:3] == ["note", "plugin", "up"] and said in line for line in run("doctor").out.splitlines())
+    assert gone in " ".join(run("--plain", stdin="/plugin list\n").out.split())
+    assert run("plugin", "disable", "up").out == "up is off.\n"
+    assert said not in run("plugin", "list").err
+    assert run("plugin", "list", "--json").json["gone"] == []
 
 
 # The list at a terminal

@@ -97,13 +97,25 @@ def test_one_name_for_both_is_said_once(host: Host, filters: Filters) -> None:
     assert "filtered by short" in filters.through(BOTH).dropped
 
 
-def test_all_left_out_is_said_instead_of_trained(host: Host, filters: Filters) -> None:
-    enabled(host, "return ''")
-    with pytest.raises(
-        RefusedError, match=r"^Nothing is left to learn, as tidy/short left all 3 out: correct the filter"
-    ):
+def test_all_left_out_is_said_with_how_many_by_which_reason(host: Host, filters: Filters) -> None:
+    enabled(host, "return '' if len(example.answers) > 1 else True")
+    enabled(host, "return 'too early' if example.source == 'line 1' else True", "late", "late")
+    with pytest.raises(RefusedError) as refused:
         filters.through(BOTH)
+    counted = "2 filtered by tidy/short, 1 filtered by late (too early)"
+    advice = "correct the filter or the answers, or disable its plugin."
+    assert str(refused.value) == f"Nothing is left to learn of 3 answers ({counted}): {advice}"
     assert filters.through(Selection((), {})).lessons == ()
+
+
+def test_of_many_reasons_the_most_frequent_are_said_and_the_rest_counted(host: Host, filters: Filters) -> None:
+    enabled(host, "return 'x' * int(example.source)")
+    many = Selection(tuple(lesson(f"{at} {each}", f"{at}") for at in range(1, 8) for each in range(at)), {})
+    with pytest.raises(RefusedError) as refused:
+        filters.through(many)
+    said = str(refused.value)
+    assert said.startswith("Nothing is left to learn of 28 answers (7 filtered by tidy/short (xxxxxxx), 6 filtered by")
+    assert ", 4 filtered by tidy/short (xxxx), 6 for 3 other reasons): correct the filter" in said
 
 
 def test_what_was_said_of_an_example_holds_for_the_whole_plan(host: Host, filters: Filters, tmp_path: Path) -> None:

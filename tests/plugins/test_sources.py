@@ -293,6 +293,9 @@ OFF = {
     "disabled": "The plugin nas, which has nas:, is off: `lora-chat plugin enable nas` has it run.",
     "changed": "The plugin nas, which has nas:, was changed: `lora-chat plugin enable nas` has it run.",
     "broken": "The plugin nas, which has nas:, is switched off (it raised",
+    "gone": "The plugin nas, which had nas:, cannot run (its files are not here any more): put them back, or "
+    "`lora-chat plugin disable nas` has it forgotten.",
+    "unusable": "it is not valid TOML (Invalid value (at end of document)); correct it): mend it.",
     "new": "Perhaps the plugin nas has nas:, which is off: `lora-chat plugin info nas`.",
     "safe": "This is the safe mode, which runs no plugin: start without it to have nas: of nas.",
 }
@@ -308,6 +311,10 @@ def test_one_that_is_off_is_hinted_at(host: Host, nas: Enabled, how: str, said: 
         (host.paths.plugins / "nas" / "new.py").write_text("x = 1\n", encoding="utf-8")
     elif how == "broken":
         refused(host)
+    elif how == "gone":
+        shutil.rmtree(host.paths.plugins / "nas")
+    elif how == "unusable":
+        (host.paths.plugins / "nas" / "plugin.toml").write_text("name = ", encoding="utf-8")
     elif how == "new":
         (host.paths.plugins / ".enabled.json").unlink()
     else:

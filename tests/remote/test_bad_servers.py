@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -355,27 +352,3 @@ def test_a_server_that_says_it_byte_by_byte_is_given_up(
     server.instead("/v1/models", drips)
     with pytest.raises(EngineError, match="stopped in the middle"):
         opened(server).load()
-
-
-def test_https_where_none_is_spoken_is_told(serve: Serve, opened: Opened) -> None:
-    server = serve()
-    with pytest.raises(EngineError, match=f"The connection to {server.place} cannot be trusted") as caught:
-        opened(server.url.replace("http:", "https:")).load()
-    assert is_one_sentence(caught.value)
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
-def test_a_certificate_of_nobodys_is_not_trusted_and_the_key_stays_here(
-    serve: Serve, opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, server = tmp_path / "made.pem", serve()
-    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run(["openssl", *words.split(), "-keyout", made, "-out", tmp_path / "cert.pem"], check=True)
-    server.secure(tmp_path / "cert.pem", made)
-    url = server.url.replace("http:", "https:")
-    with pytest.raises(EngineError, match=r"cannot be trusted \(self.signed certificate") as caught:
-        opened(url, {"VLLM_API_KEY": "sk-1"}).load()
-    assert is_one_sentence(caught.value)
-    assert server.asked == []
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-    assert ask(opened(url))

@@ -126,7 +126,7 @@ def test_what_is_told_of_it_is_one_line_each(shelf: Shelf) -> None:
         ),
     )
     assert provenance(said) == [
-        ("version", "1.0.0"), ("authors", "a b"), ("private", "trained here, not exported yet"),
+        ("version", "1.0.0"), ("authors", "a b"), ("is private", "trained here, not exported yet"),
         ("trained", "steps 1,234, seconds 12.3"), ("evaluated", "loss 3.46 → 0.0267, other after 1, quiz 0.5"),
     ]  # fmt: skip
     assert standing_facts(adapter, None, "tiny") == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
+import pytest
+
 from lora_chat.chat.store import Store
 from lora_chat.paths import Paths
 from lora_chat.tui.widgets.conversation_list import ConversationList
 from lora_chat.tui.widgets.keys import KeysLine
-from tests.tui.conftest import Tell, Window
+from tests.tui.conftest import Tell, Window, idle
 
 
 def lines(w: Window) -> list[str]:
@@ -133,6 +137,60 @@ def test_d_deletes_u_brings_it_back_and_the_list_keeps_the_focus(window: Tell, t
     window(story)
     with Store.open(tiny.database) as store:
         assert [len(store.messages(each.id)) for each in store.conversations()] == [2, 2]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_the_list_that_is_asked_for_while_one_is_opening_stays(window: Tell, size: tuple[int, int]) -> None:
+    gate = threading.Event()
+
+    async def story(w: Window) -> None:
+        await talks(w, "First", "Second")
+        await to_the_list(w)
+        w.app.bridge.run(lambda _: gate.wait(20))
+        await w.press("down", "enter")
+        await w.until(lambda: w.prompt.has_focus)
+        await w.press("ctrl+l")
+        await w.until(lambda: isinstance(w.app.focused, ConversationList))
+        assert said_first(w) == "Second"
+        gate.set()
+        await w.until(lambda: said_first(w) == "First")
+        await idle(w)
+        assert isinstance(w.app.focused, ConversationList)
+        assert w.app.chat.list.display
+        await w.press("up", "enter")
+        await w.until(lambda: said_first(w) == "Second")
+        await w.until(lambda: w.prompt.has_focus)
+        assert not w.app.chat.has_class("-list-open"), "nobody asked for it again"
+
+    window(story, size)
+
+
+def test_what_is_typed_while_one_is_opening_is_written_to_it(window: Tell, tiny: Paths) -> None:
+    gate = threading.Event()
+
+    async def story(w: Window) -> None:
+        await talks(w, "First", "Second")
+        await w.type("half")
+        await to_the_list(w)
+        w.app.bridge.run(lambda _: gate.wait(20))
+        await w.press("down", "enter")
+        await w.until(lambda: w.prompt.has_focus)
+        await w.type("daring")
+        gate.set()
+        await w.until(lambda: said_first(w) == "First")
+        await w.until(lambda: w.prompt.text == "daring")
+        await to_the_list(w)
+        await w.press("up", "enter")
+        await w.until(lambda: w.prompt.text == "half")
+
+    window(story)
+    with Store.open(tiny.database) as store:
+        assert len(store.conversations()) == 2, "no letter of it was a command of the list"
+
+
+def said_first(w: Window) -> str:
+    """The first message that is shown."""
+    return next((each.shown.message.content for each in w.app.chat.talk.views), "")
 
 
 def test_what_was_put_away_is_completed_too(window: Tell, tiny: Paths) -> None:

@@ -13,6 +13,7 @@ from lora_chat.paths import Paths
 from lora_chat.plugins import limits
 from lora_chat.sitting.plugins import taken
 from lora_chat.tui.app import LoraChatApp
+from lora_chat.tui.screens.confirm import ConfirmScreen
 from lora_chat.tui.screens.help import HelpScreen
 from lora_chat.tui.screens.text import TextScreen
 from lora_chat.tui.widgets.completions import Completions
@@ -65,6 +66,36 @@ def test_more_than_a_line_is_a_panel_and_is_shown_as_it_is(window: Tell, enable:
         assert shown == "first [red]line[/red]\n[2J**second**\n" + "x" * 300
         await w.press("escape")
         await w.until(lambda: w.app.screen is w.app.chat)
+
+    window(story)
+
+
+def test_a_panel_waits_for_a_question_to_be_answered_and_takes_none_of_its_keys(
+    window: Tell, enable: Enable, tmp_path: Path
+) -> None:
+    enable(waits_for(tmp_path / "gate") + "yield 'first\\nsecond'")
+    answers: list[bool | None] = []
+
+    async def story(w: Window) -> None:
+        await w.ready()
+        await w.write("/do")
+        await w.until(lambda: w.app.bridge.on_errand)
+        w.app.push_screen(ConfirmScreen("Is it so?"), answers.append)
+        w.app.push_screen(ConfirmScreen("And this?", loses=True), answers.append)
+        await w.see("And this?")
+        (tmp_path / "gate").touch()
+        await w.hear("/do has run: what it gave is shown once this is closed.")
+        await w.press("enter")
+        await w.until(lambda: answers == [False])
+        await w.see("Is it so?")
+        await w.press("y")
+        await w.until(lambda: isinstance(w.app.screen, TextScreen))
+        assert answers == [False, True]
+        await w.see("second")
+        await w.press("escape")
+        await w.until(lambda: w.app.screen is w.app.chat)
+        await w.pilot.pause(0.1)
+        assert w.app.screen is w.app.chat
 
     window(story)
 

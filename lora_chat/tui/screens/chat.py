@@ -24,7 +24,6 @@ from lora_chat.tui.widgets.title_bar import TitleBar
 from lora_chat.tui.widgets.tour_bar import TourBar
 
 if TYPE_CHECKING:
-    from lora_chat.tui.widgets.conversation_list import ConversationList
     from lora_chat.tui.widgets.transcript import Transcript
 
 _WORK = (
@@ -138,13 +137,6 @@ class ChatScreen(Attaching):
 
         return self.query_one(Transcript)
 
-    @property
-    def list(self) -> ConversationList:
-        """The saved conversations."""
-        from lora_chat.tui.widgets.conversation_list import ConversationList
-
-        return self.query_one(ConversationList)
-
     # What the work tells
 
     def show_coming(self, text: str) -> None:
@@ -173,6 +165,7 @@ class ChatScreen(Attaching):
 
     async def on_view_seen(self, event: news.ViewSeen) -> None:
         """What is open, and what it wears."""
+        self._on_the_way = self._on_the_way or event.another
         bar = self.query_one(TitleBar)
         bar.title = event.conversation.title if event.conversation else ""
         bar.never_train = event.conversation is not None and event.conversation.never_train
@@ -191,8 +184,7 @@ class ChatScreen(Attaching):
         self._show_figures(self.answer, another=event.another, counted=same)
         await self.talk.show(event.shown, keep_place=not event.another)
         if event.another:
-            self.remove_class("-list-open")
-            self.asking.prompt.focus()
+            self._arrived()
         self.tour.saw("wears", self.worn)
 
     def on_context_counted(self, event: news.ContextCounted) -> None:
@@ -374,17 +366,6 @@ class ChatScreen(Attaching):
         """Write the answer that was wanted in place of the last one."""
         if self.answer is not None:
             self.edit(self.answer)
-
-    def action_list(self) -> None:
-        """Show or hide the conversations; where there is no room they come over the talk, with the focus."""
-        if self.has_class("-narrow"):
-            self.toggle_class("-list-open")
-            shown = self.has_class("-list-open")
-        else:
-            shown = self.list.has_focus
-            self.set_class(shown, "-list-hidden")
-            shown = not shown
-        (self.list if shown else self.asking.prompt).focus()
 
     def action_put_away(self) -> None:
         """The banner was read."""

@@ -58,7 +58,7 @@ class TrainingScreen(PanelScreen[None]):
     ]
 
     def __init__(self, progress: Progress) -> None:
-        super().__init__(clean_line(progress.name), tr(progress.state))
+        super().__init__(clean_line(progress.name), _state(progress))
         self._progress = progress
 
     def body(self) -> ComposeResult:
@@ -79,7 +79,7 @@ class TrainingScreen(PanelScreen[None]):
 
     def _draw(self) -> None:
         progress = self._progress
-        self.query_one(Headline).show(progress.name, tr(progress.state))
+        self.query_one(Headline).show(progress.name, _state(progress))
         figures = self.query_one("#figures", Static)
         for state in ("failed", "finished"):
             figures.set_class(progress.state == state, f"-{state}")
@@ -111,6 +111,11 @@ class TrainingScreen(PanelScreen[None]):
     def _asked(self, agreed: bool | None) -> None:
         if agreed and self._progress.running:
             self.post_message(CancelWanted())
+
+
+def _state(progress: Progress) -> str:
+    """What it does, in a word."""
+    return tr("training…" if progress.state == "training" else progress.state)
 
 
 def _figures(progress: Progress, width: int) -> Content:

@@ -86,7 +86,6 @@ class Wishes(Beneath[None]):
 
     def _go_on_with(self, id: str) -> None:
         self.app.clear_notifications()  # they are of what was open
-        self.remove_class("-list-open")
         self.bridge.run(lambda sitting: sitting.open(id))
 
     def on_conversation_list_rename_wanted(self, event: ConversationList.RenameWanted) -> None:

@@ -6,13 +6,13 @@ from lora_chat.tui import errand_messages as news
 from lora_chat.tui import messages
 from lora_chat.tui.base_messages import BaseFound
 from lora_chat.tui.keymap import keymap_of
-from lora_chat.tui.screens.keeping import Keeping
+from lora_chat.tui.screens.crossing import Crossing
 
 SOON_S = 1.5
 """What takes no longer needs no word of how to stop it, in seconds."""
 
 
-class Working(Keeping):
+class Working(Crossing):
     """Hears what plugins add, and of a command of theirs that runs."""
 
     _errands = 0
