@@ -10,7 +10,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -247,15 +247,10 @@ def polite(job: Path, *, asks: bool) -> dict[str, Any]:
 
 
 def _unasked(base: Any, paths: Any, job: Path) -> Iterator[Any]:
-    """The same loop without a hook before any layer."""
+    """The same loop with nobody who could be asked."""
     from lora_chat.engine.kept import kept_for
-    from lora_chat.models.base_model import load_base_model
-    from lora_chat.training import rehearsal, trainer
+    from lora_chat.training.opening import open_base
+    from lora_chat.training.trainer import train
 
-    def none(*_: Any) -> None:
-        """Instead of ``watch_layers``."""
-
-    replaced: Callable[..., None] = none
-    trainer.watch_layers = rehearsal.watch_layers = replaced
-    tree = load_base_model(base.name, base.folder)
-    yield from trainer.train(tree, base.signature, job, kept_for(base, paths).general_answers, none)
+    read = open_base(base.name, base.folder)
+    yield from train(read, base.signature, job, kept_for(base, paths).general_answers, lambda: None)

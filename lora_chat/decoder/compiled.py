@@ -1,6 +1,6 @@
-"""The compiled step, found or made. Owns its file and how that is loaded; never runs a model. [torch]
+"""Compiled kernels, found or made. Owns their files and how those are loaded; never runs a model. [torch]
 
-numba compiles it once for each machine and version, in some 3 s. What it made is kept as plain object code, which
+numba compiles each once for each machine and version, in some 3 s. What it made is kept as plain object code, which
 LLVM's loader takes in 20 ms: importing numba and reading its own cache would take 0.4 s at every start.
 """
 
@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ from lora_chat.paths import make_private
 Kernel = Callable[[int, int], None]
 """``step(address of the plan, thread)``; gives the interpreter lock away while it runs."""
 
-_SOURCES = ("kernels.py", "attention.py", "matrices.py", "vectors.py", "intrinsics.py", "plan.py")
+Unpack = Callable[[int, int, int, int, int, int], None]
+"""``unpacking.unpack``; gives the interpreter lock away too."""
+
+_SOURCES = {
+    "step": ("kernels.py", "attention.py", "matrices.py", "vectors.py", "intrinsics.py", "plan.py"),
+    "unpack": ("unpacking.py", "intrinsics.py", "plan.py"),
+}
+"""Of each kernel the files that it is made of; the first one has it."""
 _NEVER_CALLED = (
     "NRT_Free", "NRT_MemInfo_call_dtor", "numba_do_raise", "numba_gil_ensure", "numba_gil_release",
     "numba_runtime_build_excinfo_struct", "numba_unpickle",
@@ -44,28 +52,36 @@ def load_kernel(folder: Path) -> Kernel:
         Exception: whatever numba or LLVM says on a machine they do not know; the general path still works.
     """
     with _lock:
-        return _load(folder)
+        step: Kernel = _load(folder, "step")
+        return step
 
 
-@lru_cache(maxsize=1)
-def _load(folder: Path) -> Kernel:
-    path = folder / f"step-{_identity()}.o"
+def load_unpack(folder: Path) -> Unpack:
+    """Return what unpacks weights, likewise. Raises as ``load_kernel``."""
+    with _lock:
+        unpack: Unpack = _load(folder, "unpack")
+        return unpack
+
+
+@lru_cache(maxsize=2)
+def _load(folder: Path, name: str) -> Any:
+    path = folder / f"{name}-{_identity(name)}.o"
     found = _read(path)
     if found is None:
-        symbol, code = found = _compile()
+        symbol, code = found = _compile(name)
         with suppress(OSError, LoraChatError):  # a cache
             make_private(folder)
             head = {"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}
             write_durably(path, json.dumps(head).encode() + b"\n" + code)
-    return _linked(*found)
+    return _linked(*found, arguments=2 if name == "step" else 6)
 
 
-def _identity() -> str:
+def _identity(kernel: str) -> str:
     """Of the sources, of who compiles them, and of the processor they are compiled for."""
     from llvmlite import binding
 
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in _SOURCES[kernel]:
         digest.update((Path(__file__).parent / name).read_bytes())
     who = (
         version("numba"),
@@ -88,15 +104,14 @@ def _read(path: Path) -> tuple[str, bytes] | None:
     return (str(head["symbol"]), code) if whole else None
 
 
-def _compile() -> tuple[str, bytes]:
-    from lora_chat.decoder import kernels
-
-    compiled: Any = kernels.step
+def _compile(name: str) -> tuple[str, bytes]:
+    module = import_module(f"lora_chat.decoder.{_SOURCES[name][0].removesuffix('.py')}")
+    compiled: Any = getattr(module, name)
     _, _, (code, _) = compiled._library.serialize_using_object_code()
     return compiled._wrapper_name, code
 
 
-def _linked(symbol: str, code: bytes) -> Kernel:
+def _linked(symbol: str, code: bytes, arguments: int) -> Any:
     """Load ``code`` into this process; ctypes gives the interpreter lock away while it runs."""
     from llvmlite import binding
 
@@ -112,4 +127,4 @@ def _linked(symbol: str, code: bytes) -> Kernel:
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    return ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)(engine.get_function_address(symbol))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)(engine.get_function_address(symbol))

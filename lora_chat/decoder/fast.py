@@ -32,8 +32,12 @@ from lora_chat.models.watch import Check
 class FastDecoder:
     """``Decoder`` for a Llama-shaped base on the CPU."""
 
-    def __init__(self, shape: Shape, stepper: Stepper, precision: Precision) -> None:
+    def __init__(
+        self, shape: Shape, stepper: Stepper, precision: Precision, exact: Callable[[], Form | None] = lambda: None
+    ) -> None:
+        """``exact`` says what it is packed in, where that stands for exactly the base's weights; some ms."""
         self.path = f"fast path, {precision}"
+        self.exact = exact
         self.precision: Precision = precision
         self.shape = shape
         self._stepper = stepper
@@ -129,10 +133,14 @@ def open_fast(
 
     packing = Packing(weights, shape, hashed, kept)
     form = packing.form(precision, loss)
+
+    def exact() -> Form | None:
+        return form if form.precision != "fp32" and packing.is_exact(form) else None
+
     if packing.has_worked and form.precision != "fp32":
         weights = _mapped(folder, shape)  # anew: the pages of all that was read go
         give_back()
-    return FastDecoder(shape, Stepper(kernel, weights, shape, rotary, form, threads), form.precision)
+    return FastDecoder(shape, Stepper(kernel, weights, shape, rotary, form, threads), form.precision, exact)
 
 
 def _mapped(folder: Path, shape: Shape) -> Weights:

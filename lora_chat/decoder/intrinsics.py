@@ -91,13 +91,16 @@ def _read_int8(builder: Any, row: Any, group: Any) -> list[Any]:
     return found
 
 
-def _read_int4(builder: Any, row: Any, group: Any) -> list[Any]:
+def _read_int4(builder: Any, row: Any, group: Any, *, apart: bool = False) -> list[Any]:
+    """``apart``: multiplied and added with a rounding between, as ``quantise.unpack`` does."""
     byte = ir.IntType(8)
     scale, minimum = _half(builder, row[1], group), _half(builder, row[2], group)
     place = builder.add(row[0], builder.mul(group, _int(GROUP // 2)))
     packed = _load(builder, place, ir.VectorType(byte, _LANES), 1)
     nibbles = builder.and_(packed, _lanes(byte, 15)), builder.lshr(packed, _lanes(byte, 4))
     wide = [builder.uitofp(builder.zext(each, _wide), _vector) for each in nibbles]
+    if apart:
+        return [builder.fadd(builder.fmul(each, scale), minimum) for each in wide]
     return [_fma(builder, each, scale, minimum) for each in wide]
 
 
@@ -154,6 +157,31 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
         return types.int64(*[types.int64] * 8), generate
 
     typed.__name__ = f"{kind.name.lower()}_{rows}_by_{tokens}"
+    return intrinsic(typed)
+
+
+def _written(kind: Kind) -> Any:
+    """An intrinsic: groups of packed weights in float32.
+
+    Its arguments are addresses (of values, scales and minima, and of the first output) and the number of groups.
+    """
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        *parts, out, groups = args
+        with cgutils.for_range(builder, groups) as loop:
+            if kind == Kind.INT4:
+                halves = _read_int4(builder, parts, loop.index, apart=True)
+            else:
+                halves = _READERS[kind][0](builder, parts, loop.index)
+            place = builder.add(out, builder.mul(loop.index, _int(GROUP * 4)))
+            for value, at in zip(halves, _halves(builder, place), strict=True):
+                builder.store(value, builder.inttoptr(at, ir.PointerType(_vector)), align=4)
+        return cgutils.get_null_value(_int64)
+
+    def typed(_context: Any, values: Any, scales: Any, minima: Any, out: Any, groups: Any) -> Any:
+        return types.int64(*[types.int64] * 5), generate
+
+    typed.__name__ = f"{kind.name.lower()}_written"
     return intrinsic(typed)
 
 
@@ -244,6 +272,7 @@ int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
 int8_few = _block(Kind.INT8, FEW, 1)
 f32_few, bf16_few = _block(Kind.F32, FEW, 1), _block(Kind.BF16, FEW, 1)
 mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
+int8_written, int4_written = _written(Kind.INT8), _written(Kind.INT4)
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
 add_int8_one, add_int8_block = _mixture(Kind.INT8, 1, added=True), _mixture(Kind.INT8, TOKENS, added=True)
 

@@ -24,6 +24,8 @@ from lora_chat.errors import LoraChatError
 from lora_chat.memory import give_back, let_go
 
 _SCHEMA = "1"
+_LOOKED_AT = slice(4)
+"""Rows of each matrix that are looked at once more, whatever was measured of all."""
 _KINDS: dict[Precision, Kind] = {"fp32": Kind.F32, "int8": Kind.INT8, "int4": Kind.INT4}
 
 Measure = Callable[["Form"], float]
@@ -71,6 +73,13 @@ class Packing:
             if verdict.passes(precision):
                 return form or self._read_or_make(precision)
         return self._read_or_make("fp32")
+
+    def is_exact(self, form: Form) -> bool:
+        """Whether ``form`` stands for exactly these weights: all of them did when it was measured, and some are now."""
+        verdict = read_verdict(self._folder, self._hashed)
+        if verdict is None or not verdict.is_exact(form.precision):
+            return False
+        return all(is_exact(packed.between(_LOOKED_AT), matrix[_LOOKED_AT]) for packed, matrix in self._pairs(form))
 
     def _judge(self, form: Form, verdict: Verdict, measure: Measure) -> None:
         """Measure ``form``; where it stands for exactly the same weights it alone, as they would map all of theirs."""

@@ -37,6 +37,11 @@ class Packed:
         """Rows."""
         return int(self.values.shape[0])
 
+    def between(self, rows: slice) -> Packed:
+        """Some rows of it."""
+        scales, minima = (None if each is None else each[rows] for each in (self.scales, self.minima))
+        return Packed(self.kind, self.values[rows], scales, minima)
+
     @property
     def parts(self) -> tuple[torch.Tensor, ...]:
         """Values, scales and minima, as far as there are any."""

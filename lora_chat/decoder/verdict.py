@@ -33,6 +33,10 @@ class Verdict:
         """Whether it was measured and is near enough to float32."""
         return self.losses.get(precision, float("inf")) <= self.losses.get("fp32", 0.0) * BOUND
 
+    def is_exact(self, precision: Precision) -> bool:
+        """Whether it stands for the same weights as float32: only then is its loss the same to the last bit."""
+        return precision in self.losses and self.losses[precision] == self.losses.get("fp32")
+
     @property
     def chosen(self) -> Precision | None:
         """What ``auto`` decodes in; None while not enough was measured to say."""

@@ -17,7 +17,7 @@ import torch
 
 from lora_chat.chat.conversation import Turn
 from lora_chat.config import Precision
-from lora_chat.decoder.fast import open_fast
+from lora_chat.decoder.fast import FastDecoder, open_fast
 from lora_chat.decoder.protocol import Context, Decoder
 from lora_chat.decoder.shape import UnknownShape
 from lora_chat.engine.kept import Kept
@@ -52,7 +52,7 @@ class Loaded:
             EngineError: it cannot be loaded, naming it and why.
         """
         began = time.perf_counter()
-        self.installed = installed
+        self.installed, self._kept = installed, kept
         self.device = device or pick_device()
         self._tree_loading = threading.Lock()
         self._tree: BaseModel | None = None
@@ -77,7 +77,10 @@ class Loaded:
         """What a training reads of the base: its mapped weights where the fast path decodes it, else ``base_model``."""
         if not self._is_general:
             with suppress(UnknownShape):  # as when a file was taken away meanwhile, which loading it says best
-                return open_fast_base(self.installed.name, self.installed.folder, self.prompt)
+                exact = self.decoder.exact() if isinstance(self.decoder, FastDecoder) else None
+                return open_fast_base(
+                    self.installed.name, self.installed.folder, self.prompt, exact, self._kept.kernels
+                )
         return self.base_model()
 
     def base_model(self) -> BaseModel:

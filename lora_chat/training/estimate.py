@@ -14,39 +14,21 @@ from statistics import median
 from typing import Any
 
 from lora_chat.adapters.registry import Adapter
-from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import RefusedError
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.sources.staging import size
 from lora_chat.training.events import DatasetReady
-from lora_chat.training.recipe import LONG, Recipe, target_modules
+from lora_chat.training.peak import lessons_of, peak_bytes, read_of, tokens_a_step
+from lora_chat.training.recipe import Recipe
 
 # Measured with the default base (134.5 M parameters) on two cores of an x86 server, nothing else running.
 _PACE = 300.0
 """Tokens a second: 301 to 376 in five trainings of the upper half of the layers."""
 _PARAMETERS, _CORES = 134_515_008, 2
-_ANCHOR_TOKENS = 64
-"""Of a rehearsed general question with its answer: 64.0 on average, 76 at most."""
 _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
 _ANSWERS_TOKENS = 31_800
 """What the base's 181 general answers cost: 106 s, and twice as long at half the pace."""
-PROCESS = 680_000_000
-"""Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
-PACKED = 0.6
-"""Bytes of each parameter of the base as it is packed for replies."""
-FLOAT = 4
-"""Of each that a training reads, which are the layers that are adapted, or those below, and what is no layer."""
-_BYTES_PER_FEATURE = 4
-"""Of activations, for each token and each feature that goes into or out of a linear module of an adapted layer. With
-all the others: 1,190 MB for one lesson, 1,236 for sixteen and 1,248 for one of 856 tokens."""
-_MADE_AGAIN = 1 / 8
-"""The part of them that is kept of a long sequence: what goes into each layer, and two layers' whole."""
-_PADDED = 1.1
-"""Cells of a batch for each token in it."""
-_BYTES_PER_WEIGHT = 20
-"""Of the adapter: itself, its gradient, AdamW's two moments, and the best so far, in fp32."""
-
 _NEWEST = 5
 """Earlier trainings that are asked: enough for a median, few enough to forget another machine's load."""
 _SANE: Mapping[str, tuple[float, float]] = {"tokens_per_second": (0.01, 1e6), "tokens": (1, 1e12), "steps": (1, 1e6)}
@@ -83,13 +65,13 @@ def estimate(
     if not counted.examples:
         return Estimate(0.0, 0, basis)
     tokens = tokens_in_all(counted, recipe, prepared=prepared)
-    peak = peak_bytes(counted, recipe, base.parameters, base.signature, widened=not base.is_wide)
+    peak = peak_bytes(counted, recipe, base.parameters, base.signature, read_of(base))
     return Estimate(tokens / pace, peak, basis)
 
 
 def tokens_in_all(counted: DatasetReady, recipe: Recipe, *, prepared: bool) -> float:
     """Tokens that a training goes through, what comes before and after its steps told in tokens too."""
-    steps = _steps(counted, recipe) * sum(_tokens_a_step(counted, recipe))
+    steps = _steps(counted, recipe) * sum(tokens_a_step(counted, recipe))
     return steps + _MEASURING_TOKENS + (0 if prepared else _ANSWERS_TOKENS)
 
 
@@ -165,47 +147,8 @@ def _steps(counted: DatasetReady, recipe: Recipe) -> int:
     some 7 times and once more for each that stands beside it, then it settles. A collection: 48 conversations were
     best at step 54, larger ones are taken to be in their second epoch; then patience runs out.
     """
-    train = _lessons(counted, recipe)
+    train = lessons_of(counted, recipe)
     epoch = math.ceil(train / recipe.batch)
     if recipe.heldout:
         return min(recipe.max_steps, max(54, 2 * epoch) + recipe.patience * epoch)
     return min(recipe.max_steps, epoch * (7 + train) + recipe.settle_steps)
-
-
-def _tokens_a_step(counted: DatasetReady, recipe: Recipe) -> tuple[float, float]:
-    """Of the lessons and of the rehearsed answers."""
-    drawn = min(recipe.batch, _lessons(counted, recipe))
-    return drawn * _tokens_a_lesson(counted), recipe.rehearsed * _ANCHOR_TOKENS
-
-
-def _lessons(counted: DatasetReady, recipe: Recipe) -> int:
-    """Conversations that are trained on; ``counted`` has the held-out ones too."""
-    return max(1, counted.conversations - recipe.heldout)
-
-
-def _tokens_a_lesson(counted: DatasetReady) -> float:
-    return counted.tokens / max(1, counted.conversations)
-
-
-def peak_bytes(
-    counted: DatasetReady, recipe: Recipe, parameters: int, signature: BaseSignature, *, widened: bool = False
-) -> int:
-    """Of the engine process at its peak: itself, a base of so many ``parameters``, and what training adds.
-
-    ``widened``: all weights lie in memory, as they are kept in two bytes and were widened. Measured with the default
-    base in bfloat16: 1,527 MB, of which up to 270 MB are its file, where this says 1.4 GB.
-    """
-    layers = sum(out * into for out, into in signature.text_modules.values())
-    read = parameters if widened else parameters - layers + layers * max(recipe.upper, 1 - recipe.upper)
-    return round(PROCESS + parameters * PACKED + read * FLOAT) + added_bytes(counted, recipe, signature)
-
-
-def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature) -> int:
-    """The activations of the largest forward, and the adapter with all that trains it."""
-    together = _PADDED * sum(_tokens_a_step(counted, recipe))
-    alone = _tokens_a_lesson(counted)  # a lesson longer than the limit is a forward of its own
-    rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
-    modules = signature.text_modules
-    features = recipe.upper * sum(out + into for out, into in modules.values())
-    adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe))
-    return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)

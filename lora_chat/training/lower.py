@@ -23,9 +23,18 @@ Make = Callable[[Sequence[Ids]], list[torch.Tensor]]
 class Lower:
     """What they made."""
 
-    def __init__(self, count: int, made_by: str, device: torch.device | None = None) -> None:
-        """``count`` is how many there are; ``made_by`` says what makes the states, in which type and where."""
-        self.count, self.made_by, self._device = count, made_by, device
+    def __init__(
+        self,
+        count: int,
+        made_by: str,
+        device: torch.device | None = None,
+        let_go: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``count`` is how many there are; ``made_by`` says what makes the states, in which type and where.
+
+        ``let_go`` is called before and after these layers run, whose weights are not needed all the time.
+        """
+        self.count, self.made_by, self._device, self._let_go = count, made_by, device, let_go
         self._groups: dict[Ids, list[Ids]] = {}
         self._kept: dict[Ids, torch.Tensor] = {}
         self._room = KEPT_TOKENS
@@ -54,12 +63,9 @@ class Lower:
         for ids in sequences:
             if ids in self._groups and ids not in self._kept:
                 group = self._groups[ids]
-                self.let_go()
+                self._let_go()
                 self._kept |= zip(group, make(group), strict=True)
-                self.let_go()
+                self._let_go()
         others = [ids for ids in sequences if ids not in self._kept]
         found = self._kept | (dict(zip(others, make(others), strict=True)) if others else {})
         return [found[ids] for ids in sequences]
-
-    def let_go(self) -> None:
-        """Their weights are not needed now; and while states are made, those of the layers above are not."""

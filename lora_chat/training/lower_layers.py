@@ -26,7 +26,7 @@ class LowerLayers(Lower):
         count = trained.index(True) if True in trained else 0
         self._all, self._layers = layers, layers[:count]
         weight = next((each for layer in self._layers for each in layer.parameters()), torch.empty(0))
-        super().__init__(count, f"layers={count} {weight.dtype} {weight.device.type}", weight.device)
+        super().__init__(count, f"layers={count} {weight.dtype} {weight.device.type}", weight.device, self.let_go)
         self.sparing = False
         """Whether their weights leave the memory before the upper layers' come, which takes some ms."""
         self._given: torch.Tensor | None = None
@@ -58,7 +58,7 @@ class LowerLayers(Lower):
             self._given = None
 
     def let_go(self) -> None:
-        """See ``Lower.let_go``: where they are mapped, only those in use are in memory."""
+        """No layer's weights are needed all the time: where they are mapped, only those in use are in memory."""
         weights = [each for layer in self._all for each in layer.parameters() if each.device.type == "cpu"]
         let_go((each.data_ptr(), each.nbytes) for each in weights)
 

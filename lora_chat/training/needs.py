@@ -1,7 +1,7 @@
 """What a base model needs of this machine. Owns the memory to chat with one and to train one; never opens it.
 
 Told of its sizes alone, so before it is downloaded. Weights that are kept in two bytes are widened to four when
-transformers loads them: that is what training does with every base, and chatting with one the fast path does not know.
+transformers loads them, which it does with every base that the fast path does not know.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lora_chat.adapters.signature import BaseSignature
-from lora_chat.training.estimate import FLOAT, PACKED, PROCESS, added_bytes, peak_bytes, tokens_in_all
+from lora_chat.training.estimate import tokens_in_all
 from lora_chat.training.events import DatasetReady
+from lora_chat.training.peak import FLOAT, PACKED, PROCESS, added_bytes, peak_bytes
 from lora_chat.training.recipe import choose_recipe
 
 EXAMPLES = 100
@@ -30,9 +31,7 @@ class Build:
     modules: Mapping[str, tuple[int, int]]
     """Its linear modules, to (out, in)."""
     fast: bool
-    """Whether the fast path decodes it: packed, and without widening its weights."""
-    wide: bool
-    """Whether its weights are kept in four bytes, so that training maps them as they lie."""
+    """Whether the fast path decodes and trains it: packed, and without widening its weights."""
 
     @property
     def chat_bytes(self) -> int:
@@ -45,7 +44,8 @@ class Build:
         recipe = choose_recipe(EXAMPLES, self.parameters)
         if not self.fast:  # the weights that chat with it are those that are trained on
             return round(PROCESS + self.parameters * FLOAT) + added_bytes(_COUNTED, recipe, self._signature)
-        return peak_bytes(_COUNTED, recipe, self.parameters, self._signature, widened=not self.wide)
+        peak = peak_bytes(_COUNTED, recipe, self.parameters, self._signature, "a layer at a time")
+        return max(peak, self.chat_bytes)
 
     def training_tokens(self, *, prepared: bool) -> float:
         """Tokens of a training with ``EXAMPLES`` conversations; ``prepared`` as in ``estimate``."""

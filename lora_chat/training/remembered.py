@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from lora_chat.decoder.weights import map_file
 from lora_chat.errors import LoraChatError
 from lora_chat.files import write_durably
 from lora_chat.training.layout import Ids
@@ -44,13 +44,12 @@ class Remembered:
 
 def _read(path: Path, made_by: str) -> dict[Ids, torch.Tensor]:
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("made_by") != made_by:
-                return {}
-            sequences = [tuple(ids) for ids in json.loads(metadata["sequences"])]
-            return {ids: file.get_tensor(str(index)) for index, ids in enumerate(sequences)}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        tensors, metadata = map_file(path)  # a step draws a few of them: the others need not be in memory
+        if metadata.get("made_by") != made_by:
+            return {}
+        sequences = [tuple(ids) for ids in json.loads(metadata["sequences"])]
+        return {ids: tensors[str(index)] for index, ids in enumerate(sequences)}
+    except (OSError, KeyError, TypeError, ValueError):
         return {}  # a cache: whatever is wrong with it, it is made again
 
 

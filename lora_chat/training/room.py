@@ -6,9 +6,11 @@ import torch
 
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.memory import free
-from lora_chat.training.estimate import added_bytes, check_fits, peak_bytes
+from lora_chat.training.estimate import check_fits
 from lora_chat.training.events import DatasetReady
+from lora_chat.training.fast.base import FastBase
 from lora_chat.training.opening import Base
+from lora_chat.training.peak import Read, added_bytes, peak_bytes
 from lora_chat.training.recipe import Recipe
 
 
@@ -20,5 +22,8 @@ def check_room(counted: DatasetReady, recipe: Recipe, base: Base, signature: Bas
     if base.device.type == "cuda":  # where the base lies already
         check_fits(added_bytes(counted, recipe, signature), torch.cuda.mem_get_info(base.device)[0])
     else:
-        needed = peak_bytes(counted, recipe, base.parameters, signature, widened=base.widened)
+        read: Read = "a layer at a time"
+        if not isinstance(base, FastBase):
+            read = "widened" if base.widened else "mapped"
+        needed = peak_bytes(counted, recipe, base.parameters, signature, read)
         check_fits(needed * processes, free())

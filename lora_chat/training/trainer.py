@@ -20,7 +20,7 @@ import torch
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.errors import TrainingError
-from lora_chat.memory import used
+from lora_chat.memory import settle, used
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked
 from lora_chat.training.adamw import AdamW
@@ -82,6 +82,7 @@ def train(
         RefusedError: the job's lessons cannot be tokenised for this base or are not those of its checkpoint, or there
             is no room in memory.
     """
+    settle()
     began = clock()
     job = read_job(folder)
     run: _Run | None = None

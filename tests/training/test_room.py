@@ -13,8 +13,10 @@ from safetensors.torch import load_file, save_file
 from lora_chat.errors import RefusedError
 from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import InstalledBase
-from lora_chat.training.estimate import estimate, peak_bytes
+from lora_chat.training.estimate import estimate
 from lora_chat.training.events import DatasetReady
+from lora_chat.training.opening import open_base
+from lora_chat.training.peak import peak_bytes
 from lora_chat.training.recipe import choose_recipe
 from lora_chat.training.room import check_room
 from tests.conftest import installed
@@ -38,7 +40,7 @@ def base(request: pytest.FixtureRequest, tiny_llama: InstalledBase, tmp_path: Pa
 
 def test_the_start_refuses_by_the_figure_of_the_plan(base: InstalledBase, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = choose_recipe(6, base.parameters)
-    loaded = load_base_model(base.name, base.folder, CPU)
+    loaded = open_base(base.name, base.folder)
     said = estimate(COUNTED, recipe, base, (), prepared=True).bytes
     monkeypatch.setattr("lora_chat.training.room.free", lambda: said)
     check_room(COUNTED, recipe, loaded, base.signature)
@@ -47,11 +49,13 @@ def test_the_start_refuses_by_the_figure_of_the_plan(base: InstalledBase, monkey
         check_room(COUNTED, recipe, loaded, base.signature)
 
 
-def test_weights_of_two_bytes_need_room_for_four(base: InstalledBase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transformers_needs_room_for_four_bytes_of_weights_of_two(
+    base: InstalledBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = choose_recipe(6, base.parameters)
     loaded = load_base_model(base.name, base.folder, CPU)
     mapped = peak_bytes(COUNTED, recipe, base.parameters, base.signature)
-    assert mapped < peak_bytes(COUNTED, recipe, base.parameters, base.signature, widened=True)
+    assert mapped < peak_bytes(COUNTED, recipe, base.parameters, base.signature, "widened")
     assert loaded.widened is not base.is_wide
     monkeypatch.setattr("lora_chat.training.room.free", lambda: mapped)
     if base.is_wide:

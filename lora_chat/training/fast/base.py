@@ -1,30 +1,24 @@
-"""A base as training reads it: mapped, a layer at a time. Owns where its weights lie and taking them out again. [torch]
-
-Opened anew for each training, so that nobody else looks at these pages: each layer's are in memory while it runs and
-go right after it. They come from the file again, which the machine keeps in memory where it has room, in less than a
-tenth of the time that the layer takes.
-"""
+"""A base as the fast path trains it. Owns its parts and their names; never runs a layer. [torch]"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from lora_chat.decoder.packing import Form
 from lora_chat.decoder.parts import Weights, arrange
 from lora_chat.decoder.plan import MATRICES
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import Shape, UnknownShape, read_shape
 from lora_chat.decoder.weights import map_weights
-from lora_chat.memory import Mapped, unwritten
 from lora_chat.models.installed import weight_files
 from lora_chat.models.prompt import PromptFormat
+from lora_chat.training.fast.stored import AsStored, FromPacked, Stored
 
 CPU = torch.device("cpu")
-HEAD_BLOCK = 8192
-"""Rows of the output head that are in memory at once: 19 MB on the default base."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +29,12 @@ class FastBase:
     prompt: PromptFormat
     shape: Shape
     weights: Weights
+    """As they are stored."""
+    exact: Form | None = None
+    """What replies are made with, where it stands for exactly the same weights."""
+    kernels: Path | None = None
+    """Where compiled code is kept."""
     device: torch.device = CPU
-    widened: bool = False
-    """See ``BaseModel.widened``: nothing is, but one matrix at a time."""
 
     @property
     def context_window(self) -> int:
@@ -54,26 +51,22 @@ class FastBase:
             found += [*layer.matrices, *(each for each in rest if each is not None)]
         return sum(each.numel() for each in found)
 
-    def pages(self) -> tuple[list[Mapped], list[Mapped]]:
-        """Of each layer's matrices, and of each block of the output head's rows."""
-        among = unwritten()
-
-        def of(tensors: Iterable[torch.Tensor]) -> Mapped:
-            return Mapped(((each.data_ptr(), each.nbytes) for each in tensors), among)
-
-        return [of(each.matrices) for each in self.weights.layers], [of([each]) for each in self.head_blocks()]
-
-    def head_blocks(self) -> list[torch.Tensor]:
-        """The output head's rows, few enough at once, (rows, hidden) each."""
-        return list(self.weights.head.split(HEAD_BLOCK))
+    def stored(self) -> Stored:
+        """Its matrices; each training opens them for itself."""
+        if self.exact is not None and self.kernels is not None:
+            with suppress(Exception):  # numba and LLVM raise anything on a machine they do not know
+                return FromPacked(self.exact, self.kernels)
+        return AsStored(self.weights)
 
     def rotary(self) -> Rotary:
         """Its turns, a table of the caller's own."""
         return Rotary(self.shape.inverse_frequencies)
 
 
-def open_fast_base(name: str, folder: Path, prompt: PromptFormat) -> FastBase:
-    """Map the weights of the base in ``folder``.
+def open_fast_base(
+    name: str, folder: Path, prompt: PromptFormat, exact: Form | None = None, kernels: Path | None = None
+) -> FastBase:
+    """Map the weights of the base in ``folder``; for the rest see ``FastBase``.
 
     Raises:
         UnknownShape: the fast path does not know it.
@@ -83,7 +76,7 @@ def open_fast_base(name: str, folder: Path, prompt: PromptFormat) -> FastBase:
         weights = arrange(map_weights(weight_files(folder)), shape)
     except (OSError, ValueError) as error:
         raise UnknownShape(f"its weights cannot be mapped ({error})") from error
-    return FastBase(name, prompt, shape, weights)
+    return FastBase(name, prompt, shape, weights, exact, kernels)
 
 
 def module_name(layer: int, matrix: int) -> str:

@@ -17,6 +17,7 @@ from lora_chat.decoder.parts import LayerWeights
 from lora_chat.decoder.shape import Shape
 from lora_chat.training.fast.attention import Attention, Heads, normed, normed_back
 from lora_chat.training.fast.pair import Pair
+from lora_chat.training.fast.stored import Matrices
 
 Q, K, V, O, GATE, UP, DOWN = range(7)  # noqa: E741
 """Places of the matrices, as in ``decoder.plan.MATRICES``."""
@@ -36,45 +37,49 @@ class Kept(NamedTuple):
 
 
 class Block:
-    """One layer of one base, and the pairs beside its matrices."""
+    """One layer of one base, and the pairs beside its ``matrices``, which are float32 and in the plan's order."""
 
     def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair]) -> None:
         """``pairs`` by the place of the matrix."""
         self._epsilon = shape.epsilon
         self._weights, self._pairs = weights, pairs
 
-    def forward(self, x: torch.Tensor, attend: Callable[[Heads], torch.Tensor]) -> tuple[torch.Tensor, Kept]:
+    def forward(
+        self, x: torch.Tensor, matrices: Matrices, attend: Callable[[Heads], torch.Tensor]
+    ) -> tuple[torch.Tensor, Kept]:
         """What the layer makes of ``x`` (tokens, hidden), and what its way back needs; it attends by ``attend``."""
         n = normed(x, self._weights.norm_1, self._epsilon)
-        heads = self._times(Q, n), self._times(K, n), self._times(V, n)
-        middle = self._times(O, attend(heads)).add_(x)
+        heads = self._times(matrices, Q, n), self._times(matrices, K, n), self._times(matrices, V, n)
+        middle = self._times(matrices, O, attend(heads)).add_(x)
         n = normed(middle, self._weights.norm_2, self._epsilon)
-        gate, up = self._times(GATE, n), self._times(UP, n)
-        made = self._times(DOWN, functional.silu(gate).mul_(up)).add_(middle)
+        gate, up = self._times(matrices, GATE, n), self._times(matrices, UP, n)
+        made = self._times(matrices, DOWN, functional.silu(gate).mul_(up)).add_(middle)
         return made, Kept(x, heads, middle, gate, up)
 
-    def backward(self, grad: torch.Tensor, kept: Kept, attention: Attention, *, lowest: bool) -> torch.Tensor | None:
+    def backward(
+        self, grad: torch.Tensor, kept: Kept, matrices: Matrices, attention: Attention, *, lowest: bool
+    ) -> torch.Tensor | None:
         """The gradient of what came in, where ``grad`` (tokens, hidden) came back for what went out.
 
         The pairs' gradients are added up. In the ``lowest`` layer nobody wants the gradient of what came in: None.
         """
         weights, reached = self._weights, any(place < GATE for place in self._pairs)
-        grad = self._mlp_back(grad, kept, wanted=reached or not lowest)
+        grad = self._mlp_back(grad, kept, matrices, wanted=reached or not lowest)
         if lowest and not reached:
             return None
         attended = attention.attend(kept.heads) if O in self._pairs else None
-        heads = attention.back(kept.heads, self._times_back(O, grad, attended))
+        heads = attention.back(kept.heads, self._times_back(matrices, O, grad, attended))
         n = normed(kept.x, weights.norm_1, self._epsilon) if self._pairs.keys() & {Q, K, V} else None
-        back = self._times_back(Q, heads[0], n)
-        self._add_back(K, heads[1], n, back)
-        self._add_back(V, heads[2], n, back)
+        back = self._times_back(matrices, Q, heads[0], n)
+        self._add_back(matrices, K, heads[1], n, back)
+        self._add_back(matrices, V, heads[2], n, back)
         return None if lowest else grad + normed_back(back, kept.x, weights.norm_1, self._epsilon)
 
-    def _mlp_back(self, grad: torch.Tensor, kept: Kept, *, wanted: bool) -> torch.Tensor:
+    def _mlp_back(self, grad: torch.Tensor, kept: Kept, matrices: Matrices, *, wanted: bool) -> torch.Tensor:
         """The gradient of what came into the MLP and what goes around it, where it is ``wanted``; else anything."""
         pairs, sigmoid = self._pairs, kept.gate.sigmoid()
         silu = kept.gate * sigmoid
-        inner = self._times_back(DOWN, grad, silu * kept.up if DOWN in pairs else None)
+        inner = self._times_back(matrices, DOWN, grad, silu * kept.up if DOWN in pairs else None)
         adapted = bool(pairs.keys() & {GATE, UP})
         if not (wanted or adapted):
             return grad
@@ -87,24 +92,26 @@ class Block:
                 if n is not None and place in pairs:
                     pairs[place].backward(each, n, None)
             return grad
-        back = self._times_back(GATE, gate_grad, n)
-        self._add_back(UP, up_grad, n, back)
+        back = self._times_back(matrices, GATE, gate_grad, n)
+        self._add_back(matrices, UP, up_grad, n, back)
         return grad + normed_back(back, kept.middle, self._weights.norm_2, self._epsilon)
 
-    def _times(self, place: int, x: torch.Tensor) -> torch.Tensor:
+    def _times(self, matrices: Matrices, place: int, x: torch.Tensor) -> torch.Tensor:
         """One matrix, its bias and its pair times ``x``."""
-        made = functional.linear(x, self._weights.matrices[place].float(), self._weights.biases[place])
+        made = functional.linear(x, matrices[place], self._weights.biases[place])
         return self._pairs[place].add_to(made, x) if place in self._pairs else made
 
-    def _times_back(self, place: int, grad: torch.Tensor, x: torch.Tensor | None) -> torch.Tensor:
+    def _times_back(self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None) -> torch.Tensor:
         """The gradient of ``x``; where the place has a pair ``x`` is there, and the pair's gradients are added up."""
-        back = grad @ self._weights.matrices[place].float()
+        back = grad @ matrices[place]
         if x is not None and place in self._pairs:
             self._pairs[place].backward(grad, x, back)
         return back
 
-    def _add_back(self, place: int, grad: torch.Tensor, x: torch.Tensor | None, into: torch.Tensor) -> None:
+    def _add_back(
+        self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None, into: torch.Tensor
+    ) -> None:
         """The same, added to ``into``."""
-        into.addmm_(grad, self._weights.matrices[place].float())
+        into.addmm_(grad, matrices[place])
         if x is not None and place in self._pairs:
             self._pairs[place].backward(grad, x, into)

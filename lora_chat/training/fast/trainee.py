@@ -1,13 +1,13 @@
 """A base that the fast path knows, with pairs that learn. Owns the way through its layers, there and back. [torch]
 
 Written out by hand, without autograd but for the losses: what a way back needs is kept, and nothing else; each layer's
-weights are in memory while it runs, and go (``base``). The output head goes over its rows in blocks, for as many
+weights are float32 while it runs (``stored``). The output head goes over its rows in blocks, for as many
 predictions at once as there is room for, so that it is read twice for all of them and not twice for each piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 from lora_chat.models.watch import Check
 from lora_chat.training.dataset import Batch
 from lora_chat.training.fast.attention import Attention, Turns, normed, normed_back
-from lora_chat.training.fast.base import HEAD_BLOCK, FastBase, module_name
+from lora_chat.training.fast.base import FastBase, module_name
 from lora_chat.training.fast.block import Block, Kept
 from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.reading import FastReading
@@ -26,8 +26,8 @@ from lora_chat.training.trainee import LossOf, NewLayer, Reading
 
 LONG_TREE = 512
 """Tokens from which on a way back has only what came into each layer, and makes the rest again."""
-HEAD_BYTES = 26_000_000
-"""Of logits that are in memory at once: those of 128 predictions of the default base."""
+HEAD_BYTES = 13_000_000
+"""Of logits that are in memory at once: those of 66 predictions of the default base."""
 
 
 class FastTrainee:
@@ -38,7 +38,7 @@ class FastTrainee:
         self.use_rslora = use_rslora
         self._base, self._pairs, self._check = base, pairs, check
         self._rotary = base.rotary()
-        self._pages, self._head_pages = base.pages()
+        self._stored = base.stored()
         layers, matrices = len(base.weights.layers), range(7)
         own = [{i: pairs[name] for i in matrices if (name := module_name(at, i)) in pairs} for at in range(layers)]
         self._blocks = [
@@ -46,7 +46,9 @@ class FastTrainee:
         ]
         self._first = next((at for at, beside in enumerate(own) if beside), 0)
         """The lowest layer that is trained."""
-        self.lower = Lower(self._first, f"layers={self._first} torch.float32 cpu, fast path")
+        self.lower = Lower(
+            self._first, f"layers={self._first} torch.float32 cpu, fast path", let_go=self._stored.let_go
+        )
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -78,7 +80,7 @@ class FastTrainee:
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See ``Trainee.logits``."""
         made = hidden.new_empty(len(hidden), self._base.shape.vocabulary)
-        for rows, block in self._head():
+        for rows, block in self._stored.head():
             torch.mm(hidden, block.t(), out=made[:, rows])
         return made
 
@@ -147,10 +149,9 @@ class FastTrainee:
             self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
             came = states
-            states, kept = self._blocks[at].forward(states, attention.attend)
+            states, kept = self._blocks[at].forward(states, self._stored.layer(at), attention.attend)
             if tape is not None:
                 tape.append(came if len(states) > LONG_TREE else kept)
-            self._pages[at].let_go()
         return states
 
     def _downward(self, layout: Layout, tape: list[Kept | torch.Tensor], grad: torch.Tensor) -> None:
@@ -160,12 +161,11 @@ class FastTrainee:
         for at in reversed(range(self._first, len(self._blocks))):
             self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
-            block, kept = self._blocks[at], tape.pop()
+            block, kept, matrices = self._blocks[at], tape.pop(), self._stored.layer(at)
             if isinstance(kept, torch.Tensor):
-                _, kept = block.forward(kept, attention.attend)
+                _, kept = block.forward(kept, matrices, attention.attend)
             assert back is not None
-            back = block.backward(back, kept, attention, lowest=at == self._first)
-            self._pages[at].let_go()
+            back = block.backward(back, kept, matrices, attention, lowest=at == self._first)
 
     def _read(self, ids: torch.Tensor, real: torch.Tensor, reading: FastReading) -> torch.Tensor:
         """What goes into the head after ``ids`` (rows, new), of which ``real`` are tokens: (rows, new, hidden)."""
@@ -174,8 +174,7 @@ class FastTrainee:
         for at, block in enumerate(self._blocks):
             self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
-            states, _ = block.forward(states, reading.attend(at, attention, sees))
-            self._pages[at].let_go()
+            states, _ = block.forward(states, self._stored.layer(at), reading.attend(at, attention, sees))
         read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
         return read
 
@@ -190,12 +189,6 @@ class FastTrainee:
 
     def _normed(self, states: torch.Tensor) -> torch.Tensor:
         return normed(states, self._base.weights.norm, self._base.shape.epsilon)
-
-    def _head(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Which rows of the output head, and the block itself, fp32; each goes when the next is asked for."""
-        for at, (block, pages) in enumerate(zip(self._base.head_blocks(), self._head_pages, strict=True)):
-            yield slice(at * HEAD_BLOCK, at * HEAD_BLOCK + len(block)), block.float()
-            pages.let_go()
 
     def _losses_back(self, hidden: torch.Tensor, sizes: Sequence[int], loss_of: LossOf) -> torch.Tensor:
         """The gradient of ``hidden`` (supervised, hidden), of the losses of its pieces."""
@@ -215,7 +208,7 @@ class FastTrainee:
                     [slope] = torch.autograd.grad(loss_of(index, leaf), [leaf])
                 piece.copy_(slope)
             self._check()
-            for columns, block in self._head():
+            for columns, block in self._stored.head():
                 grad[rows].addmm_(logits[:, columns], block)
             first = last
         return grad

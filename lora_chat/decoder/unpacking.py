@@ -1,0 +1,31 @@
+"""Packed weights made float32 again, as numba compiles it. Owns that loop; never allocates.
+
+Multiplied and added apart, as ``quantise.unpack`` does and as the file's own reader did: the numbers are the same bits.
+
+Imported by ``compiled.py`` alone, and only where there is nothing compiled yet: importing this compiles it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cfunc, types
+
+from lora_chat.decoder import intrinsics as llvm
+from lora_chat.decoder.plan import Kind
+
+_INT4 = int(Kind.INT4)
+_OPTIONS: Any = {"error_model": "numpy"}
+"""Without the liberties of the other kernels: a product and a sum that become one are another number."""
+
+
+@cfunc(types.void(*[types.int64] * 6), **_OPTIONS)  # type: ignore[untyped-decorator]
+def unpack(kind: int, values: int, scales: int, minima: int, out: int, groups: int) -> None:
+    """``groups`` groups of int4 or int8 ``values`` times their ``scales``, plus their ``minima``, into ``out``.
+
+    All but the first and the last are addresses, of what ``Packed`` holds and of float32.
+    """
+    if kind == _INT4:
+        llvm.int4_written(values, scales, minima, out, groups)
+    else:
+        llvm.int8_written(values, scales, minima, out, groups)
