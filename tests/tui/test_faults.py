@@ -95,6 +95,7 @@ def test_a_killed_engine_is_told_started_again_and_answers_again(
                 os.kill(second, signal.SIGSTOP)  # before it is asked: the whole answer takes it milliseconds
                 await w.write("Hello")
                 await w.until(lambda: app.bridge.replying, 60)
+                await w.until(lambda: engine._child and engine._child._answers)  # and it was asked
                 await w.type("still")
                 assert w.prompt.text == "still"
                 os.kill(second, signal.SIGKILL)
