@@ -161,13 +161,12 @@ class Window:
         Not until what is read ahead is told: see ``idle``.
         """
         bridge = self.app.bridge
-        for _ in range(2):  # what one has done another may have to tell
-            for desk in (bridge._desk, bridge._reader):
-                done = threading.Event()
-                desk.put(done.set)
-                await self.until(lambda done=done: done.is_set() or bridge._questions)  # type: ignore[misc]
-            await self.until(lambda: bridge._outbox._loop is None or not bridge._outbox._scheduled)
-            await self._done_with_that()
+        for desk in (bridge._desk, bridge._reader):  # what the first has done the other may have to look at
+            done = threading.Event()
+            desk.put(done.set)
+            await self.until(lambda done=done: done.is_set() or bridge._questions)  # type: ignore[misc]
+        await self.until(lambda: bridge._outbox._loop is None or not bridge._outbox._scheduled)
+        await self._done_with_that()
 
     def _has_another(self, before: Message | None) -> bool:
         """Whether an answer other than ``before`` is whole and told; it may have been too quick to be seen growing."""
