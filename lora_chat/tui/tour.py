@@ -116,6 +116,13 @@ class Tour:
     def _steps(self) -> tuple[Step, ...]:
         return tuple(step for step in STEPS if self.shipped or not step.shipped)
 
+    def know_shipped(self, shipped: bool) -> None:
+        """Set ``shipped``; the tour stays where it is, or goes on behind what is left out now."""
+        step = None if self._at is None else self._steps[self._at]
+        self.shipped = shipped
+        if step is not None:
+            self._at = next(at for at, each in enumerate(self._steps) if STEPS.index(each) >= STEPS.index(step))
+
     def start(self) -> None:
         """From the beginning."""
         self._at = 0

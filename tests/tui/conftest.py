@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from textual import events
-from textual.pilot import Pilot
+from textual.notifications import Notification, Notifications
+from textual.pilot import Pilot, WaitForScreenTimeout
 from textual.widgets import Input, TextArea
 
 from lora_chat.chat.conversation import Message, Status
@@ -33,6 +34,36 @@ class Window:
     def __init__(self, app: LoraChatApp, pilot: Pilot[Any]) -> None:
         self.app = app
         self.pilot = pilot
+        self._heard: list[str] = []
+        """What was told since that was last cleared, also what is gone by now."""
+        self._remember()
+        self._wait_no_longer()
+
+    def _wait_no_longer(self) -> None:
+        """A pause waits for every widget of the screen; one of a screen that closes just then never answers."""
+        waits = self.pilot._wait_for_screen
+
+        async def wait(timeout: float = 5) -> bool:
+            try:
+                return await waits(timeout)
+            except WaitForScreenTimeout:
+                return False
+
+        self.pilot._wait_for_screen = wait  # type: ignore[method-assign]
+
+    def _remember(self) -> None:
+        notifications = self.app._notifications
+        add, clear = notifications.add, notifications.clear
+
+        def adds(notification: Notification) -> Notifications:
+            self._heard.append(notification.message)
+            return add(notification)
+
+        def clears() -> Notifications:
+            self._heard.clear()
+            return clear()
+
+        notifications.add, notifications.clear = adds, clears  # type: ignore[method-assign]
 
     @property
     def text(self) -> str:
@@ -48,7 +79,7 @@ class Window:
         """Wait until ``what`` is so."""
         deadline = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < deadline, f"never came:\n{self.text}"
+            assert time.monotonic() < deadline, f"never came:\n{self.text}\ntold: {self._heard}"
             await self.pilot.pause(0.02)
 
     async def see(self, text: str, seconds: float = 30) -> None:
@@ -65,14 +96,15 @@ class Window:
         return [each.message for each in self.app._notifications]
 
     async def hear(self, text: str, seconds: float = 30) -> None:
-        """Wait until a sentence with ``text`` in it is told."""
-        await self.until(lambda: any(text in each for each in self.told), seconds)
+        """Wait until a sentence with ``text`` in it is told; on a busy machine it may be gone again by then."""
+        await self.until(lambda: any(text in each for each in [*self._heard, *self.told]), seconds)
 
     async def press(self, *keys: str) -> None:
         """Keys, one after the other, each done with before the next.
 
         ``Pilot.press`` waits until the process is idle as well, 0.08 s a key and up to a second while something moves.
         """
+        await self.pilot.pause(0)  # a screen that has just opened has its focus
         for key in keys:
             self.app.post_message(events.Key(key, key if len(key) == 1 else None))
             await self._done_with_that()
@@ -84,6 +116,7 @@ class Window:
 
     async def type(self, text: str) -> None:
         """Letters as fast as they can come, wherever the focus is."""
+        await self.pilot.pause(0)
         for letter in text:
             self.app.post_message(events.Key({" ": "space", "/": "slash"}.get(letter, letter), letter))
         await self._done_with_that()
@@ -105,13 +138,35 @@ class Window:
         if isinstance(self.app.screen, WelcomeScreen):
             await self.press("enter")
         await self.until(lambda: self.app.screen is self.app.chat)
+        await self.until(lambda: self.app.bridge._watch is not None and not self.app.bridge._watch._loading)
+        await self.caught_up()
         await self.not_see("loading")
 
     async def answered(self, text: str) -> None:
-        """Say ``text`` and wait for the whole answer, as the store has it."""
+        """Say ``text`` and wait for the whole answer, as the store has it and as the window shows it."""
         before = self.app.chat.answer
         await self.write(text)
         await self.until(lambda: self._has_another(before))
+        await self.until(self._is_over)
+        await self.caught_up()
+
+    def _is_over(self) -> bool:
+        """Whether nothing is being answered, and whoever answered has nothing to tell any more."""
+        reply = self.app.bridge._reply
+        return (reply is None or reply._over.is_set()) and not self.app.chat._answering
+
+    async def caught_up(self) -> None:
+        """Until what was asked for is done and what came of it is shown, but for what is still being written or asked.
+
+        Not until what is read ahead is told: see ``idle``.
+        """
+        bridge = self.app.bridge
+        for desk in (bridge._desk, bridge._reader):  # what the first has done the other may have to look at
+            done = threading.Event()
+            desk.put(done.set)
+            await self.until(lambda done=done: done.is_set() or bridge._questions)  # type: ignore[misc]
+        await self.until(lambda: bridge._outbox._loop is None or not bridge._outbox._scheduled)
+        await self._done_with_that()
 
     def _has_another(self, before: Message | None) -> bool:
         """Whether an answer other than ``before`` is whole and told; it may have been too quick to be seen growing."""
@@ -122,6 +177,9 @@ class Window:
 
     async def still(self) -> None:
         """Until nothing moves any more."""
+        await self.caught_up()
+        await self.until(lambda: not reading_ahead())
+        await self.caught_up()
         for screen in self.app.screen_stack:  # a cursor below a panel blinks too
             for written in [*screen.query(Input), *screen.query(TextArea)]:
                 written.cursor_blink = False
@@ -145,13 +203,18 @@ def texts(branch: Branch) -> list[str]:
     return [message.content for message in branch()]
 
 
+def reading_ahead() -> bool:
+    """Whether the next prompt's beginning is being read."""
+    return any(thread.name == "prefill" for thread in threading.enumerate())
+
+
 async def idle(w: Window) -> None:
     """Until nothing is being answered and the newest look at the conversation has arrived."""
-    await w.until(lambda: not w.app.bridge.replying and not w.app.chat._answering)
-    looked = threading.Event()
-    w.app.bridge.run(lambda _: looked.set())
-    await w.until(looked.is_set)
-    await w.until(lambda: not any(thread.name == "prefill" for thread in threading.enumerate()))
+    await w.caught_up()  # what was asked for has begun
+    await w.until(w._is_over)
+    await w.caught_up()
+    await w.until(lambda: not reading_ahead())
+    await w.caught_up()
     await w.pilot.pause(0.15)
 
 

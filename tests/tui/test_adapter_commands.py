@@ -102,10 +102,6 @@ def test_what_is_worn_belongs_to_the_conversation_and_each_answer_remembers(
     assert [(each.adapter, each.scale) for each in answers] == [(None, None), ("shop", 0.5), ("shop", 1.0)]
 
 
-SOON = 3.0
-"""Seconds within which what happens to the folder is seen: it is looked at every second."""
-
-
 def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base_and_that_stays_in_sight(
     window: Tell, worn: str, tiny: Paths
 ) -> None:
@@ -113,7 +109,7 @@ def test_an_adapter_removed_while_worn_leaves_the_chat_on_the_base_and_that_stay
         await w.ready()
         await w.see("▎shop")
         shutil.rmtree(tiny.adapters / "shop")
-        await w.see("shop is no longer installed: the base answers.", SOON)
+        await w.see("shop is no longer installed: the base answers.")
         await w.not_see("▎shop")
         await w.answered("hello")
         assert w.app.chat.answer is not None
@@ -162,7 +158,7 @@ def test_the_banner_goes_once_something_is_worn_or_it_is_clicked(window: Tell, w
             await w.ready()
             aside = tiny.adapters.parent / "aside"
             shutil.move(tiny.adapters / "shop", aside)
-            await w.see("no longer installed", SOON)
+            await w.see("no longer installed")
             shutil.move(aside, tiny.adapters / "shop")
             await w.until(lambda: [name for name, _ in w.app.chat.asking.adapters] == ["shop"])
             if put_away == "click":
@@ -184,7 +180,7 @@ def test_one_edited_while_worn_is_taken_off_at_once_with_its_sentence(window: Te
         raw = bytearray(weights.read_bytes())
         raw[-1] ^= 1
         weights.write_bytes(raw)
-        await w.until(lambda: "was edited after it was installed" in " ".join(w.text.split()), SOON)
+        await w.until(lambda: "was edited after it was installed" in " ".join(w.text.split()))
         await w.not_see("▎shop")
         await w.press("f2")
         await w.see("cannot be used")
@@ -202,7 +198,7 @@ def test_an_adapter_toml_edited_by_hand_is_worn_as_it_says_now(window: Tell, wor
         await w.ready()
         text = manifest.read_text("utf-8").replace('description = ""', 'description = "Now it says something."')
         manifest.write_text(text, "utf-8")
-        await w.until(lambda: ("shop", "Now it says something.") in w.app.chat.asking.adapters, SOON)
+        await w.until(lambda: ("shop", "Now it says something.") in w.app.chat.asking.adapters)
         await w.answered("hello")
         await w.see("(shop 1) hello")
         await w.see("▎shop")
@@ -223,7 +219,7 @@ def test_a_version_put_in_its_place_is_worn_from_the_next_answer_on(
         await w.ready()
         (tiny.adapters / "shop").rename(tiny.adapters.parent / "old")
         shared.rename(tiny.adapters / "shop")
-        await w.hear("shop was replaced by another version, which is worn from the next answer on.", SOON)
+        await w.hear("shop was replaced by another version, which is worn from the next answer on.")
         await w.answered("hello")
         await w.see("(shop 1) hello")
 
@@ -239,8 +235,8 @@ def test_a_folder_dropped_in_appears_everywhere_and_a_broken_one_with_its_reason
         await w.see("No adapter is installed yet.")
         shutil.copytree(trained, tiny.adapters / "dropped")
         (tiny.adapters / "broken").mkdir()
-        await w.see("dropped", SOON)
-        await w.see("broken", SOON)
+        await w.see("dropped")
+        await w.see("broken")
         await w.see("fits")
         await w.press("end")
         await w.until(lambda: "adapter_config.json is missing" in " ".join(w.text.replace("│", " ").split()))
@@ -251,7 +247,7 @@ def test_a_folder_dropped_in_appears_everywhere_and_a_broken_one_with_its_reason
         await w.type("/adapter use d")
         await w.see("› dropped")
         shutil.rmtree(tiny.adapters / "dropped")
-        await w.until(lambda: not w.app.chat.asking.adapters, SOON)
+        await w.until(lambda: not w.app.chat.asking.adapters)
 
     window(story)
 

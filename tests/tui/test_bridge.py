@@ -91,13 +91,21 @@ def test_the_newest_look_at_a_training_is_told_but_beginning_and_end_both_are() 
 
     ended = replace(progress(), state="failed")
 
-    def work(outbox: Outbox) -> None:
+    seen: list[News] = []
+
+    async def run() -> None:
+        outbox = Outbox(seen.append)
+        outbox.open()
         outbox.put(TrainingSeen(replace(progress(), state="starting", step=0)))
-        for step in range(1, 50):
+        for step in range(1, 50):  # on the event loop: none is delivered before all are there
             outbox.put(TrainingSeen(replace(progress(), step=step)))
         outbox.put(TrainingSeen(ended))
+        while len(seen) < 2:
+            await asyncio.sleep(0.01)
+        outbox.close()
 
-    looks = [cast(TrainingSeen, news).progress for _, news in delivered(work)]
+    asyncio.run(run())
+    looks = [cast(TrainingSeen, news).progress for news in seen]
     assert looks[-1] is ended
     assert looks[-2].step == 49
     assert looks[-2].running
@@ -266,7 +274,10 @@ def _told_by_a_bridge(wish: Callable[[Bridge], Any]) -> list[News]:
         bridge = Bridge(seen.append)
         bridge.begin()
         wish(bridge)
-        await asyncio.sleep(0.5)
+        done = threading.Event()
+        bridge._desk.put(done.set)
+        while not done.is_set() or bridge._outbox._scheduled:
+            await asyncio.sleep(0.01)
         bridge.close()
 
     asyncio.run(run())

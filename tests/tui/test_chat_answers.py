@@ -164,7 +164,7 @@ def test_the_answer_that_takes_the_place_of_the_chosen_one_is_chosen(window: Tel
         await w.press("escape", "left")
         await w.see("‹1/2›")
         await w.press("right")
-        await w.see("‹2/2›", 1)
+        await w.see("‹2/2›")
 
     window(story)
 

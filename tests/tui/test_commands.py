@@ -26,7 +26,7 @@ from lora_chat.tui.theme import DARK, LIGHT
 from lora_chat.tui.widgets.completions import Completions
 from lora_chat.tui.widgets.conversation_list import ConversationList
 from tests.plugins.conftest import UP
-from tests.tui.conftest import Branch, Tell, Window
+from tests.tui.conftest import Branch, Tell, Window, idle
 
 TYPED = {
     "adapter list": AdaptersScreen,
@@ -147,7 +147,7 @@ def test_each_command_says_or_shows_what_it_did(window: Tell, tmp_path: Path, mo
                 await w.press("escape")
                 await w.until(lambda: w.app.screen is w.app.chat)
             else:
-                await w.pilot.pause(0.2)
+                await idle(w)
             w.app.clear_notifications()
         assert w.app.theme == LIGHT.name
         assert w.app.chat.tour.step is not None
@@ -380,6 +380,30 @@ def test_tab_takes_enter_sends_a_whole_one_and_esc_closes(window: Tell, worn: st
         await w.until(lambda: offered.display)
         await w.press("down", "up", "enter")
         await w.hear("Wearing nothing")
+
+    window(story)
+
+
+def test_what_can_be_named_is_offered_once_it_is_known_unless_the_list_was_closed(window: Tell, worn: str) -> None:
+    async def story(w: Window) -> None:
+        await w.ready()
+        offered, asking = w.app.chat.query_one(Completions), w.app.chat.asking
+        known = [*asking.adapters, ("shop-2", "")]
+        asking.know_adapters([])
+        await w.type("/adapter use ")
+        assert offered.chosen is None
+        asking.know_adapters(known[:1])
+        assert offered.chosen is not None
+        assert offered.chosen.line == "/adapter use shop"
+        assert w.prompt.completing
+        asking.know_adapters([*known[1:], *known[:1]])
+        assert [each.label for each in offered.choices] == ["shop-2", "shop"]
+        assert offered.chosen.line == "/adapter use shop", "what was looked at is looked at"
+        await w.press("escape")
+        asking.know_adapters(known)
+        assert not offered.display
+        await w.press("s")
+        await w.until(lambda: offered.display)
 
     window(story)
 

@@ -95,6 +95,7 @@ def test_a_killed_engine_is_told_started_again_and_answers_again(
                 os.kill(second, signal.SIGSTOP)  # before it is asked: the whole answer takes it milliseconds
                 await w.write("Hello")
                 await w.until(lambda: app.bridge.replying, 60)
+                await w.until(lambda: engine._child and engine._child._answers)  # and it was asked
                 await w.type("still")
                 assert w.prompt.text == "still"
                 os.kill(second, signal.SIGKILL)
@@ -149,7 +150,7 @@ def test_a_conversation_deleted_while_it_is_answered_is_gone_without_a_complaint
         await w.see("word2")
         await w.write("/delete")
         await w.hear("“Count” is deleted: /undo brings it back, until you leave.")
-        await w.until(lambda: not w.app.bridge.replying, 5)
+        await w.until(lambda: not w.app.bridge.replying)
         await w.until(lambda: not w.app.chat.talk.views)
         assert all("deleted" in each for each in w.told)
         assert w.prompt.text == ""

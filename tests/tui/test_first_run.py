@@ -41,7 +41,7 @@ class Fetched:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self._brings and self._as_what:
             self._as_what.symlink_to(self._brings)
 
@@ -186,7 +186,7 @@ def test_a_window_that_closes_ends_the_fetch(window: Tell, monkeypatch: pytest.M
         await w.press("ctrl+q")
 
     window(story)
-    assert running[0].wait(5) != 0
+    assert running[0].wait(30) != 0
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_an_essential_key_is_added_to_and_never_lost(window: Tell, tiny: Paths, 
         await w.write("And then?")
         await w.hear("f8 stops it, then send this")
         await w.press("ctrl+c", key)
-        await w.see("stopped", 5)
+        await w.see("stopped")
         await idle(w)
         w.prompt.write("")
         await w.press("ctrl+c")

@@ -311,7 +311,7 @@ def test_it_is_completed_in_the_palette_and_in_the_help_while_it_is_enabled(
         await w.hear("/do: x")
         await w.until(lambda: w.app.screen is w.app.chat)
         await w.write("/help")
-        await w.until(lambda: isinstance(w.app.screen, HelpScreen))
+        await w.until(lambda: isinstance(w.app.screen, HelpScreen) and w.app.screen.query("Pane Static"))
         rows = [(str(name), str(does)) for name, does in w.app.screen.query_one("Pane Static").visual._rows]  # type: ignore[attr-defined]
         at = rows.index(("Plugins", ""))
         assert rows[at + 1] == ("/do [TEXT]", "helps, by the plugin doer")

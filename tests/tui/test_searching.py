@@ -117,7 +117,7 @@ def test_typing_in_a_panel_draws_nothing_beneath_it_anew(window: Tell, monkeypat
         await w.ready()
         await w.answered("the first word")
         await search(w, "f")
-        await w.see("the first word", 5)
+        await w.see("the first word")
         monkeypatch.setattr(BackgroundScreen, "__init__", counted)
         w.app.chat.query_one(TitleBar).engine = "changed beneath"
         await w.see("changed beneath")

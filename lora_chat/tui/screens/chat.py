@@ -200,7 +200,7 @@ class ChatScreen(Attaching):
     def on_adapters_seen(self, event: news.AdaptersSeen) -> None:
         """What can be worn, for completion."""
         self.tour.know_adapters(event.catalog.adapters)
-        self.asking.adapters = [(each.name, each.description) for each in event.catalog.adapters]
+        self.asking.know_adapters([(each.name, each.description) for each in event.catalog.adapters])
 
     async def on_look_wanted(self, event: news.LookWanted) -> None:
         """Where something was said."""

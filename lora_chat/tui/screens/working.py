@@ -24,7 +24,7 @@ class Working(Crossing):
 
     def on_commands_seen(self, event: news.CommandsSeen) -> None:
         """For completion, the palette and the help."""
-        self.asking.commands = event.commands
+        self.asking.know_commands(event.commands)
 
     def on_errand_seen(self, event: news.ErrandSeen) -> None:
         """While one runs a key stops it, which is said where it takes long."""

@@ -59,6 +59,8 @@ class Asking(Vertical):
         """The one that the list is for; None where it is for a command."""
         self._names: list[tuple[str, bool]] = []
         """Those that stand in the prompt."""
+        self._was_closed = False
+        """Whether the list was closed since the last letter: it comes back with the next one only."""
         self.adapters: Sequence[tuple[str, str]] = ()
         self.conversations: Sequence[tuple[str, str]] = ()
         self.presets: Sequence[tuple[str, str]] = ()
@@ -80,10 +82,22 @@ class Asking(Vertical):
         """For completion."""
         self.presets, self.bases = [(name, "") for name in presets], [(name, "") for name in bases]
         self.formats = formats
+        self._offer_anew()
+
+    def know_adapters(self, adapters: Sequence[tuple[str, str]]) -> None:
+        """For completion."""
+        self.adapters = adapters
+        self._offer_anew()
+
+    def know_commands(self, commands: Sequence[Command]) -> None:
+        """For completion: those of plugins."""
+        self.commands = commands
+        self._offer_anew()
 
     def know_conversations(self, conversations: Sequence[Conversation]) -> None:
         """For completion: those that were put away can be opened too."""
         self.conversations = [(each.id, f"{each.title}{' (archived)' * each.archived}") for each in conversations]
+        self._offer_anew()
 
     @property
     def prompt(self) -> Prompt:
@@ -138,13 +152,13 @@ class Asking(Vertical):
 
     def close_completions(self) -> bool:
         """Close the list; whether it was open."""
-        was_open = self.prompt.completing
+        was_open, self._was_closed = self.prompt.completing, True
         self._offer([])
         return was_open
 
     def on_text_area_changed(self, event: TextArea.Changed) -> None:
         """Completions, and what is said of files, follow what is written."""
-        text = event.text_area.text
+        text, self._was_closed = event.text_area.text, False
         self._look_for_files(self.prompt.whole if "@" in text or self.prompt.folds.spans(text) else "")
         if self._half is not None:
             self.post_message(self.NamesWanted(self._half))
@@ -191,9 +205,16 @@ class Asking(Vertical):
             Names(self.adapters, self.conversations, self.presets, self.bases, self.commands, self.formats),
         )
 
-    def _offer(self, found: list[Completion], half: str | None = None) -> None:
+    def _offer_anew(self) -> None:
+        """What can be named is known later than the first letters are written, and changes: the list follows that."""
+        if self._half is None and not self._was_closed:
+            found = self._found(self.prompt.text)
+            if found != self.query_one(Completions).choices:
+                self._offer(found, stays=True)
+
+    def _offer(self, found: list[Completion], half: str | None = None, *, stays: bool = False) -> None:
         self._offered = half
-        self.query_one(Completions).offer(found)
+        self.query_one(Completions).offer(found, stays=stays)
         self.prompt.completing = bool(found)
 
     def on_prompt_submitted(self, event: Prompt.Submitted) -> None:

@@ -33,17 +33,20 @@ class Completions(Static):
 
     def __init__(self) -> None:
         super().__init__(id="completions", markup=False)
-        self._choices: Sequence[Completion] = ()
+        self.choices: Sequence[Completion] = ()
+        """What is offered."""
         self._at = 0
 
     @property
     def chosen(self) -> Completion | None:
         """The one looked at; None while there are none."""
-        return self._choices[self._at] if self._choices else None
+        return self.choices[self._at] if self.choices else None
 
-    def offer(self, choices: Sequence[Completion]) -> None:
-        """Show ``choices``, the first looked at; none hides it."""
-        self._choices, self._at = choices, 0
+    def offer(self, choices: Sequence[Completion], *, stays: bool = False) -> None:
+        """Show ``choices``, the first looked at, or the one that was, if it ``stays`` among them; none hides it."""
+        before = self.chosen.line if self.chosen and stays else None
+        self.choices, lines = choices, [each.line for each in choices]
+        self._at = lines.index(before) if before in lines else 0
         self.display = bool(choices)
         # It stands where the prompt begins, in no one's room: lifted by its height it lies over the talk.
         self.styles.offset = (0, -len(choices))
@@ -51,14 +54,14 @@ class Completions(Static):
 
     def move(self, step: int) -> None:
         """Look at another one."""
-        if self._choices:
-            self._at = (self._at + step) % len(self._choices)
+        if self.choices:
+            self._at = (self._at + step) % len(self.choices)
             self._draw()
 
     def _draw(self) -> None:
-        width = max((cell_len(choice.label) for choice in self._choices), default=0)
+        width = max((cell_len(choice.label) for choice in self.choices), default=0)
         room = max(self.screen.size.width - width - 8, 10)
-        lines = [self._line(choice, width, room, at == self._at) for at, choice in enumerate(self._choices)]
+        lines = [self._line(choice, width, room, at == self._at) for at, choice in enumerate(self.choices)]
         self.update(Content("\n").join(lines))
 
     def _line(self, choice: Completion, width: int, room: int, looked_at: bool) -> Content:

@@ -64,8 +64,11 @@ class TourBar(Horizontal):
 
     def know_adapters(self, adapters: Sequence[Adapter]) -> None:
         """What there is to be worn: the tour ends before a step that this base cannot do."""
-        base = self._base
-        self._tour.shipped = base is None or any(each.name == SHIPPED and each.is_for(base) for each in adapters)
+        base, step, place = self._base, self._tour.step, self._tour.place
+        shipped = base is None or any(each.name == SHIPPED and each.is_for(base) for each in adapters)
+        self._tour.know_shipped(shipped)
+        if self._tour.place != place:  # it was begun before they were known, or one came meanwhile
+            self._show(begins=self._tour.step != step)
 
     def takes(self, text: str, bridge: Bridge, answer: Message | None) -> bool:
         """See ``Tour.takes``."""
@@ -86,7 +89,7 @@ class TourBar(Horizontal):
         if self._tour.saw(what, name):
             self._show()
 
-    def _show(self) -> None:
+    def _show(self, *, begins: bool = True) -> None:
         step = self._tour.step
         self.display = step is not None
         if step is not None:
@@ -94,4 +97,5 @@ class TourBar(Horizontal):
             head = Content.assemble((f"{place}  ", "$text-muted"), (tr(step.title), "bold $primary"))
             self.query_one(".step", Static).update(Content.assemble(head, "  ", told(self, step.text)))
             self.query_one(".leave").display = step.waits_for != "nothing"
-            self.post_message(self.StepBegan(step))
+            if begins:
+                self.post_message(self.StepBegan(step))
