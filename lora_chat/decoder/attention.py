@@ -8,9 +8,9 @@ import numpy as np
 from numba import njit
 
 from lora_chat.decoder import intrinsics as llvm
-from lora_chat.decoder.intrinsics import TOKENS
-from lora_chat.decoder.matrices import blocks_of
-from lora_chat.decoder.plan import GROUP, Head, Layer
+from lora_chat.decoder.intrinsics import HALF, QUARTER, TOKENS
+from lora_chat.decoder.matrices import blocks_of, in_block
+from lora_chat.decoder.plan import BLOCK, GROUP, Head, Layer
 from lora_chat.decoder.vectors import OPTIONS, exp, norm, vec
 
 
@@ -23,19 +23,11 @@ def _turn(head: Any, cos: Any, sin: Any, half: int) -> None:
         head[i + half] = high * cos[i] + low * sin[i]
 
 
-@njit(error_model="numpy", fastmath={"nnan", "nsz"})
-def _largest(scores: Any, seen: int) -> Any:
-    """Of the first ``seen`` scores; where one is NaN, any of them: vectors have no other way to compare."""
-    largest = np.float32(-np.inf)
-    for i in range(seen):
-        largest = max(largest, scores[i])
-    return largest
-
-
 @njit(**OPTIONS)
-def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
-    """Softmax of the first ``seen`` scores times ``scale``, which is positive, in place; 0 for the rest of ``size``."""
-    largest = _largest(scores, seen) * scale
+def _weigh(address: int, seen: int, size: int, scale: Any) -> None:
+    """Softmax of the first ``seen`` of ``size`` scores times ``scale``, which is positive, in place; 0 for the rest."""
+    scores = vec(address, size)
+    largest = llvm.largest(address, seen) * scale
     total = np.float32(0)
     for i in range(seen):
         weight = exp(scores[i] * scale - largest)
@@ -49,32 +41,47 @@ def _weigh(scores: Any, seen: int, size: int, scale: Any) -> None:
 
 
 @njit(**OPTIONS)
-def _attend(plan: Any, at: int, head: int, token: int, count: int, scores: int) -> None:
-    """One head of one token or of a block of tokens: softmax(queries · keys * scale) · values."""
+def _mix(
+    lanes: int, weights: int, out: int, rows: int, next_row: int, next_weights: int, next_out: int, count: int
+) -> None:
+    """32 lanes of ``rows``, mixed with the weights of one token or of a block of ``count``."""
+    if count == TOKENS:
+        llvm.mix_block(lanes, 0, weights, out, rows, next_row, 0, next_weights, next_out)
+    elif count == HALF:
+        llvm.mix_half(lanes, 0, weights, out, rows, next_row, 0, next_weights, next_out)
+    elif count == QUARTER:
+        llvm.mix_quarter(lanes, 0, weights, out, rows, next_row, 0, next_weights, next_out)
+    else:
+        llvm.mix_one(lanes, 0, weights, out, rows, next_row, 0, next_weights, next_out)
+
+
+@njit(**OPTIONS)
+def _attend(plan: Any, at: int, head: int, token: int, count: int, beside: int, scores: int) -> None:
+    """One head of a block of tokens, or ``beside`` heads of one: softmax(queries · keys * scale) · values.
+
+    Heads of one token have the same keys and values, which come from far: each piece of them meets one head after the
+    other while it is near.
+    """
     size, heads, room = plan[Head.HEAD_DIM], plan[Head.HEADS], plan[Head.CAPACITY]
     place = head // (heads // plan[Head.KV_HEADS]) * room * size * 4
     keys, values = plan[at + Layer.KEYS] + place, plan[at + Layer.VALUES] + place
-    step, offset = heads * size * 4, (token * heads + head) * size * 4
+    step, offset, row = heads * size * 4, (token * heads + head) * size * 4, room * 4
     before = plan[Head.POSITION] + token + 1
     positions = before + count - 1
-    queries = plan[Head.Q] + offset
-    for first in range(
-        0, positions, GROUP
-    ):  # the last tile may be filled in part: what is made of its rest is not read
-        tile, out = keys + first * size * 4, scores + first * 4
-        if count == TOKENS:
-            llvm.mix_block(tile, 0, queries, out, size, GROUP * 4, 0, step, room * 4)
-        else:
-            llvm.mix_one(tile, 0, queries, out, size, GROUP * 4, 0, step, room * 4)
+    for first in range(0, positions, GROUP):  # the last tile may be filled in part: what its rest makes is not read
+        tile = keys + first * size * 4
+        for other in range(beside):
+            query, out = plan[Head.Q] + offset + other * size * 4, scores + other * row + first * 4
+            _mix(tile, query, out, size, GROUP * 4, step, row, count)
     scale = vec(plan[Head.SETTINGS], 2)[1]
     for i in range(count):
-        _weigh(vec(scores + i * room * 4, positions), before + i, positions, scale)
+        _weigh(scores + i * row, before + i, positions, scale)
+    for other in range(1, beside):
+        _weigh(scores + other * row, before, positions, scale)
     for lanes in range(0, size * 4, GROUP * 4):
-        out = plan[Head.ATTENDED] + offset + lanes
-        if count == TOKENS:
-            llvm.mix_block(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
-        else:
-            llvm.mix_one(values + lanes, 0, scores, out, positions, size * 4, 0, room * 4, step)
+        for other in range(beside):
+            out = plan[Head.ATTENDED] + offset + other * size * 4 + lanes
+            _mix(values + lanes, scores + other * row, out, positions, size * 4, row, step, count)
 
 
 @njit(**OPTIONS)
@@ -111,11 +118,16 @@ def prepare_heads(plan: Any, at: int, count: int, thread: int, threads: int) -> 
 def attention(plan: Any, at: int, scores: int, count: int, thread: int, threads: int) -> None:
     """This thread's share of the heads of all tokens; of tokens that two blocks share both make the same."""
     heads, blocks = plan[Head.HEADS], blocks_of(count)
-    units = blocks if blocks else count
-    for index in range(heads * units * thread // threads, heads * units * (thread + 1) // threads):
+    units, sharing = blocks if blocks else count, heads // plan[Head.KV_HEADS]
+    index, last = heads * units * thread // threads, heads * units * (thread + 1) // threads
+    while index < last:
         # Heads first: each thread's share then looks back as far.
-        head, unit = index // units, index % units
+        head, unit, beside = index // units, index % units, 1
         if blocks:
-            _attend(plan, at, head, min(unit * TOKENS, count - TOKENS), TOKENS, scores)
+            tokens = in_block(unit, count)
+            _attend(plan, at, head, min(unit * TOKENS, count - tokens), tokens, 1, scores)
         else:
-            _attend(plan, at, head, unit, 1, scores)
+            if count == 1:
+                beside = min(last - head, sharing - head % sharing, BLOCK)
+            _attend(plan, at, head, unit, 1, beside, scores)
+        index += beside

@@ -265,16 +265,53 @@ ROWS, TOKENS = 2, BLOCK if "+avx512f" in binding.get_host_cpu_features().flatten
 FEW = 4
 """Rows that are multiplied with one token's inputs side by side."""
 
-f32_one, f32_block = _block(Kind.F32, 1, 1), _block(Kind.F32, ROWS, TOKENS)
-bf16_one, bf16_block = _block(Kind.BF16, 1, 1), _block(Kind.BF16, ROWS, TOKENS)
-int8_one, int8_block = _block(Kind.INT8, 1, 1), _block(Kind.INT8, ROWS, TOKENS)
-int4_one, int4_block = _block(Kind.INT4, 1, 1), _block(Kind.INT4, ROWS, TOKENS)
+HALF, QUARTER = TOKENS // 2, max(TOKENS // 4, 2)
+"""Of the last block, where few are left: its sums are made in the same order, so they are the same bit for bit."""
+
+f32_one, bf16_one = _block(Kind.F32, 1, 1), _block(Kind.BF16, 1, 1)
+int8_one, int4_one = _block(Kind.INT8, 1, 1), _block(Kind.INT4, 1, 1)
+f32_block, f32_half, f32_quarter = (_block(Kind.F32, ROWS, tokens) for tokens in (TOKENS, HALF, QUARTER))
+bf16_block, bf16_half, bf16_quarter = (_block(Kind.BF16, ROWS, tokens) for tokens in (TOKENS, HALF, QUARTER))
+int8_block, int8_half, int8_quarter = (_block(Kind.INT8, ROWS, tokens) for tokens in (TOKENS, HALF, QUARTER))
+int4_block, int4_half, int4_quarter = (_block(Kind.INT4, ROWS, tokens) for tokens in (TOKENS, HALF, QUARTER))
 int8_few = _block(Kind.INT8, FEW, 1)
 f32_few, bf16_few = _block(Kind.F32, FEW, 1), _block(Kind.BF16, FEW, 1)
-mix_one, mix_block = _mixture(Kind.F32, 1, added=False), _mixture(Kind.F32, TOKENS, added=False)
+mix_one = _mixture(Kind.F32, 1, added=False)
+mix_block, mix_half, mix_quarter = (_mixture(Kind.F32, tokens, added=False) for tokens in (TOKENS, HALF, QUARTER))
 int8_written, int4_written = _written(Kind.INT8), _written(Kind.INT4)
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
 add_int8_one, add_int8_block = _mixture(Kind.INT8, 1, added=True), _mixture(Kind.INT8, TOKENS, added=True)
+
+
+@intrinsic
+def largest(_context: Any, address: Any, count: Any) -> Any:
+    """Of the ``count`` float32 at ``address``; one that is NaN is passed over. Left to itself LLVM goes one by one."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        start, count = args
+
+        def keep(place: Any, found: Any) -> None:
+            best = builder.load(place)
+            builder.store(builder.select(builder.fcmp_ordered(">", found, best), found, best), place)
+
+        lowest = ir.Constant(ir.FloatType(), float("-inf"))
+        bests = [cgutils.alloca_once_value(builder, _everywhere(builder, lowest)) for _ in range(2)]
+        single = cgutils.alloca_once_value(builder, lowest)
+        vectors = builder.udiv(count, _int(_LANES))
+
+        def look(index: Any, chain: int) -> None:
+            keep(bests[chain], _load(builder, _behind(builder, start, _int(_LANES * 4), index), _vector, 4))
+
+        _for_all(builder, vectors, len(bests), look)
+        with cgutils.for_range_slice(builder, builder.mul(vectors, _int(_LANES)), count, _int(1)) as (index, _):
+            keep(single, _load(builder, _behind(builder, start, _int(4), index), ir.FloatType(), 4))
+        for best in bests:
+            vector = builder.load(best)
+            for lane in range(_LANES):
+                keep(single, builder.extract_element(vector, ir.Constant(_int32, lane)))
+        return builder.load(single)
+
+    return types.float32(types.int64, types.int64), generate
 
 
 @intrinsic

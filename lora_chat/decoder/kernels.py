@@ -18,8 +18,8 @@ from numba import carray, cfunc, njit, types
 
 from lora_chat.decoder import intrinsics as llvm
 from lora_chat.decoder.attention import attention, prepare_heads
-from lora_chat.decoder.matrices import first_row, multiply
-from lora_chat.decoder.plan import LARGEST_RANK, Head, Layer, Matrix
+from lora_chat.decoder.matrices import add_thin, ask_for_first, ask_for_second, first_row, make_thin, multiply
+from lora_chat.decoder.plan import LARGEST_RANK, SHARING, Head, Layer, Matrix
 from lora_chat.decoder.vectors import OPTIONS, exp, norm, vec
 
 _SPINS = 2_000
@@ -31,21 +31,81 @@ _MATRIX_SIZE, _HEAD, _THIN = int(Matrix.SIZE), int(Head.LAST_MATRIX), LARGEST_RA
 
 
 @njit(**OPTIONS)
-def _meet(barrier: int, threads: int) -> None:
-    """Wait until all threads are here; what each wrote before is then seen by all."""
+def _arrive(barrier: int, threads: int) -> int:
+    """Say that this thread is here; what the others are then awaited with."""
     if threads == 1:
-        return
+        return 0
     generation = barrier + 64
-    before = llvm.atomic_load(generation)
+    before: int = llvm.atomic_load(generation)
     if llvm.atomic_add(barrier, 1) == threads - 1:
         llvm.atomic_add(barrier, -threads)
         llvm.atomic_add(generation, 1)
+    return before
+
+
+@njit(**OPTIONS)
+def _await(barrier: int, before: int, threads: int) -> None:
+    """Wait until all threads have arrived; what each wrote before that is then seen by all."""
+    if threads == 1:
         return
     spins = 0
-    while llvm.atomic_load(generation) == before:
+    while llvm.atomic_load(barrier + 64) == before:
         spins += 1
         if spins > _SPINS:
             llvm.offer_core()
+
+
+@njit(**OPTIONS)
+def _meet(barrier: int, threads: int) -> None:
+    """Wait until all threads are here; what each wrote before is then seen by all."""
+    _await(barrier, _arrive(barrier, threads), threads)
+
+
+@njit(**OPTIONS)
+def _worn(plan: Any, at: int, number: int) -> bool:
+    """Whether an adapter is worn beside any of ``number`` matrices from ``at`` on."""
+    ranks = 0
+    for matrix in range(at, at + number * _MATRIX_SIZE, _MATRIX_SIZE):
+        ranks += plan[matrix + Matrix.RANK]
+    return ranks > 0
+
+
+@njit(**OPTIONS)
+def _ask_for_first(plan: Any, at: int, number: int, thread: int, threads: int) -> None:
+    """Have an adapter's first factors beside ``number`` matrices brought near."""
+    for matrix in range(at, at + number * _MATRIX_SIZE, _MATRIX_SIZE):
+        if plan[matrix + Matrix.RANK]:
+            ask_for_first(plan, matrix, thread, threads)
+
+
+@njit(**OPTIONS)
+def _multiply(
+    plan: Any, at: int, inputs: int, outs: Any, next_at: int, next_number: int, count: int, thread: int, threads: int
+) -> None:
+    """This thread's rows of the matrices from ``at`` on, which share their inputs, and of the adapter beside them.
+
+    What an adapter's first factors make is shared out among the threads like everything else; that all have made
+    theirs is waited for when the base's own rows are done, so that hardly anybody ever waits. Meanwhile the first
+    factors beside the next matrices come near.
+    """
+    number = len(outs)
+    if next_number:
+        _ask_for_first(plan, next_at, next_number, thread, threads)
+    thin, step, barrier, before = plan[Head.SCRATCH], count * _THIN * 4, plan[Head.BARRIER], 0
+    worn = _worn(plan, at, number)
+    if worn:
+        for index in range(number):
+            matrix = at + index * _MATRIX_SIZE
+            if plan[matrix + Matrix.RANK]:
+                ask_for_second(plan, matrix, thread, threads)
+                make_thin(plan, matrix, inputs, thin + index * step, count, thread, threads)
+        before = _arrive(barrier, threads)
+    for index in range(number):
+        multiply(plan, at + index * _MATRIX_SIZE, inputs, outs[index], count, thread, threads)
+    if worn:
+        _await(barrier, before, threads)
+        for index in range(number):
+            add_thin(plan, at + index * _MATRIX_SIZE, thin + index * step, outs[index], count, thread, threads)
 
 
 @njit(**OPTIONS)
@@ -83,38 +143,38 @@ def step(address: int, thread: int) -> None:
     head = carray(llvm.pointer(address), _LAYER_BLOCKS, np.int64)
     plan = carray(llvm.pointer(address), _LAYER_BLOCKS + head[Head.LAYERS] * _LAYER_SIZE, np.int64)
     threads, count, barrier = plan[Head.THREADS], plan[Head.COUNT], plan[Head.BARRIER]
-    thin = plan[Head.SCRATCH] + thread * plan[Head.SCRATCH_SIZE] * 4
-    scores = thin + count * _THIN * 4
+    scores = plan[Head.SCRATCH] + (thread * plan[Head.SCRATCH_SIZE] + SHARING * count * _THIN) * 4
     normed, q, k, v = plan[Head.NORMED], plan[Head.Q], plan[Head.K], plan[Head.V]
     attended, gate, up, made = plan[Head.ATTENDED], plan[Head.GATE], plan[Head.UP], plan[Head.MADE]
-    for layer in range(plan[Head.LAYERS]):
+    layers = plan[Head.LAYERS]
+    _ask_for_first(plan, _LAYER_BLOCKS + _MATRICES, 3, thread, threads)
+    for layer in range(layers):
         at = _LAYER_BLOCKS + layer * _LAYER_SIZE
         matrix = at + _MATRICES
         _norm_tokens(plan, plan[at + Layer.NORM_1], 0, count, thread, threads)
         _meet(barrier, threads)
-        multiply(plan, matrix, normed, q, thin, count, thread, threads)
-        multiply(plan, matrix + _MATRIX_SIZE, normed, k, thin, count, thread, threads)
-        multiply(plan, matrix + 2 * _MATRIX_SIZE, normed, v, thin, count, thread, threads)
+        o, gates, down = matrix + 3 * _MATRIX_SIZE, matrix + 4 * _MATRIX_SIZE, matrix + 6 * _MATRIX_SIZE
+        _multiply(plan, matrix, normed, (q, k, v), o, 1, count, thread, threads)
         _meet(barrier, threads)
         prepare_heads(plan, at, count, thread, threads)
         _meet(barrier, threads)
         attention(plan, at, scores, count, thread, threads)
         _meet(barrier, threads)
-        multiply(plan, matrix + 3 * _MATRIX_SIZE, attended, made, thin, count, thread, threads)
+        _multiply(plan, o, attended, (made,), gates, 2, count, thread, threads)
         _add_made(plan, made, count, thread, threads)
         _meet(barrier, threads)
         _norm_tokens(plan, plan[at + Layer.NORM_2], 0, count, thread, threads)
         _meet(barrier, threads)
-        multiply(plan, matrix + 4 * _MATRIX_SIZE, normed, gate, thin, count, thread, threads)
-        multiply(plan, matrix + 5 * _MATRIX_SIZE, normed, up, thin, count, thread, threads)
+        _multiply(plan, gates, normed, (gate, up), down, 1, count, thread, threads)
         _gate(plan, count, thread, threads)
         _meet(barrier, threads)
-        multiply(plan, matrix + 6 * _MATRIX_SIZE, gate, made, thin, count, thread, threads)
+        left = 3 if layer + 1 < layers else 0
+        _multiply(plan, down, gate, (made,), matrix + _LAYER_SIZE, left, count, thread, threads)
         _add_made(plan, made, count, thread, threads)
         _meet(barrier, threads)
     asked = plan[Head.ASKED]  # the logits of this many tokens at the end
     _norm_tokens(plan, plan[Head.LAST_NORM], count - asked, asked, thread, threads)
     _meet(barrier, threads)
     last = normed + (count - asked) * plan[Head.HIDDEN] * 4
-    multiply(plan, _HEAD, last, plan[Head.LOGITS], thin, asked, thread, threads)
+    multiply(plan, _HEAD, last, plan[Head.LOGITS], asked, thread, threads)
     _meet(barrier, threads)

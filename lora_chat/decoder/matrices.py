@@ -11,7 +11,7 @@ from typing import Any
 from numba import njit
 
 from lora_chat.decoder import intrinsics as llvm
-from lora_chat.decoder.intrinsics import FEW, ROWS, TOKENS
+from lora_chat.decoder.intrinsics import FEW, HALF, QUARTER, ROWS, TOKENS
 from lora_chat.decoder.plan import GROUP, Kind, Matrix
 from lora_chat.decoder.vectors import OPTIONS, vec
 
@@ -31,6 +31,15 @@ _F32, _INT8, _INT4, _BF16 = int(Kind.F32), int(Kind.INT8), int(Kind.INT4), int(K
 def blocks_of(count: int) -> int:
     """Blocks of tokens that hold ``count``, the last one shifted back to end with it; 0 where one does not fit."""
     return 0 if count < TOKENS else (count + TOKENS - 1) // TOKENS
+
+
+@njit(**OPTIONS)
+def in_block(block: int, count: int) -> int:
+    """Tokens of a block: fewer in the last one, where half or a quarter of one holds what is left."""
+    left = count - block * TOKENS
+    if left > HALF:
+        return TOKENS
+    return HALF if left > QUARTER else QUARTER
 
 
 @njit(**OPTIONS)
@@ -86,17 +95,38 @@ def _each(
 
 @njit(**OPTIONS)
 def _several(
-    kind: int, values: int, scales: int, minima: int, inputs: int, out: int, groups: int, step: int, jump: int
-) -> None:
-    """A block of rows times a block of tokens."""
+    kind: int, tokens: int, values: int, scales: int, minima: int, inputs: int, out: int, groups: int, step: int,
+    jump: int,
+) -> None:  # fmt: skip
+    """A block of rows times a block of ``tokens``."""
     if kind == _INT4:
-        llvm.int4_block(values, scales, minima, inputs, out, groups, step, jump)
+        if tokens == TOKENS:
+            llvm.int4_block(values, scales, minima, inputs, out, groups, step, jump)
+        elif tokens == HALF:
+            llvm.int4_half(values, scales, minima, inputs, out, groups, step, jump)
+        else:
+            llvm.int4_quarter(values, scales, minima, inputs, out, groups, step, jump)
     elif kind == _INT8:
-        llvm.int8_block(values, scales, minima, inputs, out, groups, step, jump)
+        if tokens == TOKENS:
+            llvm.int8_block(values, scales, minima, inputs, out, groups, step, jump)
+        elif tokens == HALF:
+            llvm.int8_half(values, scales, minima, inputs, out, groups, step, jump)
+        else:
+            llvm.int8_quarter(values, scales, minima, inputs, out, groups, step, jump)
     elif kind == _BF16:
-        llvm.bf16_block(values, scales, minima, inputs, out, groups, step, jump)
+        if tokens == TOKENS:
+            llvm.bf16_block(values, scales, minima, inputs, out, groups, step, jump)
+        elif tokens == HALF:
+            llvm.bf16_half(values, scales, minima, inputs, out, groups, step, jump)
+        else:
+            llvm.bf16_quarter(values, scales, minima, inputs, out, groups, step, jump)
     else:
-        llvm.f32_block(values, scales, minima, inputs, out, groups, step, jump)
+        if tokens == TOKENS:
+            llvm.f32_block(values, scales, minima, inputs, out, groups, step, jump)
+        elif tokens == HALF:
+            llvm.f32_half(values, scales, minima, inputs, out, groups, step, jump)
+        else:
+            llvm.f32_quarter(values, scales, minima, inputs, out, groups, step, jump)
 
 
 @njit(**OPTIONS)
@@ -108,15 +138,21 @@ def _rows(
 
     ``step`` is the bytes from one token's inputs to the next one's.
     """
-    groups, blocks = size // GROUP, blocks_of(count)
+    groups, whole = size // GROUP, count // TOKENS
     value_step, scale_step = _bytes(kind, size), groups * 2
-    paired = last - (last - first) % ROWS if blocks else first
+    paired = last - (last - first) % ROWS if whole else first
     for row in range(first, paired, ROWS):
         place, scale, minimum = values + row * value_step, scales + row * scale_step, minima + row * scale_step
-        for block in range(blocks):
-            token = min(block * TOKENS, count - TOKENS)
+        for token in range(0, whole * TOKENS, TOKENS):
             target = out + (token * rows + row) * 4
-            _several(kind, place, scale, minimum, inputs + token * step, target, groups, step, rows * 4)
+            _several(kind, TOKENS, place, scale, minimum, inputs + token * step, target, groups, step, rows * 4)
+    if whole * TOKENS < count:  # a pass of its own: in turns with the other blocks it takes longer than it saves
+        tokens = in_block(whole, count)
+        token = count - tokens
+        for row in range(first, paired, ROWS):
+            place, scale, minimum = values + row * value_step, scales + row * scale_step, minima + row * scale_step
+            target = out + (token * rows + row) * 4
+            _several(kind, tokens, place, scale, minimum, inputs + token * step, target, groups, step, rows * 4)
     for token in range(count if paired < last else 0):
         _each(kind, values, scales, minima, size, paired, last, inputs + token * step, out + token * rows * 4)
 
@@ -152,17 +188,56 @@ def _ask_for(address: int, size: int) -> None:
 
 
 @njit(**OPTIONS)
-def multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, thread: int, threads: int) -> None:
-    """This thread's rows of a matrix times the tokens' inputs, its bias and the adapter worn beside it included."""
-    rows, size, rank = plan[at + _OUT], plan[at + _IN], plan[at + _RANK]
+def _first_rank(rank: int, thread: int, threads: int) -> int:
+    """Where a thread's share of an adapter's first factor begins: by as many rows as are made together."""
+    return rank if thread == threads else rank // FEW * thread // threads * FEW
+
+
+@njit(**OPTIONS)
+def ask_for_first(plan: Any, at: int, thread: int, threads: int) -> None:
+    """Have this thread's share of an adapter's first factor brought near, before its inputs are there."""
+    rank, size, kind = plan[at + _RANK], plan[at + _IN], plan[at + _THIN_KIND]
+    first, last = _first_rank(rank, thread, threads), _first_rank(rank, thread + 1, threads)
+    wide, scales = _bytes(kind, size), size // GROUP * 2
+    _ask_for(plan[at + _A] + first * wide, (last - first) * wide)
+    if plan[at + _A_SCALES]:
+        _ask_for(plan[at + _A_SCALES] + first * scales, (last - first) * scales)
+
+
+@njit(**OPTIONS)
+def ask_for_second(plan: Any, at: int, thread: int, threads: int) -> None:
+    """Have this thread's share of an adapter's second factor brought near."""
+    rank, rows, wide = plan[at + _RANK], plan[at + _OUT], _bytes(plan[at + _THIN_KIND], GROUP)
+    first, last = first_row(rows, thread, threads) // GROUP, first_row(rows, thread + 1, threads) // GROUP
+    if plan[at + _B_SCALES]:
+        _ask_for(plan[at + _B_SCALES] + first * rank * 2, (last - first) * rank * 2)
+    _ask_for(plan[at + _B] + first * rank * wide, (last - first) * rank * wide)
+
+
+@njit(**OPTIONS)
+def make_thin(plan: Any, at: int, inputs: int, thin: int, count: int, thread: int, threads: int) -> None:
+    """This thread's share of an adapter's first factor times the tokens' inputs, into ``thin`` (count, rank)."""
+    rank, size = plan[at + _RANK], plan[at + _IN]
+    first, last = _first_rank(rank, thread, threads), _first_rank(rank, thread + 1, threads)
+    if first < last:
+        _rows(plan[at + _THIN_KIND], plan[at + _A], plan[at + _A_SCALES], 0, size, first, last, rank, inputs,
+              size * 4, thin, count)  # fmt: skip
+
+
+@njit(**OPTIONS)
+def add_thin(plan: Any, at: int, thin: int, out: int, count: int, thread: int, threads: int) -> None:
+    """Add to this thread's rows what the adapter worn beside the matrix makes of all of ``thin``."""
+    rank, rows = plan[at + _RANK], plan[at + _OUT]
     first, last = first_row(rows, thread, threads), first_row(rows, thread + 1, threads)
     if rank:
-        kind = plan[at + _THIN_KIND]
-        wide = _bytes(kind, GROUP)
-        _ask_for(plan[at + _A], _bytes(kind, size) * rank)
-        _ask_for(plan[at + _A_SCALES], size // GROUP * rank * 2)
-        _ask_for(plan[at + _B_SCALES] + first // GROUP * rank * 2, (last - first) // GROUP * rank * 2)
-        _ask_for(plan[at + _B] + first // GROUP * rank * wide, (last - first) // GROUP * rank * wide)
+        _add_thin(plan[at + _THIN_KIND], plan[at + _B], plan[at + _B_SCALES], thin, rank, rows, first, last, out, count)
+
+
+@njit(**OPTIONS)
+def multiply(plan: Any, at: int, inputs: int, out: int, count: int, thread: int, threads: int) -> None:
+    """This thread's rows of a matrix times the tokens' inputs, and its bias."""
+    rows, size = plan[at + _OUT], plan[at + _IN]
+    first, last = first_row(rows, thread, threads), first_row(rows, thread + 1, threads)
     _rows(plan[at + _KIND], plan[at + _VALUES], plan[at + _SCALES], plan[at + _MINIMA], size, first, last, rows,
           inputs, size * 4, out, count)  # fmt: skip
     if plan[at + _BIAS]:
@@ -171,8 +246,3 @@ def multiply(plan: Any, at: int, inputs: int, out: int, thin: int, count: int, t
             y = vec(out + token * rows * 4, rows)
             for row in range(first, last):
                 y[row] += bias[row]
-    if rank:
-        kind, b, scales = plan[at + _THIN_KIND], plan[at + _B], plan[at + _B_SCALES]
-        a, a_scales = plan[at + _A], plan[at + _A_SCALES]
-        _rows(kind, a, a_scales, 0, size, 0, rank, rank, inputs, size * 4, thin, count)
-        _add_thin(kind, b, scales, thin, rank, rows, first, last, out, count)

@@ -18,6 +18,10 @@ LARGEST_RANK = 256
 """Of an adapter, as adapters are accepted."""
 
 
+SHARING = 3
+"""Most matrices that share their inputs: query, key and value."""
+
+
 class Kind(IntEnum):
     """How a matrix lies in memory, (out, in) row by row."""
 
@@ -106,7 +110,7 @@ class Head(IntEnum):
     LOGITS = 24
     """(asked, vocab) comes out."""
     SCRATCH = 25
-    """Every thread's own: room for the adapter's thin products and for attention scores."""
+    """Every thread's own: room for attention scores; behind the first one's lie the adapter's thin products."""
     SCRATCH_SIZE = 26
     """float32 for each thread."""
     LAST_NORM = 27

@@ -17,7 +17,7 @@ from lora_chat.decoder.keys_values import KeysValues
 from lora_chat.decoder.lora import AtScale
 from lora_chat.decoder.packing import Form
 from lora_chat.decoder.parts import Weights
-from lora_chat.decoder.plan import BLOCK, LARGEST_RANK, MATRICES, Head, Layer, Matrix
+from lora_chat.decoder.plan import BLOCK, LARGEST_RANK, MATRICES, SHARING, Head, Layer, Matrix
 from lora_chat.decoder.quantise import Packed
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import Shape
@@ -153,7 +153,7 @@ class Stepper:
         self._plan[Head.COS], self._plan[Head.SIN] = cos.data_ptr(), sin.data_ptr()
         if kept.room > self._room:
             self._room = kept.room
-            size = (self.most * LARGEST_RANK + BLOCK * self._room + 15) // 16 * 16
+            size = (SHARING * self.most * LARGEST_RANK + BLOCK * self._room + 15) // 16 * 16
             self._plan[Head.SCRATCH_SIZE] = size
             self._buffer(Head.SCRATCH, size * self._crew.threads)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from lora_chat.chat.conversation import Role, Turn
 from lora_chat.errors import RefusedError
 from lora_chat.models.roles import Roles
+from lora_chat.models.segments import Segments
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -251,7 +252,7 @@ class PromptFormat:
 
     def _encode(self, text: str, guard: str) -> list[int]:
         if not guard:
-            return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+            return self._segments.encode(text)
         return [token for piece in self._pieces(text) for token in self._encode_piece(piece, guard)]
 
     def _pieces(self, text: str) -> Iterator[str]:
@@ -267,6 +268,10 @@ class PromptFormat:
         if piece in self._control_ids:
             return [self._control_ids[piece]]
         return list(self._plain_tokenizer.encode(self._restore_controls(piece, guard), add_special_tokens=False).ids)
+
+    @cached_property
+    def _segments(self) -> Segments:
+        return Segments(self.tokenizer)
 
     @cached_property
     def _plain_tokenizer(self) -> Tokenizer:

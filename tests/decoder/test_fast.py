@@ -20,6 +20,7 @@ from lora_chat.config import Precision
 from lora_chat.decoder.fast import open_fast
 from lora_chat.decoder.keys_values import KeysValues
 from lora_chat.decoder.lora import Outfit
+from lora_chat.decoder.plan import BLOCK
 from lora_chat.decoder.quantise import pack_int8, unpack
 from lora_chat.decoder.rotary import Rotary
 from lora_chat.decoder.shape import UnknownShape, read_shape
@@ -295,6 +296,37 @@ def test_equal_pieces_agree_bit_for_bit(base: InstalledBase, opened: Open) -> No
         for sizes in chunkings(length, parts.stepper.most):
             first, *others = [in_parts(parts.decoder.begin(None, 1.0), draw(length), sizes).clone() for _ in range(3)]
             assert all(torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int4"])
+def test_what_a_token_says_does_not_hang_on_how_many_are_read_after_it(
+    precision: Precision, base: InstalledBase, opened: Open, tmp_path: Path
+) -> None:
+    parts = opened(base, precision)
+    outfit = dress(parts, base, make_adapter(tmp_path / "red", base, 1, rank=5).folder)
+    before, ids = draw(40, 2), draw(3 * BLOCK + 1)
+
+    def read(length: int) -> torch.Tensor:
+        context = parts.decoder.begin(outfit, 1.0)
+        context.extend(before, nothing)
+        return context.extend(ids[:length], nothing, every=True)
+
+    expected = read(len(ids))
+    for length in range(BLOCK, len(ids)):  # from where on tokens are read in blocks, of which the last is smaller
+        assert torch.equal(read(length), expected[:length]), length
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_token_by_token_any_number_of_threads_says_the_same_bit_for_bit(
+    precision: Precision, base: InstalledBase, opened: Open, tmp_path: Path
+) -> None:
+    for rank in (1, 6, 9):
+        worn = make_adapter(tmp_path / f"red-{rank}", base, 1, rank=rank)
+        found = []
+        for threads in (1, 2, 3, 5):  # heads that share keys and rows of A fall to one thread or to several
+            parts = opened(base, precision, threads)
+            found.append(one_by_one(parts.decoder.begin(dress(parts, base, worn.folder), 1.0), IDS[:40]))
+        assert all(torch.equal(each, found[0]) for each in found[1:]), rank
 
 
 def test_every_logits_end_with_the_last_ones(llama: InstalledBase, opened: Open) -> None:
