@@ -240,17 +240,18 @@ def polite(job: Path, *, asks: bool) -> dict[str, Any]:
                 engine.load()
                 events = list(engine.train(job, threading.Event()))
         else:
-            events = list(_unasked(base, services.paths, job))
+            with closing(open_local_for(base, services.paths, services.config.precision)) as engine:
+                engine.load()
+                events = list(_unasked(engine, base, services.paths, job))
     assert isinstance(events[-1], Trained), events[-1]
     report = events[-1].report
     return {"tokens_per_second": round(report.tokens_per_second, 2), "steps": report.steps}
 
 
-def _unasked(base: Any, paths: Any, job: Path) -> Iterator[Any]:
-    """The same loop with nobody who could be asked."""
+def _unasked(engine: Any, base: Any, paths: Any, job: Path) -> Iterator[Any]:
+    """The same loop on the same weights, with nobody who could be asked."""
     from lora_chat.engine.kept import kept_for
-    from lora_chat.training.opening import open_base
     from lora_chat.training.trainer import train
 
-    read = open_base(base.name, base.folder)
+    read = engine._load().training_base()
     yield from train(read, base.signature, job, kept_for(base, paths).general_answers, lambda: None)

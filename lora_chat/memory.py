@@ -59,10 +59,11 @@ class Mapped:
         Nobody may write to one as long as this is used.
         """
         self._pages: list[tuple[int, int]] = []
-        with suppress(OSError, AttributeError):
+        pages = list(_whole_pages(spans, unwritten() if among is None else among))
+        with suppress(OSError, AttributeError, TypeError):  # as in ``give_back``
             self._advise = ctypes.CDLL(None).madvise
             self._advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-            self._pages = list(_whole_pages(spans, unwritten() if among is None else among))
+            self._pages = pages
 
     def let_go(self) -> None:
         """Take it out; some microseconds, and as long again as copying it takes when it is used."""

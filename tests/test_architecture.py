@@ -65,7 +65,7 @@ TORCH_MODULES = {
     "training/fast/attention.py",
     "training/fast/base.py",
     "training/fast/block.py",
-    "training/fast/new.py",
+    "training/fast/beginning.py",
     "training/fast/pair.py",
     "training/fast/reading.py",
     "training/fast/stored.py",

@@ -117,3 +117,14 @@ def test_where_swap_is_made_as_needed_the_free_disk_counts(tmp_path: Path, monke
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.total() == 124
+
+
+def test_where_there_is_no_such_c_library_nothing_is_let_go_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(name: object) -> None:
+        raise TypeError("argument of type 'NoneType' is not iterable")  # as on Windows
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", without)  # type: ignore[attr-defined]
+    memory.let_go([(4096, 4096)])
+    memory.Mapped([(4096, 4096)], [(0, 1 << 20)]).let_go()
+    memory.settle()
+    memory.give_back()

@@ -134,12 +134,14 @@ def open_fast(
     packing = Packing(weights, shape, hashed, kept)
     form = packing.form(precision, loss)
 
+    if packing.has_worked and form.precision != "fp32":
+        weights = _mapped(folder, shape)  # anew: the pages of all that was read go
+        packing = Packing(weights, shape, hashed, kept)
+        give_back()
+
     def exact() -> Form | None:
         return form if form.precision != "fp32" and packing.is_exact(form) else None
 
-    if packing.has_worked and form.precision != "fp32":
-        weights = _mapped(folder, shape)  # anew: the pages of all that was read go
-        give_back()
     return FastDecoder(shape, Stepper(kernel, weights, shape, rotary, form, threads), form.precision, exact)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from lora_chat.decoder.shape import Shape, UnknownShape
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One layer. Matrices are (out, in), float32 or bfloat16; the rest is float32."""
+    """One layer. Matrices are (out, in), as they are stored; the rest is float32."""
 
     matrices: tuple[torch.Tensor, ...]
     """In the plan's order."""
@@ -35,8 +36,12 @@ class Weights:
     layers: tuple[LayerWeights, ...]
 
 
-def arrange(tensors: dict[str, torch.Tensor], shape: Shape) -> Weights:
-    """Find each part of a base among its ``tensors``.
+def arrange(
+    tensors: dict[str, torch.Tensor],
+    shape: Shape,
+    dtypes: Collection[torch.dtype] = (torch.float32, torch.bfloat16),
+) -> Weights:
+    """Find each part of a base among its ``tensors``, which are of ``dtypes``.
 
     Raises:
         UnknownShape: one is missing, of another shape, or nobody's.
@@ -45,7 +50,7 @@ def arrange(tensors: dict[str, torch.Tensor], shape: Shape) -> Weights:
 
     def take(name: str, *size: int) -> torch.Tensor:
         tensor = left.pop(name, None)
-        if tensor is None or tuple(tensor.shape) != size or tensor.dtype not in (torch.float32, torch.bfloat16):
+        if tensor is None or tuple(tensor.shape) != size or tensor.dtype not in dtypes:
             raise UnknownShape(f'"{name}" is not there as {size}')
         return tensor if len(size) == 2 else tensor.float()
 

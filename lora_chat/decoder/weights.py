@@ -40,9 +40,9 @@ def map_file(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         if not 2 <= length <= min(size - 8, 1 << 27):
             raise ValueError(f"{path} is no safetensors file")
         head = file.read(length)
-    # Not shared: the pages are the file's until somebody writes, and then the writer's own.
-    storage: Any = torch.UntypedStorage.from_file(str(path), False, size)
     try:
+        # Not shared: the pages are the file's until somebody writes, and then the writer's own.
+        storage: Any = torch.UntypedStorage.from_file(str(path), False, size)
         header = json.loads(head)
         metadata = header.pop("__metadata__", {})
         return dict(_views(storage, header, 8 + length, size)), metadata
@@ -98,8 +98,8 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
             file.write(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
-def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:
-    """The tensors of all ``files``, as they are stored; float16 is widened to float32, which takes memory of its own.
+def map_weights(files: list[Path], *, widen: bool = True) -> dict[str, torch.Tensor]:
+    """The tensors of all ``files``, as they are stored; ``widen`` makes float16 float32, which takes memory of its own.
 
     Raises:
         OSError, ValueError: as ``map_file``.
@@ -107,5 +107,8 @@ def map_weights(files: list[Path]) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     for path in files:
         tensors, _ = map_file(path)
-        found |= {name: tensor.float() if tensor.dtype == torch.float16 else tensor for name, tensor in tensors.items()}
+        found |= {
+            name: tensor.float() if widen and tensor.dtype == torch.float16 else tensor
+            for name, tensor in tensors.items()
+        }
     return found

@@ -1,7 +1,7 @@
 """One base in memory, ready to answer. Owns which way of decoding it gets and why; never makes a reply. [torch]
 
-The fast path needs neither transformers nor PEFT: they are imported, and transformers' own module tree is loaded over
-the same mapped weights, when the first training begins, or where the fast path does not know the base.
+The fast path needs neither transformers nor PEFT: they are imported, and transformers' own module tree is loaded, where
+the fast path does not know the base.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ class Loaded:
         return self.installed.window
 
     def training_base(self) -> Base:
-        """What a training reads of the base: its mapped weights where the fast path decodes it, else ``base_model``."""
-        if not self._is_general:
-            with suppress(UnknownShape):  # as when a file was taken away meanwhile, which loading it says best
+        """What a training reads of the base: its mapped weights where the fast path knows it, else ``base_model``."""
+        if self.device.type == "cpu":  # as every other door decides it: replies may be general for another reason
+            with suppress(UnknownShape):
                 exact = self.decoder.exact() if isinstance(self.decoder, FastDecoder) else None
                 return open_fast_base(
                     self.installed.name, self.installed.folder, self.prompt, exact, self._kept.kernels

@@ -81,13 +81,13 @@ class Identity:
     base: str
     """Of the base's weights."""
     program: str
-    """The versions of what computes."""
+    """The versions of what computes, and the path."""
 
     @classmethod
-    def of(cls, job: Path, base: str) -> Identity:
-        """Of the job in that folder, as it is now, on a base of these weights."""
+    def of(cls, job: Path, base: str, path: str) -> Identity:
+        """Of the job in that folder, as it is now, on a base of these weights, trained by ``path``."""
         names = ("lora-chat", "torch", "transformers", "peft")
-        return cls(digest(job), base, ", ".join(f"{name} {version(name)}" for name in names))
+        return cls(digest(job), base, ", ".join([*(f"{name} {version(name)}" for name in names), path]))
 
 
 class Keeper:

@@ -22,13 +22,14 @@ from lora_chat.training.peak import lessons_of, peak_bytes, read_of, tokens_a_st
 from lora_chat.training.recipe import Recipe
 
 # Measured with the default base (134.5 M parameters) on two cores of an x86 server, nothing else running.
-_PACE = 450.0
-"""Tokens a second: 420 to 562 in six trainings of the upper half of the layers by the fast path."""
+_PACE, _GENERAL_PACE = 450.0, 300.0
+"""Tokens a second: 420 to 562 in six trainings of the upper half of the layers by the fast path, 301 to 376 in five by
+transformers and PEFT."""
 _PARAMETERS, _CORES = 134_515_008, 2
 _MEASURING_TOKENS = 800
 """What building the twin and both measurements of the general loss cost: 3 to 4 s."""
 _ANSWERS_TOKENS = 31_800
-"""What the base's 181 general answers cost: 106 s, and twice as long at half the pace."""
+"""What the base's 181 general answers cost: 80 s by the fast path, 106 by transformers."""
 _NEWEST = 5
 """Earlier trainings that are asked: enough for a median, few enough to forget another machine's load."""
 _SANE: Mapping[str, tuple[float, float]] = {"tokens_per_second": (0.01, 1e6), "tokens": (1, 1e12), "steps": (1, 1e6)}
@@ -109,7 +110,8 @@ def _pace(base: InstalledBase, adapters: Iterable[Adapter]) -> tuple[float, str]
         return median(trained), f"measured in {len(trained)} earlier training" + ("" if len(trained) == 1 else "s")
     # More cores help less and less: what they share is the memory.
     cores = ((os.cpu_count() or _CORES) / _CORES) ** 0.7
-    return _PACE * cores * _PARAMETERS / max(base.parameters, 1), "a guess: this base was never trained on here yet"
+    pace = _PACE if read_of(base) == "a layer at a time" else _GENERAL_PACE
+    return pace * cores * _PARAMETERS / max(base.parameters, 1), "a guess: this base was never trained on here yet"
 
 
 def trained_paces(base: InstalledBase, adapters: Iterable[Adapter]) -> list[float]:

@@ -1,7 +1,7 @@
 """One forward and backward for training. Owns that nothing is made that does not count, or twice. [torch]
 
 The logits of one position of a base with 49,152 tokens take 0.2 MB, and a loss makes four more of their size. So the
-positions that are supervised go through the output head 64 at a time, each piece's gradient is kept at the hidden
+positions that are supervised go through the output head 32 at a time, each piece's gradient is kept at the hidden
 states, and the layers below are run backward once. What a batch's sequences share at their beginnings goes through the
 layers once. What the layers below the first trained one make is remembered (``lower``). Sequences that are longer than
 what a batch may have keep only what goes into each layer, and make the rest again on the way back.

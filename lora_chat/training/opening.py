@@ -26,6 +26,7 @@ def open_base(name: str, folder: Path, device: torch.device | None = None) -> Ba
 
     Raises:
         EngineError: it cannot be loaded, naming it and why.
+        RefusedError: its prompt format cannot be read.
     """
     device = device or pick_device()
     if device.type == "cpu":
@@ -34,12 +35,17 @@ def open_base(name: str, folder: Path, device: torch.device | None = None) -> Ba
     return load_base_model(name, folder, device)
 
 
+def path_of(base: Base) -> str:
+    """Which path trains ``base``, and where: another one makes other bits."""
+    return "fast path" if isinstance(base, FastBase) else f"general path, {base.device.type}"
+
+
 def bare(base: Base, check: Check) -> Trainee:
     """``base`` alone, to be read; ``check`` runs before each layer."""
     if isinstance(base, FastBase):
-        from lora_chat.training.fast import new
+        from lora_chat.training.fast import beginning
 
-        return new.bare(base, check)
+        return beginning.bare(base, check)
     from lora_chat.training.peft_trainee import PeftTrainee
 
     return PeftTrainee.bare(base, check)
@@ -54,9 +60,9 @@ def trainee(
         RefusedError: ``start`` does not fit this base after all.
     """
     if isinstance(base, FastBase):
-        from lora_chat.training.fast import new
+        from lora_chat.training.fast import beginning
 
-        return new.new(base, signature, recipe, start, check)
+        return beginning.new(base, signature, recipe, start, check)
     from lora_chat.training.peft_trainee import PeftTrainee
 
     return PeftTrainee.new(base, signature, recipe, start, check)

@@ -11,8 +11,9 @@ from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import LONG, Recipe, target_modules
 
 Read = Literal["a layer at a time", "mapped", "widened"]
-"""How the frozen weights are in memory: on the fast path a layer at a time, whatever they are kept in; by transformers
-as they are mapped, or whole where they are kept in two bytes."""
+"""How the frozen weights are in memory: on the fast path a layer at a time in float32 (of a base that is not exactly
+its packed form also pages of its file, which the system takes back when it needs them, and which are not counted); by
+transformers as they are mapped, or whole where they are kept in two bytes."""
 
 # Measured with the default base (134.5 M parameters) on an x86 server.
 PROCESS = 680_000_000

@@ -2,7 +2,7 @@
 
 Each has the whole base and the whole adapter, draws the same lessons, and takes its share of a step's micro-batches. A
 loss is divided by all that the step supervises, so the sum of all gradients is the one-process gradient but for the
-order of its additions; nothing is dropped out (``trainable``), so nothing else differs. ``torchrun`` and ``accelerate
+order of its additions; nothing is dropped out, so nothing else differs. ``torchrun`` and ``accelerate
 launch`` say in the environment who is who; between CPUs gloo carries it, between GPUs NCCL.
 """
 

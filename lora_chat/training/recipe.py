@@ -20,7 +20,7 @@ HANDFUL = 30
 
 
 LONG = 384
-"""Tokens of a sequence from which on a forward keeps only what goes into each layer, and makes the rest again."""
+"""Tokens of a forward from which on it keeps only what goes into each layer, and makes the rest again."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ class Remembered:
     def __init__(self, path: Path, weights: str, lower: Lower, general: Sequence[Ids]) -> None:
         """Let ``lower`` know what was kept of ``general`` in ``path``; ``weights`` is the base's hash."""
         self._path, self._lower, self._general = path, lower, general
-        self._made_by = f"{weights} {lower.made_by} torch={torch.__version__} threads={torch.get_num_threads()}"
+        self._made_by = (
+            f"{weights} {lower.made_by} groups={LONG} torch={torch.__version__} threads={torch.get_num_threads()}"
+        )
         lower.know(general, LONG)
         self._found = _read(path, self._made_by)
         lower.fill(self._found)
@@ -48,7 +50,8 @@ def _read(path: Path, made_by: str) -> dict[Ids, torch.Tensor]:
         if metadata.get("made_by") != made_by:
             return {}
         sequences = [tuple(ids) for ids in json.loads(metadata["sequences"])]
-        return {ids: tensors[str(index)] for index, ids in enumerate(sequences)}
+        found = {ids: tensors[str(index)] for index, ids in enumerate(sequences)}
+        return found if all(each.dim() == 2 and len(each) == len(ids) for ids, each in found.items()) else {}
     except (OSError, KeyError, TypeError, ValueError):
         return {}  # a cache: whatever is wrong with it, it is made again
 

@@ -15,7 +15,7 @@ from lora_chat.training.recipe import Recipe
 
 
 def check_room(counted: DatasetReady, recipe: Recipe, base: Base, signature: BaseSignature, processes: int = 1) -> None:
-    """Refuse what has none, by the figure that the plan showed, in so many ``processes`` of this machine.
+    """Refuse what has none, in so many ``processes`` of this machine, by the plan's figure for the path that trains it.
 
     Raises as ``estimate.check_fits``.
     """

@@ -1,4 +1,4 @@
-"""The training loop. Owns the twin tree, the optimiser and when to stop; never prints or installs.
+"""The training loop. Owns the trainee, the optimiser and when to stop; never prints or installs.
 
 One step: the lessons' cross-entropy on their supervised tokens, plus the divergence from the base on a few general
 questions, so that what is not taught stays as it was. [torch]
@@ -41,7 +41,7 @@ from lora_chat.training.events import (
 )
 from lora_chat.training.job import RESULT, Job, read_job
 from lora_chat.training.measure import mean_loss
-from lora_chat.training.opening import Base, trainee
+from lora_chat.training.opening import Base, path_of, trainee
 from lora_chat.training.pace import PACE, Pace
 from lora_chat.training.preview import count
 from lora_chat.training.ranks import ALONE, RankLost, Ranks, made
@@ -87,7 +87,7 @@ def train(
     job = read_job(folder)
     run: _Run | None = None
     kept: Keeper | None = None
-    identity = Identity.of(folder, signature.weights)
+    identity = Identity.of(folder, signature.weights, path_of(base))
     checkpoint, why = yield from ranks.of_first(made(lambda: newest(folder, identity)))
     with _threads_of(checkpoint, ranks):
         try:
@@ -205,7 +205,7 @@ class _Run:
         self.began = self.clock()
 
     def learn(self) -> Iterator[TrainingEvent]:
-        """All steps, evaluations between them; ends by the recipe's rule with the best weights in the tree."""
+        """All steps, evaluations between them; ends by the recipe's rule with the best weights."""
         self.trainee.look(pad([self.lessons[0], self.rehearsal.measured[0].example], self.base.device))
         if self.position is None:
             self.before = self.evaluate(), self.rehearsal.measured_loss

@@ -19,11 +19,11 @@ import torch
 from lora_chat import files
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.errors import RefusedError
-from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import KeepAsked, StopAsked
 from lora_chat.training import checkpoint
 from lora_chat.training.events import Cancelled, Evaluated, Report, Resumed, StepDone, Stopped, Trained, TrainingEvent
+from lora_chat.training.opening import Base, open_base
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, lesson, make_job
@@ -41,11 +41,17 @@ DECKS: dict[str, Any] = {
 """Both decks are half dealt at most steps; evaluated after steps 4 and 7."""
 
 
+@pytest.fixture(scope="module")
+def base(tiny_llama: InstalledBase) -> Base:
+    """As the product trains it."""
+    return open_base(tiny_llama.name, tiny_llama.folder)
+
+
 @dataclass
 class Trainer:
     """Runs jobs of the tiny base, and stops them where it is told to."""
 
-    base: BaseModel
+    base: Base
     signature: BaseSignature
     general: Path
     folder: Path
@@ -74,7 +80,7 @@ class Trainer:
 
 
 @pytest.fixture
-def trainer(base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path: Path) -> Trainer:
+def trainer(base: Base, tiny_llama: InstalledBase, general: Path, tmp_path: Path) -> Trainer:
     return Trainer(base, tiny_llama.signature, general, tmp_path)
 
 
@@ -123,7 +129,7 @@ def test_stopped_in_every_step_it_ends_the_same(trainer: Trainer) -> None:
     for step in range(4):
         for event in trainer.start(job):
             if isinstance(event, StepDone):
-                trainer.stop_at = trainer.checks + 5  # in the middle of the next one, or of the last evaluation
+                trainer.stop_at = trainer.checks + 2  # in the middle of the next one, or of the last evaluation
         assert event == Stopped(step + 1)
     assert isinstance(trainer.run(job)[-1], Trained)
     assert made(job) == made(whole)
@@ -185,9 +191,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture(scope="module")
-def through(
-    base: BaseModel, tiny_llama: InstalledBase, general: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def through(base: Base, tiny_llama: InstalledBase, general: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A job of four steps with its last two checkpoints."""
     trainer = Trainer(base, tiny_llama.signature, general, tmp_path_factory.mktemp("through"))
     job = trainer.job(LESSONS, every=0, max_steps=4)
@@ -312,9 +316,9 @@ import json, os, signal, sys
 from pathlib import Path
 import torch, peft, datasets  # slow, and starts no thread: what is forked below is like a program of its own
 from lora_chat import files
-from lora_chat.models.base_model import load_base_model
 from lora_chat.models.installed import find_base
 from lora_chat.training import trainer
+from lora_chat.training.opening import open_base
 
 models, name, general, *children = sys.argv[1:]
 base = find_base(Path(models), name)
@@ -337,7 +341,7 @@ def live(job, die_at, die_in):
             os.kill(os.getpid(), signal.SIGKILL)
 
     files.sync_file = sync_file
-    loaded = load_base_model(base.name, base.folder, torch.device("cpu"))
+    loaded = open_base(base.name, base.folder, torch.device("cpu"))
     return [event.event for event in trainer.train(loaded, base.signature, Path(job), Path(general), check)]
 
 for child in children:

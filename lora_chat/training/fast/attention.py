@@ -1,4 +1,4 @@
-"""Norms, turns and attention of a Llama block, both ways. Owns these small functions; holds no weight. [torch]"""
+"""Norms, turns and attention of a Llama block, both ways. Owns these small functions; owns no weight. [torch]"""
 
 from __future__ import annotations
 

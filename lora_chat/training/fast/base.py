@@ -19,6 +19,7 @@ from lora_chat.models.prompt import PromptFormat
 from lora_chat.training.fast.stored import AsStored, FromPacked, Stored
 
 CPU = torch.device("cpu")
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def open_fast_base(
     """
     shape = read_shape(folder)
     try:
-        weights = arrange(map_weights(weight_files(folder)), shape)
+        weights = arrange(map_weights(weight_files(folder), widen=False), shape, _DTYPES)
     except (OSError, ValueError) as error:
         raise UnknownShape(f"its weights cannot be mapped ({error})") from error
     return FastBase(name, prompt, shape, weights, exact, kernels)

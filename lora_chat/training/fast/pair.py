@@ -24,11 +24,6 @@ class Pair:
     scaling: float
     """alpha / rank, or alpha / sqrt(rank) with rsLoRA."""
 
-    @property
-    def rank(self) -> int:
-        """Columns of B."""
-        return int(self.b.shape[1])
-
     def add_to(self, out: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """``out`` (tokens, out) with what the pair makes of ``x`` (tokens, in) added, in place."""
         return out.addmm_(x @ self.a.t(), self.b.t(), alpha=self.scaling)

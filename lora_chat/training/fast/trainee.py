@@ -22,10 +22,9 @@ from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.reading import FastReading
 from lora_chat.training.layout import Ids, Layout, lay_in_tree, supervised_places
 from lora_chat.training.lower import Lower
+from lora_chat.training.recipe import LONG
 from lora_chat.training.trainee import LossOf, NewLayer, Reading
 
-LONG_TREE = 512
-"""Tokens from which on a way back has only what came into each layer, and makes the rest again."""
 HEAD_BYTES = 13_000_000
 """Of logits that are in memory at once: those of 66 predictions of the default base."""
 
@@ -151,7 +150,7 @@ class FastTrainee:
             came = states
             states, kept = self._blocks[at].forward(states, self._stored.layer(at), attention.attend)
             if tape is not None:
-                tape.append(came if len(states) > LONG_TREE else kept)
+                tape.append(came if len(states) > LONG else kept)
         return states
 
     def _downward(self, layout: Layout, tape: list[Kept | torch.Tensor], grad: torch.Tensor) -> None:
@@ -215,10 +214,15 @@ class FastTrainee:
 
 
 def _lay(sequences: Sequence[Ids]) -> Layout:
-    return lay_in_tree(sequences, torch.float32, torch.device("cpu"))
+    """As a tree; one alone needs no mask, which would have its length squared."""
+    if len(sequences) > 1:
+        return lay_in_tree(sequences, torch.float32, torch.device("cpu"))
+    [ids] = sequences
+    places = torch.arange(len(ids))
+    return Layout({"input_ids": torch.tensor([ids]), "position_ids": places[None]}, (places,))
 
 
 def _mask(layout: Layout) -> torch.Tensor | None:
     """What is added to the scores; None for one sequence, which sees what stands before."""
-    mask: torch.Tensor = layout.inputs["attention_mask"][0, 0]
-    return None if len(layout.places) == 1 else mask
+    mask = layout.inputs.get("attention_mask")
+    return None if mask is None else mask[0, 0]

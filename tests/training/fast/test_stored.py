@@ -170,4 +170,5 @@ def test_what_is_not_needed_goes_from_memory_and_comes_again(
 def test_some_rows_of_a_packed_matrix_are_those_rows() -> None:
     packed = pack_int4(torch.randn(6, 64))
     assert torch.equal(unpack(packed.between(slice(2, 5))), unpack(packed)[2:5])
-    assert torch.equal(unpack(pack_int8(torch.eye(32)).between(slice(1))), torch.eye(32)[:1])
+    whole = pack_int8(torch.randn(3, 32))
+    assert torch.equal(unpack(whole.between(slice(1))), unpack(whole)[:1])

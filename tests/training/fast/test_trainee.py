@@ -132,7 +132,7 @@ def test_many_tokens_and_a_head_in_blocks_change_no_number(
         whole, _ = both(fast, slow, known, recipe)
         expected = learn(whole, batch)
         with monkeypatch.context() as patched:
-            patched.setattr(way, "LONG_TREE", 20)
+            patched.setattr(way, "LONG", 20)
             patched.setattr(way, "HEAD_BYTES", 40 * 4 * fast.shape.vocabulary)
             parts, _ = both(fast, slow, known, recipe)
             assert learn(parts, batch) == pytest.approx(expected, rel=1e-6)
