@@ -40,7 +40,8 @@ class Reading(Protocol):
 
 
 class Trainee(Protocol):
-    """A frozen base with layers that learn. Not safe for two threads; a check runs before each layer, both ways."""
+    """A frozen base with layers that learn. Not safe for two threads; a check runs before each layer at least,
+    both ways."""
 
     @property
     def lower(self) -> Lower:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from lora_chat.decoder.parts import LayerWeights
 from lora_chat.decoder.shape import Shape
+from lora_chat.models.watch import Check
 from lora_chat.training.fast.attention import Attention, Heads, normed, normed_back
 from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.stored import Matrices
@@ -39,9 +40,9 @@ class Kept(NamedTuple):
 class Block:
     """One layer of one base, and the pairs beside its ``matrices``, which are float32 and in the plan's order."""
 
-    def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair]) -> None:
-        """``pairs`` by the place of the matrix."""
-        self._epsilon = shape.epsilon
+    def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair], check: Check) -> None:
+        """``pairs`` by the place of the matrix; ``check`` runs before each product, of which the longest takes some ms."""
+        self._epsilon, self._check = shape.epsilon, check
         self._weights, self._pairs = weights, pairs
 
     def forward(
@@ -98,11 +99,13 @@ class Block:
 
     def _times(self, matrices: Matrices, place: int, x: torch.Tensor) -> torch.Tensor:
         """One matrix, its bias and its pair times ``x``."""
+        self._check()
         made = functional.linear(x, matrices[place], self._weights.biases[place])
         return self._pairs[place].add_to(made, x) if place in self._pairs else made
 
     def _times_back(self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None) -> torch.Tensor:
         """The gradient of ``x``; where the place has a pair ``x`` is there, and the pair's gradients are added up."""
+        self._check()
         back = grad @ matrices[place]
         if x is not None and place in self._pairs:
             self._pairs[place].backward(grad, x, back)
@@ -112,6 +115,7 @@ class Block:
         self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None, into: torch.Tensor
     ) -> None:
         """The same, added to ``into``."""
+        self._check()
         into.addmm_(grad, matrices[place])
         if x is not None and place in self._pairs:
             self._pairs[place].backward(grad, x, into)

@@ -33,7 +33,7 @@ class FastTrainee:
     """``Trainee`` on the fast path."""
 
     def __init__(self, base: FastBase, pairs: Mapping[str, Pair], check: Check, *, use_rslora: bool = False) -> None:
-        """``pairs`` by the names of the modules; ``check`` runs before each layer, both ways."""
+        """``pairs`` by the names of the modules; ``check`` runs before each product and each piece of the losses."""
         self.use_rslora = use_rslora
         self._base, self._pairs, self._check = base, pairs, check
         self._rotary = base.rotary()
@@ -41,7 +41,7 @@ class FastTrainee:
         layers, matrices = len(base.weights.layers), range(7)
         own = [{i: pairs[name] for i in matrices if (name := module_name(at, i)) in pairs} for at in range(layers)]
         self._blocks = [
-            Block(base.shape, weights, beside) for weights, beside in zip(base.weights.layers, own, strict=True)
+            Block(base.shape, weights, beside, check) for weights, beside in zip(base.weights.layers, own, strict=True)
         ]
         self._first = next((at for at, beside in enumerate(own) if beside), 0)
         """The lowest layer that is trained."""
@@ -80,6 +80,7 @@ class FastTrainee:
         """See ``Trainee.logits``."""
         made = hidden.new_empty(len(hidden), self._base.shape.vocabulary)
         for rows, block in self._stored.head():
+            self._check()
             torch.mm(hidden, block.t(), out=made[:, rows])
         return made
 
@@ -145,7 +146,6 @@ class FastTrainee:
     ) -> torch.Tensor:
         turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
         for at in range(first, last):
-            self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
             came = states
             states, kept = self._blocks[at].forward(states, self._stored.layer(at), attention.attend)
@@ -158,7 +158,6 @@ class FastTrainee:
         turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
         back: torch.Tensor | None = grad
         for at in reversed(range(self._first, len(self._blocks))):
-            self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
             block, kept, matrices = self._blocks[at], tape.pop(), self._stored.layer(at)
             if isinstance(kept, torch.Tensor):
@@ -171,7 +170,6 @@ class FastTrainee:
         places, sees = reading.begin(real)
         turns, states = self._turns(places.flatten()), self._embedded(ids.flatten())
         for at, block in enumerate(self._blocks):
-            self._check()
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
             states, _ = block.forward(states, self._stored.layer(at), reading.attend(at, attention, sees))
         read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
@@ -199,15 +197,15 @@ class FastTrainee:
             while last < len(sizes) and bounds[last + 1] - bounds[first] <= most:
                 last += 1
             rows = slice(bounds[first], bounds[last])
-            self._check()
             logits = self.logits(hidden[rows])
             for index, piece in enumerate(logits.split(list(sizes[first:last])), first):
+                self._check()
                 with torch.enable_grad():
                     leaf = piece.detach().requires_grad_()
                     [slope] = torch.autograd.grad(loss_of(index, leaf), [leaf])
                 piece.copy_(slope)
-            self._check()
             for columns, block in self._stored.head():
+                self._check()
                 grad[rows].addmm_(logits[:, columns], block)
             first = last
         return grad

@@ -231,8 +231,7 @@ def test_a_check_stops_it_before_any_layer_both_ways(fast: FastBase, slow: BaseM
 
     learner = trainee(fast, known.signature, RECIPES["all of it"], None, check_at(-1))
     learn(learner, batch)
-    layers, heads = fast.shape.layers, 2
-    assert asked == 2 * layers + heads
+    assert asked >= 2 * 7 * fast.shape.layers, "before each product, there and back"
     for last in range(1, asked + 1):
         stopped = trainee(fast, known.signature, RECIPES["all of it"], None, check_at(last))
         with suppress(StopAsked):
