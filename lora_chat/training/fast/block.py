@@ -41,7 +41,7 @@ class Block:
     """One layer of one base, and the pairs beside its ``matrices``, which are float32 and in the plan's order."""
 
     def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair], check: Check) -> None:
-        """``pairs`` by the place of the matrix; ``check`` runs before each product, of which the longest takes some ms."""
+        """``pairs`` by the place of the matrix; ``check`` runs before each product, which takes some ms."""
         self._epsilon, self._check = shape.epsilon, check
         self._weights, self._pairs = weights, pairs
 
