@@ -20,7 +20,7 @@ from lora_chat.engine.kept import Kept, kept_for
 from lora_chat.engine.speed import Measured, read_speed
 from lora_chat.errors import LoraChatError
 from lora_chat.models import catalog
-from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource
+from lora_chat.models.entry import CatalogEntry, FolderSource, GgufSource, HubSource
 from lora_chat.models.hubs import placed
 from lora_chat.models.installed import InstalledBase, Problem, list_bases
 from lora_chat.models.own import found_here, read_own
@@ -276,13 +276,15 @@ def _build(base: InstalledBase | None, entry: CatalogEntry | None) -> Build | No
     if base is not None:
         if not base.parameters:
             return None
-        return Build(base.parameters, base.signature.text_modules, _is_fast(base))
+        return Build(base.parameters, base.signature.text_modules, _is_fast(base), base.is_wide)
     if entry is None or not entry.parameters:
         return None
     sizes = entry.sizes or _nearest(entry.parameters)
     # An own entry's family is not known: what most of the small bases are is taken, the fast path's.
     fast = is_known(sizes.family)
-    return Build(entry.parameters, sizes.modules(), fast)
+    wide = isinstance(entry.source, GgufSource) or not isinstance(entry.source, (HubSource, FolderSource))
+    wide = wide or (bool(entry.place) and entry.installed_bytes > 3 * entry.parameters)
+    return Build(entry.parameters, sizes.modules(), fast, wide)
 
 
 def _is_fast(base: InstalledBase) -> bool:

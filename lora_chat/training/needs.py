@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.training.estimate import tokens_in_all
 from lora_chat.training.events import DatasetReady
-from lora_chat.training.peak import FLOAT, PACKED, PROCESS, added_bytes, peak_bytes
+from lora_chat.training.peak import FLOAT, PACKED, PROCESS, Read, added_bytes, peak_bytes
 from lora_chat.training.recipe import choose_recipe
 
 EXAMPLES = 100
@@ -31,7 +31,9 @@ class Build:
     modules: Mapping[str, tuple[int, int]]
     """Its linear modules, to (out, in)."""
     fast: bool
-    """Whether the fast path decodes and trains it: packed, and without widening its weights."""
+    """Whether the fast path decodes and trains it: packed, and without widening all of its weights."""
+    wide: bool
+    """Whether its weights are kept in four bytes, as those are that were quantised before."""
 
     @property
     def chat_bytes(self) -> int:
@@ -44,8 +46,8 @@ class Build:
         recipe = choose_recipe(EXAMPLES, self.parameters)
         if not self.fast:  # the weights that chat with it are those that are trained on
             return round(PROCESS + self.parameters * FLOAT) + added_bytes(_COUNTED, recipe, self._signature)
-        peak = peak_bytes(_COUNTED, recipe, self.parameters, self._signature, "a layer at a time")
-        return max(peak, self.chat_bytes)
+        read: Read = "unpacked" if self.wide else "by layer"
+        return max(peak_bytes(_COUNTED, recipe, self.parameters, self._signature, read), self.chat_bytes)
 
     def training_tokens(self, *, prepared: bool) -> float:
         """Tokens of a training with ``EXAMPLES`` conversations; ``prepared`` as in ``estimate``."""

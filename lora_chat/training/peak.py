@@ -10,10 +10,12 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import LONG, Recipe, target_modules
 
-Read = Literal["a layer at a time", "mapped", "widened"]
-"""How the frozen weights are in memory: on the fast path a layer at a time in float32 (of a base that is not exactly
-its packed form also pages of its file, which the system takes back when it needs them, and which are not counted); by
-transformers as they are mapped, or whole where they are kept in two bytes."""
+Read = Literal["unpacked", "by layer", "mapped", "widened"]
+"""How a training has the frozen weights. The fast path: unpacked, a layer at a time, from what replies are made with,
+where the base was quantised like that before; else widened, a layer at a time, from the pages of its file, of which
+the trained layers' stay in memory. Transformers: as they are mapped, or whole where they are kept in two bytes."""
+
+_FAST = ("unpacked", "by layer")
 
 # Measured with the default base (134.5 M parameters) on an x86 server.
 PROCESS = 680_000_000
@@ -23,6 +25,8 @@ _FAST_PROCESS = 450_000_000
 677 for one of 789 tokens."""
 PACKED = 0.6
 """Bytes of each parameter of the base as it is packed for replies."""
+_KEPT_IN = 2
+"""Of each in the file of a base that was not quantised before."""
 FLOAT = 4
 """Of each that a training reads, which are the layers that are adapted, or those below, and what is no layer."""
 ANCHOR_TOKENS = 64
@@ -45,12 +49,12 @@ _KEPT_TOKENS = 40_000
 
 
 def read_of(base: InstalledBase) -> Read:
-    """How a training on the CPU has the weights of ``base`` in memory."""
+    """How a training on the CPU has the weights of ``base``: what is kept in four bytes was mostly quantised before."""
     try:
         read_shape(base.folder)
     except UnknownShape:
         return "mapped" if base.is_wide else "widened"
-    return "a layer at a time"
+    return "unpacked" if base.is_wide else "by layer"
 
 
 def peak_bytes(
@@ -63,8 +67,9 @@ def peak_bytes(
     """
     added = added_bytes(counted, recipe, signature, read)
     layers = sum(out * into for out, into in signature.text_modules.values())
-    if read == "a layer at a time":
-        return round(_FAST_PROCESS + parameters * PACKED + FLOAT * layers / _layers(signature)) + added
+    if read in _FAST:
+        pages = 0 if read == "unpacked" else recipe.upper * parameters * _KEPT_IN
+        return round(_FAST_PROCESS + parameters * PACKED + FLOAT * layers / _layers(signature) + pages) + added
     read_parameters = parameters - layers + layers * max(recipe.upper, 1 - recipe.upper)
     return round(PROCESS + parameters * PACKED + (parameters if read == "widened" else read_parameters) * FLOAT) + added
 
@@ -76,7 +81,7 @@ def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature,
     rows = max(alone * _MADE_AGAIN if alone > LONG else alone, min(recipe.microbatch_tokens, together))
     modules = signature.text_modules
     adapter = sum(recipe.rank * sum(modules[name]) for name in target_modules(signature, recipe))
-    if read != "a layer at a time":
+    if read not in _FAST:
         features = recipe.upper * sum(out + into for out, into in modules.values())
         return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)
     outputs = recipe.upper * sum(out for out, _ in modules.values())

@@ -22,8 +22,10 @@ def check_room(counted: DatasetReady, recipe: Recipe, base: Base, signature: Bas
     if base.device.type == "cuda":  # where the base lies already
         check_fits(added_bytes(counted, recipe, signature), torch.cuda.mem_get_info(base.device)[0])
     else:
-        read: Read = "a layer at a time"
-        if not isinstance(base, FastBase):
+        read: Read
+        if isinstance(base, FastBase):
+            read = "unpacked" if base.weights.head.dtype == torch.float32 else "by layer"  # as ``read_of``
+        else:
             read = "widened" if base.widened else "mapped"
         needed = peak_bytes(counted, recipe, base.parameters, signature, read)
         check_fits(needed * processes, free())

@@ -44,7 +44,7 @@ def kept(real_home: Paths, tmp_path: Path) -> Kept:
 def test_a_first_load_needs_no_more_than_chatting_does(real_home: Paths, kept: Kept, tmp_path: Path) -> None:
     """It packs the weights, holds them against themselves and measures them: never all of both at once."""
     base = find_base(real_home.models, "smollm2-135m")
-    build = Build(base.parameters, base.signature.text_modules, fast=True)
+    build = Build(base.parameters, base.signature.text_modules, fast=True, wide=base.is_wide)
     with closing(ProcessEngine(base, kept, tmp_path / "logs")) as engine:
         assert engine.load().decoding == "fast path, int4"
         assert (kept.folder / "packed-int4.safetensors").is_file()

@@ -102,7 +102,7 @@ def test_it_needs_about_the_memory_that_trainings_took(conversations: int, token
 def test_on_the_fast_path_too(
     monkeypatch: pytest.MonkeyPatch, conversations: int, tokens: int, megabytes: float
 ) -> None:
-    monkeypatch.setattr(module, "read_of", lambda _: "a layer at a time")
+    monkeypatch.setattr(module, "read_of", lambda _: "unpacked")
     found = estimate(counted(conversations, tokens), recipe(conversations), SMOL, (), prepared=True)
     assert found.bytes / 1e6 == pytest.approx(megabytes, rel=0.08)
 
