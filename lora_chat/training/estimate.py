@@ -110,7 +110,7 @@ def _pace(base: InstalledBase, adapters: Iterable[Adapter]) -> tuple[float, str]
         return median(trained), f"measured in {len(trained)} earlier training" + ("" if len(trained) == 1 else "s")
     # More cores help less and less: what they share is the memory.
     cores = ((os.cpu_count() or _CORES) / _CORES) ** 0.7
-    pace = _PACE if read_of(base) in ("unpacked", "by layer") else _GENERAL_PACE
+    pace = _PACE if read_of(base) in ("unpacked", "layerwise") else _GENERAL_PACE
     return pace * cores * _PARAMETERS / max(base.parameters, 1), "a guess: this base was never trained on here yet"
 
 

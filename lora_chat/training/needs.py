@@ -46,7 +46,7 @@ class Build:
         recipe = choose_recipe(EXAMPLES, self.parameters)
         if not self.fast:  # the weights that chat with it are those that are trained on
             return round(PROCESS + self.parameters * FLOAT) + added_bytes(_COUNTED, recipe, self._signature)
-        read: Read = "unpacked" if self.wide else "by layer"
+        read: Read = "unpacked" if self.wide else "layerwise"
         return max(peak_bytes(_COUNTED, recipe, self.parameters, self._signature, read), self.chat_bytes)
 
     def training_tokens(self, *, prepared: bool) -> float:

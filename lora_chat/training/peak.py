@@ -10,12 +10,12 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import LONG, Recipe, target_modules
 
-Read = Literal["unpacked", "by layer", "mapped", "widened"]
+Read = Literal["unpacked", "layerwise", "mapped", "widened"]
 """How a training has the frozen weights. The fast path: unpacked, a layer at a time, from what replies are made with,
 where the base was quantised like that before; else widened, a layer at a time, from the pages of its file, of which
 the trained layers' stay in memory. Transformers: as they are mapped, or whole where they are kept in two bytes."""
 
-_FAST = ("unpacked", "by layer")
+_FAST = ("unpacked", "layerwise")
 
 # Measured with the default base (134.5 M parameters) on an x86 server.
 PROCESS = 680_000_000
@@ -54,7 +54,7 @@ def read_of(base: InstalledBase) -> Read:
         read_shape(base.folder)
     except UnknownShape:
         return "mapped" if base.is_wide else "widened"
-    return "unpacked" if base.is_wide else "by layer"
+    return "unpacked" if base.is_wide else "layerwise"
 
 
 def peak_bytes(

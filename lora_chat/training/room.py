@@ -24,7 +24,7 @@ def check_room(counted: DatasetReady, recipe: Recipe, base: Base, signature: Bas
     else:
         read: Read
         if isinstance(base, FastBase):
-            read = "unpacked" if base.weights.head.dtype == torch.float32 else "by layer"  # as ``read_of``
+            read = "unpacked" if base.weights.head.dtype == torch.float32 else "layerwise"  # as ``read_of``
         else:
             read = "widened" if base.widened else "mapped"
         needed = peak_bytes(counted, recipe, base.parameters, signature, read)
