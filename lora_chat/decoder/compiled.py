@@ -26,7 +26,7 @@ from lora_chat.paths import make_private
 Kernel = Callable[[int, int], None]
 """``step(address of the plan, thread)``; gives the interpreter lock away while it runs."""
 
-Unpack = Callable[[int, int, int, int, int, int], None]
+Unpack = Callable[[int, int, int, int, int, int, int], None]
 """``unpacking.unpack``; gives the interpreter lock away too."""
 
 _SOURCES = {
@@ -73,7 +73,7 @@ def _load(folder: Path, name: str) -> Any:
             make_private(folder)
             head = {"symbol": symbol, "sha256": hashlib.sha256(code).hexdigest()}
             write_durably(path, json.dumps(head).encode() + b"\n" + code)
-    return _linked(*found, arguments=2 if name == "step" else 6)
+    return _linked(*found, arguments=2 if name == "step" else 7)
 
 
 def _identity(kernel: str) -> str:

@@ -160,11 +160,12 @@ def _block(kind: Kind, rows: int, tokens: int) -> Any:
     return intrinsic(typed)
 
 
-def _written(kind: Kind) -> Any:
-    """An intrinsic: groups of packed weights in float32.
+def _written(kind: Kind, *, rounded: bool) -> Any:
+    """An intrinsic: groups of packed weights in float32, or ``rounded`` to bfloat16.
 
     Its arguments are addresses (of values, scales and minima, and of the first output) and the number of groups.
     """
+    lane = 2 if rounded else 4
 
     def generate(_target: Any, builder: Any, _signature: Any, args: Any) -> Any:
         *parts, out, groups = args
@@ -173,16 +174,26 @@ def _written(kind: Kind) -> Any:
                 halves = _read_int4(builder, parts, loop.index, apart=True)
             else:
                 halves = _READERS[kind][0](builder, parts, loop.index)
-            place = builder.add(out, builder.mul(loop.index, _int(GROUP * 4)))
-            for value, at in zip(halves, _halves(builder, place), strict=True):
-                builder.store(value, builder.inttoptr(at, ir.PointerType(_vector)), align=4)
+            place = builder.add(out, builder.mul(loop.index, _int(GROUP * lane)))
+            for half, value in enumerate(halves):
+                at = builder.add(place, _int(half * _LANES * lane))
+                made = _rounded(builder, value) if rounded else value
+                builder.store(made, builder.inttoptr(at, ir.PointerType(made.type)), align=lane)
         return cgutils.get_null_value(_int64)
 
     def typed(_context: Any, values: Any, scales: Any, minima: Any, out: Any, groups: Any) -> Any:
         return types.int64(*[types.int64] * 5), generate
 
-    typed.__name__ = f"{kind.name.lower()}_written"
+    typed.__name__ = f"{kind.name.lower()}_{'rounded' if rounded else 'written'}"
     return intrinsic(typed)
+
+
+def _rounded(builder: Any, value: Any) -> Any:
+    """The bits of float32 lanes as bfloat16, to the nearest, ties to the even one. None of them is NaN."""
+    bits = builder.bitcast(value, _wide)
+    even = builder.and_(builder.lshr(bits, _lanes(_int32, 16)), _lanes(_int32, 1))
+    near = builder.add(bits, builder.add(even, _lanes(_int32, 0x7FFF)))
+    return builder.trunc(builder.lshr(near, _lanes(_int32, 16)), ir.VectorType(ir.IntType(16), _LANES))
 
 
 def _behind(builder: Any, address: Any, step: Any, count: Any) -> Any:
@@ -278,7 +289,8 @@ int8_few = _block(Kind.INT8, FEW, 1)
 f32_few, bf16_few = _block(Kind.F32, FEW, 1), _block(Kind.BF16, FEW, 1)
 mix_one = _mixture(Kind.F32, 1, added=False)
 mix_block, mix_half, mix_quarter = (_mixture(Kind.F32, tokens, added=False) for tokens in (TOKENS, HALF, QUARTER))
-int8_written, int4_written = _written(Kind.INT8), _written(Kind.INT4)
+int8_written, int4_written = (_written(kind, rounded=False) for kind in (Kind.INT8, Kind.INT4))
+int8_rounded, int4_rounded = (_written(kind, rounded=True) for kind in (Kind.INT8, Kind.INT4))
 add_f32_one, add_f32_block = _mixture(Kind.F32, 1, added=True), _mixture(Kind.F32, TOKENS, added=True)
 add_int8_one, add_int8_block = _mixture(Kind.INT8, 1, added=True), _mixture(Kind.INT8, TOKENS, added=True)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_chat.training.dataset import Batch
@@ -65,6 +66,20 @@ def lay_in_tree(sequences: Sequence[Ids], dtype: torch.dtype, device: torch.devi
         {"input_ids": tree.ids(), "position_ids": tree.positions(), "attention_mask": tree.attention(dtype)},
         tree.places(),
     )
+
+
+def padded(layout: Layout, columns: int) -> Layout:
+    """One row that is so long: what is added is id 0, sees itself alone and is seen by nothing."""
+    inputs = dict(layout.inputs)
+    length = inputs["input_ids"].shape[1]
+    added = (0, columns - length)
+    for name in ("input_ids", "position_ids"):
+        inputs[name] = functional.pad(inputs[name], added)
+    if (mask := inputs.get("attention_mask")) is not None:
+        mask = functional.pad(mask, added * 2, value=torch.finfo(mask.dtype).min)
+        mask[..., range(length, columns), range(length, columns)] = 0
+        inputs["attention_mask"] = mask
+    return Layout(inputs, layout.places)
 
 
 def _on(device: torch.device, inputs: dict[str, torch.Tensor], places: Sequence[torch.Tensor]) -> Layout:

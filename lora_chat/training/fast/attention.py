@@ -35,45 +35,100 @@ class Turns:
     """(tokens, 1, head_dim / 2) each."""
 
     def turned(self, heads: torch.Tensor) -> torch.Tensor:
-        """``heads`` (tokens, heads, head_dim), its first half turned against its second."""
+        """``heads`` (tokens, heads, head_dim), its first half turned against its second, in the type of the turns."""
         first, second = heads.chunk(2, -1)
         return torch.cat((first * self.cos - second * self.sin, second * self.cos + first * self.sin), -1)
+
+    def back(self, grad: torch.Tensor) -> torch.Tensor:
+        """The gradient of what was turned."""
+        return Turns(self.cos, -self.sin).turned(grad)
 
 
 class Attention:
     """The attention of one layer over one layout of tokens."""
 
     def __init__(self, shape: Shape, weights: LayerWeights, turns: Turns, mask: torch.Tensor | None) -> None:
-        """``mask`` (tokens, tokens) is added to the scores; None: each token sees those before it."""
+        """``mask`` (group * tokens, tokens) is added to the scores; None: each token sees those before it."""
         self._shape, self._weights, self._turns, self._mask = shape, weights, turns, mask
+        self._scale = shape.head_dim**-0.5
 
     def attend(self, heads: Heads) -> torch.Tensor:
         """What the heads see, (tokens, heads * head_dim), of query, key and value as their matrices made them."""
-        query, key, value = self.ready(heads)
-        many = self._shape.heads != self._shape.kv_heads
-        seen = functional.scaled_dot_product_attention(
-            query.transpose(0, 1)[None],
-            key.transpose(0, 1)[None],
-            value.transpose(0, 1)[None],
-            self._mask,
-            is_causal=self._mask is None,
-            enable_gqa=many,
-        )
-        return seen[0].transpose(0, 1).flatten(1)
+        if self._mask is None:
+            return self._attend_before(heads)
+        query, key, value = self._grouped(self.ready(heads))
+        return self._apart(torch.bmm(self._probabilities(query, key), value))
 
     def back(self, heads: Heads, grad: torch.Tensor) -> Heads:
         """The gradients of query, key and value where ``grad`` came back for ``attend``, which is made again."""
-        with torch.enable_grad():
-            leaves = [each.detach().requires_grad_() for each in heads]
-            seen = self.attend((leaves[0], leaves[1], leaves[2]))
-        query, key, value = torch.autograd.grad(seen, leaves, grad)
-        return query, key, value
+        if self._mask is None:
+            return self._back_before(heads, grad)
+        query, key, value = self._grouped(self.ready(heads))
+        grad = self._in_groups(grad.unflatten(1, (-1, self._shape.head_dim)))
+        sees = self._probabilities(query, key)
+        value_grad = torch.bmm(sees.transpose(1, 2), grad)
+        # Of the scores: sees * (what came back - its mean under sees)
+        scores = torch._softmax_backward_data(torch.bmm(grad, value.transpose(1, 2)), sees, -1, sees.dtype)
+        key_grad = torch.bmm(scores.transpose(1, 2), query).mul_(self._scale)
+        query_grad = torch.bmm(scores, key).mul_(self._scale)
+        size = self._shape.head_dim
+        return self._unready(
+            heads,
+            self._apart(query_grad).unflatten(1, (-1, size)),
+            key_grad.transpose(0, 1),
+            value_grad.transpose(0, 1),
+        )
 
     def ready(self, heads: Heads) -> Heads:
-        """Query and key normed and turned, all three (tokens, heads, head_dim)."""
+        """Query and key normed and turned, all three (tokens, heads, head_dim), in the type they came in."""
         size, weights = self._shape.head_dim, self._weights
         query, key, value = (each.unflatten(1, (-1, size)) for each in heads)
         if weights.norm_q is not None and weights.norm_k is not None:
-            query = normed(query, weights.norm_q, self._shape.epsilon)
-            key = normed(key, weights.norm_k, self._shape.epsilon)
-        return self._turns.turned(query), self._turns.turned(key), value
+            query = normed(query.float(), weights.norm_q, self._shape.epsilon)
+            key = normed(key.float(), weights.norm_k, self._shape.epsilon)
+        return self._turns.turned(query).to(value.dtype), self._turns.turned(key).to(value.dtype), value
+
+    def _unready(self, heads: Heads, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> Heads:
+        """The gradients of what ``ready`` was given, where these came back for what it made."""
+        size, weights, kind = self._shape.head_dim, self._weights, heads[0].dtype
+        query, key = self._turns.back(query), self._turns.back(key)
+        if weights.norm_q is not None and weights.norm_k is not None:
+            came = [each.unflatten(1, (-1, size)).float() for each in heads[:2]]
+            query = normed_back(query, came[0], weights.norm_q, self._shape.epsilon)
+            key = normed_back(key, came[1], weights.norm_k, self._shape.epsilon)
+        return query.flatten(1).to(kind), key.flatten(1).to(kind), value.flatten(1)
+
+    # In a tree: the queries of the heads that share a key in one matrix, (kv_heads, group * tokens, head_dim)
+
+    def _grouped(self, heads: Heads) -> Heads:
+        query, key, value = heads
+        return self._in_groups(query), key.transpose(0, 1), value.transpose(0, 1)
+
+    def _in_groups(self, heads: torch.Tensor) -> torch.Tensor:
+        shape = self._shape
+        return heads.transpose(0, 1).reshape(shape.kv_heads, -1, shape.head_dim)
+
+    def _apart(self, grouped: torch.Tensor) -> torch.Tensor:
+        """(tokens, heads * head_dim)."""
+        shape = self._shape
+        return grouped.reshape(shape.heads, -1, shape.head_dim).transpose(0, 1).flatten(1)
+
+    def _probabilities(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        assert self._mask is not None
+        mask = self._mask.expand(len(query), -1, -1)
+        return torch.baddbmm(mask, query, key.transpose(1, 2), alpha=self._scale).softmax(-1)
+
+    # One sequence: as torch does it, whose memory does not grow with the square of the length
+
+    def _attend_before(self, heads: Heads) -> torch.Tensor:
+        query, key, value = (each.transpose(0, 1)[None] for each in self.ready(heads))
+        many = self._shape.heads != self._shape.kv_heads
+        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=many)
+        return seen[0].transpose(0, 1).flatten(1)
+
+    def _back_before(self, heads: Heads, grad: torch.Tensor) -> Heads:
+        with torch.enable_grad():
+            leaves = [each.detach().requires_grad_() for each in heads]
+            seen = self._attend_before((leaves[0], leaves[1], leaves[2]))
+        query, key, value = torch.autograd.grad(seen, leaves, grad)
+        return query, key, value

@@ -35,6 +35,8 @@ class FastBase:
     """What replies are made with, where it stands for exactly the same weights."""
     kernels: Path | None = None
     """Where compiled code is kept."""
+    products: torch.dtype = torch.float32
+    """In which the products of a step are made: bfloat16 where the processor multiplies that twice as fast."""
     device: torch.device = CPU
 
     @property
@@ -77,7 +79,13 @@ def open_fast_base(
         weights = arrange(map_weights(weight_files(folder), widen=False), shape, _DTYPES)
     except (OSError, ValueError) as error:
         raise UnknownShape(f"its weights cannot be mapped ({error})") from error
-    return FastBase(name, prompt, shape, weights, exact, kernels)
+    return FastBase(name, prompt, shape, weights, exact, kernels, fastest_products())
+
+
+def fastest_products() -> torch.dtype:
+    """What this processor multiplies fastest of that in which training works: x86 says it, others do as before."""
+    says = torch.cpu.get_capabilities()
+    return torch.bfloat16 if says.get("avx512_bf16") or says.get("amx_bf16") else torch.float32
 
 
 def module_name(layer: int, matrix: int) -> str:

@@ -25,7 +25,7 @@ Q, K, V, O, GATE, UP, DOWN = range(7)  # noqa: E741
 
 
 class Kept(NamedTuple):
-    """What a layer's way back needs of its forward."""
+    """What a layer's way back needs of its forward, in the type of the products."""
 
     x: torch.Tensor
     """What came in, (tokens, hidden)."""
@@ -38,7 +38,10 @@ class Kept(NamedTuple):
 
 
 class Block:
-    """One layer of one base, and the pairs beside its ``matrices``, which are float32 and in the plan's order."""
+    """One layer of one base, and the pairs beside its ``matrices``, which are in the plan's order.
+
+    Products are made in the type of the matrices; what goes around them is float32.
+    """
 
     def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair], check: Check) -> None:
         """``pairs`` by the place of the matrix; ``check`` runs before each product, which takes some ms."""
@@ -49,42 +52,46 @@ class Block:
         self, x: torch.Tensor, matrices: Matrices, attend: Callable[[Heads], torch.Tensor]
     ) -> tuple[torch.Tensor, Kept]:
         """What the layer makes of ``x`` (tokens, hidden), and what its way back needs; it attends by ``attend``."""
-        n = normed(x, self._weights.norm_1, self._epsilon)
+        kind = matrices[Q].dtype
+        n = normed(x, self._weights.norm_1, self._epsilon).to(kind)
         heads = self._times(matrices, Q, n), self._times(matrices, K, n), self._times(matrices, V, n)
-        middle = self._times(matrices, O, attend(heads)).add_(x)
-        n = normed(middle, self._weights.norm_2, self._epsilon)
+        middle = x + self._times(matrices, O, attend(heads))
+        n = normed(middle, self._weights.norm_2, self._epsilon).to(kind)
         gate, up = self._times(matrices, GATE, n), self._times(matrices, UP, n)
-        made = self._times(matrices, DOWN, functional.silu(gate).mul_(up)).add_(middle)
-        return made, Kept(x, heads, middle, gate, up)
+        made = middle + self._times(matrices, DOWN, functional.silu(gate).mul_(up))
+        return made, Kept(x.to(kind), heads, middle.to(kind), gate, up)
 
     def backward(
         self, grad: torch.Tensor, kept: Kept, matrices: Matrices, attention: Attention, *, lowest: bool
     ) -> torch.Tensor | None:
-        """The gradient of what came in, where ``grad`` (tokens, hidden) came back for what went out.
+        """The gradient of what came in, where ``grad`` (tokens, hidden), float32, came back for what went out.
 
         The pairs' gradients are added up. In the ``lowest`` layer nobody wants the gradient of what came in: None.
         """
         weights, reached = self._weights, any(place < GATE for place in self._pairs)
+        kind = matrices[Q].dtype
         grad = self._mlp_back(grad, kept, matrices, wanted=reached or not lowest)
         if lowest and not reached:
             return None
         attended = attention.attend(kept.heads) if O in self._pairs else None
-        heads = attention.back(kept.heads, self._times_back(matrices, O, grad, attended))
-        n = normed(kept.x, weights.norm_1, self._epsilon) if self._pairs.keys() & {Q, K, V} else None
+        heads = attention.back(kept.heads, self._times_back(matrices, O, grad.to(kind), attended))
+        x = kept.x.float()
+        n = normed(x, weights.norm_1, self._epsilon).to(kind) if self._pairs.keys() & {Q, K, V} else None
         back = self._times_back(matrices, Q, heads[0], n)
         self._add_back(matrices, K, heads[1], n, back)
         self._add_back(matrices, V, heads[2], n, back)
-        return None if lowest else grad + normed_back(back, kept.x, weights.norm_1, self._epsilon)
+        return None if lowest else grad + normed_back(back.float(), x, weights.norm_1, self._epsilon)
 
     def _mlp_back(self, grad: torch.Tensor, kept: Kept, matrices: Matrices, *, wanted: bool) -> torch.Tensor:
         """The gradient of what came into the MLP and what goes around it, where it is ``wanted``; else anything."""
-        pairs, sigmoid = self._pairs, kept.gate.sigmoid()
+        pairs, kind, sigmoid = self._pairs, matrices[DOWN].dtype, kept.gate.sigmoid()
         silu = kept.gate * sigmoid
-        inner = self._times_back(matrices, DOWN, grad, silu * kept.up if DOWN in pairs else None)
+        inner = self._times_back(matrices, DOWN, grad.to(kind), silu * kept.up if DOWN in pairs else None)
         adapted = bool(pairs.keys() & {GATE, UP})
         if not (wanted or adapted):
             return grad
-        n = normed(kept.middle, self._weights.norm_2, self._epsilon) if adapted else None
+        middle = kept.middle.float()
+        n = normed(middle, self._weights.norm_2, self._epsilon).to(kind) if adapted else None
         up_grad = inner * silu
         # d silu(g) / dg = sigmoid(g) + silu(g) * (1 - sigmoid(g))
         gate_grad = inner.mul_(kept.up).mul_(sigmoid.addcmul_(silu, 1 - sigmoid))
@@ -95,12 +102,13 @@ class Block:
             return grad
         back = self._times_back(matrices, GATE, gate_grad, n)
         self._add_back(matrices, UP, up_grad, n, back)
-        return grad + normed_back(back, kept.middle, self._weights.norm_2, self._epsilon)
+        return grad + normed_back(back.float(), middle, self._weights.norm_2, self._epsilon)
 
     def _times(self, matrices: Matrices, place: int, x: torch.Tensor) -> torch.Tensor:
         """One matrix, its bias and its pair times ``x``."""
         self._check()
-        made = functional.linear(x, matrices[place], self._weights.biases[place])
+        bias = self._weights.biases[place]
+        made = functional.linear(x, matrices[place], None if bias is None else bias.to(x.dtype))
         return self._pairs[place].add_to(made, x) if place in self._pairs else made
 
     def _times_back(self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None) -> torch.Tensor:

@@ -12,6 +12,7 @@ from itertools import accumulate
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lora_chat.models.watch import Check
 from lora_chat.training.dataset import Batch
@@ -20,13 +21,19 @@ from lora_chat.training.fast.base import FastBase, module_name
 from lora_chat.training.fast.block import Block, Kept
 from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.reading import FastReading
-from lora_chat.training.layout import Ids, Layout, lay_in_tree, supervised_places
+from lora_chat.training.layout import Ids, Layout, lay_in_tree, padded, supervised_places
 from lora_chat.training.lower import Lower
 from lora_chat.training.recipe import LONG
 from lora_chat.training.trainee import LossOf, NewLayer, Reading
 
 HEAD_BYTES = 13_000_000
-"""Of logits that are in memory at once: those of 66 predictions of the default base."""
+"""Of logits that are in memory at once: those of 64 predictions of the default base."""
+
+_STEP = 64
+"""A way there and back has this many tokens, or twice, three or four times as many, or one of four sizes to each
+doubling: bfloat16's products are compiled for their sizes by torch's library, which keeps 10 MB for each of them."""
+_HEAD_STEP = 32
+"""Likewise the predictions that go back through the head at once."""
 
 
 class FastTrainee:
@@ -79,7 +86,7 @@ class FastTrainee:
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See ``Trainee.logits``."""
         made = hidden.new_empty(len(hidden), self._base.shape.vocabulary)
-        for rows, block in self._stored.head():
+        for rows, block in self._stored.head(torch.float32):
             self._check()
             torch.mm(hidden, block.t(), out=made[:, rows])
         return made
@@ -87,7 +94,7 @@ class FastTrainee:
     @torch.no_grad()
     def backward(self, batch: Batch, sizes: Sequence[int], loss_of: LossOf) -> None:
         """See ``Trainee.backward``."""
-        layout, tape = _lay(batch.sequences), list[Kept | torch.Tensor]()
+        layout, tape = self._lay(batch.sequences), list[Kept | torch.Tensor]()
         states = self._upward(layout, batch.sequences, tape)
         places = supervised_places(layout, batch)
         found = states[places]
@@ -124,6 +131,13 @@ class FastTrainee:
 
     # Through the layers
 
+    def _lay(self, sequences: Sequence[Ids]) -> Layout:
+        """For a way there and back, of a size that comes again."""
+        layout = _lay(sequences)
+        if self._base.products == torch.float32:
+            return layout
+        return padded(layout, _size_above(layout.inputs["input_ids"].shape[1]))
+
     def _upward(self, layout: Layout, sequences: Sequence[Ids], tape: list[Kept | torch.Tensor] | None) -> torch.Tensor:
         """What the layers make, (tokens, hidden); the lower ones are only run for sequences not known.
 
@@ -144,22 +158,24 @@ class FastTrainee:
     def _through(
         self, layout: Layout, states: torch.Tensor, first: int, last: int, tape: list[Kept | torch.Tensor] | None
     ) -> torch.Tensor:
-        turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
+        kind = torch.float32 if tape is None else self._base.products
+        turns, mask = self._turns(layout.inputs["position_ids"][0]), self._mask(layout, kind)
         for at in range(first, last):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
             came = states
-            states, kept = self._blocks[at].forward(states, self._stored.layer(at), attention.attend)
+            states, kept = self._blocks[at].forward(states, self._stored.layer(at, kind), attention.attend)
             if tape is not None:
                 tape.append(came if len(states) > LONG else kept)
         return states
 
     def _downward(self, layout: Layout, tape: list[Kept | torch.Tensor], grad: torch.Tensor) -> None:
         """Go back through the layers on the ``tape``, which ends empty."""
-        turns, mask = self._turns(layout.inputs["position_ids"][0]), _mask(layout)
+        kind = self._base.products
+        turns, mask = self._turns(layout.inputs["position_ids"][0]), self._mask(layout, kind)
         back: torch.Tensor | None = grad
         for at in reversed(range(self._first, len(self._blocks))):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
-            block, kept, matrices = self._blocks[at], tape.pop(), self._stored.layer(at)
+            block, kept, matrices = self._blocks[at], tape.pop(), self._stored.layer(at, kind)
             if isinstance(kept, torch.Tensor):
                 _, kept = block.forward(kept, matrices, attention.attend)
             assert back is not None
@@ -171,9 +187,15 @@ class FastTrainee:
         turns, states = self._turns(places.flatten()), self._embedded(ids.flatten())
         for at, block in enumerate(self._blocks):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
-            states, _ = block.forward(states, self._stored.layer(at), reading.attend(at, attention, sees))
+            states, _ = block.forward(states, self._stored.layer(at, torch.float32), reading.attend(at, attention, sees))
         read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
         return read
+
+    def _mask(self, layout: Layout, kind: torch.dtype) -> torch.Tensor | None:
+        """What is added to the scores, (group * tokens, tokens); None for one sequence, which sees what is before."""
+        mask = layout.inputs.get("attention_mask")
+        shape = self._base.shape
+        return None if mask is None else mask[0, 0].to(kind).repeat(shape.heads // shape.kv_heads, 1)
 
     def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
         return self._base.weights.embedding[ids].float()
@@ -190,6 +212,7 @@ class FastTrainee:
     def _losses_back(self, hidden: torch.Tensor, sizes: Sequence[int], loss_of: LossOf) -> torch.Tensor:
         """The gradient of ``hidden`` (supervised, hidden), of the losses of its pieces."""
         most = max(1, HEAD_BYTES // (4 * self._base.shape.vocabulary))
+        most = max(most // _HEAD_STEP * _HEAD_STEP, min(most, _HEAD_STEP))
         grad, bounds = torch.zeros_like(hidden), [0, *accumulate(sizes)]
         first = 0
         while first < len(sizes):
@@ -204,23 +227,29 @@ class FastTrainee:
                     leaf = piece.detach().requires_grad_()
                     [slope] = torch.autograd.grad(loss_of(index, leaf), [leaf])
                 piece.copy_(slope)
-            for columns, block in self._stored.head():
-                self._check()
-                grad[rows].addmm_(logits[:, columns], block)
+            self._add_through_head(grad[rows], logits)
             first = last
         return grad
 
+    def _add_through_head(self, grad: torch.Tensor, slopes: torch.Tensor) -> None:
+        """Add to ``grad`` (rows, hidden) what the head makes of ``slopes`` (rows, vocab) on the way back."""
+        kind, rows = self._base.products, len(grad)
+        added = 0 if kind == torch.float32 else -rows % _HEAD_STEP
+        for columns, block in self._stored.head(kind):
+            self._check()
+            grad += (functional.pad(slopes[:, columns].to(kind), (0, 0, 0, added)) @ block)[:rows]
+
+
+def _size_above(tokens: int) -> int:
+    """The smallest size that holds so many."""
+    step = max(_STEP, 1 << max(0, (tokens - 1).bit_length() - 3))
+    return -(-tokens // step) * step
+
 
 def _lay(sequences: Sequence[Ids]) -> Layout:
-    """As a tree; one alone needs no mask, which would have its length squared."""
-    if len(sequences) > 1:
+    """As a tree; a long one alone gets no mask, which would have its length squared."""
+    if len(sequences) > 1 or len(sequences[0]) <= LONG:
         return lay_in_tree(sequences, torch.float32, torch.device("cpu"))
     [ids] = sequences
     places = torch.arange(len(ids))
     return Layout({"input_ids": torch.tensor([ids]), "position_ids": places[None]}, (places,))
-
-
-def _mask(layout: Layout) -> torch.Tensor | None:
-    """What is added to the scores; None for one sequence, which sees what stands before."""
-    mask = layout.inputs.get("attention_mask")
-    return None if mask is None else mask[0, 0]

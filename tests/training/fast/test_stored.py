@@ -81,7 +81,7 @@ def test_unpacking_gives_the_bits_that_packing_promised(
     made = torch.full(shape, float("nan"))
     minima = 0 if packed.minima is None else packed.minima.data_ptr()
     addresses = packed.values.data_ptr(), packed.scales.data_ptr(), minima, made.data_ptr()
-    load_unpack(kernels)(int(packed.kind), *addresses, made.numel() // 32)
+    load_unpack(kernels)(int(packed.kind), *addresses, made.numel() // 32, 4)
     assert torch.equal(made, unpack(packed))
     assert [file.name.partition("-")[0] for file in kernels.iterdir()].count("unpack") == 1
 
