@@ -79,7 +79,9 @@ class Packing:
         verdict = read_verdict(self._folder, self._hashed)
         if verdict is None or not verdict.is_exact(form.precision):
             return False
-        return all(is_exact(packed.between(_LOOKED_AT), matrix[_LOOKED_AT]) for packed, matrix in self._pairs(form))
+        found = all(is_exact(packed.between(_LOOKED_AT), matrix[_LOOKED_AT]) for packed, matrix in self._pairs(form))
+        _let_go(*self._matrices())  # a page was read with each row, and its neighbours
+        return found
 
     def _judge(self, form: Form, verdict: Verdict, measure: Measure) -> None:
         """Measure ``form``; where it stands for exactly the same weights it alone, as they would map all of theirs."""

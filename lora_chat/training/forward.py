@@ -58,7 +58,10 @@ class Forward:
         pieces = [piece.detach().requires_grad_() for piece in hidden.split(list(sizes))]
         for index, piece in enumerate(pieces):
             self._check()
-            torch.autograd.backward(loss_of(index, self.logits(piece)))
+            logits = self.logits(piece)
+            if not self._apart:  # they are the states' own memory, and a loss writes over them
+                logits = logits.clone()
+            torch.autograd.backward(loss_of(index, logits))
         torch.autograd.backward(hidden, torch.cat([_gradient(piece) for piece in pieces]))
 
     def look(self, batch: Batch) -> None:

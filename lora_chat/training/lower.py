@@ -8,14 +8,16 @@ same others, so that a training which goes on finds the bits it had.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
 from lora_chat.training.dataset import together
 from lora_chat.training.layout import Ids
+from lora_chat.training.lower_file import LowerFile
 
-KEPT_TOKENS = 40_000
-"""Whose states are kept: 92 MB on the default base. What is beyond them is made again at each step."""
+KEPT_TOKENS = 100_000
+"""Whose states are kept: 230 MB of disk on the default base. What is beyond them is made again at each step."""
 
 Make = Callable[[Sequence[Ids]], list[torch.Tensor]]
 
@@ -36,8 +38,12 @@ class Lower:
         """
         self.count, self.made_by, self._device, self._let_go = count, made_by, device, let_go
         self._groups: dict[Ids, list[Ids]] = {}
-        self._kept: dict[Ids, torch.Tensor] = {}
+        self._kept = LowerFile()
         self._room = KEPT_TOKENS
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep on the disk what is made from now on, in ``folder``, and in memory what cannot be kept there."""
+        self._kept = LowerFile(folder)
 
     def know(self, sequences: Iterable[Ids], most_tokens: int) -> None:
         """Keep these once they were made, in groups of ``most_tokens``: as many of them as there is room for."""
@@ -52,7 +58,9 @@ class Lower:
 
     def fill(self, states: Mapping[Ids, torch.Tensor]) -> None:
         """These were made by the same layers before, (len, hidden) each."""
-        self._kept |= {ids: each.to(self._device) for ids, each in states.items() if ids in self._groups}
+        for ids, each in states.items():
+            if ids in self._groups:
+                self._kept[ids] = each.to(self._device)
 
     def kept(self, sequences: Sequence[Ids]) -> dict[Ids, torch.Tensor]:
         """What is kept of ``sequences``."""
@@ -64,8 +72,9 @@ class Lower:
             if ids in self._groups and ids not in self._kept:
                 group = self._groups[ids]
                 self._let_go()
-                self._kept |= zip(group, make(group), strict=True)
+                for each, made in zip(group, make(group), strict=True):
+                    self._kept[each] = made
                 self._let_go()
         others = [ids for ids in sequences if ids not in self._kept]
-        found = self._kept | (dict(zip(others, make(others), strict=True)) if others else {})
-        return [found[ids] for ids in sequences]
+        found = dict(zip(others, make(others), strict=True)) if others else {}
+        return [found[ids] if ids in found else self._kept[ids] for ids in sequences]

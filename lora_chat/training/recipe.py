@@ -125,7 +125,7 @@ def choose_recipe(
     """
     recipe = _handful(lessons, replayed) if lessons - replayed < HANDFUL else _collection(lessons)
     if base_parameters <= 200_000_000:
-        recipe = replace(recipe, microbatch_tokens=384)
+        recipe = replace(recipe, microbatch_tokens=320)
     else:
         share = 0.4 if base_parameters >= 10**9 else 0.7
         recipe = replace(recipe, learning_rate=round(recipe.learning_rate * share, 6))

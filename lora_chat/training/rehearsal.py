@@ -25,6 +25,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check
 from lora_chat.training.dataset import in_pieces, pad, supervised_targets, together
 from lora_chat.training.events import Preparing
+from lora_chat.training.losses import divergence
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
 from lora_chat.training.opening import Base, bare
 from lora_chat.training.proof.share import mean_interval
@@ -84,22 +85,6 @@ def predictions(anchors: Sequence[Anchor], device: torch.device) -> tuple[torch.
         return torch.empty(0, LIKELIEST, dtype=torch.long), torch.empty(0, LIKELIEST)
     tokens = torch.cat([anchor.tokens for anchor in anchors])
     return tokens.to(device), torch.cat([anchor.log_probabilities for anchor in anchors]).to(device)
-
-
-def divergence(logits: torch.Tensor, tokens: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
-    """KL(base ‖ adapted) in nats at each position, (positions,), for ``logits`` (positions, vocab).
-
-    ``tokens`` and ``base`` are the base's likeliest there and their logarithmic probabilities, (positions, 64).
-    """
-    adapted = logits.float().log_softmax(-1).gather(-1, tokens)
-    kept = (base.exp() * (base - adapted)).sum(-1)
-    other_base, other_adapted = _rest(base), _rest(adapted)
-    return kept + other_base * (other_base.log() - other_adapted.log())
-
-
-def _rest(log_probabilities: torch.Tensor) -> torch.Tensor:
-    """Probability of any other token; kept away from 0, where a logarithm has no end."""
-    return (1 - log_probabilities.exp().sum(-1)).clamp_min(1e-6)
 
 
 @dataclass(frozen=True)

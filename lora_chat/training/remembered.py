@@ -34,13 +34,14 @@ class Remembered:
             f"{weights} {lower.made_by} groups={LONG} torch={torch.__version__} threads={torch.get_num_threads()}"
         )
         lower.know(general, LONG)
-        self._found = _read(path, self._made_by)
-        lower.fill(self._found)
+        found = _read(path, self._made_by)
+        lower.fill(found)
+        self._found = len(found)
 
     def keep(self) -> None:
         """Write them, if they were not read, for the next training."""
         states = self._lower.kept(self._general)
-        if self._lower.count and len(states) > len(self._found):
+        if self._lower.count and len(states) > self._found:
             _write(self._path, self._made_by, states)
 
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from lora_chat.models.prompt import Example
 from lora_chat.training.dataset import in_pieces, pad, supervised_targets, together
+from lora_chat.training.losses import cross_entropy, divergence
 from lora_chat.training.recipe import Recipe
-from lora_chat.training.rehearsal import Anchor, divergence, predictions
+from lora_chat.training.rehearsal import Anchor, predictions
 from lora_chat.training.trainee import Trainee
 
 
@@ -65,9 +65,9 @@ def add_gradients(
             nonlocal total, learnt
             if index >= len(wanted):
                 return divergence(logits, *kept[index - len(wanted)]).sum() * weight
-            losses = functional.cross_entropy(logits, wanted[index], reduction="none")
+            losses, likeliest = cross_entropy(logits, wanted[index])
             likely = (-losses.detach()).exp() >= recipe.learnt_probability
-            learnt = learnt and bool((likely & (logits.detach().argmax(-1) == wanted[index])).all())
+            learnt = learnt and bool((likely & likeliest).all())
             loss = losses.sum() / supervised
             total += float(loss.detach())
             return loss

@@ -17,7 +17,8 @@ from lora_chat.training.dataset import Batch
 from lora_chat.training.lower import Lower
 
 LossOf = Callable[[int, torch.Tensor], torch.Tensor]
-"""Of the number of a piece and its logits (len, vocab), a loss that autograd can go back through."""
+"""Of the number of a piece and its logits (len, vocab), which it may write over, a loss that autograd can go back
+through."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from lora_chat.adapters.signature import BaseSignature
 from lora_chat.adapters.verify import VerifiedAdapter, load_verified
 from lora_chat.errors import TrainingError
-from lora_chat.memory import settle, used
+from lora_chat.memory import give_back, settle, used
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check, KeepAsked, StopAsked
 from lora_chat.training.adamw import AdamW
@@ -83,6 +83,7 @@ def train(
             is no room in memory.
     """
     settle()
+    give_back()
     began = clock()
     job = read_job(folder)
     run: _Run | None = None
@@ -102,8 +103,9 @@ def train(
             begin = load_verified(job.start, signature) if job.start else None
             taught = job.train
             run = _Run(
-                base, signature, job.recipe, *examples, rehearsal, check, clock, taught, pace, states, begin, ranks
-            )
+                base, signature, job.recipe, *examples, rehearsal, check, clock, taught, pace, states, folder, begin,
+                ranks,
+            )  # fmt: skip
             if checkpoint is not None:
                 began -= checkpoint.seconds[0]
                 yield run.go_on(checkpoint)
@@ -167,6 +169,8 @@ class _Run:
     pace: Pace
     states: Path
     """Where what the lower layers make of general questions is kept."""
+    folder: Path
+    """The job's."""
     begin: VerifiedAdapter | None = None
     """The version before, which this one starts from."""
     ranks: Ranks = ALONE
@@ -183,6 +187,7 @@ class _Run:
         self.random = random.Random(self.recipe.seed)
         self.trainee = trainee(self.base, self.signature, self.recipe, self.begin, self.check)
         lower = self.trainee.lower
+        lower.keep_in(self.folder)
         self.remembered = Remembered(self.states, self.signature.weights, lower, self.rehearsal.sequences)
         self.variants: list[tuple[Example, ...]] = [()] * len(self.lessons)
         if self.recipe.variants:  # a collection has none, and is not tokenised twice for nothing

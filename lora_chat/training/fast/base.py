@@ -58,7 +58,7 @@ class FastBase:
         """Its matrices; each training opens them for itself."""
         if self.exact is not None and self.kernels is not None:
             with suppress(Exception):  # numba and LLVM raise anything on a machine they do not know
-                return FromPacked(self.exact, self.kernels)
+                return FromPacked(self.exact, self.kernels, self.weights)
         return AsStored(self.weights)
 
     def rotary(self) -> Rotary:

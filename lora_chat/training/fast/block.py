@@ -8,7 +8,6 @@ the attention and the activation are made again, which costs a twentieth of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -19,22 +18,10 @@ from lora_chat.models.watch import Check
 from lora_chat.training.fast.attention import Attention, Heads, normed, normed_back
 from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.stored import Matrices
+from lora_chat.training.fast.tape import Kept
 
 Q, K, V, O, GATE, UP, DOWN = range(7)  # noqa: E741
 """Places of the matrices, as in ``decoder.plan.MATRICES``."""
-
-
-class Kept(NamedTuple):
-    """What a layer's way back needs of its forward, in the type of the products."""
-
-    x: torch.Tensor
-    """What came in, (tokens, hidden)."""
-    heads: Heads
-    middle: torch.Tensor
-    """What came into the MLP, (tokens, hidden)."""
-    gate: torch.Tensor
-    up: torch.Tensor
-    """(tokens, intermediate) each."""
 
 
 class Block:
@@ -49,17 +36,24 @@ class Block:
         self._weights, self._pairs = weights, pairs
 
     def forward(
-        self, x: torch.Tensor, matrices: Matrices, attend: Callable[[Heads], torch.Tensor]
-    ) -> tuple[torch.Tensor, Kept]:
-        """What the layer makes of ``x`` (tokens, hidden), and what its way back needs; it attends by ``attend``."""
-        kind = matrices[Q].dtype
+        self, x: torch.Tensor, matrices: Matrices, attend: Callable[[Heads], torch.Tensor], kept: Kept | None = None
+    ) -> torch.Tensor:
+        """What the layer makes of ``x`` (tokens, hidden), float32; it attends by ``attend``.
+
+        What its way back needs is written into ``kept``, where that is wanted.
+        """
+        kind = matrices.kind
         n = normed(x, self._weights.norm_1, self._epsilon).to(kind)
-        heads = self._times(matrices, Q, n), self._times(matrices, K, n), self._times(matrices, V, n)
-        middle = x + self._times(matrices, O, attend(heads))
+        query = self._times(matrices, Q, n, kept and kept.query)
+        key, value = self._times(matrices, K, n, kept and kept.key), self._times(matrices, V, n, kept and kept.value)
+        middle = x + self._times(matrices, O, attend((query, key, value)))
         n = normed(middle, self._weights.norm_2, self._epsilon).to(kind)
-        gate, up = self._times(matrices, GATE, n), self._times(matrices, UP, n)
+        gate, up = self._times(matrices, GATE, n, kept and kept.gate), self._times(matrices, UP, n, kept and kept.up)
         made = middle + self._times(matrices, DOWN, functional.silu(gate).mul_(up))
-        return made, Kept(x.to(kind), heads, middle.to(kind), gate, up)
+        if kept:
+            kept.x.copy_(x)
+            kept.middle.copy_(middle)
+        return made
 
     def backward(
         self, grad: torch.Tensor, kept: Kept, matrices: Matrices, attention: Attention, *, lowest: bool
@@ -69,12 +63,13 @@ class Block:
         The pairs' gradients are added up. In the ``lowest`` layer nobody wants the gradient of what came in: None.
         """
         weights, reached = self._weights, any(place < GATE for place in self._pairs)
-        kind = matrices[Q].dtype
+        kind = matrices.kind
         grad = self._mlp_back(grad, kept, matrices, wanted=reached or not lowest)
         if lowest and not reached:
             return None
-        attended = attention.attend(kept.heads) if O in self._pairs else None
-        heads = attention.back(kept.heads, self._times_back(matrices, O, grad.to(kind), attended))
+        came = kept.query, kept.key, kept.value
+        attended = attention.attend(came) if O in self._pairs else None
+        heads = attention.back(came, self._times_back(matrices, O, grad.to(kind), attended))
         x = kept.x.float()
         n = normed(x, weights.norm_1, self._epsilon).to(kind) if self._pairs.keys() & {Q, K, V} else None
         back = self._times_back(matrices, Q, heads[0], n)
@@ -84,7 +79,7 @@ class Block:
 
     def _mlp_back(self, grad: torch.Tensor, kept: Kept, matrices: Matrices, *, wanted: bool) -> torch.Tensor:
         """The gradient of what came into the MLP and what goes around it, where it is ``wanted``; else anything."""
-        pairs, kind, sigmoid = self._pairs, matrices[DOWN].dtype, kept.gate.sigmoid()
+        pairs, kind, sigmoid = self._pairs, matrices.kind, kept.gate.sigmoid()
         silu = kept.gate * sigmoid
         inner = self._times_back(matrices, DOWN, grad.to(kind), silu * kept.up if DOWN in pairs else None)
         adapted = bool(pairs.keys() & {GATE, UP})
@@ -104,11 +99,13 @@ class Block:
         self._add_back(matrices, UP, up_grad, n, back)
         return grad + normed_back(back.float(), middle, self._weights.norm_2, self._epsilon)
 
-    def _times(self, matrices: Matrices, place: int, x: torch.Tensor) -> torch.Tensor:
-        """One matrix, its bias and its pair times ``x``."""
+    def _times(
+        self, matrices: Matrices, place: int, x: torch.Tensor, out: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One matrix, its bias and its pair times ``x``, in ``out`` where that is said."""
         self._check()
-        bias = self._weights.biases[place]
-        made = functional.linear(x, matrices[place], None if bias is None else bias.to(x.dtype))
+        bias, matrix = self._weights.biases[place], matrices[place].t()
+        made = torch.mm(x, matrix, out=out) if bias is None else torch.addmm(bias.to(x.dtype), x, matrix, out=out)
         return self._pairs[place].add_to(made, x) if place in self._pairs else made
 
     def _times_back(self, matrices: Matrices, place: int, grad: torch.Tensor, x: torch.Tensor | None) -> torch.Tensor:

@@ -18,9 +18,10 @@ from lora_chat.models.watch import Check
 from lora_chat.training.dataset import Batch
 from lora_chat.training.fast.attention import Attention, Turns, normed, normed_back
 from lora_chat.training.fast.base import FastBase, module_name
-from lora_chat.training.fast.block import Block, Kept
+from lora_chat.training.fast.block import Block
 from lora_chat.training.fast.pair import Pair
 from lora_chat.training.fast.reading import FastReading
+from lora_chat.training.fast.tape import Kept, Tape, apart
 from lora_chat.training.layout import Ids, Layout, lay_in_tree, padded, supervised_places
 from lora_chat.training.lower import Lower
 from lora_chat.training.recipe import LONG
@@ -44,7 +45,7 @@ class FastTrainee:
         self.use_rslora = use_rslora
         self._base, self._pairs, self._check = base, pairs, check
         self._rotary = base.rotary()
-        self._stored = base.stored()
+        self._stored, self._logits = base.stored(), torch.empty(0)
         layers, matrices = len(base.weights.layers), range(7)
         own = [{i: pairs[name] for i in matrices if (name := module_name(at, i)) in pairs} for at in range(layers)]
         self._blocks = [
@@ -52,6 +53,7 @@ class FastTrainee:
         ]
         self._first = next((at for at, beside in enumerate(own) if beside), 0)
         """The lowest layer that is trained."""
+        self._tape = Tape(base.shape, layers - self._first, base.products)
         self.lower = Lower(
             self._first, f"layers={self._first} torch.float32 cpu, fast path", let_go=self._stored.let_go
         )
@@ -85,7 +87,9 @@ class FastTrainee:
     @torch.no_grad()
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """See ``Trainee.logits``."""
-        made = hidden.new_empty(len(hidden), self._base.shape.vocabulary)
+        return self._logits_into(hidden.new_empty(len(hidden), self._base.shape.vocabulary), hidden)
+
+    def _logits_into(self, made: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         for rows, block in self._stored.head(torch.float32):
             self._check()
             torch.mm(hidden, block.t(), out=made[:, rows])
@@ -144,7 +148,7 @@ class FastTrainee:
         What the way back needs goes onto the ``tape``, layer by layer: of many tokens only what came in.
         """
         if not self.lower.count:
-            return self._through(layout, self._embedded(layout.inputs["input_ids"][0]), 0, len(self._blocks), tape)
+            return self._through(layout, self._stored.embedded(layout.inputs["input_ids"][0]), 0, len(self._blocks), tape)
         below = layout.put(self.lower.states(sequences, self._below)).flatten(0, 1)
         return self._through(layout, below, self._first, len(self._blocks), tape)
 
@@ -152,7 +156,7 @@ class FastTrainee:
         """What the lower layers make of ``sequences``, (len, hidden) each."""
         layout = _lay(sequences)
         return layout.of(
-            self._through(layout, self._embedded(layout.inputs["input_ids"][0]), 0, self._first, None)[None]
+            self._through(layout, self._stored.embedded(layout.inputs["input_ids"][0]), 0, self._first, None)[None]
         )
 
     def _through(
@@ -162,10 +166,12 @@ class FastTrainee:
         turns, mask = self._turns(layout.inputs["position_ids"][0]), self._mask(layout, kind)
         for at in range(first, last):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
-            came = states
-            states, kept = self._blocks[at].forward(states, self._stored.layer(at, kind), attention.attend)
+            kept = None
+            if tape is not None and len(states) <= LONG:
+                kept = self._tape.room(at - self._first, len(states))
             if tape is not None:
-                tape.append(came if len(states) > LONG else kept)
+                tape.append(kept or states)
+            states = self._blocks[at].forward(states, self._stored.layer(at, kind), attention.attend, kept)
         return states
 
     def _downward(self, layout: Layout, tape: list[Kept | torch.Tensor], grad: torch.Tensor) -> None:
@@ -177,17 +183,18 @@ class FastTrainee:
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, mask)
             block, kept, matrices = self._blocks[at], tape.pop(), self._stored.layer(at, kind)
             if isinstance(kept, torch.Tensor):
-                _, kept = block.forward(kept, matrices, attention.attend)
+                came, kept = kept, apart(self._base.shape, len(kept), kind)
+                block.forward(came, matrices, attention.attend, kept)
             assert back is not None
             back = block.backward(back, kept, matrices, attention, lowest=at == self._first)
 
     def _read(self, ids: torch.Tensor, real: torch.Tensor, reading: FastReading) -> torch.Tensor:
         """What goes into the head after ``ids`` (rows, new), of which ``real`` are tokens: (rows, new, hidden)."""
         places, sees = reading.begin(real)
-        turns, states = self._turns(places.flatten()), self._embedded(ids.flatten())
+        turns, states = self._turns(places.flatten()), self._stored.embedded(ids.flatten())
         for at, block in enumerate(self._blocks):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
-            states, _ = block.forward(states, self._stored.layer(at, torch.float32), reading.attend(at, attention, sees))
+            states = block.forward(states, self._stored.layer(at, torch.float32), reading.attend(at, attention, sees))
         read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
         return read
 
@@ -196,9 +203,6 @@ class FastTrainee:
         mask = layout.inputs.get("attention_mask")
         shape = self._base.shape
         return None if mask is None else mask[0, 0].to(kind).repeat(shape.heads // shape.kv_heads, 1)
-
-    def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
-        return self._base.weights.embedding[ids].float()
 
     def _turns(self, places: torch.Tensor) -> Turns:
         cos, sin = self._rotary.between(0, int(places.max()) + 1)
@@ -220,16 +224,24 @@ class FastTrainee:
             while last < len(sizes) and bounds[last + 1] - bounds[first] <= most:
                 last += 1
             rows = slice(bounds[first], bounds[last])
-            logits = self.logits(hidden[rows])
+            logits = self._logits_into(self._room(rows.stop - rows.start, most), hidden[rows])
             for index, piece in enumerate(logits.split(list(sizes[first:last])), first):
                 self._check()
                 with torch.enable_grad():
                     leaf = piece.detach().requires_grad_()
                     [slope] = torch.autograd.grad(loss_of(index, leaf), [leaf])
-                piece.copy_(slope)
+                if slope.data_ptr() != piece.data_ptr():
+                    piece.copy_(slope)
             self._add_through_head(grad[rows], logits)
             first = last
         return grad
+
+    def _room(self, predictions: int, most: int) -> torch.Tensor:
+        """For the logits of so many, (predictions, vocab), which stays: the system would clear it each time."""
+        vocabulary = self._base.shape.vocabulary
+        if self._logits.numel() < predictions * vocabulary:
+            self._logits = torch.empty(max(predictions, most) * vocabulary)
+        return self._logits[: predictions * vocabulary].view(predictions, vocabulary)
 
     def _add_through_head(self, grad: torch.Tensor, slopes: torch.Tensor) -> None:
         """Add to ``grad`` (rows, hidden) what the head makes of ``slopes`` (rows, vocab) on the way back."""

@@ -20,7 +20,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.training.dataset import in_pieces, supervised_targets
 from lora_chat.training.fast import stored
 from lora_chat.training.fast.base import FastBase
-from lora_chat.training.fast.stored import AsStored, FromPacked
+from lora_chat.training.fast.stored import AsStored, FromPacked, Stored
 from lora_chat.training.opening import trainee
 from lora_chat.training.recipe import choose_recipe
 from lora_chat.training.trainee import Trainee
@@ -28,6 +28,9 @@ from tests.conftest import installed
 from tests.decoder.conftest import write_base
 from tests.training.fast.test_trainee import lessons
 from tests.training.preparing import nothing
+
+
+KINDS = (torch.float32, torch.bfloat16)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> InstalledBase:
     return installed(root / "tiny-plain", root / "home")
 
 
+def layer_of(stored: Stored, at: int, kind: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    """Its matrices, each of its own."""
+    matrices = stored.layer(at, kind)
+    return [matrices[place].clone() for place in range(7)]
+
+
 def opened(base: InstalledBase, kernels: Path, folder: Path, precision: str = "auto") -> FastBase:
     found = Loaded(base, Kept(folder, kernels), precision).training_base()  # type: ignore[arg-type]
     assert isinstance(found, FastBase)
@@ -78,11 +87,12 @@ def test_unpacking_gives_the_bits_that_packing_promised(
     weight[0, :16] *= 1000  # groups of very different size
     packed = pack(weight)
     assert packed.scales is not None
-    made = torch.full(shape, float("nan"))
     minima = 0 if packed.minima is None else packed.minima.data_ptr()
-    addresses = packed.values.data_ptr(), packed.scales.data_ptr(), minima, made.data_ptr()
-    load_unpack(kernels)(int(packed.kind), *addresses, made.numel() // 32, 4)
-    assert torch.equal(made, unpack(packed))
+    for kind in KINDS:
+        made = torch.full(shape, float("nan"), dtype=kind)
+        addresses = packed.values.data_ptr(), packed.scales.data_ptr(), minima, made.data_ptr()
+        load_unpack(kernels)(int(packed.kind), *addresses, made.numel() // 32, made.element_size())
+        assert torch.equal(made, unpack(packed).to(kind))
     assert [file.name.partition("-")[0] for file in kernels.iterdir()].count("unpack") == 1
 
 
@@ -96,19 +106,23 @@ def test_a_base_that_was_quantised_once_is_read_from_what_replies_are_made_with(
     order = list(range(base.shape.layers)) * 2
     random.Random(1).shuffle(order)
     for at in order:
-        assert all(map(torch.equal, packed.layer(at), mapped.layer(at)))
-    blocks = [(rows, block.clone()) for rows, block in packed.head()]
-    for (rows, block), (other_rows, other) in zip(blocks, mapped.head(), strict=True):
-        assert rows == other_rows
-        assert torch.equal(block, other)
-    assert torch.equal(torch.cat([block for _, block in blocks]), base.weights.head)
+        for kind in KINDS:
+            assert all(map(torch.equal, layer_of(packed, at, kind), layer_of(mapped, at, kind)))
+    for kind in KINDS:
+        blocks = [(rows, block.clone()) for rows, block in packed.head(kind)]
+        for (rows, block), (other_rows, other) in zip(blocks, mapped.head(kind), strict=True):
+            assert rows == other_rows
+            assert torch.equal(block, other)
+        assert torch.equal(torch.cat([block for _, block in blocks]), base.weights.head.to(kind))
+    ids = torch.tensor([4, 0, 4, 88])
+    assert torch.equal(packed.embedded(ids), base.weights.embedding[ids])
 
 
 @pytest.mark.parametrize("precision", ["auto", "int8", "int4", "fp32"])
 def test_any_other_is_read_as_it_is_stored(plain: InstalledBase, kernels: Path, tmp_path: Path, precision: str) -> None:
     base = opened(plain, kernels, tmp_path, precision)
     assert isinstance(base.stored(), AsStored)
-    assert base.stored().layer(0)[0].data_ptr() == base.weights.layers[0].matrices[0].data_ptr()
+    assert base.stored().layer(0, torch.float32)[0].data_ptr() == base.weights.layers[0].matrices[0].data_ptr()
 
 
 def test_weights_that_were_changed_since_are_not_taken_for_the_packed_ones(
@@ -162,9 +176,9 @@ def test_what_is_not_needed_goes_from_memory_and_comes_again(
 ) -> None:
     base = opened(plain, kernels, tmp_path, "fp32")
     mapped = AsStored(base.weights)
-    before = [each.clone() for each in mapped.layer(1)]
+    before = layer_of(mapped, 1)
     mapped.let_go()
-    assert all(map(torch.equal, mapped.layer(1), before))
+    assert all(map(torch.equal, layer_of(mapped, 1), before))
 
 
 def test_some_rows_of_a_packed_matrix_are_those_rows() -> None:
