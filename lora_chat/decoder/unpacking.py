@@ -1,7 +1,7 @@
 """Packed weights made numbers again, as numba compiles it. Owns that loop; never allocates.
 
-Multiplied and added apart, as ``quantise.unpack`` does and as the file's own reader did: the numbers are the same bits, and what bfloat16 is
-made of.
+Multiplied and added apart, as ``quantise.unpack`` does and as the file's own reader did: the numbers are the same bits,
+and bfloat16 is made of those.
 
 Imported by ``compiled.py`` alone, and only where there is nothing compiled yet: importing this compiles it.
 """

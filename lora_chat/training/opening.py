@@ -37,7 +37,7 @@ def open_base(name: str, folder: Path, device: torch.device | None = None) -> Ba
 
 def path_of(base: Base) -> str:
     """Which path trains ``base``, and where: another one makes other bits."""
-    return "fast path" if isinstance(base, FastBase) else f"general path, {base.device.type}"
+    return f"fast path, {base.products}" if isinstance(base, FastBase) else f"general path, {base.device.type}"
 
 
 def bare(base: Base, check: Check) -> Trainee:

@@ -25,8 +25,8 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import Check
 from lora_chat.training.dataset import in_pieces, pad, supervised_targets, together
 from lora_chat.training.events import Preparing
-from lora_chat.training.losses import divergence
 from lora_chat.training.general import MEASURED, REHEARSED, TEXT
+from lora_chat.training.losses import divergence
 from lora_chat.training.opening import Base, bare
 from lora_chat.training.proof.share import mean_interval
 from lora_chat.training.trainee import Trainee

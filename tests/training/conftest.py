@@ -10,7 +10,7 @@ import torch
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.opening import Base, open_base
-from tests.training.preparing import prepared
+from tests.training.preparing import exact, prepared
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def base(tiny_llama: InstalledBase) -> BaseModel:
 @pytest.fixture(scope="module", params=["fast path", "transformers and PEFT"])
 def learner(request: pytest.FixtureRequest, base: BaseModel, tiny_llama: InstalledBase) -> Base:
     """The tiny base as either path trains it."""
-    return base if request.param != "fast path" else open_base(tiny_llama.name, tiny_llama.folder)
+    return base if request.param != "fast path" else exact(open_base(tiny_llama.name, tiny_llama.folder))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.rehearsal import Anchor, predictions
 from lora_chat.training.step import Learnt, add_gradients
 from lora_chat.training.trainable import trainable_twin
-from tests.training.preparing import nothing
+from tests.training.preparing import exact, nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 15))
@@ -58,7 +58,7 @@ def step(
     installed: InstalledBase, recipe: Recipe, lessons: list[Example], anchors: list[Anchor]
 ) -> tuple[Learnt, list[torch.Tensor]]:
     """By the path that trains this base: its own for the Llama, transformers and PEFT for the other."""
-    learner = trainee(open_base(installed.name, installed.folder), installed.signature, recipe, None, nothing)
+    learner = trainee(exact(open_base(installed.name, installed.folder)), installed.signature, recipe, None, nothing)
     weights = learner.weights
     draw = torch.Generator().manual_seed(0)
     for each in weights:

@@ -40,9 +40,9 @@ from lora_chat.training.events import (
 from lora_chat.training.forward import supervised_logits
 from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.job import read_job
+from lora_chat.training.losses import divergence
 from lora_chat.training.opening import Base
 from lora_chat.training.recipe import choose_recipe, target_modules
-from lora_chat.training.losses import divergence
 from lora_chat.training.selection import Lesson
 from lora_chat.training.step import add_gradients
 from lora_chat.training.trainer import train

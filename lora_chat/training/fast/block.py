@@ -99,9 +99,7 @@ class Block:
         self._add_back(matrices, UP, up_grad, n, back)
         return grad + normed_back(back.float(), middle, self._weights.norm_2, self._epsilon)
 
-    def _times(
-        self, matrices: Matrices, place: int, x: torch.Tensor, out: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def _times(self, matrices: Matrices, place: int, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
         """One matrix, its bias and its pair times ``x``, in ``out`` where that is said."""
         self._check()
         bias, matrix = self._weights.biases[place], matrices[place].t()

@@ -26,7 +26,6 @@ HEAD_BLOCK = 2048
 products are a tenth and a third slower."""
 
 
-
 class Matrices:
     """Those of one layer, (out, in) each, by their places in the plan's order; each is there until the next one."""
 
@@ -89,7 +88,7 @@ class FromPacked:
     """From what replies are made with."""
 
     def __init__(self, form: Form, kernels: Path, weights: Weights) -> None:
-        """``kernels`` is where compiled code is kept, ``weights`` what ``form`` stands for. Raises as ``load_unpack``."""
+        """``kernels`` is where compiled code is kept; ``form`` stands for ``weights``. Raises as ``load_unpack``."""
         self._form, self._unpack = form, load_unpack(kernels)
         self._embedding = None if weights.head is weights.embedding else weights.embedding
         sizes = [HEAD_BLOCK * _wide(form.head), *(each.out * _wide(each) for each in form.layers[0])]

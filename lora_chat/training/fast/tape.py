@@ -46,9 +46,7 @@ class Tape:
             self._memory = torch.empty(0, dtype=self._kind)  # before the larger one is there
             self._memory = torch.empty(each * self._layers, dtype=self._kind)
         own = self._memory[layer * each : (layer + 1) * each]
-        return Kept(
-            *(part.view(tokens, -1) for part in own.split([width * tokens for width in self._widths]))
-        )
+        return Kept(*(part.view(tokens, -1) for part in own.split([width * tokens for width in self._widths])))
 
 
 def apart(shape: Shape, tokens: int, kind: torch.dtype) -> Kept:

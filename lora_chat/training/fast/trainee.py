@@ -148,7 +148,9 @@ class FastTrainee:
         What the way back needs goes onto the ``tape``, layer by layer: of many tokens only what came in.
         """
         if not self.lower.count:
-            return self._through(layout, self._stored.embedded(layout.inputs["input_ids"][0]), 0, len(self._blocks), tape)
+            return self._through(
+                layout, self._stored.embedded(layout.inputs["input_ids"][0]), 0, len(self._blocks), tape
+            )
         below = layout.put(self.lower.states(sequences, self._below)).flatten(0, 1)
         return self._through(layout, below, self._first, len(self._blocks), tape)
 

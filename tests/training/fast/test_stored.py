@@ -29,7 +29,6 @@ from tests.decoder.conftest import write_base
 from tests.training.fast.test_trainee import lessons
 from tests.training.preparing import nothing
 
-
 KINDS = (torch.float32, torch.bfloat16)
 
 

@@ -29,7 +29,7 @@ from lora_chat.training.trainee import Trainee
 from tests.conftest import installed
 from tests.decoder.conftest import KINDS, write_base
 from tests.engine.conftest import make_adapter
-from tests.training.preparing import nothing
+from tests.training.preparing import exact, nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 23))
@@ -56,7 +56,7 @@ def slow(known: InstalledBase) -> BaseModel:
 
 @pytest.fixture(scope="module")
 def fast(known: InstalledBase) -> FastBase:
-    found = open_base(known.name, known.folder)
+    found = exact(open_base(known.name, known.folder))
     assert isinstance(found, FastBase)
     return found
 
