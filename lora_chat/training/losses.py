@@ -19,7 +19,7 @@ def cross_entropy(logits: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Ten
 
     ``logits`` (len, vocab), float32, are written over.
     """
-    losses, hit = _CrossEntropy.apply(logits, wanted)  # type: ignore[no-untyped-call]
+    losses, hit = _CrossEntropy.apply(logits, wanted)
     return losses, hit
 
 
@@ -29,7 +29,7 @@ def divergence(logits: torch.Tensor, tokens: torch.Tensor, base: torch.Tensor) -
     ``logits`` (len, vocab), float32, are written over. ``tokens`` and ``base`` are the base's likeliest there and their
     logarithmic probabilities, (len, kept).
     """
-    found: torch.Tensor = _Divergence.apply(logits, tokens, base)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _Divergence.apply(logits, tokens, base)
     return found
 
 

@@ -12,10 +12,10 @@ from torch.nn import functional
 
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.dataset import Batch
-from lora_chat.training.fast import base as parts
 from lora_chat.training.fast import trainee as way
 from lora_chat.training.fast.base import FastBase, fastest_products
 from lora_chat.training.fast.trainee import FastTrainee
+from lora_chat.training.layout import padded
 from lora_chat.training.opening import path_of, trainee
 from lora_chat.training.recipe import Recipe
 from tests.training.fast.test_trainee import RECIPES, fast, gradients, known, learn, lessons
@@ -59,15 +59,15 @@ def test_what_is_added_for_the_size_changes_nothing(
 ) -> None:
     """In float32, which would show it."""
     monkeypatch.setattr(way, "_HEAD_STEP", 1)
+    lay = FastTrainee._lay
+
+    def added(self: FastTrainee, sequences: Any) -> Any:
+        found = lay(self, sequences)
+        return padded(found, found.inputs["input_ids"].shape[1] + 29)
+
     for batch in BATCHES:
         loss, expected = learnt(fast, known, recipe, batch)
         with monkeypatch.context() as patched:
-            lay = FastTrainee._lay
-
-            def added(self: FastTrainee, sequences: Any) -> Any:
-                found = lay(self, sequences)
-                return way.padded(found, found.inputs["input_ids"].shape[1] + 29)
-
             patched.setattr(FastTrainee, "_lay", added)
             same, found = learnt(fast, known, recipe, batch)
         assert same == pytest.approx(loss, rel=1e-6)
@@ -87,10 +87,9 @@ def test_a_step_has_one_of_few_sizes(fast: FastBase, known: InstalledBase, monke
     for length in range(4, 90, 5):
         learn(learner, lessons(length))
     assert {size for size, _ in sizes} == {64, 128}
-    assert all(
-        way._size_above(n) % 64 == 0 and n <= way._size_above(n) <= max(64 + n, n * 1.25) for n in range(1, 9000)
-    )
-    assert len({way._size_above(n) for n in range(1, 9000)}) < 30
+    above = {tokens: way._size_above(tokens) for tokens in range(1, 9000)}
+    assert all(size % 64 == 0 and tokens <= size <= max(64 + tokens, tokens * 1.25) for tokens, size in above.items())
+    assert len(set(above.values())) < 30
 
 
 @pytest.mark.parametrize(
@@ -105,6 +104,6 @@ def test_a_step_has_one_of_few_sizes(fast: FastBase, known: InstalledBase, monke
 def test_they_are_made_in_what_the_processor_multiplies_fastest(
     says: Mapping[str, bool], expected: torch.dtype, fast: FastBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts.torch.cpu, "get_capabilities", lambda: says)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: says)
     assert fastest_products() == expected
     assert str(expected) in path_of(replace(fast, products=expected)), "a job that began otherwise begins anew"
