@@ -153,7 +153,9 @@ def beside(job: Path | None, rounds: int) -> dict[str, Any]:
             _reply(engine, 0)  # what is made once is made
             idle = [_reply(engine, number) for number in range(rounds)]
             found: dict[str, Any] = {"idle": _figures(idle)}
-            if job is not None:
+            if job is None:  # as many conversations as beside a training: each is remembered
+                found["idle"] = _figures([*idle, *(_reply(engine, number) for number in range(rounds, 2 * rounds))])
+            else:
                 with _training(engine, job) as steps:
                     found["training"] = _figures([_reply(engine, number) for number in range(rounds, 2 * rounds)])
                     found["steps_meanwhile"] = len(steps)

@@ -33,7 +33,7 @@ from lora_chat.training.proof.result import Exam
 from lora_chat.training.report.record import Record, made_of
 from lora_chat.training.report.shelf import keep_report
 
-_EXAM_SHARE, _EXAM_S = 1 / 12, (4.0, 45.0)
+_EXAM_SHARE, _EXAM_S = 1 / 12, (2.5, 45.0)
 """The examination takes this share of the training's seconds, and not less or more than these; the base with the
 examples in its prompt as long again. What there is no time for, `lora-chat report --ask` asks."""
 

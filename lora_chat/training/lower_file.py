@@ -6,6 +6,7 @@ The system keeps in memory what it has room for and takes that back when anybody
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ class LowerFile:
         self._file: IO[bytes] | None = None
         if folder is not None:
             with suppress(OSError):
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with this
+                self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # closed with this
         self._written: dict[Ids, tuple[int, torch.Size]] = {}
         """Where each one's bytes begin, and its shape."""
         self._held: dict[Ids, torch.Tensor] = {}
@@ -37,15 +38,16 @@ class LowerFile:
         if self._file is None or states.device.type != "cpu" or states.dtype != torch.float32:
             self._held[ids] = states
             return
-        try:
+        written = 0
+        with suppress(OSError):
             self._file.seek(self._end)
-            self._file.write(states.contiguous().numpy().data)
-            self._file.flush()
-        except OSError:  # the disk is full
+            written = self._file.write(states.detach().contiguous().numpy().data)
+        if written < states.nbytes:  # the disk is full
             self._held[ids] = states
             return
+        self._held.pop(ids, None)
         self._written[ids] = self._end, states.shape
-        self._end += states.nbytes
+        self._end += written
 
     def __getitem__(self, ids: Ids) -> torch.Tensor:
         if ids in self._held:
@@ -54,6 +56,6 @@ class LowerFile:
         at, shape = self._written[ids]
         found = torch.empty(shape)
         self._file.seek(at)
-        if self._file.readinto(found.numpy().data.cast("B")) != found.nbytes:  # type: ignore[attr-defined]
-            raise OSError(f"a file in {tempfile.gettempdir()} ends too soon")
+        if self._file.readinto(found.numpy()) != found.nbytes:  # type: ignore[attr-defined]
+            raise OSError(errno.EIO, "what was kept of the lower layers cannot be read back")
         return found

@@ -34,7 +34,7 @@ from lora_chat.training.trainee import Trainee
 LIKELIEST = 64
 LONGEST_ANSWER = 32
 """Tokens of each answer: the beginning is where an adapter takes over."""
-_TOGETHER = 16
+_TOGETHER = 32
 """Questions that are answered at once: each of their tokens reads the weights once for all."""
 _PREDICTED = 8
 """Answers whose predictions are made at once: 50 MB of logits on the default base."""

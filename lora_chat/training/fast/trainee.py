@@ -114,7 +114,8 @@ class FastTrainee:
     def likeliest(self, ids: Sequence[int], reading: Reading, last: int) -> list[int]:
         """See ``Trainee.likeliest``."""
         assert isinstance(reading, FastReading)
-        states = self._read(torch.tensor([list(ids)]), torch.ones(1, len(ids), dtype=torch.bool), reading)
+        real = torch.ones(1, len(ids), dtype=torch.bool)
+        states = self._read(torch.tensor([list(ids)]), real, reading, torch.float32)
         found: list[int] = self.logits(states[0, -last:]).argmax(-1).tolist()
         return found
 
@@ -127,7 +128,7 @@ class FastTrainee:
         reading, said = FastReading(self._base.shape, len(prompts)), list[torch.Tensor]()
         ended = torch.zeros(len(prompts), dtype=torch.bool)
         while len(said) < most and not bool(ended.all()):
-            said.append(self.logits(self._read(ids, real, reading)[:, -1]).argmax(-1))
+            said.append(self.logits(self._read(ids, real, reading, self._base.products)[:, -1]).argmax(-1))
             ended |= torch.isin(said[-1], ending)
             ids, real = said[-1][:, None], torch.ones(len(prompts), 1, dtype=torch.bool)
         found: list[list[int]] = torch.stack(said, 1).tolist()
@@ -190,13 +191,13 @@ class FastTrainee:
             assert back is not None
             back = block.backward(back, kept, matrices, attention, lowest=at == self._first)
 
-    def _read(self, ids: torch.Tensor, real: torch.Tensor, reading: FastReading) -> torch.Tensor:
+    def _read(self, ids: torch.Tensor, real: torch.Tensor, reading: FastReading, kind: torch.dtype) -> torch.Tensor:
         """What goes into the head after ``ids`` (rows, new), of which ``real`` are tokens: (rows, new, hidden)."""
         places, sees = reading.begin(real)
         turns, states = self._turns(places.flatten()), self._stored.embedded(ids.flatten())
         for at, block in enumerate(self._blocks):
             attention = Attention(self._base.shape, self._base.weights.layers[at], turns, None)
-            states = block.forward(states, self._stored.layer(at, torch.float32), reading.attend(at, attention, sees))
+            states = block.forward(states, self._stored.layer(at, kind), reading.attend(at, attention, sees))
         read: torch.Tensor = self._normed(states).unflatten(0, ids.shape)
         return read
 
