@@ -11,8 +11,8 @@ from lora_chat.training.events import DatasetReady
 from lora_chat.training.recipe import LONG, Recipe, target_modules
 
 Read = Literal["unpacked", "layerwise", "mapped", "widened"]
-"""How a training has the frozen weights. The fast path: unpacked, a layer at a time, from what replies are made with,
-where the base was quantised like that before; else widened, a layer at a time, from the pages of its file, of which
+"""How a training has the frozen weights. The fast path: unpacked, a matrix at a time, from what replies are made with,
+where the base was quantised like that before; else widened, a matrix at a time, from the pages of its file, of which
 the trained layers' stay in memory. Transformers: as they are mapped, or whole where they are kept in two bytes."""
 
 _FAST = ("unpacked", "layerwise")
@@ -21,8 +21,8 @@ _FAST = ("unpacked", "layerwise")
 PROCESS = 680_000_000
 """Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
 _FAST_PROCESS = 450_000_000
-"""The same without transformers and PEFT. With all the rest: 675 MB for one lesson, 733 for six, 708 for sixteen and
-677 for one of 789 tokens."""
+"""The same without transformers and PEFT. With all the rest: 608 to 655 MB for six lessons, 632 and 650 for 48
+conversations by float32 and bfloat16, 760 where sixteen conversations are remembered beside it."""
 PACKED = 0.6
 """Bytes of each parameter of the base as it is packed for replies."""
 _KEPT_IN = 2
@@ -31,21 +31,18 @@ FLOAT = 4
 """Of each that a training reads, which are the layers that are adapted, or those below, and what is no layer."""
 ANCHOR_TOKENS = 64
 """Of a rehearsed general question with its answer: 64.0 on average, 76 at most."""
-_GENERAL_TOKENS = 11_600
-"""Of all of them."""
 _BYTES_PER_FEATURE = 4
 """Of activations, for each token and each feature that goes into or out of a linear module of an adapted layer. With
 all the others, 192 tokens in a forward: 1,190 MB for one lesson, 1,236 for sixteen and 1,248 for one of 856 tokens."""
 _BYTES_PER_OUTPUT = 4.5
-"""Of what the fast path keeps for its way back, for each token and each feature that comes out of one."""
+"""Of what the fast path keeps for its way back, for each token and each feature that comes out of one. Where that is
+bfloat16 it is half, and torch keeps as much again of what it compiled."""
 _MADE_AGAIN = 1 / 8
 """The part of them that is kept of a long sequence: what goes into each layer, and two layers' whole."""
 _PADDED = 1.1
 """Cells of a batch for each token in it."""
 _BYTES_PER_WEIGHT = 20
 """Of the adapter: itself, its gradient, AdamW's two moments, and the best so far, in fp32."""
-_KEPT_TOKENS = 40_000
-"""Of which at most what the lower layers make is kept."""
 
 
 def read_of(base: InstalledBase) -> Read:
@@ -69,7 +66,7 @@ def peak_bytes(
     layers = sum(out * into for out, into in signature.text_modules.values())
     if read in _FAST:
         pages = 0 if read == "unpacked" else recipe.upper * parameters * _KEPT_IN
-        return round(_FAST_PROCESS + parameters * PACKED + FLOAT * layers / _layers(signature) + pages) + added
+        return round(_FAST_PROCESS + parameters * PACKED + FLOAT * _largest(signature) + pages) + added
     read_parameters = parameters - layers + layers * max(recipe.upper, 1 - recipe.upper)
     return round(PROCESS + parameters * PACKED + (parameters if read == "widened" else read_parameters) * FLOAT) + added
 
@@ -85,14 +82,12 @@ def added_bytes(counted: DatasetReady, recipe: Recipe, signature: BaseSignature,
         features = recipe.upper * sum(out + into for out, into in modules.values())
         return round(rows * features * _BYTES_PER_FEATURE + adapter * _BYTES_PER_WEIGHT)
     outputs = recipe.upper * sum(out for out, _ in modules.values())
-    hidden = min((into for _, into in modules.values()), default=0)
-    known = min(_KEPT_TOKENS, counted.tokens + _GENERAL_TOKENS) if recipe.upper < 1 else 0
-    return round(rows * outputs * _BYTES_PER_OUTPUT + adapter * _BYTES_PER_WEIGHT + known * hidden * FLOAT)
+    return round(rows * outputs * _BYTES_PER_OUTPUT + adapter * _BYTES_PER_WEIGHT)
 
 
-def _layers(signature: BaseSignature) -> int:
-    """How many decoder layers there are."""
-    return max(1, len({name.rsplit(".", 2)[0] for name in signature.text_modules}))
+def _largest(signature: BaseSignature) -> int:
+    """Numbers in the largest matrix of a layer."""
+    return max((out * into for out, into in signature.text_modules.values()), default=0)
 
 
 def tokens_a_step(counted: DatasetReady, recipe: Recipe) -> tuple[float, float]:

@@ -24,6 +24,8 @@ from lora_chat.training.trainee import NewLayer, Reading
 class PeftTrainee(Forward):
     """``Trainee`` on transformers and PEFT."""
 
+    made_with = ("torch", "transformers", "peft")
+
     def __init__(self, base: BaseModel, tree: Any, check: Check) -> None:
         """``tree`` is a twin of the base's, or PEFT's around one, and this one's from now on."""
         watch_layers(tree.get_base_model() if hasattr(tree, "get_base_model") else tree, check)

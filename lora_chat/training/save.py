@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +38,7 @@ def save_adapter(trainee: Trainee, folder: Path, job: Job, signature: BaseSignat
         (stage / CONFIG_NAME).write_bytes(_config(signature.lineage, layers, use_rslora=trainee.use_rslora))
         (stage / WEIGHTS_NAME).write_bytes(save(tensors, {"format": "pt"}))
         # Its hashes are there from the first day: what is trained elsewhere travels before it is installed.
-        manifest = replace(_manifest(job, signature, report), weights=claim_of(read_adapter(stage)))
+        manifest = replace(_manifest(job, signature, report, trainee.made_with), weights=claim_of(read_adapter(stage)))
         (stage / "adapter.toml").write_text(to_toml(manifest), encoding="utf-8")
 
 
@@ -53,7 +53,7 @@ def _config(base: str, layers: Mapping[str, NewLayer], *, use_rslora: bool) -> b
     return (json.dumps(settings, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:
+def _manifest(job: Job, signature: BaseSignature, report: Report, made_with: Sequence[str]) -> Manifest:
     """Provenance in numbers: counts, recipe, seed, versions; never the text."""
     figures = {key: value for key, value in asdict(report).items() if value not in (None, "")}
     measured = [key for key in figures if key.endswith(("_before", "_after", "_bound")) or key == "forgot"]
@@ -69,7 +69,7 @@ def _manifest(job: Job, signature: BaseSignature, report: Report) -> Manifest:
             **({"after": job.after, "replayed": job.replayed} if job.start else {}),
             "recipe": asdict(job.recipe),
             **figures,
-            "versions": {name: version(name) for name in ("lora-chat", "torch", "transformers", "peft")},
+            "versions": {name: version(name) for name in ("lora-chat", *made_with)},
         },
         evaluation=evaluation,
     )

@@ -60,6 +60,11 @@ class Trainee(Protocol):
         ...
 
     @property
+    def made_with(self) -> tuple[str, ...]:
+        """The packages whose code trains it, this one apart."""
+        ...
+
+    @property
     def use_rslora(self) -> bool:
         """Whether alpha is over the root of the rank."""
         ...

@@ -40,6 +40,8 @@ _HEAD_STEP = 32
 class FastTrainee:
     """``Trainee`` on the fast path."""
 
+    made_with = ("torch",)
+
     def __init__(self, base: FastBase, pairs: Mapping[str, Pair], check: Check, *, use_rslora: bool = False) -> None:
         """``pairs`` by the names of the modules; ``check`` runs before each product and each piece of the losses."""
         self.use_rslora = use_rslora
