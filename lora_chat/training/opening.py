@@ -46,7 +46,7 @@ def bare(base: Base, check: Check) -> Trainee:
         from lora_chat.training.fast import beginning
 
         return beginning.bare(base, check)
-    from lora_chat.training.peft_trainee import PeftTrainee
+    from lora_chat.training.peft.trainee import PeftTrainee
 
     return PeftTrainee.bare(base, check)
 
@@ -63,6 +63,6 @@ def trainee(
         from lora_chat.training.fast import beginning
 
         return beginning.new(base, signature, recipe, start, check)
-    from lora_chat.training.peft_trainee import PeftTrainee
+    from lora_chat.training.peft.trainee import PeftTrainee
 
     return PeftTrainee.new(base, signature, recipe, start, check)

@@ -1,6 +1,6 @@
 """What a training needs of a model: the one contract of both paths. Owns nothing and computes nothing. [torch]
 
-``fast/trainee.py`` runs Llama-shaped bases on the CPU by itself; ``peft_trainee.py`` has transformers and PEFT run any
+``fast/trainee.py`` runs Llama-shaped bases on the CPU by itself; ``peft/trainee.py`` has transformers and PEFT run any
 other, and any other device.
 """
 

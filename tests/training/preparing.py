@@ -7,11 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch.nn import functional
 
+from lora_chat.training.dataset import Batch, in_pieces, supervised_targets
 from lora_chat.training.events import Preparing
 from lora_chat.training.fast.base import FastBase
 from lora_chat.training.opening import Base
+from lora_chat.training.peft.forward import Forward
 from lora_chat.training.rehearsal import Rehearsal, prepare
+from lora_chat.training.trainee import Trainee
 
 
 def nothing() -> None:
@@ -21,6 +25,21 @@ def nothing() -> None:
 def exact(base: Base) -> Base:
     """``base`` with its products in float32, whatever this machine multiplies fastest."""
     return replace(base, products=torch.float32) if isinstance(base, FastBase) else base
+
+
+def learn(learner: Trainee | Forward, batch: Batch) -> float:
+    """Add the gradients of the summed loss of ``batch``, which is returned."""
+    targets = supervised_targets(batch)
+    sizes, total = in_pieces(len(targets)), 0.0
+
+    def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
+        nonlocal total
+        loss = functional.cross_entropy(logits, targets.split(sizes)[index], reduction="sum")
+        total += float(loss.detach())
+        return loss
+
+    learner.backward(batch, sizes, loss_of)
+    return total
 
 
 def prepared(base: Base, weights: str, kept: Path) -> tuple[Rehearsal, bool]:

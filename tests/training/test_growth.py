@@ -32,11 +32,11 @@ from lora_chat.training.events import Installed, Trained, TrainingEvent
 from lora_chat.training.growth import FEW, SHAPE, TAUGHT_BEFORE, Start, grow, new_to, replayed, started
 from lora_chat.training.job import create_job, digest, read_job, split
 from lora_chat.training.jobs import run_job
+from lora_chat.training.peft.trainable import trainable_twin
 from lora_chat.training.proof.check import checks_of
 from lora_chat.training.proof.line import Line, Proved
 from lora_chat.training.recipe import target_modules
 from lora_chat.training.selection import Lesson, Selection
-from lora_chat.training.trainable import trainable_twin
 from lora_chat.training.trainer import train
 from tests.engine.conftest import LESSONS, lesson, make_adapter, make_job, short_recipe
 from tests.training.preparing import nothing

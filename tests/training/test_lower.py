@@ -15,10 +15,10 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers, watch_layers
 from lora_chat.training import lower
-from lora_chat.training.dataset import Batch, in_pieces, pad, supervised_targets
-from lora_chat.training.forward import Forward, supervised_logits
-from lora_chat.training.lower_layers import LowerLayers
-from tests.training.preparing import nothing
+from lora_chat.training.dataset import pad, supervised_targets
+from lora_chat.training.peft.forward import Forward, supervised_logits
+from lora_chat.training.peft.lower_layers import LowerLayers
+from tests.training.preparing import learn, nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 23))
@@ -64,19 +64,6 @@ def forward_of(tree: Any, *known: Example) -> Forward:
     forward.look(pad([lesson(5), lesson(6)], CPU))
     forward.lower.know([each.ids for each in known], 60)
     return forward
-
-
-def learn(forward: Forward, batch: Batch) -> float:
-    targets, total = supervised_targets(batch), 0.0
-
-    def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        loss = functional.cross_entropy(logits, targets.split(in_pieces(len(targets)))[index], reduction="sum")
-        total += float(loss.detach())
-        return loss
-
-    forward.backward(batch, in_pieces(len(targets)), loss_of)
-    return total
 
 
 def taken(tree: Any) -> list[torch.Tensor]:

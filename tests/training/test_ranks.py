@@ -19,11 +19,11 @@ from safetensors.numpy import load_file
 from lora_chat.models.base_model import BaseModel
 from lora_chat.models.installed import InstalledBase
 from lora_chat.training.dataset import together
-from lora_chat.training.peft_trainee import PeftTrainee
+from lora_chat.training.peft.trainable import trainable_twin
+from lora_chat.training.peft.trainee import PeftTrainee
 from lora_chat.training.ranks import ALONE, Ranks
 from lora_chat.training.recipe import choose_recipe
 from lora_chat.training.step import Learnt, add_gradients
-from lora_chat.training.trainable import trainable_twin
 from tests.engine.conftest import wait_until
 from tests.training.carrying import MANY, written
 from tests.training.preparing import nothing, prepared

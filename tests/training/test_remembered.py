@@ -16,7 +16,7 @@ from lora_chat.models.watch import find_layers
 from lora_chat.training.events import Trained
 from lora_chat.training.general import REHEARSED
 from lora_chat.training.lower import Lower
-from lora_chat.training.lower_layers import LowerLayers
+from lora_chat.training.peft.lower_layers import LowerLayers
 from lora_chat.training.remembered import STATES, Remembered
 from lora_chat.training.trainer import train
 from tests.engine.conftest import make_job

@@ -14,13 +14,13 @@ from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.training.dataset import pad, supervised_targets, together
-from lora_chat.training.forward import supervised_logits
 from lora_chat.training.opening import open_base, trainee
+from lora_chat.training.peft.forward import supervised_logits
+from lora_chat.training.peft.trainable import trainable_twin
 from lora_chat.training.prefix_tree import PrefixTree
 from lora_chat.training.recipe import Recipe, choose_recipe
 from lora_chat.training.rehearsal import Anchor, predictions
 from lora_chat.training.step import Learnt, add_gradients
-from lora_chat.training.trainable import trainable_twin
 from tests.training.preparing import exact, nothing
 
 CPU = torch.device("cpu")

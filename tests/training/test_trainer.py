@@ -37,11 +37,11 @@ from lora_chat.training.events import (
     TrainingEvent,
     as_json,
 )
-from lora_chat.training.forward import supervised_logits
 from lora_chat.training.general import MEASURED, REHEARSED
 from lora_chat.training.job import read_job
 from lora_chat.training.losses import divergence
 from lora_chat.training.opening import Base
+from lora_chat.training.peft.forward import supervised_logits
 from lora_chat.training.recipe import choose_recipe, target_modules
 from lora_chat.training.selection import Lesson
 from lora_chat.training.step import add_gradients

@@ -18,8 +18,8 @@ from lora_chat.training.fast.trainee import FastTrainee
 from lora_chat.training.layout import padded
 from lora_chat.training.opening import path_of, trainee
 from lora_chat.training.recipe import Recipe
-from tests.training.fast.test_trainee import RECIPES, fast, gradients, known, learn, lessons
-from tests.training.preparing import nothing
+from tests.training.fast.test_trainee import RECIPES, fast, gradients, known, lessons
+from tests.training.preparing import learn, nothing
 
 __all__ = ["fast", "known"]  # fixtures
 

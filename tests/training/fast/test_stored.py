@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn import functional
 
 from lora_chat.decoder.compiled import load_unpack
 from lora_chat.decoder.quantise import Packed, pack_int4, pack_int8, unpack
 from lora_chat.engine.kept import Kept
 from lora_chat.engine.loaded import Loaded
 from lora_chat.models.installed import InstalledBase
-from lora_chat.training.dataset import in_pieces, supervised_targets
 from lora_chat.training.fast import stored
 from lora_chat.training.fast.base import FastBase
 from lora_chat.training.fast.stored import AsStored, FromPacked, Stored
@@ -27,7 +25,7 @@ from lora_chat.training.trainee import Trainee
 from tests.conftest import installed
 from tests.decoder.conftest import write_base
 from tests.training.fast.test_trainee import lessons
-from tests.training.preparing import nothing
+from tests.training.preparing import learn, nothing
 
 KINDS = (torch.float32, torch.bfloat16)
 
@@ -152,12 +150,9 @@ def test_without_a_compiler_it_is_read_from_the_file(
     assert isinstance(base.stored(), AsStored)
 
 
-def learn(learner: Trainee) -> list[torch.Tensor]:
-    """The gradients of one step."""
-    batch = lessons(20, 12)
-    targets = supervised_targets(batch)
-    sizes = in_pieces(len(targets))
-    learner.backward(batch, sizes, lambda at, logits: functional.cross_entropy(logits, targets.split(sizes)[at]))
+def gradients_of(learner: Trainee) -> list[torch.Tensor]:
+    """Those of one step."""
+    learn(learner, lessons(20, 12))
     return [each.grad for each in learner.weights if each.grad is not None]
 
 
@@ -165,7 +160,7 @@ def test_a_step_is_the_same_to_the_bit(quantised: InstalledBase, kernels: Path, 
     base, recipe = opened(quantised, kernels, tmp_path), choose_recipe(3, 1000)
     ways = [base, replace(base, exact=None)]
     assert [type(each.stored()) for each in ways] == [FromPacked, AsStored]
-    one, other = (learn(trainee(each, quantised.signature, recipe, None, nothing)) for each in ways)
+    one, other = (gradients_of(trainee(each, quantised.signature, recipe, None, nothing)) for each in ways)
     assert len(one) == len(other) > 0
     assert all(map(torch.equal, one, other))
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional
 
 from lora_chat.adapters.verify import load_verified
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked
-from lora_chat.training.dataset import Batch, in_pieces, pad, supervised_targets
+from lora_chat.training.dataset import Batch, pad
 from lora_chat.training.fast import trainee as way
 from lora_chat.training.fast.base import FastBase
 from lora_chat.training.fast.block import Block
@@ -29,7 +28,7 @@ from lora_chat.training.trainee import Trainee
 from tests.conftest import installed
 from tests.decoder.conftest import KINDS, write_base
 from tests.engine.conftest import make_adapter
-from tests.training.preparing import exact, nothing
+from tests.training.preparing import exact, learn, nothing
 
 CPU = torch.device("cpu")
 SYSTEM = tuple(range(3, 23))
@@ -79,21 +78,6 @@ def both(fast: FastBase, slow: BaseModel, known: InstalledBase, recipe: Recipe) 
             one.copy_(torch.randn(one.shape, generator=draw) * 0.2)
             other.copy_(one)
     return pair[0], pair[1]
-
-
-def learn(learner: Trainee, batch: Batch) -> float:
-    """The summed loss; gradients are added."""
-    targets = supervised_targets(batch)
-    sizes, total = in_pieces(len(targets)), 0.0
-
-    def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        loss = functional.cross_entropy(logits, targets.split(sizes)[index], reduction="sum")
-        total += float(loss.detach())
-        return loss
-
-    learner.backward(batch, sizes, loss_of)
-    return total
 
 
 def gradients(learner: Trainee) -> Iterator[torch.Tensor]:

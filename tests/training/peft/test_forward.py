@@ -17,8 +17,8 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers
 from lora_chat.training.dataset import HEAD_ROWS, Batch, in_pieces, pad, supervised_targets
-from lora_chat.training.forward import Forward, supervised_logits
-from tests.training.preparing import nothing
+from lora_chat.training.peft.forward import Forward, supervised_logits
+from tests.training.preparing import learn, nothing
 
 LONG = 64
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def base(request: pytest.FixtureRequest) -> BaseModel:
 @pytest.fixture(autouse=True)
 def long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of this length is a long sequence here: the tiny bases have short windows."""
-    monkeypatch.setattr("lora_chat.training.forward.LONG", LONG)
+    monkeypatch.setattr("lora_chat.training.peft.forward.LONG", LONG)
 
 
 def batch_of(*lengths: int) -> Batch:
@@ -61,20 +61,6 @@ def trainable(base: BaseModel) -> Any:
             twin(base.tree),
             LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", init_lora_weights=False),
         ).eval()
-
-
-def learn(forward: Forward, batch: Batch) -> float:
-    targets = supervised_targets(batch)
-    sizes, total = in_pieces(len(targets)), 0.0
-
-    def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        loss = functional.cross_entropy(logits, targets.split(sizes)[index], reduction="sum")
-        total += float(loss.detach())
-        return loss
-
-    forward.backward(batch, sizes, loss_of)
-    return total
 
 
 def gradients(tree: Any) -> Iterator[torch.Tensor]:

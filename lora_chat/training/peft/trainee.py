@@ -15,9 +15,9 @@ from lora_chat.adapters.verify import VerifiedAdapter
 from lora_chat.models.attach import lora_layers, twin
 from lora_chat.models.base_model import BaseModel, cache_keyword
 from lora_chat.models.watch import Check, watch_layers
-from lora_chat.training.forward import Forward
+from lora_chat.training.peft.forward import Forward
+from lora_chat.training.peft.trainable import trainable_twin
 from lora_chat.training.recipe import Recipe
-from lora_chat.training.trainable import trainable_twin
 from lora_chat.training.trainee import NewLayer, Reading
 
 

@@ -21,7 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from lora_chat.models.watch import Check, StopAsked, find_layers
 from lora_chat.training.dataset import HEAD_ROWS, Batch, beginning
 from lora_chat.training.layout import Ids, Layout, lay_in_rows, lay_in_tree, supervised_places
-from lora_chat.training.lower_layers import LowerLayers
+from lora_chat.training.peft.lower_layers import LowerLayers
 from lora_chat.training.recipe import LONG
 
 _LOOKED_AT = 64
