@@ -165,10 +165,14 @@ def keep(job: Path, checkpoint: Checkpoint, identity: Identity) -> None:
         _discard(old)
 
 
+_OTHERWISE = "other versions or another processor compute now"
+
+
 def newest(job: Path, identity: Identity) -> tuple[Checkpoint | None, str]:
     """The newest whole checkpoint in the folder ``job``, and in words why it has to begin anew where it does.
 
-    What cannot be gone on from is deleted. Other versions of what computes make other sums: that begins anew.
+    What cannot be gone on from is deleted. Other versions of what computes make other sums, and so does a processor
+    that multiplies otherwise: that begins anew.
 
     Raises:
         RefusedError: the job's lessons, its recipe or the base are no longer what the checkpoint was made of.
@@ -181,7 +185,7 @@ def newest(job: Path, identity: Identity) -> tuple[Checkpoint | None, str]:
         if read is not None:
             checkpoint, made_of = read
             _check_same(job, made_of, identity)
-            doomed, why = (found, "other versions compute now") if made_of != identity else (found[:at], "")
+            doomed, why = (found, _OTHERWISE) if made_of != identity else (found[:at], "")
             for each in doomed:
                 _discard(each)
             return (None if why else checkpoint), why

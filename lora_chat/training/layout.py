@@ -69,7 +69,7 @@ def lay_in_tree(sequences: Sequence[Ids], dtype: torch.dtype, device: torch.devi
 
 
 def padded(layout: Layout, columns: int) -> Layout:
-    """One row that is so long: what is added is id 0, sees itself alone and is seen by nothing."""
+    """One row that is so long: what is added is id 0 and seen by nothing else; under a mask it sees itself alone."""
     inputs = dict(layout.inputs)
     length = inputs["input_ids"].shape[1]
     added = (0, columns - length)

@@ -40,9 +40,9 @@ class Remembered:
 
     def keep(self) -> None:
         """Write them, if they were not read, for the next training."""
-        states = self._lower.kept(self._general)
-        if self._lower.count and len(states) > self._found:
-            _write(self._path, self._made_by, states)
+        if self._lower.count and self._lower.count_kept(self._general) > self._found:
+            with suppress(OSError):  # without them the next training makes them again
+                _write(self._path, self._made_by, self._lower.kept(self._general))
 
 
 def _read(path: Path, made_by: str) -> dict[Ids, torch.Tensor]:

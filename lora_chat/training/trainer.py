@@ -126,6 +126,9 @@ def train(
             yield Stopped(kept.keep() if kept else checkpoint.position.step if checkpoint else 0)
         except StopAsked:
             yield Cancelled(run.step if run else 0)
+        finally:
+            if run is not None:
+                run.trainee.lower.close()
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch.nn import functional
 
 from lora_chat.training.dataset import Batch, in_pieces, supervised_targets
 from lora_chat.training.events import Preparing
 from lora_chat.training.fast.base import FastBase
+from lora_chat.training.losses import cross_entropy
 from lora_chat.training.opening import Base
 from lora_chat.training.peft.forward import Forward
 from lora_chat.training.rehearsal import Rehearsal, prepare
@@ -34,7 +34,7 @@ def learn(learner: Trainee | Forward, batch: Batch) -> float:
 
     def loss_of(index: int, logits: torch.Tensor) -> torch.Tensor:
         nonlocal total
-        loss = functional.cross_entropy(logits, targets.split(sizes)[index], reduction="sum")
+        loss = cross_entropy(logits, targets.split(sizes)[index])[0].sum()
         total += float(loss.detach())
         return loss
 

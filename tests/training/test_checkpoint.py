@@ -23,6 +23,7 @@ from lora_chat.models.installed import InstalledBase
 from lora_chat.models.watch import KeepAsked, StopAsked
 from lora_chat.training import checkpoint
 from lora_chat.training.events import Cancelled, Evaluated, Report, Resumed, StepDone, Stopped, Trained, TrainingEvent
+from lora_chat.training.fast.base import FastBase
 from lora_chat.training.opening import Base, open_base
 from lora_chat.training.selection import Lesson
 from lora_chat.training.trainer import train
@@ -41,10 +42,12 @@ DECKS: dict[str, Any] = {
 """Both decks are half dealt at most steps; evaluated after steps 4 and 7."""
 
 
-@pytest.fixture(scope="module")
-def base(tiny_llama: InstalledBase) -> Base:
-    """As the product trains it."""
-    return open_base(tiny_llama.name, tiny_llama.folder)
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=str)
+def base(request: pytest.FixtureRequest, tiny_llama: InstalledBase) -> Base:
+    """As the product trains it on one processor or another."""
+    found = open_base(tiny_llama.name, tiny_llama.folder)
+    assert isinstance(found, FastBase)
+    return replace(found, products=request.param)
 
 
 @dataclass
@@ -260,7 +263,8 @@ def test_other_versions_begin_anew_and_say_so(trainer: Trainer, monkeypatch: pyt
     trainer.run(job)
     monkeypatch.setattr(checkpoint, "version", lambda name: "99")
     after = trainer.run(job)
-    assert [event.reason for event in after if isinstance(event, Resumed)] == ["other versions compute now"]
+    [reason] = [event.reason for event in after if isinstance(event, Resumed)]
+    assert reason == "other versions or another processor compute now"
     assert len(seen(after)) == 4
 
 

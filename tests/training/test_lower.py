@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked, find_layers, watch_layers
 from lora_chat.training import lower
 from lora_chat.training.dataset import pad, supervised_targets
+from lora_chat.training.lower_file import LowerFile
 from lora_chat.training.peft.forward import Forward, supervised_logits
 from lora_chat.training.peft.lower_layers import LowerLayers
 from tests.training.preparing import learn, nothing
@@ -112,7 +114,7 @@ def test_what_is_known_goes_through_the_lower_layers_once(base: BaseModel) -> No
 
 
 def test_more_than_can_be_kept_is_made_again(base: BaseModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower, "KEPT_TOKENS", len(LESSONS[0].ids))
+    monkeypatch.setattr(lower, "HELD_TOKENS", len(LESSONS[0].ids))
     tree = trainable(base)
     forward, seen = forward_of(tree, *LESSONS), lowest_runs(tree)
     for _ in range(3):
@@ -121,6 +123,26 @@ def test_more_than_can_be_kept_is_made_again(base: BaseModel, monkeypatch: pytes
     for _ in range(3):
         learn(forward, pad(LESSONS[:2], CPU))
     assert len(seen) == 4
+
+
+def test_what_cannot_be_read_back_is_made_again(
+    base: BaseModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = trainable(base)
+    forward, seen = forward_of(tree), lowest_runs(tree)
+    forward.lower.keep_in(tmp_path)
+    forward.lower.know([each.ids for each in LESSONS], 60)
+    before = forward.hidden(pad(LESSONS, CPU)).detach()
+    made = len(seen)
+    assert torch.equal(forward.hidden(pad(LESSONS, CPU)), before)
+    assert len(seen) == made
+
+    def fails(*_: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(LowerFile, "_read", fails)
+    assert torch.equal(forward.hidden(pad(LESSONS, CPU)), before)
+    assert len(seen) > made
 
 
 def test_states_do_not_depend_on_what_was_asked_for_before(base: BaseModel) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from lora_chat.training import lower_file
 from lora_chat.training.lower_file import LowerFile
 
 
@@ -23,10 +25,9 @@ STATES = {(1, 2, 3): made(1, 3, 8), (4,): made(2, 1, 8), (5, 6): made(3, 2, 16)[
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_it_gives_back_the_bits_it_was_given(tmp_path: Path, on_disk: bool) -> None:
     file = LowerFile(tmp_path if on_disk else None)
-    for _ in range(2):  # the second time in the place of the first
-        for ids, states in STATES.items():
-            assert ids not in file or _ == 1
-            file[ids] = states
+    for ids, states in STATES.items():
+        assert ids not in file
+        file.keep(ids, states)
     for ids in [*STATES, *reversed(STATES)]:
         assert ids in file
         assert torch.equal(file[ids], STATES[ids])
@@ -35,7 +36,7 @@ def test_it_gives_back_the_bits_it_was_given(tmp_path: Path, on_disk: bool) -> N
 
 def test_what_one_reads_is_its_own(tmp_path: Path) -> None:
     file = LowerFile(tmp_path)
-    file[(1,)] = made(1, 1, 4)
+    file.keep((1,), made(1, 1, 4))
     file[(1,)].zero_()
     assert torch.equal(file[(1,)], made(1, 1, 4))
 
@@ -43,19 +44,19 @@ def test_what_one_reads_is_its_own(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere it has a name until it is closed")
 def test_it_has_no_name_and_leaves_nothing(tmp_path: Path) -> None:
     file = LowerFile(tmp_path)
-    file[(1,)] = made(1, 1, 4)
+    file.keep((1,), made(1, 1, 4))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_folder_to_write_in_it_stays_in_memory(tmp_path: Path) -> None:
     file = LowerFile(tmp_path / "gone")
-    file[(1,)] = made(1, 1, 4)
+    file.keep((1,), made(1, 1, 4))
     assert torch.equal(file[(1,)], made(1, 1, 4))
 
 
 def test_when_the_disk_is_full_the_rest_stays_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = LowerFile(tmp_path)
-    file[(1,)] = made(1, 1, 4)
+    file.keep((1,), made(1, 1, 4))
 
     class Full:
         def __init__(self, real: Any) -> None:
@@ -66,8 +67,8 @@ def test_when_the_disk_is_full_the_rest_stays_in_memory(tmp_path: Path, monkeypa
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(file, "_file", Full(file._file))
-    file[(2,)] = made(2, 1, 4)
-    file[(3,)] = made(3, 1, 4)
+    file.keep((2,), made(2, 1, 4))
+    file.keep((3,), made(3, 1, 4))
     for seed in (1, 2, 3):
         assert torch.equal(file[(seed,)], made(seed, 1, 4))
 
@@ -75,5 +76,40 @@ def test_when_the_disk_is_full_the_rest_stays_in_memory(tmp_path: Path, monkeypa
 def test_other_types_stay_as_they_are(tmp_path: Path) -> None:
     file = LowerFile(tmp_path)
     states = made(1, 2, 4).to(torch.bfloat16)
-    file[(1, 2)] = states
+    file.keep((1, 2), states)
     assert file[(1, 2)] is states
+
+
+def test_some_of_the_disk_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = LowerFile(tmp_path)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    file.keep((1,), made(1, 1, 4))
+    assert not file._written
+    assert torch.equal(file[(1,)], made(1, 1, 4))
+
+
+def test_what_has_room_nowhere_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lower_file, "HELD_TOKENS", 3)
+    file = LowerFile()
+    for ids in ((1, 2), (3, 4), (5,)):
+        file.keep(ids, made(1, len(ids), 4))
+    assert [ids in file for ids in ((1, 2), (3, 4), (5,))] == [True, False, True]
+
+
+def test_what_cannot_be_read_back_is_told_and_gone(tmp_path: Path) -> None:
+    file = LowerFile(tmp_path)
+    file.keep((1,), made(1, 1, 4))
+    assert file._file is not None
+    file._file.truncate(3)
+    with pytest.raises(OSError, match="too soon"):
+        file[(1,)]
+    assert (1,) not in file
+
+
+def test_closed_it_holds_nothing(tmp_path: Path) -> None:
+    file = LowerFile(tmp_path)
+    file.keep((1,), made(1, 1, 4))
+    file.close()
+    file.close()
+    assert (1,) not in file

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lora_chat.decoder.parts import LayerWeights
 from lora_chat.decoder.shape import Shape
+from lora_chat.training.recipe import LONG
 
 Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -48,21 +49,25 @@ class Attention:
     """The attention of one layer over one layout of tokens."""
 
     def __init__(self, shape: Shape, weights: LayerWeights, turns: Turns, mask: torch.Tensor | None) -> None:
-        """``mask`` (group * tokens, tokens) is added to the scores; None: each token sees those before it."""
+        """``mask`` (tokens, tokens) is added to the scores; None: each token sees those before it.
+
+        Scores have the mask's type. Where query and key have a bias they are in the hundreds, and bfloat16 knows only
+        every second number there.
+        """
         self._shape, self._weights, self._turns, self._mask = shape, weights, turns, mask
         self._scale = shape.head_dim**-0.5
 
     def attend(self, heads: Heads) -> torch.Tensor:
         """What the heads see, (tokens, heads * head_dim), of query, key and value as their matrices made them."""
-        if self._mask is None:
-            return self._attend_before(heads)
+        if not self._apart_by_heads(heads):
+            return self._attend_whole(heads)
         query, key, value = self._grouped(self.ready(heads))
         return self._apart(torch.bmm(self._probabilities(query, key), value))
 
     def back(self, heads: Heads, grad: torch.Tensor) -> Heads:
         """The gradients of query, key and value where ``grad`` came back for ``attend``, which is made again."""
-        if self._mask is None:
-            return self._back_before(heads, grad)
+        if not self._apart_by_heads(heads):
+            return self._back_whole(heads, grad)
         query, key, value = self._grouped(self.ready(heads))
         grad = self._in_groups(grad.unflatten(1, (-1, self._shape.head_dim)))
         sees = self._probabilities(query, key)
@@ -98,7 +103,11 @@ class Attention:
             key = normed_back(key, came[1], weights.norm_k, self._shape.epsilon)
         return query.flatten(1).to(kind), key.flatten(1).to(kind), value.flatten(1)
 
-    # In a tree: the queries of the heads that share a key in one matrix, (kv_heads, group * tokens, head_dim)
+    def _apart_by_heads(self, heads: Heads) -> bool:
+        """Whether there are few enough tokens to have the probabilities of all heads in memory, which is quicker."""
+        return self._mask is not None and len(heads[0]) <= LONG
+
+    # Few tokens: the queries of the heads that share a key in one matrix, (kv_heads, group * tokens, head_dim)
 
     def _grouped(self, heads: Heads) -> Heads:
         query, key, value = heads
@@ -115,20 +124,28 @@ class Attention:
 
     def _probabilities(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
         assert self._mask is not None
-        mask = self._mask.expand(len(query), -1, -1)
-        return torch.baddbmm(mask, query, key.transpose(1, 2), alpha=self._scale).softmax(-1)
+        kind, shape = self._mask.dtype, self._shape
+        mask = self._mask.repeat(shape.heads // shape.kv_heads, 1).expand(len(query), -1, -1)
+        scores = torch.baddbmm(mask, query.to(kind), key.transpose(1, 2).to(kind), alpha=self._scale)
+        return scores.softmax(-1).to(query.dtype)
 
-    # One sequence: as torch does it, whose memory does not grow with the square of the length
+    # Many: as torch does it, whose memory does not grow with the square of the length
 
-    def _attend_before(self, heads: Heads) -> torch.Tensor:
+    def _attend_whole(self, heads: Heads) -> torch.Tensor:
         query, key, value = (each.transpose(0, 1)[None] for each in self.ready(heads))
-        many = self._shape.heads != self._shape.kv_heads
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=many)
+        seen = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            None if self._mask is None else self._mask.to(query.dtype),
+            is_causal=self._mask is None,
+            enable_gqa=self._shape.heads != self._shape.kv_heads,
+        )
         return seen[0].transpose(0, 1).flatten(1)
 
-    def _back_before(self, heads: Heads, grad: torch.Tensor) -> Heads:
+    def _back_whole(self, heads: Heads, grad: torch.Tensor) -> Heads:
         with torch.enable_grad():
             leaves = [each.detach().requires_grad_() for each in heads]
-            seen = self._attend_before((leaves[0], leaves[1], leaves[2]))
+            seen = self._attend_whole((leaves[0], leaves[1], leaves[2]))
         query, key, value = torch.autograd.grad(seen, leaves, grad)
         return query, key, value

@@ -27,7 +27,8 @@ Q, K, V, O, GATE, UP, DOWN = range(7)  # noqa: E741
 class Block:
     """One layer of one base, and the pairs beside its ``matrices``, which are in the plan's order.
 
-    Products are made in the type of the matrices; what goes around them is float32.
+    Products are made in the type of the matrices, and so is what bends between them; norms and what goes around the
+    layer are float32.
     """
 
     def __init__(self, shape: Shape, weights: LayerWeights, pairs: Mapping[int, Pair], check: Check) -> None:

@@ -1,7 +1,7 @@
 """A base that the fast path knows, with pairs that learn. Owns the way through its layers, there and back. [torch]
 
-Written out by hand, without autograd but for the losses: what a way back needs is kept, and nothing else; each layer's
-weights are float32 while it runs (``stored``). The output head goes over its rows in blocks, for as many
+Written out by hand, without autograd but for the losses: what a way back needs is kept, and nothing else; each matrix
+is unpacked while it multiplies (``stored``). The output head goes over its rows in blocks, for as many
 predictions at once as there is room for, so that it is read twice for all of them and not twice for each piece.
 """
 
@@ -35,6 +35,8 @@ _STEP = 64
 doubling: bfloat16's products are compiled for their sizes by torch's library, which keeps 10 MB for each of them."""
 _HEAD_STEP = 32
 """Likewise the predictions that go back through the head at once."""
+_PROMPT_STEP = 16
+"""Likewise the longest prompt of those that are answered together."""
 
 
 class FastTrainee:
@@ -124,7 +126,7 @@ class FastTrainee:
     @torch.no_grad()
     def answers(self, prompts: Sequence[Sequence[int]], most: int, ends: frozenset[int]) -> list[list[int]]:
         """See ``Trainee.answers``."""
-        longest, ending = max(map(len, prompts)), torch.tensor(sorted(ends))
+        longest, ending = _size_above(max(map(len, prompts)), _PROMPT_STEP), torch.tensor(sorted(ends))
         ids = torch.tensor([[0] * (longest - len(each)) + list(each) for each in prompts])
         real = torch.arange(longest) >= torch.tensor([[longest - len(each)] for each in prompts])
         reading, said = FastReading(self._base.shape, len(prompts)), list[torch.Tensor]()
@@ -204,10 +206,9 @@ class FastTrainee:
         return read
 
     def _mask(self, layout: Layout, kind: torch.dtype) -> torch.Tensor | None:
-        """What is added to the scores, (group * tokens, tokens); None for one sequence, which sees what is before."""
+        """What is added to the scores, (tokens, tokens); None for one sequence, which sees what stands before."""
         mask = layout.inputs.get("attention_mask")
-        shape = self._base.shape
-        return None if mask is None else mask[0, 0].to(kind).repeat(shape.heads // shape.kv_heads, 1)
+        return None if mask is None else mask[0, 0].to(torch.float32 if self._base.shape.bias else kind)
 
     def _turns(self, places: torch.Tensor) -> Turns:
         cos, sin = self._rotary.between(0, int(places.max()) + 1)
@@ -251,15 +252,19 @@ class FastTrainee:
     def _add_through_head(self, grad: torch.Tensor, slopes: torch.Tensor) -> None:
         """Add to ``grad`` (rows, hidden) what the head makes of ``slopes`` (rows, vocab) on the way back."""
         kind, rows = self._base.products, len(grad)
-        added = 0 if kind == torch.float32 else -rows % _HEAD_STEP
+        added = self._added(rows)
         for columns, block in self._stored.head(kind):
             self._check()
             grad += (functional.pad(slopes[:, columns].to(kind), (0, 0, 0, added)) @ block)[:rows]
 
+    def _added(self, predictions: int) -> int:
+        """How many rows of zeros make a size that comes again."""
+        return 0 if self._base.products == torch.float32 else -predictions % _HEAD_STEP
 
-def _size_above(tokens: int) -> int:
-    """The smallest size that holds so many."""
-    step = max(_STEP, 1 << max(0, (tokens - 1).bit_length() - 3))
+
+def _size_above(tokens: int, least: int = _STEP) -> int:
+    """The smallest size that holds so many, a multiple of ``least`` at least."""
+    step = max(least, 1 << max(0, (tokens - 1).bit_length() - 3))
     return -(-tokens // step) * step
 
 

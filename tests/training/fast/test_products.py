@@ -18,7 +18,7 @@ from lora_chat.training.fast.trainee import FastTrainee
 from lora_chat.training.layout import padded
 from lora_chat.training.opening import path_of, trainee
 from lora_chat.training.recipe import Recipe
-from tests.training.fast.test_trainee import RECIPES, fast, gradients, known, lessons
+from tests.training.fast.test_trainee import RECIPES, fast, gradients, known, lessons, of_many
 from tests.training.preparing import learn, nothing
 
 __all__ = ["fast", "known"]  # fixtures
@@ -38,10 +38,13 @@ def learnt(base: FastBase, installed: InstalledBase, recipe: Recipe, batch: Batc
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
 @pytest.mark.parametrize("batch", BATCHES, ids=["one", "a tree", "a larger one"])
+@pytest.mark.parametrize("many", [False, True])
 def test_losses_and_gradients_are_near_those_of_float32(
-    fast: FastBase, known: InstalledBase, recipe: Recipe, batch: Batch
+    fast: FastBase, known: InstalledBase, recipe: Recipe, batch: Batch, many: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounded = replace(fast, products=torch.bfloat16)
+    if many:
+        of_many(monkeypatch)
     loss, exact_gradients = learnt(fast, known, recipe, batch)
     near, near_gradients = learnt(rounded, known, recipe, batch)
     assert near == pytest.approx(loss, rel=5e-3)
@@ -58,7 +61,6 @@ def test_what_is_added_for_the_size_changes_nothing(
     fast: FastBase, known: InstalledBase, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In float32, which would show it."""
-    monkeypatch.setattr(way, "_HEAD_STEP", 1)
     lay = FastTrainee._lay
 
     def added(self: FastTrainee, sequences: Any) -> Any:
@@ -69,6 +71,7 @@ def test_what_is_added_for_the_size_changes_nothing(
         loss, expected = learnt(fast, known, recipe, batch)
         with monkeypatch.context() as patched:
             patched.setattr(FastTrainee, "_lay", added)
+            patched.setattr(FastTrainee, "_added", lambda _self, _predictions: 7)
             same, found = learnt(fast, known, recipe, batch)
         assert same == pytest.approx(loss, rel=1e-6)
         for one, other in zip(found, expected, strict=True):
@@ -107,3 +110,12 @@ def test_they_are_made_in_what_the_processor_multiplies_fastest(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: says)
     assert fastest_products() == expected
     assert str(expected) in path_of(replace(fast, products=expected)), "a job that began otherwise begins anew"
+
+
+def test_answers_are_near_those_of_float32(fast: FastBase, known: InstalledBase) -> None:
+    prompts, ends = [[5, 9, 14], [7, 8, 20, 33, 41, 6, 30], [11]], frozenset({1})
+    ways = [replace(fast, products=kind) for kind in (torch.float32, torch.bfloat16)]
+    learners = [trainee(each, known.signature, RECIPES["all of it"], None, nothing) for each in ways]
+    said = [each.answers(prompts, 9, ends) for each in learners]
+    same = [one == other for pair in zip(*said, strict=True) for one, other in zip(*pair, strict=False)]
+    assert sum(same) > len(same) / 2

@@ -156,8 +156,11 @@ def gradients_of(learner: Trainee) -> list[torch.Tensor]:
     return [each.grad for each in learner.weights if each.grad is not None]
 
 
-def test_a_step_is_the_same_to_the_bit(quantised: InstalledBase, kernels: Path, tmp_path: Path) -> None:
-    base, recipe = opened(quantised, kernels, tmp_path), choose_recipe(3, 1000)
+@pytest.mark.parametrize("products", KINDS)
+def test_a_step_is_the_same_to_the_bit(
+    quantised: InstalledBase, kernels: Path, tmp_path: Path, products: torch.dtype
+) -> None:
+    base, recipe = replace(opened(quantised, kernels, tmp_path), products=products), choose_recipe(3, 1000)
     ways = [base, replace(base, exact=None)]
     assert [type(each.stored()) for each in ways] == [FromPacked, AsStored]
     one, other = (gradients_of(trainee(each, quantised.signature, recipe, None, nothing)) for each in ways)

@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional
 
 from lora_chat.adapters.verify import load_verified
 from lora_chat.models.base_model import BaseModel, load_base_model
 from lora_chat.models.installed import InstalledBase
 from lora_chat.models.prompt import Example
 from lora_chat.models.watch import StopAsked
-from lora_chat.training.dataset import Batch, pad
+from lora_chat.training.dataset import Batch, in_pieces, pad, supervised_targets
+from lora_chat.training.fast import attention
 from lora_chat.training.fast import trainee as way
 from lora_chat.training.fast.base import FastBase
 from lora_chat.training.fast.block import Block
@@ -108,20 +110,48 @@ def test_logits_loss_and_gradients_are_those_of_peft(
     assert all(map(close, gradients(ours), gradients(theirs)))
 
 
+def of_many(patched: pytest.MonkeyPatch) -> None:
+    """From 20 tokens on they are many."""
+    for module in (way, attention):
+        patched.setattr(module, "LONG", 20)
+
+
+@pytest.mark.parametrize("lengths", [(60, 50), (40,)], ids=["a tree", "one"])
 def test_many_tokens_and_a_head_in_blocks_change_no_number(
-    fast: FastBase, slow: BaseModel, known: InstalledBase, monkeypatch: pytest.MonkeyPatch
+    fast: FastBase, slow: BaseModel, known: InstalledBase, monkeypatch: pytest.MonkeyPatch, lengths: tuple[int, ...]
 ) -> None:
-    batch = lessons(60, 50)
+    batch = lessons(*lengths)
     for recipe in RECIPES.values():
-        whole, _ = both(fast, slow, known, recipe)
+        whole, theirs = both(fast, slow, known, recipe)
         expected = learn(whole, batch)
+        theirs.look(batch)
+        assert learn(theirs, batch) == pytest.approx(expected, rel=1e-5)
         with monkeypatch.context() as patched:
-            patched.setattr(way, "LONG", 20)
+            of_many(patched)
             patched.setattr(way, "HEAD_BYTES", 40 * 4 * fast.shape.vocabulary)
             parts, _ = both(fast, slow, known, recipe)
             assert learn(parts, batch) == pytest.approx(expected, rel=1e-6)
         for one, other in zip(gradients(parts), gradients(whole), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
+        assert all(map(close, gradients(parts), gradients(theirs)))
+
+
+def test_any_loss_will_do(fast: FastBase, slow: BaseModel, known: InstalledBase) -> None:
+    """Also one that leaves the logits as they are."""
+    batch = lessons(12, 15, 20)
+    targets = supervised_targets(batch)
+    sizes = in_pieces(len(targets))
+    found = []
+    for path in (fast, slow):
+        usual, plain = (trainee(path, known.signature, RECIPES["all of it"], None, nothing) for _ in range(2))
+        for each in (usual, plain):
+            each.look(batch)
+        learn(usual, batch)
+        plain.backward(
+            batch, sizes, lambda at, logits: functional.cross_entropy(logits, targets.split(sizes)[at], reduction="sum")
+        )
+        found.append(all(map(close, gradients(plain), gradients(usual))))
+    assert found == [True, True]
 
 
 def test_the_head_is_read_in_blocks(known: InstalledBase, monkeypatch: pytest.MonkeyPatch) -> None:
