@@ -12,7 +12,7 @@ faq     tokens a second, padding not counted, on the first 128 question-answer p
         evaluations, TRL's none.
 beside  first token and speed of replies while it trains on conversations of 256 tokens by the default recipe, against
         the same process before; and the engine process's peak of memory against one that only chats.
-polite  a training with nobody chatting, asking before each layer whether it may, against the same loop that never asks.
+polite  a training with nobody chatting that asks before each product whether it may, against one that never asks.
 
 TRL needs an interpreter that has it: `--trl-python`. Everything happens in a home of its own that shares the base's
 files (`lora-chat model pull smollm2-135m` first). A first round is not counted. The machine must be idle.

@@ -10,7 +10,6 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -229,31 +228,20 @@ def _peak_mb(pid: int) -> float:
 
 
 def polite(job: Path, *, asks: bool) -> dict[str, Any]:
-    """One training with nobody chatting: by the engine, which asks before each layer, or with nothing that asks."""
+    """One training by the engine with nobody chatting, which asks before each product whether it may; or never."""
     from lora_chat.engine.factory import open_local_for
+    from lora_chat.engine.floor import Floor
     from lora_chat.models.installed import find_base
     from lora_chat.services import open_services
     from lora_chat.training.events import Trained
 
+    if not asks:
+        Floor.check_training = lambda *_: None  # type: ignore[method-assign]
     with open_services() as services:
         base = find_base(services.paths.models, services.config.model)
-        if asks:
-            with closing(open_local_for(base, services.paths, services.config.precision)) as engine:
-                engine.load()
-                events = list(engine.train(job, threading.Event()))
-        else:
-            with closing(open_local_for(base, services.paths, services.config.precision)) as engine:
-                engine.load()
-                events = list(_unasked(engine, base, services.paths, job))
+        with closing(open_local_for(base, services.paths, services.config.precision)) as engine:
+            engine.load()
+            events = list(engine.train(job, threading.Event()))
     assert isinstance(events[-1], Trained), events[-1]
     report = events[-1].report
     return {"tokens_per_second": round(report.tokens_per_second, 2), "steps": report.steps}
-
-
-def _unasked(engine: Any, base: Any, paths: Any, job: Path) -> Iterator[Any]:
-    """The same loop on the same weights, with nobody who could be asked."""
-    from lora_chat.engine.kept import kept_for
-    from lora_chat.training.trainer import train
-
-    read = engine._load().training_base()
-    yield from train(read, base.signature, job, kept_for(base, paths).general_answers, lambda: None)

@@ -184,7 +184,7 @@ def _written(kind: Kind, *, rounded: bool) -> Any:
     def typed(_context: Any, values: Any, scales: Any, minima: Any, out: Any, groups: Any) -> Any:
         return types.int64(*[types.int64] * 5), generate
 
-    typed.__name__ = f"{kind.name.lower()}_{'rounded' if rounded else 'written'}"
+    typed.__name__ = kind.name.lower() + ("_rounded" if rounded else "_written")
     return intrinsic(typed)
 
 

@@ -7,6 +7,7 @@ has room for and takes that back when anybody else wants it.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -88,10 +89,10 @@ class LowerFile:
 
     def _read(self, at: int, into: torch.Tensor) -> None:
         assert self._file is not None
-        left = memoryview(into.numpy()).cast("B")
+        left = memoryview(into.numpy().data).cast("B")
         self._file.seek(at)
         while left:
             count = self._file.readinto(left)  # type: ignore[attr-defined]
             if not count:
-                raise OSError(errno.EIO, "what was kept of the lower layers ends too soon")
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
             left = left[count:]

@@ -21,8 +21,8 @@ _FAST = ("unpacked", "layerwise")
 PROCESS = 680_000_000
 """Bytes of the engine process without weights: Python, its libraries, a short chat, the logits of one piece."""
 _FAST_PROCESS = 450_000_000
-"""The same without transformers and PEFT. With all the rest: 608 to 655 MB for six lessons, 632 and 650 for 48
-conversations by float32 and bfloat16, 760 where sixteen conversations are remembered beside it."""
+"""The same without transformers and PEFT. With all the rest: 604 MB for one lesson, 650 for six, 635 for sixteen, 701
+for one of 640 tokens, and 764 to 779 for 48 conversations with sixteen short chats remembered beside."""
 PACKED = 0.6
 """Bytes of each parameter of the base as it is packed for replies."""
 _KEPT_IN = 2

@@ -1,6 +1,6 @@
 """What the base would say anyway. Owns its answers to general questions and how near an adapter stays to them. [torch]
 
-Made once for each base (80 s for the default one on two cores) and kept beside it. Of the base's prediction at
+Made once for each base (a minute for the default one on two cores) and kept beside it. Of the base's prediction at
 each position the 64 likeliest tokens are kept: the KL divergence over those and "any other" is a lower bound of the
 whole one, and takes 0.4 MB instead of 200.
 """

@@ -281,7 +281,7 @@ def test_what_cannot_be_trained_or_fits_only_just_is_part_of_the_question(
     assert (
         "To chat it needs about 1.0 GB of memory: fits once other programs are closed, 500 MB can be had now." in asked
     )
-    assert "To train on it needs about 1.7 GB of memory: does not fit, this machine has 1.5 GB, swap included." in asked
+    assert "To train on it needs about 1.6 GB of memory: does not fit, this machine has 1.5 GB, swap included." in asked
 
 
 def test_who_agreed_beforehand_is_warned_all_the_same(
@@ -294,11 +294,11 @@ def test_who_agreed_beforehand_is_warned_all_the_same(
 
     monkeypatch.setattr(sources, "pull", pull)
     run("pull", "qwen3-0.6b", "--yes")
-    assert "To train on it needs about 1.7 GB" in capsys.readouterr().err
+    assert "To train on it needs about 1.6 GB" in capsys.readouterr().err
     run("pull", "qwen3-0.6b", "--json")
     *warned, last = events(capsys.readouterr().out)
     assert [each["event"] for each in warned] == ["warning", "warning"]
-    assert "To train on it needs about 1.7 GB" in warned[1]["text"]
+    assert "To train on it needs about 1.6 GB" in warned[1]["text"]
     assert last["event"] == "pulled"
 
 

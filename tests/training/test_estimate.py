@@ -97,14 +97,14 @@ def test_it_needs_about_the_memory_that_trainings_took(conversations: int, token
 
 
 @pytest.mark.parametrize(
-    ("conversations", "tokens", "megabytes"), [(1, 49, 675), (6, 274, 733), (16, 984, 708), (1, 789, 677)]
+    ("conversations", "tokens", "megabytes"), [(1, 49, 604), (6, 274, 650), (16, 984, 635), (1, 789, 701)]
 )
 def test_on_the_fast_path_too(
     monkeypatch: pytest.MonkeyPatch, conversations: int, tokens: int, megabytes: float
 ) -> None:
     monkeypatch.setattr(module, "read_of", lambda _: "unpacked")
     found = estimate(counted(conversations, tokens), recipe(conversations), SMOL, (), prepared=True)
-    assert found.bytes / 1e6 == pytest.approx(megabytes, rel=0.08)
+    assert found.bytes / 1e6 == pytest.approx(megabytes, rel=0.1)
 
 
 def test_without_any_training_here_it_is_a_guess_and_says_so(two_cores: None) -> None:
