@@ -120,12 +120,13 @@ def beside(bench: Bench) -> dict[str, Any]:
         bench.work / "long.jsonl", pairs(bench.work), load_prompt_format(Path(bench.folder)), CONVERSATION_TOKENS,
         CONVERSATIONS,
     )  # fmt: skip
-    job = str(_job(bench, "beside", data))
     replies = bench.options.replies
     runs = bench.rounds(
         {
             "chat alone": lambda number: bench.worker("beside", {"job": None, "rounds": replies}),
-            "chat and training": lambda number: bench.worker("beside", {"job": job, "rounds": replies}),
+            "chat and training": lambda number: bench.worker(
+                "beside", {"job": str(_job(bench, f"beside-{number}", data)), "rounds": replies}
+            ),
         }
     )
     alone, both = (counted(found) for found in runs.values())

@@ -155,10 +155,11 @@ def beside(job: Path | None, rounds: int) -> dict[str, Any]:
             if job is None:  # as many conversations as beside a training: each is remembered
                 found["idle"] = _figures([*idle, *(_reply(engine, number) for number in range(rounds, 2 * rounds))])
             else:
-                with _training(engine, job) as steps:
+                training = _training(engine, job)
+                with training as steps:
                     found["training"] = _figures([_reply(engine, number) for number in range(rounds, 2 * rounds)])
                     found["steps_meanwhile"] = len(steps)
-                    while len(steps) < 2 * rounds:  # the largest forward has come by
+                    while len(steps) < 2 * rounds and training.is_alive():  # the largest forward has come by
                         time.sleep(0.1)
             assert engine.pid is not None
             found["engine_peak_mb"] = round(_peak_mb(engine.pid))
@@ -182,6 +183,9 @@ class _training:
         if not self._thread.is_alive():
             raise RuntimeError(f"the training ended too early: {self._failed}")
         return self._steps
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def __exit__(self, *_: object) -> None:
         self._cancel.set()
