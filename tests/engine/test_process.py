@@ -297,6 +297,7 @@ def test_the_child_is_offline_and_sends_nothing() -> None:
     assert found["TOKENIZERS_PARALLELISM"] == "false"
     assert found["PATH"] == "/bin"
     assert found["GOMP_SPINCOUNT"] == "5"  # the person's own choice
+    assert found["KMP_BLOCKTIME"] == "1"  # or threads of a training stand in a reply's way
     assert given["HF_HUB_OFFLINE"] == "0"  # not changed in place
 
 
